@@ -1,0 +1,43 @@
+"""What every embedding model offers, and the card that says which model made a collection's vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Which model made the vectors: stands in the collections' properties, and a mismatch is refused."""
+
+    name: str
+    dim: int
+    fingerprint: str  # hex digest of the weights
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A loaded model."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Name, dimension and weight fingerprint."""
+        ...
+
+    @property
+    def languages(self) -> frozenset[str] | None:
+        """Primary language subtags the model was trained on; None where it claims all."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Embeds texts, in order.
+
+        Returns:
+            (len(texts), dim), rows of unit length; (0, dim) for no texts.
+
+        Raises:
+            EmbedderError: The model failed or made something that is no unit vector.
+        """
+        ...

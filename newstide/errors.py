@@ -1,0 +1,77 @@
+"""Every error newstide raises on purpose: what is wrong, with which value, and what to do next.
+
+The command line prints the message and the way out, without a traceback; anything else that escapes is a bug.
+"""
+
+
+class NewstideError(Exception):
+    """Base of all deliberate errors.
+
+    Args:
+        message: What is wrong, naming the offending value.
+        way_out: What the reader can do about it; shown on a line of its own.
+    """
+
+    def __init__(self, message: str, way_out: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.way_out}".strip()
+
+
+class SettingsError(NewstideError):
+    """A setting is missing, unknown, out of range or contradicts another."""
+
+
+class InvalidHeadline(NewstideError):
+    """A message or a file's row is not a headline; the message is the reason that stands on the dead letter."""
+
+
+class SourceError(NewstideError):
+    """A file or feed cannot be read as headlines at all (not: one bad row of it)."""
+
+
+class DeliveryError(NewstideError):
+    """Kafka did not acknowledge something that was sent."""
+
+
+class BrokerUnavailable(NewstideError):
+    """Kafka cannot be reached, or a local one cannot be started."""
+
+
+class StoreUnavailable(NewstideError):
+    """Milvus cannot be reached, or a local one cannot be started."""
+
+
+class StoreLimit(NewstideError):
+    """A request exceeds what a Milvus server takes (16,384 rows, message size, NaN, bytes in a VARCHAR)."""
+
+
+class SchemaMismatch(NewstideError):
+    """A collection in Milvus was made by another version of newstide, or by something else."""
+
+
+class ModelMismatch(NewstideError):
+    """The collection holds vectors of another model, dimension or weights than the embedder makes."""
+
+
+class EmbedderError(NewstideError):
+    """An embedding model cannot be loaded, or makes vectors that cannot be right."""
+
+
+class DownloadError(NewstideError):
+    """Something newstide fetches (Kafka's jars) could not be had, or is not what it should be."""
+
+
+class InvalidGraph(NewstideError, ValueError):
+    """Neighbour lists or parameters that no clustering can be made of; also a ``ValueError``."""
+
+
+class CacheDamaged(NewstideError):
+    """A cache on disk is missing a part, fails its checksum, or belongs to another model or version."""
+
+
+class RunFailed(NewstideError):
+    """A reclustering run could not finish; the last good labels and page stay in place."""

@@ -1,0 +1,243 @@
+"""Every setting, its default and its meaning.
+
+Values come from `newstide.toml`, then from environment variables (`NEWSTIDE_KAFKA_BOOTSTRAP_SERVERS`, that is: the
+group, an underscore, the name), then from the command line; the later one wins. Unknown names are errors.
+"""
+
+import os
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from newstide.errors import SettingsError
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_duration(value: Any) -> Any:
+    """`90s`, `5m`, `6h`, `7d`, `2w` as a timedelta; anything else is left to pydantic (ISO 8601, seconds)."""
+    if isinstance(value, str):
+        text = value.strip().lower()
+        for unit in sorted(_UNITS, key=len, reverse=True):
+            number = text.removesuffix(unit)
+            if number != text and number.replace(".", "", 1).isdigit():
+                return timedelta(seconds=float(number) * _UNITS[unit])
+    return value
+
+
+def parse_window(value: Any) -> Any:
+    """A duration, or `none` for no limit."""
+    return None if isinstance(value, str) and value.strip().lower() == "none" else parse_duration(value)
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Window = Annotated[timedelta | None, BeforeValidator(parse_window)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class KafkaSettings(_Group):
+    """Where Kafka is, and the topics. Without `bootstrap_servers`, a local Apache Kafka is used."""
+
+    bootstrap_servers: str | None = Field(None, description="host:port, comma-separated; empty: a local Kafka")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    topic: str = "headlines"
+    dead_letter_topic: str = "headlines.dead-letter"
+    events_topic: str = "story-events"
+    lease_topic: str = "recluster-lease"
+    group: str = Field("newstide", description="consumer group of `newstide consume`")
+    partitions: int = Field(4, ge=1, description="of topics that newstide creates")
+    replication_factor: int = Field(1, ge=1, description="of topics that newstide creates")
+    dead_letter_retention: Duration = timedelta(days=30)
+    compression: Literal["lz4", "gzip", "none"] = "lz4"
+    delivery_timeout: Duration = timedelta(minutes=2)
+    local_port: Port = Field(9092, description="of the local Kafka; the next free one where it is taken")
+    local_heap_mb: int = Field(256, ge=128, description="heap of the local Kafka's Java process")
+
+
+class MilvusSettings(_Group):
+    """Where Milvus is. Without `uri`, a local Milvus Lite server is used."""
+
+    uri: str | None = Field(None, description="http://host:19530, https://... with a token; empty: Milvus Lite")
+    token: SecretStr | None = Field(None, description="user:password or API key")
+    database: str = "default"
+    prefix: str = Field("", pattern=r"^[A-Za-z_]?[A-Za-z0-9_]*$", description="put before every collection's name")
+    timeout: Duration = timedelta(seconds=30)
+    description_bytes: int = Field(32_000, ge=256, le=65_535)
+    local_port: Port = Field(19530, description="of Milvus Lite; the next free one where it is taken")
+
+
+class EmbeddingSettings(_Group):
+    """The model that turns a headline into a vector."""
+
+    model: str = Field(
+        "use-multilingual",
+        description="use-multilingual, bge-m3, multilingual-e5-small or sentence-transformers:NAME_OR_PATH",
+    )
+    path: str | None = Field(None, description="folder or hub name of bge-m3's weights, where not BAAI/bge-m3")
+    batch_size: int = Field(64, ge=1, le=4096, description="texts a call of the model")
+    max_tokens: int = Field(128, ge=8, le=8192, description="longer texts are cut (transformer models)")
+    device: str = Field("cpu", description="cpu, cuda, cuda:0 (transformer models)")
+    fp16: bool = Field(False, description="half precision (transformer models on a GPU)")
+    hub_timeout: Duration = Field(timedelta(seconds=10), description="to reach the model hub, before giving up")
+
+
+class ConsumerSettings(_Group):
+    """The loop from topic to Milvus."""
+
+    batch_size: int = Field(256, ge=1, le=4096, description="headlines embedded and inserted together")
+    linger: Duration = Field(timedelta(milliseconds=200), description="wait for a batch to fill")
+    max_message_bytes: int = Field(65_536, ge=1024, description="larger messages become dead letters")
+
+
+class ClusteringSettings(_Group):
+    """What is clustered and how. `tutorial` overrides the others with the Milvus tutorial's behaviour."""
+
+    window: Window = Field(timedelta(days=7), description="of event time, before the newest headline; or none")
+    neighbours: int = Field(30, ge=2, le=1000, description="k of the top-k graph")
+    spare_neighbours: int = Field(10, ge=0, le=1000, description="kept in reserve for rows that leave")
+    searcher: Literal["auto", "exact", "milvus"] = "auto"
+    exact_rows: int = Field(300_000, ge=1, description="auto: largest window searched by exact blocks on Milvus Lite")
+    memory_mb: int = Field(1024, ge=64, description="of one block of the exact searcher")
+    recall_sample: int = Field(200, ge=0, description="lists checked against a fresh search each run (milvus)")
+    recall_floor: float = Field(0.95, ge=0, le=1, description="below it the graph is rebuilt (milvus)")
+    selection: Literal["calibrated", "eom", "leaf"] = "calibrated"
+    min_samples: int = Field(1, ge=1, description="of the mutual-reachability tree")
+    min_cluster_size: int = Field(2, ge=2)
+    deduplicate: bool = Field(True, description="titles equal but for case and punctuation are one point")
+    centre: bool = Field(True, description="subtract each language's mean vector")
+    time_weight: float = Field(0.2, ge=0, le=1, description="lambda of the damping by distance in time; 0 = none")
+    time_scale: Duration = Field(timedelta(days=7), description="tau of the damping by distance in time")
+    deviations: float = Field(2.0, ge=0, description="theta = mean + this many sd of random pairs' similarity")
+    size_exponent: float = Field(1.5, ge=0, description="of a cluster's size in the calibrated selection")
+    theta_drift: float = Field(0.02, ge=0, description="theta is kept until it has drifted by more than this")
+    seed: int = 42
+    tutorial: bool = Field(False, description="the Milvus tutorial's clustering, exactly")
+
+
+class LayoutSettings(_Group):
+    """The map's UMAP, with the tutorial's parameters."""
+
+    neighbours: int = Field(80, ge=2, description="n_neighbors of UMAP; bounded by the graph's k")
+    min_dist: float = Field(0.1, ge=0, le=1)
+    refit_share: float = Field(0.3, ge=0, le=1, description="a fresh fit when more than this share of rows is new")
+    update_epochs: int = Field(50, ge=1, description="epochs when started from the last map")
+    seed: int = 42
+
+
+class PageSettings(_Group):
+    """The HTML pages."""
+
+    directory: Path | None = Field(None, description="of the pages; empty: `snapshots` in the data folder")
+    max_points: int = Field(50_000, ge=100, description="points drawn; the page says what it leaves out")
+    host: str = Field("127.0.0.1", description="address `newstide web` binds")
+    port: Port = Field(8000, description="of `newstide web`")
+
+
+class Settings(BaseSettings):
+    """All settings of one newstide installation."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NEWSTIDE_", env_nested_delimiter="_", env_nested_max_split=1, extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Field(default_factory=lambda: user_data_path("newstide"), description="everything kept on disk")
+    cache_dir: Path = Field(default_factory=lambda: user_cache_path("newstide"), description="downloads (Kafka's jars)")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    kafka: KafkaSettings = KafkaSettings()
+    milvus: MilvusSettings = MilvusSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    consumer: ConsumerSettings = ConsumerSettings()
+    clustering: ClusteringSettings = ClusteringSettings()
+    layout: LayoutSettings = LayoutSettings()
+    pages: PageSettings = PageSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, then environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Reads the settings in force.
+
+        Args:
+            **overrides: Values that win over file and environment; groups as nested dictionaries
+                (`clustering={"window": "3d"}`).
+
+        Raises:
+            SettingsError: Naming the setting, the value and what is allowed.
+        """
+        file = settings_file()
+        if "NEWSTIDE_CONFIG" in os.environ and not file.is_file():
+            raise SettingsError(f"The settings file {file} does not exist.", "Correct NEWSTIDE_CONFIG or --config.")
+        _refuse_unknown_variables(cls)
+        try:
+            return cls(**overrides)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{file} is not TOML: {error}.") from None
+        except ValidationError as error:
+            lines = [
+                f"{'.'.join(str(part) for part in fault['loc'])} = {_show(fault)}: {fault['msg']}"
+                for fault in error.errors()
+            ]
+            raise SettingsError(
+                "; ".join(lines) + ".", f"Correct it in {file}, the environment or the flags."
+            ) from None
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """Where the pages lie."""
+        return self.pages.directory or self.data_dir / "snapshots"
+
+    def updated(self, **groups: Any) -> Self:
+        """A copy with some values replaced; groups as dictionaries of what changes. Validated like `load`."""
+        values = self.model_dump()
+        for name, value in groups.items():
+            values[name] = {**values[name], **value} if isinstance(value, dict) else value
+        return type(self).model_validate(values)
+
+
+def settings_file() -> Path:
+    """The settings file in force: `$NEWSTIDE_CONFIG`, or `newstide.toml` in the current folder."""
+    return Path(os.environ.get("NEWSTIDE_CONFIG", "newstide.toml"))
+
+
+def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
+    """pydantic-settings ignores variables that match no field; a typo should not go unnoticed."""
+    known = {"NEWSTIDE_CONFIG", "NEWSTIDE_TEST_DATA"}
+    for name, field in settings.model_fields.items():
+        known.add(f"NEWSTIDE_{name}".upper())
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            known.update(f"NEWSTIDE_{name}_{part}".upper() for part in field.annotation.model_fields)
+    unknown = sorted(name for name in os.environ if name.startswith("NEWSTIDE_") and name not in known)
+    if unknown:
+        raise SettingsError(
+            f"Unknown environment variables: {', '.join(unknown)}.", "`newstide doctor` lists the settings there are."
+        )
+
+
+def _show(fault: Any) -> str:
+    secret = any(word in str(part) for part in fault["loc"] for word in ("password", "token"))
+    return "(hidden)" if secret else repr(fault.get("input"))

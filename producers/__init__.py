@@ -1,0 +1,1 @@
+"""Where headlines come from: files, standard input and feeds, sent to the topic `headlines`."""
