@@ -1,0 +1,54 @@
+# Every target sets itself up: Python 3.11 to 3.13 and make are all it takes.
+PYTHON ?= python3
+VENV ?= .venv
+BGE_VENV ?= .venv-bge
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+bin := $(VENV)/bin
+bge_bin := $(BGE_VENV)/bin
+
+.PHONY: help demo test test-bge lint format bench clean
+
+help:  ## Shows this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.runtime  ## The bundled day of headlines through the whole pipeline, then the stories and the map
+	$(bin)/newstide demo
+
+test: $(VENV)/.test  ## All tests, against a real local Kafka and a real Milvus Lite server
+	$(bin)/python -m pytest
+
+test-bge: $(BGE_VENV)/.bge  ## BGE-M3 through FlagEmbedding, in an environment of its own (torch: 3 GB)
+	$(bge_bin)/python -m pytest -m bge
+
+lint: $(VENV)/.dev  ## ruff, mypy and the import contract
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+format: $(VENV)/.dev  ## Lets ruff write the code's format
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+bench: $(VENV)/.dev  ## The benchmarks; tables on screen, JSON in benchmarks/results
+	$(bin)/python -m benchmarks
+
+clean:  ## Removes the environments
+	rm -rf $(VENV) $(BGE_VENV)
+
+$(VENV)/.runtime: extras =
+$(VENV)/.test: extras = [test]
+$(VENV)/.dev: extras = [dev]
+$(VENV)/.runtime $(VENV)/.test $(VENV)/.dev: pyproject.toml constraints.txt | $(bin)/python
+	$(bin)/python -m pip install --quiet --constraint constraints.txt --editable '.$(extras)'
+	@touch $@
+
+$(BGE_VENV)/.bge: pyproject.toml constraints.txt | $(bge_bin)/python
+	$(bge_bin)/python -m pip install --quiet --constraint constraints.txt --editable '.[bge,test]'
+	@touch $@
+
+$(bin)/python $(bge_bin)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] < (3, 14) else f"newstide needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(@D)/..
+	$@ -m pip install --quiet --upgrade pip
