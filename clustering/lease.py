@@ -1,0 +1,67 @@
+"""Only one reclusterer writes at a time: the one that Kafka gives the single partition of the lease topic."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from kafka import KafkaConsumer
+
+from newstide.broker import make_consumer
+from newstide.errors import RunFailed
+from newstide.settings import KafkaSettings
+
+_LONGEST_RUN_MS = 60 * 60 * 1000  # a member that does not poll for this long loses the lease
+
+
+class Lease:
+    """Membership in the group of reclusterers. Polled between runs; asked again before a run writes.
+
+    Kafka's group protocol does the work: the partition moves to another member when this one leaves, or is not heard
+    of for a session timeout.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._consumer: KafkaConsumer = make_consumer(
+            settings,
+            [settings.lease_topic],
+            group=f"{settings.group}-recluster",
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=_LONGEST_RUN_MS,
+        )
+
+    def held(self, wait_ms: int = 0) -> bool:
+        """Whether this process may write now; waits up to `wait_ms` for the group to settle."""
+        self._consumer.poll(timeout_ms=wait_ms)
+        return bool(self._consumer.assignment())
+
+    def require(self) -> None:
+        """Raises `RunFailed` unless the lease is still held: another reclusterer has taken over."""
+        if not self.held():
+            raise RunFailed(
+                "Another reclusterer holds the lease; this run has written nothing.",
+                "Stop one of the two, or leave it as a stand-by.",
+            )
+
+    def close(self) -> None:
+        """Leaves the group, so that a stand-by takes over at once."""
+        self._consumer.close(autocommit=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def acquired(settings: KafkaSettings, wait_ms: int) -> Iterator[Lease | None]:
+    """The lease once it is held, or None when another member still holds it after `wait_ms`."""
+    with Lease(settings) as lease:
+        waited = 0
+        while not (held := lease.held(wait_ms=500)) and waited < wait_ms:
+            waited += 500
+        yield lease if held else None

@@ -1,0 +1,275 @@
+"""The loop from topic to Milvus: poll, decode, embed as a batch, label provisionally, insert, then commit.
+
+An offset is committed only after Milvus has acknowledged its row or Kafka its dead letter, and only ids that are not
+there yet are written: whatever dies and is replayed, every headline ends up in Milvus once.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import CommitFailedError, KafkaError, RebalanceInProgressError
+from kafka.structs import OffsetAndMetadata
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+
+from consumers.assignment import OpenStories, assign
+from consumers.dead_letters import send_dead_letter
+from newstide import logs
+from newstide.broker import Sender
+from newstide.embedding import Embedder, unknown_languages
+from newstide.errors import EmbedderError, InvalidHeadline, StoreLimit, StoreUnavailable
+from newstide.headline import Headline, decode
+from newstide.settings import Settings
+from newstide.store import HeadlineRow, Store
+
+_STORIES_EVERY = 2.0  # seconds between looks for a newer run's stories
+
+log = logs.get("consumer")
+
+
+@dataclass
+class Tally:
+    """What the loop has done so far; every message read is in exactly one of stored, duplicates and dead letters."""
+
+    read: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    dead_letters: int = 0
+    ahead: int = 0  # times more than an hour ahead of the message's, replaced by it
+    provisional: int = 0  # stored with a story's label
+    seconds: Counter[str] = field(default_factory=Counter)  # by stage
+
+
+def ingest(
+    consumer: KafkaConsumer,
+    sender: Sender,
+    store: Store,
+    embedder: Embedder,
+    settings: Settings,
+    *,
+    stop: Event,
+    drain: bool = False,
+    on_beat: Callable[[Tally], None] = lambda _tally: None,
+) -> Tally:
+    """Runs until `stop` is set, or with `drain` until every partition is read to its end.
+
+    Args:
+        consumer: Subscribed to the topic of headlines, not committing by itself.
+        sender: For dead letters.
+        store: Opened with the embedder's card.
+        embedder: The model.
+        settings: Batch size, waiting times, topics.
+        stop: Ends the loop after the batch at hand.
+        drain: End when caught up.
+        on_beat: Called after every poll: the service is alive.
+
+    Returns:
+        The counts of everything read.
+    """
+    tally = Tally()
+    batches = _Batches(consumer, sender, store, embedder, settings, tally, stop)
+    while not stop.is_set():
+        records = _poll(consumer, settings, stop)
+        if records and batches.finish(records):
+            _commit(consumer, records)
+        on_beat(tally)
+        if drain and not records and _caught_up(consumer):
+            break
+    return tally
+
+
+@dataclass
+class _Batches:
+    """Carries one batch after another from records to acknowledged rows."""
+
+    consumer: KafkaConsumer
+    sender: Sender
+    store: Store
+    embedder: Embedder
+    settings: Settings
+    tally: Tally
+    stop: Event
+    stories: OpenStories | None = None
+    stories_run: int = -1
+    stories_checked: float = float("-inf")
+    strange_languages: set[str] = field(default_factory=set)
+
+    def finish(self, records: Sequence[Any]) -> bool:
+        """Stores a batch; while Milvus is away, waits without leaving the group. False: stopped before it was done."""
+        paused = False
+        retrying = Retrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_exponential_jitter(initial=0.5, max=30),
+            stop=lambda _state: self.stop.is_set(),
+            sleep=self._wait_in_group,
+            before_sleep=_say_once("Milvus is away; waiting for it"),
+            reraise=True,
+        )
+        try:
+            for attempt in retrying:
+                with attempt:
+                    if attempt.retry_state.attempt_number == 2:
+                        self.consumer.pause(*self.consumer.assignment())
+                        paused = True
+                    self._store(records)
+        except StoreUnavailable:
+            return False
+        if paused:
+            self.consumer.resume(*self.consumer.paused())
+            log.info("Milvus is back", attempts=retrying.statistics.get("attempt_number"))
+        return True
+
+    def _wait_in_group(self, seconds: float) -> None:
+        """Sleeps, polling paused partitions so that the group does not take this member for dead."""
+        until = time.monotonic() + seconds
+        while not self.stop.is_set() and (left := until - time.monotonic()) > 0:
+            self.consumer.pause(*self.consumer.assignment())
+            self.consumer.poll(timeout_ms=int(min(left, 0.5) * 1000))
+
+    def _store(self, records: Sequence[Any]) -> None:
+        started = time.perf_counter()
+        headlines: dict[str, tuple[Headline, Any]] = {}
+        tally = Tally(read=len(records))
+        for record in records:
+            try:
+                decoded = self._decode(record)
+            except InvalidHeadline as error:
+                self._dead_letter(record, str(error), tally)
+                continue
+            tally.ahead += decoded.ahead
+            if decoded.headline.id in headlines:
+                tally.duplicates += 1
+            else:
+                headlines[decoded.headline.id] = (decoded.headline, record)
+        decoded_at = time.perf_counter()
+        known = self.store.known_ids(list(headlines)) if headlines else set()
+        tally.duplicates += len(known)
+        missing = [pair for id_, pair in headlines.items() if id_ not in known]
+        tally.seconds.update(decode=decoded_at - started, look_up=time.perf_counter() - decoded_at)
+        self._warn_of_languages([headline for headline, _ in missing])
+        self._embed_and_insert(missing, tally)
+        self.sender.flush()
+        for name, value in vars(tally).items():
+            if name == "seconds":
+                self.tally.seconds.update(value)
+            else:
+                setattr(self.tally, name, getattr(self.tally, name) + value)
+
+    def _decode(self, record: Any) -> Any:
+        limit = self.settings.consumer.max_message_bytes
+        if record.value is not None and len(record.value) > limit:
+            raise InvalidHeadline(f"The message has {len(record.value):,} bytes; {limit:,} are allowed.")
+        return decode(record.value, record.timestamp)
+
+    def _embed_and_insert(self, pairs: Sequence[tuple[Headline, Any]], tally: Tally) -> None:
+        """Writes the headlines; a batch that is refused is halved until the one bad headline is found."""
+        if not pairs:
+            return
+        try:
+            started = time.perf_counter()
+            headlines = [headline for headline, _ in pairs]
+            vectors = self.embedder.encode([headline.text for headline in headlines])
+            embedded_at = time.perf_counter()
+            labels, probabilities = assign(vectors, [headline.language for headline in headlines], self._stories())
+            assigned_at = time.perf_counter()
+            now = int(time.time() * 1000)
+            self.store.insert_headlines(
+                [
+                    HeadlineRow(headline, vector, now, int(label), float(probability))
+                    for headline, vector, label, probability in zip(
+                        headlines, vectors, labels, probabilities, strict=True
+                    )
+                ]
+            )
+            tally.stored += len(pairs)
+            tally.provisional += int((labels >= 0).sum())
+            tally.seconds.update(
+                embed=embedded_at - started, assign=assigned_at - embedded_at, insert=time.perf_counter() - assigned_at
+            )
+        except (EmbedderError, StoreLimit) as error:
+            if len(pairs) == 1:
+                self._dead_letter(pairs[0][1], str(error), tally)
+                return
+            middle = len(pairs) // 2
+            self._embed_and_insert(pairs[:middle], tally)
+            self._embed_and_insert(pairs[middle:], tally)
+
+    def _dead_letter(self, record: Any, reason: str, tally: Tally) -> None:
+        send_dead_letter(self.sender, self.settings.kafka.dead_letter_topic, record, reason)
+        tally.dead_letters += 1
+        log.warning("dead letter", partition=record.partition, offset=record.offset, reason=reason)
+
+    def _stories(self) -> OpenStories:
+        """The open stories of the last finished run, looked up again when a newer one has finished."""
+        now = time.monotonic()
+        if self.stories is None or now - self.stories_checked > _STORIES_EVERY:
+            self.stories_checked = now
+            last = self.store.last_run()
+            run = 0 if last is None else last.run
+            if self.stories is None or run != self.stories_run:
+                self.stories, self.stories_run = OpenStories.load(self.store), run
+        return self.stories
+
+    def _warn_of_languages(self, headlines: Sequence[Headline]) -> None:
+        strange = unknown_languages(self.embedder, [headline.language for headline in headlines])
+        for language, count in strange.items():
+            if language not in self.strange_languages:
+                self.strange_languages.add(language)
+                log.warning(
+                    "the model was not trained on this language; embedded all the same",
+                    language=language,
+                    headlines=count,
+                    model=self.embedder.card.name,
+                )
+
+
+def _poll(consumer: KafkaConsumer, settings: Settings, stop: Event) -> list[Any]:
+    """Up to a batch of records; waits at most `linger` for it to fill once the first has come."""
+    size = settings.consumer.batch_size
+    linger = settings.consumer.linger.total_seconds()
+    records: list[Any] = []
+    deadline = time.monotonic() + max(linger, 0.2)
+    while len(records) < size and not stop.is_set():
+        left = deadline - time.monotonic()
+        polled = consumer.poll(timeout_ms=max(int(left * 1000), 0), max_records=size - len(records))
+        if polled and not records:
+            deadline = time.monotonic() + linger
+        records.extend(record for partition in polled.values() for record in partition)
+        if left <= 0:
+            break
+    return records
+
+
+def _commit(consumer: KafkaConsumer, records: Sequence[Any]) -> None:
+    offsets: dict[TopicPartition, OffsetAndMetadata] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        if partition not in offsets or offsets[partition].offset <= record.offset:
+            offsets[partition] = OffsetAndMetadata(record.offset + 1, "", -1)
+    try:
+        consumer.commit(offsets)
+    except (CommitFailedError, RebalanceInProgressError) as error:
+        # Another member has the partitions now: it reads these messages again and finds their ids in Milvus.
+        log.info("the group was rebalanced before a commit; nothing is lost", reason=str(error))
+    except KafkaError as error:
+        log.warning("offsets could not be committed; these messages may be read again", reason=str(error))
+
+
+def _caught_up(consumer: KafkaConsumer) -> bool:
+    assignment = consumer.assignment()
+    if not assignment:
+        return False
+    ends = consumer.end_offsets(list(assignment))
+    return all(consumer.position(partition) >= end for partition, end in ends.items())
+
+
+def _say_once(event: str) -> Callable[[RetryCallState], None]:
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome is not None:
+            log.warning(event, reason=str(state.outcome.exception()))
+
+    return say

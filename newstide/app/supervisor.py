@@ -1,0 +1,188 @@
+"""`newstide up`: the local Kafka and Milvus where none are configured, and the services, each a process of its own.
+
+Every service is the very command that production runs by itself; the supervisor starts them, restarts what dies, and
+stops them in the right order.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from newstide import logs
+from newstide.app.endpoints import Endpoints, read_endpoints, remove_endpoints, write_endpoints
+from newstide.broker import ensure_topics
+from newstide.errors import NewstideError
+from newstide.local_kafka import LocalKafka
+from newstide.milvus_lite import LocalMilvus
+from newstide.processes import free_port
+from newstide.settings import Settings
+
+_STOP_WITHIN = 15.0  # seconds for a service to finish its batch
+_LONGEST_WAIT = 60.0  # seconds before a service that keeps dying is started again
+
+log = logs.get("supervisor")
+
+
+@contextmanager
+def local_services(settings: Settings) -> Iterator[Settings]:
+    """Starts a local Kafka and Milvus Lite where none are configured, and makes the topics.
+
+    Yields:
+        Settings that hold the addresses. At the end, what was started here is stopped.
+
+    Raises:
+        NewstideError: Another newstide runs on the same data folder, or a service does not come up.
+    """
+    running = read_endpoints(settings.data_dir)
+    if running is not None and running.pid != os.getpid():
+        raise NewstideError(
+            f"newstide is already running on {settings.data_dir} (process {running.pid}).",
+            "Stop it, or choose another folder with --data-dir.",
+        )
+    with ExitStack() as stack:
+        if settings.kafka.bootstrap_servers is None:
+            kafka = LocalKafka(
+                settings.data_dir / "kafka",
+                settings.cache_dir,
+                port=settings.kafka.local_port,
+                heap_mb=settings.kafka.local_heap_mb,
+            )
+            stack.enter_context(kafka)
+            settings = settings.updated(kafka={"bootstrap_servers": kafka.bootstrap_servers})
+        if settings.milvus.uri is None:
+            milvus = LocalMilvus(settings.data_dir / "milvus", port=settings.milvus.local_port)
+            stack.enter_context(milvus)
+            settings = settings.updated(milvus={"uri": milvus.uri})
+        ensure_topics(settings.kafka)
+        publish_endpoints(settings)
+        stack.callback(remove_endpoints, settings.data_dir)
+        yield settings
+
+
+def publish_endpoints(settings: Settings, pages: str = "") -> None:
+    """Writes the addresses in use to the data folder."""
+    write_endpoints(
+        settings.data_dir,
+        Endpoints(os.getpid(), str(settings.kafka.bootstrap_servers), str(settings.milvus.uri), pages),
+    )
+
+
+@dataclass
+class Service:
+    """One child process: a newstide command."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    failures: int = 0
+    start_at: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+
+    def start(self) -> None:
+        """Starts the command; its log lines go where the supervisor's go."""
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "newstide.app", *self.command],
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches the supervisor, which stops the services in order
+        )
+
+    def stop(self) -> int | None:
+        """SIGTERM, and SIGKILL for what has not ended within 15 s."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(_STOP_WITHIN)
+            except subprocess.TimeoutExpired:
+                log.warning("did not stop in time; killed", service=self.name, seconds=_STOP_WITHIN)
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
+
+
+def service(name: str, command: Sequence[str], settings: Settings) -> Service:
+    """A service that uses the addresses of `settings`."""
+    return Service(name, command, child_environment(settings))
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The variables that hand the addresses in use to a child; everything else it inherits."""
+    return {
+        "NEWSTIDE_DATA_DIR": str(settings.data_dir),
+        "NEWSTIDE_CACHE_DIR": str(settings.cache_dir),
+        "NEWSTIDE_KAFKA_BOOTSTRAP_SERVERS": str(settings.kafka.bootstrap_servers),
+        "NEWSTIDE_MILVUS_URI": str(settings.milvus.uri),
+        "NEWSTIDE_EMBEDDING_MODEL": settings.embedding.model,
+        "NEWSTIDE_LOG_LEVEL": settings.log_level,
+    }
+
+
+def up(settings: Settings, *, feeds: Sequence[str], every: str, stop: Event) -> None:
+    """Runs everything until `stop` is set: local services, consumer, reclusterer, web and, with feeds, a producer."""
+    with local_services(settings) as running:
+        port = free_port(running.pages.port)
+        pages = f"http://{running.pages.host}:{port}"
+        publish_endpoints(running, pages)
+        services = [
+            service("consume", ["consume"], running),
+            service("recluster", ["recluster", "--every", every], running),
+            service("web", ["web", "--port", str(port)], running),
+        ]
+        if feeds:
+            urls = [argument for feed in feeds for argument in ("--rss", feed)]
+            services.append(service("produce", ["produce", *urls], running))
+        log.info("up", pages=pages, kafka=running.kafka.bootstrap_servers, milvus=running.milvus.uri)
+        log.info("send headlines from another terminal", command=_produce_command(settings.data_dir))
+        try:
+            for child in services:
+                child.start()
+            while not stop.wait(0.5):
+                _restart_the_dead(services)
+        finally:
+            for child in reversed(services):
+                child.stop()
+    log.info("stopped")
+
+
+def _restart_the_dead(services: Sequence[Service]) -> None:
+    now = time.monotonic()
+    for child in services:
+        if child.process is not None and child.process.poll() is not None:
+            lived = now - child.started
+            child.failures = 0 if lived > _LONGEST_WAIT else child.failures + 1
+            wait = min(2.0**child.failures, _LONGEST_WAIT)
+            log.error(
+                "a service ended; starting it again", service=child.name, code=child.process.returncode, wait=wait
+            )
+            child.process, child.start_at = None, now + wait
+        elif child.process is None and now >= child.start_at:
+            child.start()
+
+
+def _produce_command(data_dir: Path) -> str:
+    return f"newstide --data-dir {data_dir} produce FILE"
+
+
+def stop_on_signals() -> Event:
+    """An event that SIGTERM and Ctrl-C set; a second signal ends the process at once."""
+    stop = Event()
+
+    def handle(number: int, _frame: object) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop

@@ -1,0 +1,177 @@
+"""The contract of a headline message."""
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newstide.errors import InvalidHeadline
+from newstide.headline import (
+    MAX_AHEAD_MS,
+    MAX_TITLE,
+    clean,
+    decode,
+    derive_id,
+    encode,
+    from_fields,
+    iso_time,
+    parse_language,
+    parse_time,
+)
+
+NOON = 1_791_892_800_000  # 2026-10-13T12:00:00Z
+
+
+def message(**fields: object) -> bytes:
+    return json.dumps(fields).encode()
+
+
+def reason(value: bytes | None) -> str:
+    with pytest.raises(InvalidHeadline) as caught:
+        decode(value, NOON)
+    return str(caught.value)
+
+
+def test_a_full_message_is_read_as_it_stands() -> None:
+    headline = decode(
+        message(
+            id="a-1",
+            title="Harbour fire under control",
+            description="Nobody was hurt.",
+            source="The Meridian Post",
+            url="https://www.meridian-post.example/a-1",
+            language="en-GB",
+            published_at="2026-10-13T11:30:00+02:00",
+            unknown={"is": "left out"},
+        ),
+        NOON,
+    ).headline
+    assert headline.id == "a-1"
+    assert headline.published_at == NOON - 150 * 60_000
+    assert headline.language == "en-GB"
+    assert headline.text == "Harbour fire under control\nNobody was hurt."
+
+
+def test_a_title_is_enough_and_the_kafka_timestamp_is_its_time() -> None:
+    decoded = decode(message(title="  Rates   held \n"), NOON)
+    assert decoded.headline.title == decoded.headline.text == "Rates held"
+    assert decoded.headline.published_at == NOON
+    assert not decoded.ahead
+
+
+def test_an_id_is_derived_from_the_url_where_there_is_one() -> None:
+    url = "https://a.example/1"
+    assert (
+        decode(message(title="x", url=url, source="s"), NOON).headline.id
+        == hashlib.sha256(url.encode()).hexdigest()[:32]
+    )
+
+
+def test_without_url_an_id_is_derived_from_source_title_and_the_day_only_if_a_time_was_given() -> None:
+    undated = decode(message(title="Rates held", source="s"), NOON).headline.id
+    assert undated == decode(message(title="Rates held", source="s"), NOON + 86_400_000).headline.id
+    dated = decode(message(title="Rates held", source="s", published_at=NOON), NOON).headline.id
+    assert dated == hashlib.sha256(b"s\nRates held\n2026-10-13").hexdigest()[:32]
+    assert dated == decode(message(title="Rates held", source="s", published_at=NOON + 60_000), NOON).headline.id
+    assert len({undated, dated, derive_id("", "t", "Rates held", NOON)}) == 3
+
+
+def test_a_time_far_ahead_of_the_message_is_replaced_and_said() -> None:
+    decoded = decode(message(title="x", published_at="2099-01-01T00:00:00Z"), NOON)
+    assert decoded.ahead
+    assert decoded.headline.published_at == NOON
+    near = decode(message(title="x", published_at=NOON + MAX_AHEAD_MS), NOON)
+    assert not near.ahead
+    assert near.headline.published_at == NOON + MAX_AHEAD_MS
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "no value"),
+        (b"", "not JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[1]", "list"),
+        (b"{" * 10, "not JSON"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b'{"title": NaN}', "NaN"),
+        (message(), "title is missing"),
+        (message(title=" \n\u202e"), "title is missing"),
+        (message(title=7), "int"),
+        (message(title="x" * (MAX_TITLE + 1)), "2,001"),
+        (message(title="x", published_at="yesterday"), "yesterday"),
+        (message(title="x", published_at="2026-10-13T07:00:00"), "time zone"),
+        (message(title="x", published_at=True), "True"),
+        (message(title="x", published_at=-1), "-1"),
+        (message(title="x", published_at=10**17), "1970"),
+        (message(title="x", id=["a"]), "list"),
+        (message(title="x", id="\x00"), "visible"),
+        (message(title="x", id="ä" * 65), "130 bytes"),
+        (message(title="x", source={"a": 1}), "source"),
+    ],
+)
+def test_a_bad_message_is_refused_with_the_value_in_the_reason(value: bytes | None, words: str) -> None:
+    assert words in reason(value)
+
+
+def test_links_that_are_not_http_are_left_out_but_still_tell_headlines_apart() -> None:
+    first = decode(message(title="x", url="javascript:alert(1)"), NOON).headline
+    second = decode(message(title="x", url="javascript:alert(2)"), NOON).headline
+    assert first.url == second.url == ""
+    assert first.id != second.id
+
+
+def test_control_override_and_surrogate_characters_are_taken_out() -> None:
+    assert clean("a\x00b\u202ec\ud800d\u2028e") == "a b c d e"
+    assert clean("👩\u200d🚒 می\u200cخواهم") == "👩\u200d🚒 می\u200cخواهم"
+    assert clean("one \n\n two", lines=True) == "one\ntwo"
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [("EN", "en"), ("pt_BR", "pt-BR"), ("zh-Hans-CN", "zh-Hans-CN"), ("english!", ""), (7, ""), ("", "")],
+)
+def test_languages_are_tags_or_unknown(tag: object, expected: str) -> None:
+    assert parse_language(tag) == expected
+
+
+def test_times_are_read_and_written_alike() -> None:
+    assert parse_time("2026-10-13T12:00:00Z") == parse_time(NOON) == parse_time("2026-10-13T14:00+02:00") == NOON
+    assert iso_time(NOON) == "2026-10-13T12:00:00Z"
+    assert parse_time(iso_time(NOON + 7)) == NOON + 7
+
+
+texts = st.text(max_size=200)
+
+
+@given(title=texts, description=texts, source=texts, url=texts, language=texts, id_=texts)
+def test_whatever_is_accepted_survives_the_round_trip_and_is_clean(
+    title: str, description: str, source: str, url: str, language: str, id_: str
+) -> None:
+    fields = {
+        "title": title,
+        "description": description,
+        "source": source,
+        "url": url,
+        "language": language,
+        "id": id_,
+        "published_at": NOON,
+    }
+    try:
+        headline = from_fields(fields, NOON).headline
+    except InvalidHeadline:
+        return
+    assert decode(encode(headline), NOON).headline == headline
+    assert "\x00" not in headline.text
+    headline.text.encode("utf-8")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_headline_or_a_reason(value: bytes) -> None:
+    try:
+        headline = decode(value, NOON).headline
+    except InvalidHeadline:
+        return
+    assert headline.title
