@@ -24,7 +24,8 @@ from newstide.errors import NewstideError
 from newstide.settings import Settings
 from newstide.store import open_store
 from producers.publisher import publish
-from producers.sample import day
+from producers.sample import day_file, true_stories
+from producers.sources import Row, read_files
 
 _PARTS_END = ("09:00", "14:00", "24:00")  # UTC: the day as morning, noon and night
 _PATIENCE = 120.0  # seconds for the consumer to catch up
@@ -74,7 +75,7 @@ def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
         consumer = service("consume", ["consume"], running)
         consumer.start()
         try:
-            reports = [_part(part, name, running, consumer, say) for name, part in _parts()]
+            reports = [_part(part, end, running, consumer, say) for end, part in _parts()]
         finally:
             consumer.stop()
         return _report(running, reports, started)
@@ -100,9 +101,9 @@ def print_report(report: DemoReport) -> None:
     console.print(Text("The map: ").append(Path(report.page).as_uri(), style="bold"), soft_wrap=True)
 
 
-def _parts() -> list[tuple[str, list[Any]]]:
-    rows = list(day())
-    parts: list[tuple[str, list[Any]]] = []
+def _parts() -> list[tuple[str, list[Row]]]:
+    rows = [row for row in read_files([day_file()]) if isinstance(row, Row)]
+    parts: list[tuple[str, list[Row]]] = []
     begin = ""
     for end in _PARTS_END:
         inside = [row for row in rows if begin <= _clock(row) < end]
@@ -111,11 +112,11 @@ def _parts() -> list[tuple[str, list[Any]]]:
     return parts
 
 
-def _clock(row: Any) -> str:
+def _clock(row: Row) -> str:
     return pd.Timestamp(row.headline.published_at, unit="ms").strftime("%H:%M")
 
 
-def _part(rows: Sequence[Any], end: str, settings: Settings, consumer: Service, say: "_Voice") -> RunReport:
+def _part(rows: Sequence[Row], end: str, settings: Settings, consumer: Service, say: "_Voice") -> RunReport:
     summary = publish(rows, settings.kafka, progress=False)
     if summary.failed or summary.sent != len(rows):
         raise NewstideError(f"Kafka acknowledged {summary.sent} of {len(rows)} headlines.", "See its log.")
@@ -138,7 +139,7 @@ def _wait_for(consumer: Service, settings: Settings) -> None:
 
 
 def _report(settings: Settings, reports: Sequence[RunReport], started: float) -> DemoReport:
-    truth = {row.headline.id: row.extra["story_id"] for row in day()}
+    truth = true_stories()
     store = open_store(settings.milvus, None)
     try:
         rows = store.headlines("", ["id", "cluster_label"])

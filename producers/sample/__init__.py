@@ -1,0 +1,19 @@
+"""The bundled day of headlines: invented, with the true story of each, for the demo and the tests."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from newstide.headline import derive_id
+
+
+def day_file() -> Path:
+    """Where the day's 800 headlines lie: a JSONL file that `newstide produce` can send."""
+    return Path(str(files(__package__) / "day.jsonl"))
+
+
+def true_stories() -> dict[str, str]:
+    """The true story of each of the day's headlines, by the id it has once it is ingested."""
+    with day_file().open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return {derive_id(row["url"], row["source"], row["title"], None): row["story_id"] for row in rows}
