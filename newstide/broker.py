@@ -1,0 +1,436 @@
+"""Kafka as newstide uses it: connections with the settings' security, topics, producers that count, consumers, lag."""
+
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock, Semaphore
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    KafkaTimeoutError,
+    SaslAuthenticationFailedError,
+    TopicAlreadyExistsError,
+    UnsupportedSaslMechanismError,
+    for_code,
+)
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from newstide import logs
+from newstide.errors import BrokerUnavailable, DeliveryError, SettingsError
+from newstide.headline import shorten
+from newstide.settings import KafkaSettings
+
+# A dead letter is the original message with headers on top: it may be a little larger than Kafka's usual 1 MiB.
+_MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+_MAX_IN_FLIGHT = 10_000  # messages sent and not yet acknowledged; kafka-python's own buffer has no bound
+_ANSWER_WITHIN = 10.0  # seconds for a broker that accepts connections to answer the first request
+_ONE_TRY = 3.0  # seconds of it before looking at why there was no answer
+_REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, AuthorizationError)
+_WAY_OUT = "Start it, or correct kafka.bootstrap_servers; `newstide doctor` shows what is reachable."
+
+log = logs.get("kafka")
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """What every kafka-python client is given: addresses and security.
+
+    Raises:
+        BrokerUnavailable: No Kafka is configured.
+        SettingsError: A security setting is missing, or names a file that does not exist.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": _servers(settings),
+        "client_id": "newstide",
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.startswith("SASL"):
+        _require(settings, "sasl_mechanism", "sasl_username", "sasl_password")
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
+    if settings.security_protocol.endswith("SSL"):
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+            file = getattr(settings, name)
+            if file is not None and not file.is_file():
+                raise SettingsError(f"kafka.{name} {str(file)!r} is no file.", "Correct the path.")
+            options[name] = None if file is None else str(file)
+    return options
+
+
+def ensure_topics(settings: KafkaSettings, timeout: float = 60.0) -> None:
+    """Makes the topics that are missing and waits until they can be used; those that exist are left as they are.
+
+    Args:
+        settings: Names, partitions, replication, retention of dead letters.
+        timeout: Seconds to wait for a broker that is only coming up.
+
+    Raises:
+        BrokerUnavailable: Kafka was not reachable in time, or refuses.
+    """
+    wanted = {
+        settings.topic: _topic(settings, settings.partitions),
+        settings.dead_letter_topic: _topic(
+            settings,
+            settings.partitions,
+            {
+                "retention.ms": str(int(settings.dead_letter_retention.total_seconds() * 1000)),
+                "max.message.bytes": str(_MAX_MESSAGE_BYTES),
+            },
+        ),
+        settings.events_topic: _topic(settings, settings.partitions),
+        settings.lease_topic: _topic(settings, 1),  # its one partition is the lease
+    }
+    with _admin(settings, timeout) as admin:
+        missing = {name: topic for name, topic in wanted.items() if name not in set(admin.list_topics())}
+        if missing:
+            for made in admin.create_topics(missing, raise_errors=False)["topics"]:
+                error = for_code(made["error_code"])
+                if made["error_code"] and error is not TopicAlreadyExistsError:
+                    raise BrokerUnavailable(
+                        f"Kafka refuses to make the topic {made['name']!r}: {made['error_message'] or error.__name__}",
+                        "Correct kafka.partitions or kafka.replication_factor, or have the topic made.",
+                    )
+            log.info("made topics", topics=sorted(missing))
+        admin.wait_for_topics(list(wanted))
+
+
+def make_producer(settings: KafkaSettings) -> KafkaProducer:
+    """An idempotent producer that waits for all replicas; most callers want `Sender`, which counts."""
+    delivery = int(settings.delivery_timeout.total_seconds() * 1000)
+    return _connected(
+        KafkaProducer,
+        settings,
+        acks="all",
+        enable_idempotence=True,
+        compression_type=None if settings.compression == "none" else settings.compression,
+        delivery_timeout_ms=delivery,
+        request_timeout_ms=min(30_000, delivery // 2),
+        max_block_ms=delivery,
+        linger_ms=20,
+        batch_size=64 * 1024,
+        max_request_size=_MAX_MESSAGE_BYTES,
+        allow_auto_create_topics=False,
+    )
+
+
+def make_consumer(settings: KafkaSettings, topics: Sequence[str], *, group: str, **options: Any) -> KafkaConsumer:
+    """A member of a consumer group; a new group reads from the earliest offset, and nothing is committed by itself.
+
+    Args:
+        settings: Addresses and security.
+        topics: Subscribed to.
+        group: The consumer group.
+        **options: Further options of `KafkaConsumer`, which win over these.
+    """
+    ours = {
+        "group_id": group,
+        "auto_offset_reset": "earliest",
+        "enable_auto_commit": False,
+        "allow_auto_create_topics": False,
+    }
+    return _connected(KafkaConsumer, settings, *topics, **{**ours, **options})
+
+
+def end_offsets(settings: KafkaSettings, topic: str) -> dict[int, int]:
+    """The next offset to be written, by partition."""
+    with _admin(settings, _ANSWER_WITHIN) as admin:
+        return _offsets(admin, _partitions(admin, topic), OffsetSpec.LATEST)
+
+
+def lag(settings: KafkaSettings, group: str) -> dict[int, int]:
+    """How many messages of the topic of headlines a group has not committed, by partition.
+
+    Raises:
+        BrokerUnavailable: Kafka cannot be reached, or the topic is missing.
+    """
+    with _admin(settings, _ANSWER_WITHIN) as admin:
+        partitions = _partitions(admin, settings.topic)
+        ends = _offsets(admin, partitions, OffsetSpec.LATEST)
+        starts = _offsets(admin, partitions, OffsetSpec.EARLIEST)
+        committed = {
+            partition.partition: found.offset
+            for partition, found in admin.list_group_offsets({group: partitions})[group].items()
+        }
+    return {
+        partition: max(0, end - max(committed.get(partition, -1), starts[partition])) for partition, end in ends.items()
+    }
+
+
+def reachable(settings: KafkaSettings) -> str:
+    """What answers: `Kafka 4.3, 1 broker`.
+
+    Raises:
+        BrokerUnavailable: Nothing does, or it refuses; the message says which.
+    """
+    with _admin(settings, 0.0) as admin:
+        brokers = len(admin.describe_cluster()["brokers"])
+        version = ".".join(map(str, admin._manager.broker_version))  # there is no public way
+    return f"Kafka {version}, {brokers} broker{'' if brokers == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """What became of messages: how many Kafka acknowledged, how many it did not, and the first reason why."""
+
+    acknowledged: int
+    failed: int
+    first_error: str = ""
+
+
+class Sender:
+    """Sends messages and counts every delivery report.
+
+    At most 10,000 messages are in flight: `send` waits for reports where a broker is slower than its source.
+
+    Raises:
+        BrokerUnavailable: Kafka cannot be reached.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._producer = make_producer(settings)
+        self._free = Semaphore(_MAX_IN_FLIGHT)
+        self._lock = Lock()
+        self._sent = 0
+        self._counts: Counter[str] = Counter()
+        self._first_error = ""
+        self._reported_failed = 0
+
+    def send(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        """Hands a message over; `flush` tells what became of it.
+
+        Raises:
+            DeliveryError: Kafka does not say where the topic is: it is away, or the topic is missing.
+        """
+        if key is None and value is None:
+            value = b""  # kafka-python refuses to send a message without both
+        self._free.acquire()
+        self._sent += 1
+        try:
+            future = self._producer.send(topic, key=key, value=value, headers=list(headers))
+        except KafkaTimeoutError as error:
+            self._not_acknowledged(error)
+            raise DeliveryError(
+                f"Kafka does not tell where the topic {topic!r} is: {error}.",
+                "Is Kafka up, and does the topic exist?",
+            ) from None
+        except KafkaError as error:  # too large, for instance: this one message
+            self._not_acknowledged(error)
+        else:
+            future.add_callback(self._acknowledged)
+            future.add_errback(self._not_acknowledged)
+
+    def flush(self, *, tolerant: bool = False) -> Deliveries:
+        """Waits for the reports of everything sent.
+
+        Args:
+            tolerant: Do not raise where something failed: the caller looks at the counts.
+
+        Returns:
+            The counts since the sender was made.
+
+        Raises:
+            DeliveryError: Something sent since the last flush was not acknowledged.
+        """
+        self._producer.flush()
+        while self._counts.total() < self._sent:  # the last reports are on their way to our callbacks
+            time.sleep(0.001)
+        with self._lock:
+            deliveries = Deliveries(self._counts["acknowledged"], self._counts["failed"], self._first_error)
+            failed_now = deliveries.failed - self._reported_failed
+            self._reported_failed = deliveries.failed
+        if failed_now and not tolerant:
+            raise DeliveryError(
+                f"Kafka did not acknowledge {failed_now:,} messages: {deliveries.first_error}.",
+                "They are not lost at their source; send them again once Kafka is well.",
+            )
+        return deliveries
+
+    @property
+    def acknowledged(self) -> int:
+        """Messages acknowledged so far."""
+        return self._counts["acknowledged"]
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Ends the producer; what is not acknowledged within so many seconds is given up."""
+        try:
+            self._producer.close(timeout)
+        except KafkaError as error:
+            log.warning("the producer did not close in order", reason=str(error))
+
+    def _acknowledged(self, _metadata: object) -> None:
+        with self._lock:
+            self._counts["acknowledged"] += 1
+        self._free.release()
+
+    def _not_acknowledged(self, error: BaseException) -> None:
+        with self._lock:
+            self._counts["failed"] += 1
+            self._first_error = self._first_error or shorten(f"{type(error).__name__}: {error}", 300)
+        self._free.release()
+
+
+def _servers(settings: KafkaSettings) -> list[str]:
+    servers = [server.strip() for server in (settings.bootstrap_servers or "").split(",") if server.strip()]
+    if not servers:
+        raise BrokerUnavailable(
+            "No Kafka is configured and no local one is running.",
+            "Start one with `newstide up`, or set kafka.bootstrap_servers.",
+        )
+    for server in servers:
+        if not server.rpartition(":")[2].isdigit():
+            raise SettingsError(f"kafka.bootstrap_servers names {server!r}.", "Write it as host:port.")
+    return servers
+
+
+def _require(settings: KafkaSettings, *names: str) -> None:
+    missing = [f"kafka.{name}" for name in names if getattr(settings, name) is None]
+    if missing:
+        raise SettingsError(
+            f"kafka.security_protocol is {settings.security_protocol}, but {', '.join(missing)} is not set.",
+            "Set it in newstide.toml or the environment.",
+        )
+
+
+def _topic(settings: KafkaSettings, partitions: int, configs: dict[str, str] | None = None) -> dict[str, Any]:
+    return {
+        "num_partitions": partitions,
+        "replication_factor": settings.replication_factor,
+        "configs": configs or {},
+    }
+
+
+@contextmanager
+def _admin(settings: KafkaSettings, patience: float) -> Iterator[KafkaAdminClient]:
+    """An admin client; waits up to `patience` seconds for a broker that is not there yet."""
+    admin = _connected(KafkaAdminClient, settings, patience=patience)
+    try:
+        yield admin
+    except KafkaError as error:
+        raise _unavailable(settings, error) from None
+    finally:
+        admin.close()
+
+
+def _connected(
+    client: Callable[..., Any],
+    settings: KafkaSettings,
+    *arguments: str,
+    patience: float = _ANSWER_WITHIN,
+    **options: Any,
+) -> Any:
+    """A client that has spoken with a broker.
+
+    A client that gets no answer goes on trying until its time is up, whatever the reason, and only logs the reason. So
+    it is given little time, several times, and what it logs is listened to: a wrong password is said at once.
+    """
+    deadline = time.monotonic() + patience
+    options = {**client_options(settings), **options, "bootstrap_timeout_ms": int(_ONE_TRY * 1000)}
+    _wait_for_port(settings, patience)
+    deadline = max(deadline, time.monotonic() + _ANSWER_WITHIN)
+    while True:
+        with _reasons() as reasons:
+            try:
+                return client(*arguments, **options)
+            except KafkaError as error:
+                refusals = [reason for reason in reasons if isinstance(reason, _REFUSALS)]
+                last = (refusals or reasons or [error])[-1]
+                if refusals or not isinstance(error, KafkaTimeoutError) or time.monotonic() > deadline:
+                    raise _unavailable(settings, last) from None
+
+
+@contextmanager
+def _reasons() -> Iterator[list[BaseException]]:
+    """The exceptions that the client's connection manager logs meanwhile."""
+    heard: list[BaseException] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if isinstance(record.args, tuple):
+                heard.extend(argument for argument in record.args if isinstance(argument, BaseException))
+
+    logger, listener = logging.getLogger("kafka.net.manager"), Listener()
+    logger.addHandler(listener)
+    logger.setLevel(logging.WARNING)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(logging.NOTSET)
+
+
+def _unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavailable:
+    if isinstance(error, _REFUSALS):
+        return BrokerUnavailable(
+            f"Kafka at {settings.bootstrap_servers} refuses {settings.sasl_username or 'this client'}: {error}",
+            "Correct kafka.sasl_mechanism, sasl_username, sasl_password, or the user's rights.",
+        )
+    return BrokerUnavailable(
+        f"Kafka at {settings.bootstrap_servers} does not answer as it should: {type(error).__name__}: {error}",
+        "Is kafka.security_protocol what that port speaks? " + _WAY_OUT,
+    )
+
+
+def _wait_for_port(settings: KafkaSettings, patience: float) -> None:
+    """Waits until one of the servers accepts connections: cheap to try again, where a client would leave threads."""
+    retrying = Retrying(
+        retry=retry_if_exception_type(OSError),
+        stop=stop_after_delay(patience),
+        wait=wait_exponential_jitter(initial=0.1, max=2, jitter=0.1),
+        before_sleep=_say_once(settings),
+        reraise=True,
+    )
+    try:
+        retrying(_connect, _servers(settings))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BrokerUnavailable(
+            f"Kafka at {settings.bootstrap_servers} cannot be reached: {reason}.", _WAY_OUT
+        ) from None
+
+
+def _connect(servers: Sequence[str]) -> None:
+    """Opens a connection to the first server that takes one; raises the last one's `OSError` where none does."""
+    last: OSError | None = None
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+        except OSError as error:
+            last = error
+        else:
+            return
+    if last is not None:
+        raise last
+
+
+def _say_once(settings: KafkaSettings) -> Any:
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 5 and state.outcome is not None:  # a broker just starting is no news
+            log.warning("waiting for Kafka", at=settings.bootstrap_servers, reason=str(state.outcome.exception()))
+
+    return say
+
+
+def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
+    described = admin.describe_topics([topic])[0]
+    if described["error_code"]:
+        raise BrokerUnavailable(
+            f"Kafka has no topic {topic!r} ({for_code(described['error_code']).__name__}).",
+            "`newstide consume` and `newstide produce` make it.",
+        )
+    return [TopicPartition(topic, partition["partition_index"]) for partition in described["partitions"]]
+
+
+def _offsets(admin: KafkaAdminClient, partitions: Sequence[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
+    found = admin.list_partition_offsets(dict.fromkeys(partitions, spec))
+    return {partition.partition: int(entry.offset) for partition, entry in sorted(found.items())}
