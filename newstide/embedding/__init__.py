@@ -1,0 +1,64 @@
+"""The embedding models, one file each, behind one protocol; loaded when first asked for, since some are slow."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from newstide.embedding.base import Embedder, ModelCard
+from newstide.errors import EmbedderError
+from newstide.settings import EmbeddingSettings
+
+__all__ = ["Embedder", "ModelCard", "load_embedder", "unknown_languages"]
+
+_SENTENCE_TRANSFORMERS = "sentence-transformers:"
+
+
+def load_embedder(settings: EmbeddingSettings) -> Embedder:
+    """Loads the model that the settings name.
+
+    Raises:
+        EmbedderError: Its package is missing, its weights cannot be had, or it is not what it should be.
+    """
+    name = settings.model
+    if name.startswith(_SENTENCE_TRANSFORMERS) and name != _SENTENCE_TRANSFORMERS:
+        from newstide.embedding.sentence_transformers import load
+
+        return load(name.removeprefix(_SENTENCE_TRANSFORMERS), settings)
+    if name not in _LOADERS:
+        raise EmbedderError(
+            f"embedding.model {name!r} is unknown.",
+            f"There are {', '.join(_LOADERS)} and {_SENTENCE_TRANSFORMERS}NAME_OR_PATH.",
+        )
+    return _LOADERS[name](settings)
+
+
+def unknown_languages(embedder: Embedder, languages: Iterable[str]) -> Counter[str]:
+    """How many of the given languages (BCP 47; empty = unknown, not counted) the model was not trained on."""
+    if embedder.languages is None:
+        return Counter()
+    primary = (language.partition("-")[0] for language in languages)
+    return Counter(language for language in primary if language and language not in embedder.languages)
+
+
+def _use_multilingual(settings: EmbeddingSettings) -> Embedder:
+    from newstide.embedding.use_multilingual import load
+
+    return load(settings)
+
+
+def _bge_m3(settings: EmbeddingSettings) -> Embedder:
+    from newstide.embedding.bge_m3 import load
+
+    return load(settings)
+
+
+def _multilingual_e5_small(settings: EmbeddingSettings) -> Embedder:
+    from newstide.embedding.e5 import load
+
+    return load(settings)
+
+
+_LOADERS: Mapping[str, Callable[[EmbeddingSettings], Embedder]] = {
+    "use-multilingual": _use_multilingual,
+    "bge-m3": _bge_m3,
+    "multilingual-e5-small": _multilingual_e5_small,
+}

@@ -1,0 +1,11 @@
+"""The one place that knows Milvus: collections, schema versions, rows, labels, stories, runs and means.
+
+Works alike on a Milvus Lite server, a Milvus server and Zilliz Cloud. Limits that only a server enforces are enforced
+here, so that what works on Lite works there.
+"""
+
+from newstide.store.filters import any_of, quote
+from newstide.store.rows import HeadlineRow, Hits, LanguageMean, RunRow
+from newstide.store.store import EmptyStore, Store, open_store
+
+__all__ = ["EmptyStore", "HeadlineRow", "Hits", "LanguageMean", "RunRow", "Store", "any_of", "open_store", "quote"]

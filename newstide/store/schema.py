@@ -1,0 +1,157 @@
+"""The collections: their fields, the version of the schema, and the model whose vectors they hold."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymilvus import DataType, MilvusClient
+
+from newstide import headline as contract
+from newstide.embedding.base import ModelCard
+from newstide.errors import ModelMismatch, SchemaMismatch
+
+SCHEMA_VERSION = "1"
+COLLECTIONS = ("headlines", "stories", "runs", "means")
+
+_BYTES = 4  # of UTF-8 a character at most: a server counts a VARCHAR in bytes, Lite in characters
+_TEXT: Mapping[str, int] = {
+    "title": contract.MAX_TITLE * _BYTES,
+    "source": contract.MAX_SOURCE * _BYTES,
+    "url": contract.MAX_URL * _BYTES,
+    "language": 35 * _BYTES,
+    "status": 16,
+}
+_VECTOR = {"headlines": "embedding", "stories": "centroid", "runs": "mean", "means": "mean"}
+PRIMARY = {"headlines": "id", "stories": "cluster_label", "runs": "run", "means": "language"}
+
+
+def create_collection(
+    client: MilvusClient, name: str, collection: str, card: ModelCard, description_bytes: int, *, lite: bool
+) -> None:
+    """Makes and loads one of `COLLECTIONS` under the name `collection`."""
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    for field, kind in _fields(name).items():
+        options: dict[str, Any] = {"is_primary": True} if field == PRIMARY[name] else {}
+        if kind is DataType.FLOAT_VECTOR:
+            options["dim"] = card.dim
+        elif kind is DataType.VARCHAR:
+            options["max_length"] = text_bytes(field, description_bytes)
+        schema.add_field(field, kind, **options)
+    index = client.prepare_index_params()
+    if lite or name != "headlines":
+        index.add_index(_VECTOR[name], index_type="FLAT", metric_type="COSINE")
+    else:
+        index.add_index(_VECTOR[name], index_type="HNSW", metric_type="COSINE", params={"M": 30, "efConstruction": 360})
+        for field in ("published_at", "cluster_label", "label_run"):
+            index.add_index(field, index_type="INVERTED")
+    client.create_collection(
+        collection,
+        schema=schema,
+        index_params=index,
+        properties=_properties(card),
+        consistency_level="Bounded",
+    )
+
+
+def text_bytes(field: str, description_bytes: int) -> int:
+    """How many bytes of UTF-8 a text field holds."""
+    if field == "description":
+        return description_bytes
+    return contract.MAX_ID_BYTES if field == "id" else _TEXT[field]
+
+
+def read_card(description: Mapping[str, Any], collection: str) -> ModelCard:
+    """The model that made a collection's vectors.
+
+    Raises:
+        SchemaMismatch: The collection was made by another version of newstide, or by something else.
+    """
+    properties = description.get("properties") or {}
+    version = properties.get("newstide.schema")
+    if version != SCHEMA_VERSION:
+        made_by = "something other than newstide" if version is None else f"newstide with schema {version}"
+        raise SchemaMismatch(
+            f"The collection {collection!r} was made by {made_by}; this newstide needs schema {SCHEMA_VERSION}.",
+            "Set NEWSTIDE_MILVUS_PREFIX (or milvus.database) to keep newstide's collections apart.",
+        )
+    return ModelCard(
+        properties["newstide.model"], int(properties["newstide.dimension"]), properties["newstide.fingerprint"]
+    )
+
+
+def require_same_model(there: ModelCard, wanted: ModelCard, collection: str) -> None:
+    """Raises `ModelMismatch` unless both cards are of the same model, dimension and weights."""
+    if there != wanted:
+        raise ModelMismatch(
+            f"The collection {collection!r} holds vectors of {_show(there)}, but the embedder is {_show(wanted)}: "
+            "their vectors cannot be compared.",
+            f"Set NEWSTIDE_EMBEDDING_MODEL={there.name}, or keep the new model's rows apart with "
+            "NEWSTIDE_MILVUS_PREFIX.",
+        )
+
+
+def _fields(name: str) -> dict[str, DataType]:
+    number, text, vector, json = DataType.INT64, DataType.VARCHAR, DataType.FLOAT_VECTOR, DataType.JSON
+    return {
+        "headlines": {
+            "id": text,
+            "embedding": vector,
+            "title": text,
+            "description": text,
+            "source": text,
+            "url": text,
+            "language": text,
+            "published_at": number,
+            "ingested_at": number,
+            "cluster_label": number,
+            "label_probability": DataType.FLOAT,
+            "label_run": number,
+        },
+        "stories": {
+            "cluster_label": number,
+            "centroid": vector,
+            "title": text,
+            "keywords": json,
+            "languages": json,
+            "sources": json,
+            "size": number,
+            "previous_size": number,
+            "first_published_at": number,
+            "last_published_at": number,
+            "reach": DataType.FLOAT,
+            "status": text,
+            "parents": json,
+            "successor": number,
+            "created_run": number,
+            "updated_run": number,
+        },
+        "runs": {
+            "run": number,
+            "mean": vector,
+            "theta": DataType.DOUBLE,
+            "status": text,
+            "started_at": number,
+            "finished_at": number,
+            "parameters": json,
+            "counts": json,
+            "durations": json,
+        },
+        "means": {"language": text, "mean": vector, "count": number, "run": number},
+    }[name]
+
+
+def columns(name: str) -> list[str]:
+    """A collection's fields without its vector."""
+    return [field for field in _fields(name) if field != _VECTOR[name]]
+
+
+def _properties(card: ModelCard) -> dict[str, str]:
+    return {
+        "newstide.schema": SCHEMA_VERSION,
+        "newstide.model": card.name,
+        "newstide.dimension": str(card.dim),
+        "newstide.fingerprint": card.fingerprint,
+    }
+
+
+def _show(card: ModelCard) -> str:
+    return f"{card.name} ({card.dim} dimensions, weights {card.fingerprint[:12]})"
