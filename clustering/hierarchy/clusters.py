@@ -1,0 +1,137 @@
+"""Clusters by the `hdbscan` library itself, run on the spanning tree instead of on all distances."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.hierarchy.forest import Weights
+from clustering.hierarchy.lists import Floats
+from clustering.hierarchy.tree import Hierarchy, build_hierarchy
+from newstide.errors import InvalidGraph
+
+_UNREACHABLE = 1e300  # stands for an infinite edge: the library refuses those, and 1 / 1e300 is as good as nothing
+_FLOOR_QUANTILE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """What one clustering found.
+
+    Attributes:
+        labels: (n,) cluster of each row, -1 = noise.
+        probabilities: (n,) strength of membership, 0 for noise.
+        hierarchy: The tree the clusters were chosen from.
+    """
+
+    labels: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    hierarchy: Hierarchy
+
+
+def cluster_neighbours(
+    indices: npt.ArrayLike,
+    distances: npt.ArrayLike,
+    *,
+    min_cluster_size: int = 3,
+    min_samples: int = 3,
+    selection: Literal["eom", "leaf"] = "eom",
+    vectors: npt.NDArray[np.float32] | None = None,
+    times: npt.NDArray[np.float64] | None = None,
+    time_weight: float = 0.0,
+    time_scale: float = 1.0,
+    memory_mb: int = 256,
+) -> Clustering:
+    """HDBSCAN on neighbour lists.
+
+    On the dense matrix of the same connected graph hdbscan finds the same labels and probabilities if no two distances are
+    equal and `min_samples` is 1. Otherwise there are ties, which hdbscan breaks by the order of rows: its labels change
+    when rows are permuted, and these are as close to them as they are to each other. Equal to exact HDBSCAN on *all*
+    distances up to spanning-tree edges that no list holds (see `build_hierarchy`).
+
+    Args:
+        indices: See `build_hierarchy`, as for the other arguments.
+        distances: See there.
+        min_cluster_size: Smallest cluster, at least 2.
+        min_samples: See there.
+        selection: Excess of mass, or leaves.
+        vectors: See there. Without, components that nothing connects are clusters of their own under the root, where they
+            reach `min_cluster_size`.
+        times: See there.
+        time_weight: See there.
+        time_scale: See there.
+        memory_mb: See there.
+
+    Raises:
+        InvalidGraph: Naming the value that no clustering can be made of.
+    """
+    if min_cluster_size < 2:
+        raise InvalidGraph(f"min_cluster_size is {min_cluster_size}.", "It is at least 2.")
+    if selection not in ("eom", "leaf"):
+        raise InvalidGraph(f"The selection is {selection!r}.", "The library's selections are eom and leaf.")
+    hierarchy = build_hierarchy(
+        indices,
+        distances,
+        min_samples=min_samples,
+        vectors=vectors,
+        times=times,
+        time_weight=time_weight,
+        time_scale=time_scale,
+        memory_mb=memory_mb,
+    )
+    labels, probabilities = library_clusters(hierarchy, min_cluster_size, selection)
+    return Clustering(labels, probabilities, hierarchy)
+
+
+def library_clusters(
+    hierarchy: Hierarchy, min_cluster_size: int, selection: Literal["eom", "leaf"]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Labels (n,) and probabilities (n,) that hdbscan chooses from the tree.
+
+    A spanning tree is a sparse distance matrix to the library. With `min_samples=1` a row's core distance is its shortest
+    edge of the tree, which raises no edge, so the library clusters the very tree it is given.
+    """
+    n = hierarchy.n
+    if n < 2 * min_cluster_size:  # the root is no cluster, and nothing under it can be split into two
+        return np.full(n, -1, np.int64), np.zeros(n, np.float64)
+    from hdbscan import HDBSCAN
+    from scipy.sparse import coo_array
+
+    weights = floored_weights(hierarchy.weights, hierarchy.core)
+    edges, weights = _connected(hierarchy, weights)
+    first, second = np.concatenate((edges, edges[:, ::-1])).T
+    matrix = coo_array((np.concatenate((weights, weights)), (first, second)), shape=(n, n)).tocsr()
+    model = HDBSCAN(
+        metric="precomputed", min_samples=1, min_cluster_size=min_cluster_size, cluster_selection_method=selection
+    ).fit(matrix)
+    return model.labels_.astype(np.int64), model.probabilities_.astype(np.float64)
+
+
+def floored_weights(weights: Weights, core: Floats) -> Weights:
+    """The guard against duplicates: weights raised to a low quantile of the positive core distances, if any is 0.
+
+    Four copies of a headline are a cluster at distance 0, whose excess of mass is infinite: no cluster around them could
+    ever be chosen. Where nothing is at distance 0 the weights are left as they are.
+    """
+    if not len(weights) or float(weights.min()) > 0:
+        return weights
+    positive = core[np.isfinite(core) & (core > 0)]
+    if not len(positive):
+        positive = weights[weights > 0]
+    floor = float(np.quantile(positive, _FLOOR_QUANTILE)) if len(positive) else 1.0
+    return np.maximum(weights, floor)
+
+
+def _connected(hierarchy: Hierarchy, weights: Weights) -> tuple[npt.NDArray[np.int32], Weights]:
+    """The tree's edges, and edges as good as infinite between what nothing connects."""
+    if len(weights) == hierarchy.n - 1:
+        return hierarchy.edges, weights
+    root = len(hierarchy.parent) - 1
+    top = np.arange(root, dtype=np.int32)
+    for node in range(root - 1, -1, -1):  # parents before children
+        if hierarchy.parent[node] != root:
+            top[node] = top[hierarchy.parent[node]]
+    ends = np.unique(top[: hierarchy.n], return_index=True)[1].astype(np.int32)
+    bridges = np.stack((ends[:-1], ends[1:]), axis=1)
+    return np.concatenate((hierarchy.edges, bridges)), np.concatenate((weights, np.full(len(bridges), _UNREACHABLE)))

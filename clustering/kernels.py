@@ -1,0 +1,55 @@
+"""What the compiled kernels of this room share: a typed way to compile, splitting of work, exact products.
+
+Compiled code is kept on disk (numba's cache), so that only the first call on a machine pays for compiling.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+parallel_range = numba.prange  # in a kernel compiled with parallel=True; else a plain range
+
+MOST_CHUNKS = 8  # of one pass over all edges: each needs arrays of its own
+
+
+def kernel(*, parallel: bool = False, fastmath: set[str] | bool = False) -> Callable[[Function], Function]:
+    """`numba.njit` with the cache on, for type checkers an identity."""
+
+    def compile_function(function: Function) -> Function:
+        return cast("Function", numba.njit(function, cache=True, parallel=parallel, fastmath=fastmath))
+
+    return compile_function
+
+
+def chunk_count() -> int:
+    """Into how many parts a pass over all edges is split; results never depend on it."""
+    return max(1, min(int(numba.get_num_threads()), MOST_CHUNKS))
+
+
+@kernel(fastmath={"reassoc"})
+def dot(vectors: npt.NDArray[np.float32], first: int, second: int) -> float:
+    """Product of two rows in double precision.
+
+    Products of single-precision numbers are exact in double precision and are summed in an order that depends on the
+    dimension alone, so the result is the same in whichever batch a pair is met, and whichever row comes first.
+    """
+    total = 0.0
+    for column in range(vectors.shape[1]):
+        total += np.float64(vectors[first, column]) * np.float64(vectors[second, column])
+    return total
+
+
+@kernel(parallel=True)
+def inverse_norms(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """1 / euclidean norm of each row, (n,); infinite for a row of zeros."""
+    n = vectors.shape[0]
+    result = np.empty(n, np.float64)
+    for row in parallel_range(n):
+        squared = dot(vectors, row, row)
+        result[row] = 1.0 / np.sqrt(squared) if squared > 0 else np.inf
+    return result

@@ -1,0 +1,24 @@
+"""The top-k graph of the window by plain cosine: exact, kept between runs, brought up to date at the cost of what is new.
+
+Usable alone: ids and vectors in, arrays out. Milvus enters as a function that searches.
+"""
+
+from clustering.neighbours.cache import load_graph, save_graph
+from clustering.neighbours.exact import ExactSearcher
+from clustering.neighbours.graph import GraphReport, NeighbourGraph, choose_searcher, update_graph
+from clustering.neighbours.lists import Searcher
+from clustering.neighbours.remote import Hits, MilvusSearcher, SearchVectors
+
+__all__ = [
+    "ExactSearcher",
+    "GraphReport",
+    "Hits",
+    "MilvusSearcher",
+    "NeighbourGraph",
+    "SearchVectors",
+    "Searcher",
+    "choose_searcher",
+    "load_graph",
+    "save_graph",
+    "update_graph",
+]

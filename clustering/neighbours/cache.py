@@ -1,0 +1,122 @@
+"""The graph on disk between runs: a cache, checked to the last byte, that the caller rebuilds when anything is off.
+
+One file: a line of magic and version, the length and checksum of a JSON header, the header (model, shapes, checksums), then
+the arrays, aligned. It is written beside, synced, and swapped in.
+"""
+
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.neighbours.graph import NeighbourGraph
+from newstide.embedding.base import ModelCard
+from newstide.errors import CacheDamaged
+
+_MAGIC = b"newstide graph 1\n"
+_ALIGNMENT = 64
+_WAY_OUT = "It is a cache: the next run rebuilds it."
+_TYPES = {"id_lengths": "<i4", "id_bytes": "|u1", "vectors": "<f4", "indices": "<i4", "similarities": "<f4"}
+
+
+def save_graph(path: Path, graph: NeighbourGraph, card: ModelCard) -> None:
+    """Writes the graph so that `path` holds the old file or the whole new one, whatever happens.
+
+    Raises:
+        OSError: The disk is full or not writable; the old file stays.
+    """
+    names = [name.encode() for name in graph.ids]
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "id_lengths": np.array([len(name) for name in names], np.int32),
+        "id_bytes": np.frombuffer(b"".join(names), np.uint8),
+        "vectors": graph.vectors,
+        "indices": graph.wide_indices,
+        "similarities": graph.wide_similarities,
+    }
+    arrays = {name: np.ascontiguousarray(array, _TYPES[name]) for name, array in arrays.items()}
+    header = json.dumps(
+        {
+            "model": [card.name, card.dim, card.fingerprint],
+            "k": graph.k,
+            "arrays": {name: [list(array.shape), zlib.crc32(array)] for name, array in arrays.items()},
+        }
+    ).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(_MAGIC + struct.pack("<II", len(header), zlib.crc32(header)) + header)
+            for array in arrays.values():
+                file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+                file.write(array.data if array.size else b"")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load_graph(path: Path, card: ModelCard) -> NeighbourGraph:
+    """Reads the graph back.
+
+    Raises:
+        CacheDamaged: The file is missing, cut off, changed, of another version, or holds another model's vectors.
+    """
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise CacheDamaged(f"The graph {path} cannot be read: {error.strerror or error}.", _WAY_OUT) from None
+    header, place = _header(path, content)
+    model = [card.name, card.dim, card.fingerprint]
+    if header["model"] != model:
+        raise CacheDamaged(f"The graph {path} belongs to the model {header['model']}, not to {model}.", _WAY_OUT)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, (shape, checksum) in header["arrays"].items():
+        place += -place % _ALIGNMENT
+        size = int(np.prod(shape)) * np.dtype(_TYPES[name]).itemsize
+        raw = content[place : place + size]
+        place += size
+        if len(raw) != size or zlib.crc32(raw) != checksum:
+            raise CacheDamaged(f"The graph {path} is cut off or changed: {name} fails its checksum.", _WAY_OUT)
+        arrays[name] = raw.view(_TYPES[name]).reshape(shape)
+    if place != len(content):
+        raise CacheDamaged(f"The graph {path} has {len(content) - place} bytes too many.", _WAY_OUT)
+    return NeighbourGraph(
+        _ids(arrays["id_bytes"].tobytes(), arrays["id_lengths"]),
+        arrays["vectors"],
+        arrays["indices"],
+        arrays["similarities"],
+        int(header["k"]),
+    )
+
+
+def _header(path: Path, content: npt.NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
+    """The header and where it ends."""
+    start = content[: len(_MAGIC) + 8].tobytes()
+    if not start.startswith(_MAGIC) or len(start) < len(_MAGIC) + 8:
+        raise CacheDamaged(f"The graph {path} is of another version, or no graph: it starts {start[:20]!r}.", _WAY_OUT)
+    length, checksum = struct.unpack("<II", start[len(_MAGIC) :])
+    header = content[len(start) : len(start) + length].tobytes()
+    if len(header) != length or zlib.crc32(header) != checksum:
+        raise CacheDamaged(f"The graph {path} is cut off or changed: its header fails its checksum.", _WAY_OUT)
+    return json.loads(header), len(start) + length
+
+
+def _ids(text: bytes, lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.object_]:
+    ids: npt.NDArray[Any] = np.empty(len(lengths), object)
+    ends = np.cumsum(lengths, dtype=np.int64).tolist()
+    start = 0
+    for row, end in enumerate(ends):
+        ids[row] = text[start:end].decode()
+        start = end
+    return ids

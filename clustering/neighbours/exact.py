@@ -1,0 +1,154 @@
+"""The exact searcher: blocked matrix products in the client, on all cores, in bounded memory.
+
+A block of products in single precision says which rows may belong to a list; only those are computed in double precision
+and ranked. One block serves both directions: the new rows' own lists, and their places in everyone else's.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.kernels import kernel, parallel_range
+from clustering.neighbours.lists import Flags, Lists, Points, Rows, Vectors, offer, similarity, write_ranked
+
+_LARGEST_BLOCK_MB = 256  # larger blocks are not faster
+_SMALLEST_BLOCK = 8
+_COLUMNS = 2048  # of a block that one thread goes through at a time
+
+
+@dataclass(frozen=True, slots=True)
+class ExactSearcher:
+    """Compares every searched row with every row.
+
+    Args:
+        memory_mb: Most memory for a block of products.
+    """
+
+    memory_mb: int = 1024
+
+    @property
+    def exact(self) -> bool:
+        """Lists are the true ones."""
+        return True
+
+    def fill(self, points: Points, lists: Lists, rows: Rows, offered: Flags, complete: Flags) -> None:
+        """See `Searcher.fill`."""
+        vectors, norms, n = points.vectors, points.inverse_norms, len(points.vectors)
+        memory = min(self.memory_mb, _LARGEST_BLOCK_MB) * 2**20
+        block = max(_SMALLEST_BLOCK, memory // (4 * max(1, n)))
+        least = least_to_offer(lists, rows, complete, points.slack)
+        for start in range(0, len(rows), block):
+            part, new = rows[start : start + block], offered[start : start + block]
+            products = vectors[part] @ vectors.T
+            _search(products, part, vectors, norms, points.slack, lists.indices, lists.similarities, lists.lengths)
+            if new.any():
+                places = np.flatnonzero(new).astype(np.int32)
+                _offer_to_all(
+                    products,
+                    places,
+                    part,
+                    vectors,
+                    norms,
+                    points.slack,
+                    least,
+                    complete,
+                    lists.indices,
+                    lists.similarities,
+                    lists.lengths,
+                )
+
+
+def least_to_offer(lists: Lists, searched: Rows, complete: Flags, slack: float) -> Vectors:
+    """(n,) the product below which an offered row cannot enter a list; infinite for rows that are searched anyway."""
+    width = lists.indices.shape[1]
+    last = np.take_along_axis(lists.similarities, np.maximum(lists.lengths - 1, 0)[:, None], axis=1)[:, 0]
+    least: Vectors = np.where(lists.lengths > 0, last - np.float32(slack), np.inf).astype(np.float32)
+    least[complete & (lists.lengths < width)] = -np.inf
+    least[searched] = np.inf
+    return least
+
+
+@kernel(parallel=True)
+def _search(
+    products: Vectors,
+    rows: Rows,
+    vectors: Vectors,
+    norms: npt.NDArray[np.float64],
+    slack: float,
+    indices: Rows,
+    similarities: Vectors,
+    lengths: Rows,
+) -> None:
+    """Writes the lists of `rows`, whose products with all rows are given."""
+    n = products.shape[1]
+    width = min(indices.shape[1], n - 1)
+    for place in parallel_range(len(rows)):
+        row = rows[place]
+        products[place, row] = -np.inf
+        least = _kth_largest(products[place], width) - np.float32(2 * slack)
+        count = 0
+        for other in range(n):
+            count += products[place, other] >= least
+        candidates = np.empty(count, np.int32)
+        values = np.empty(count, np.float32)
+        count = 0
+        for other in range(n):
+            if products[place, other] >= least:
+                candidates[count] = other
+                values[count] = similarity(vectors, norms, row, other)
+                count += 1
+        write_ranked(indices, similarities, lengths, row, candidates, values)
+
+
+@kernel()
+def _kth_largest(values: Vectors, k: int) -> np.float32:
+    """By a heap of the k largest so far, the smallest on top."""
+    heap = np.full(k, -np.inf, np.float32)
+    if k == 0:
+        return np.float32(np.inf)
+    for value in values:
+        if value > heap[0]:
+            place = 0
+            while True:
+                child = 2 * place + 1
+                if child >= k:
+                    break
+                if child + 1 < k and heap[child + 1] < heap[child]:
+                    child += 1
+                if heap[child] >= value:
+                    break
+                heap[place] = heap[child]
+                place = child
+            heap[place] = value
+    return heap[0]
+
+
+@kernel(parallel=True)
+def _offer_to_all(
+    products: Vectors,
+    places: Rows,
+    rows: Rows,
+    vectors: Vectors,
+    norms: npt.NDArray[np.float64],
+    slack: float,
+    least: Vectors,
+    complete: Flags,
+    indices: Rows,
+    similarities: Vectors,
+    lengths: Rows,
+) -> None:
+    """Offers the rows at `places` of the block to all lists; mutates these and `least`."""
+    n = products.shape[1]
+    width = indices.shape[1]
+    for part in parallel_range((n + _COLUMNS - 1) // _COLUMNS):
+        for place in places:
+            row = rows[place]
+            for other in range(part * _COLUMNS, min(n, (part + 1) * _COLUMNS)):
+                if products[place, other] < least[other]:
+                    continue
+                value = similarity(vectors, norms, row, other)
+                if offer(indices, similarities, lengths, other, row, value, complete[other]):
+                    length = lengths[other]
+                    if length == width or not complete[other]:
+                        least[other] = similarities[other, length - 1] - np.float32(slack)

@@ -1,0 +1,233 @@
+"""The top-k graph of one window, and how it is brought up to date."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.neighbours.lists import Lists, Points, Rows, Searcher, Vectors, carried_over, gathered
+from newstide.errors import InvalidGraph
+
+FetchVectors = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+
+_FETCHED_AT_ONCE = 20_000  # ids a call of `fetch_vectors`
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourGraph:
+    """The nearest neighbours of every row by plain cosine.
+
+    Attributes:
+        ids: (n,) of str, ascending; row numbers follow their order, which makes all that follows deterministic.
+        vectors: (n, dim) the stored embeddings.
+        wide_indices: (n, k + spare) lists with neighbours in reserve; -1 behind a list's end.
+        wide_similarities: (n, k + spare) cosines; -1 behind a list's end.
+        k: How many neighbours are to be used.
+    """
+
+    ids: npt.NDArray[np.object_]
+    vectors: Vectors
+    wide_indices: Rows
+    wide_similarities: Vectors
+    k: int
+
+    @property
+    def indices(self) -> Rows:
+        """(n, k) rows of the nearest others, most similar first, smaller row first among equals; -1 = missing."""
+        return self.wide_indices[:, : self.k]
+
+    @property
+    def similarities(self) -> Vectors:
+        """(n, k) their cosines; -1 where the neighbour is missing."""
+        return self.wide_similarities[:, : self.k]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphReport:
+    """What bringing the graph up to date took.
+
+    Attributes:
+        new: Rows that the last graph did not hold.
+        removed: Rows that left.
+        repaired: Rows that stayed, and were searched again as their lists had become too short.
+        searched: Rows searched, all together.
+        rebuilt: Whether every row was searched.
+        reason: Why, where it was rebuilt.
+        recall: Share of a sample's true neighbours that their lists held before a rebuild; None = exact, not measured.
+        seconds: Duration.
+    """
+
+    new: int
+    removed: int
+    repaired: int
+    searched: int
+    rebuilt: bool
+    reason: str
+    recall: float | None
+    seconds: float
+
+
+def update_graph(
+    previous: NeighbourGraph | None,
+    ids: Sequence[str],
+    fetch_vectors: FetchVectors,
+    searcher: Searcher,
+    *,
+    k: int,
+    spare: int,
+    recall_sample: int = 200,
+    recall_floor: float = 0.95,
+    seed: int = 42,
+) -> tuple[NeighbourGraph, GraphReport]:
+    """Brings the graph to a new set of rows; costs what is new.
+
+    Args:
+        previous: The last graph, or None.
+        ids: The rows there are now, in any order, none twice.
+        fetch_vectors: Gives the vectors (m, dim) of ids in their order; asked only for rows that `previous` lacks.
+        searcher: Where neighbours come from.
+        k: Neighbours a row.
+        spare: Neighbours kept in reserve for when others leave.
+        recall_sample: Lists to check against a fresh search, where the searcher is not exact.
+        recall_floor: A smaller recall than this makes all rows be searched again.
+        seed: Of the sample.
+
+    Raises:
+        InvalidGraph: An id stands twice, `fetch_vectors` gives something else than one unit vector an id, or k or spare are
+            out of range.
+    """
+    started = time.perf_counter()
+    if k < 1 or spare < 0:
+        raise InvalidGraph(f"k is {k} and spare is {spare}.", "k is at least 1, spare at least 0.")
+    names = sorted(set(ids))
+    if len(names) != len(ids):
+        twice = next(one for one, two in zip(sorted(ids), sorted(ids)[1:], strict=False) if one == two)
+        raise InvalidGraph(f"The id {twice!r} stands twice.", "Give each row once.")
+    n, width = len(names), k + spare
+    old_row = _old_rows(previous, names)
+    is_new = old_row < 0
+    vectors = _vectors(previous, names, old_row, fetch_vectors)
+    points = Points.of(names, vectors)
+    lists, reason = _kept_lists(previous, old_row, width)
+    kept = n - int(is_new.sum())
+    complete = ~is_new & (lists.lengths == kept - 1)
+    short = ~is_new & ~complete & (lists.lengths < k)
+    recall = None
+    is_searched = np.ones(n, np.bool_) if reason else is_new | short
+    _fill(searcher, points, lists, is_searched, is_new, complete)
+    if not searcher.exact and not reason and recall_sample and n > 1:
+        recall = _measured_recall(searcher, points, lists, min(k, n - 1), recall_sample, seed)
+        if recall < recall_floor:
+            reason = f"the lists' recall was {recall:.3f}, below {recall_floor:.3f}"
+            is_searched = np.ones(n, np.bool_)
+            _fill(searcher, points, lists, is_searched, is_new, complete)
+    report = GraphReport(
+        new=n - kept,
+        removed=(0 if previous is None else len(previous.ids)) - kept,
+        repaired=0 if reason else int(short.sum()),
+        searched=int(is_searched.sum()),
+        rebuilt=bool(reason),
+        reason=reason,
+        recall=recall,
+        seconds=time.perf_counter() - started,
+    )
+    graph = NeighbourGraph(_as_objects(names), vectors, lists.indices, lists.similarities, k)
+    return graph, report
+
+
+def choose_searcher(
+    setting: Literal["auto", "exact", "milvus"], rows: int, *, is_lite: bool, exact_rows: int
+) -> Literal["exact", "milvus"]:
+    """Exact blocks on Milvus Lite while they fit, which is faster there; Milvus otherwise, which scales out."""
+    if setting != "auto":
+        return setting
+    return "exact" if is_lite and rows <= exact_rows else "milvus"
+
+
+def _old_rows(previous: NeighbourGraph | None, names: Sequence[str]) -> Rows:
+    """Each row's number in the last graph, -1 = new."""
+    if previous is None:
+        return np.full(len(names), -1, np.int32)
+    rows = {name: row for row, name in enumerate(previous.ids.tolist())}
+    return np.fromiter((rows.get(name, -1) for name in names), np.int32, len(names))
+
+
+def _vectors(
+    previous: NeighbourGraph | None, names: Sequence[str], old_row: Rows, fetch_vectors: FetchVectors
+) -> Vectors:
+    """The last graph's vectors where it has them, and fetched ones."""
+    new = np.flatnonzero(old_row < 0)
+    if previous is not None and not len(new) and len(names) == len(previous.ids):
+        return previous.vectors
+    vectors = None
+    if previous is not None and len(new) < len(names):
+        vectors = gathered(previous.vectors, old_row, len(names))
+    for start in range(0, len(new), _FETCHED_AT_ONCE):
+        part = new[start : start + _FETCHED_AT_ONCE]
+        fetched = np.asarray(fetch_vectors([names[row] for row in part]), np.float32)
+        if vectors is None:
+            vectors = np.empty((len(names), fetched.shape[-1]), np.float32)
+        if fetched.shape != (len(part), vectors.shape[1]):
+            raise InvalidGraph(
+                f"{len(part)} vectors of dimension {vectors.shape[1]} were asked for, {fetched.shape} came.",
+                "Rows were deleted meanwhile, or the model changed: fix the row set again.",
+            )
+        vectors[part] = fetched
+    if vectors is None:
+        return np.empty((0, 0 if previous is None else previous.vectors.shape[1]), np.float32)
+    return vectors
+
+
+def _kept_lists(previous: NeighbourGraph | None, old_row: Rows, width: int) -> tuple[Lists, str]:
+    """The lists that can be kept, and why they cannot where they cannot."""
+    n = len(old_row)
+    if previous is None:
+        return Lists.empty(n, width), "there was no graph"
+    if previous.wide_indices.shape[1] != width:
+        return Lists.empty(n, width), f"lists are {width} wide now, and were {previous.wide_indices.shape[1]}"
+    if not (old_row >= 0).any():
+        return Lists.empty(n, width), "no row of the last graph is left"
+    new_row = np.full(len(previous.ids), -1, np.int32)
+    kept = np.flatnonzero(old_row >= 0).astype(np.int32)
+    new_row[old_row[kept]] = kept
+    return carried_over(previous.wide_indices, previous.wide_similarities, new_row, old_row), ""
+
+
+def _fill(
+    searcher: Searcher,
+    points: Points,
+    lists: Lists,
+    is_searched: npt.NDArray[np.bool_],
+    is_new: npt.NDArray[np.bool_],
+    complete: npt.NDArray[np.bool_],
+) -> None:
+    rows = np.flatnonzero(is_searched).astype(np.int32)
+    if not len(rows):
+        return
+    offered = is_new[rows] & (not is_searched.all())
+    searcher.fill(points, lists, rows, offered, complete)
+
+
+def _measured_recall(searcher: Searcher, points: Points, lists: Lists, k: int, sample: int, seed: int) -> float:
+    """Share of the nearest `k` by a fresh search that the lists of sampled rows hold."""
+    n = len(points.vectors)
+    rows = np.sort(np.random.default_rng(seed).choice(n, min(sample, n), replace=False)).astype(np.int32)
+    fresh = Lists.empty(n, lists.indices.shape[1])
+    nothing = np.zeros(len(rows), np.bool_)
+    searcher.fill(points, fresh, rows, nothing, np.zeros(n, np.bool_))
+    found = wanted = 0
+    for row in rows:
+        true = fresh.indices[row, :k]
+        true = true[true >= 0]
+        wanted += len(true)
+        found += int(np.isin(true, lists.indices[row, :k]).sum())
+    return found / wanted if wanted else 1.0
+
+
+def _as_objects(names: Sequence[str]) -> npt.NDArray[np.object_]:
+    result: npt.NDArray[Any] = np.empty(len(names), object)
+    result[:] = names
+    return result

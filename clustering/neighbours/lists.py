@@ -1,0 +1,207 @@
+"""Lists of nearest neighbours that stay exact while rows come and go.
+
+A row's list is a *prefix*: whatever its length, it holds the row's nearest others, none left out. Removing rows shortens a
+list and leaves it a prefix. A new row enters a list if it precedes the list's last; behind the last nobody knows what
+else there is, unless the list already holds everyone. So lists shrink and grow, and only one that has become shorter than
+what is used must be searched again.
+
+Neighbours are ordered by similarity (largest first), then by row. Similarities are products in double precision, rounded to
+single: the same number for a pair in whichever direction and batch it is met.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.kernels import dot, inverse_norms, kernel, parallel_range
+from newstide.errors import InvalidGraph
+
+Rows = npt.NDArray[np.int32]
+Vectors = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+MISSING_SIMILARITY = -1.0  # of the places behind a list's end, whose row number is -1
+_LONGEST_DEVIATION = 0.01  # of a vector's length from 1, beyond which it is no embedding
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The rows to be searched among.
+
+    Attributes:
+        ids: Ascending.
+        vectors: (n, dim), of unit length.
+        inverse_norms: (n,) 1 / length, which is 1 up to rounding.
+        slack: How far a product in single precision can be from the cosine, at most.
+    """
+
+    ids: Sequence[str]
+    vectors: Vectors
+    inverse_norms: npt.NDArray[np.float64]
+    slack: float
+
+    @classmethod
+    def of(cls, ids: Sequence[str], vectors: Vectors) -> "Points":
+        """Checks the vectors.
+
+        Raises:
+            InvalidGraph: A vector is not finite or not of unit length.
+        """
+        norms = inverse_norms(vectors)
+        deviation = np.abs(norms - 1.0)
+        if len(deviation) and not (float(deviation.max()) <= _LONGEST_DEVIATION):
+            row = int(np.flatnonzero(~(deviation <= _LONGEST_DEVIATION))[0])
+            raise InvalidGraph(
+                f"The vector of {ids[row]!r} has length {1 / norms[row]:.6g}.",
+                "Embeddings must be finite unit vectors.",
+            )
+        rounding = 2.0**-24 * (vectors.shape[1] + 8)  # the worst case of any order of summation
+        longest = float(deviation.max()) if len(deviation) else 0.0
+        return cls(ids, vectors, norms, rounding + 2.1 * longest + 2.0**-23)
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Neighbour lists under construction; the arrays are mutated.
+
+    Attributes:
+        indices: (n, width) nearest first, -1 behind a list's end.
+        similarities: (n, width).
+        lengths: (n,).
+    """
+
+    indices: Rows
+    similarities: Vectors
+    lengths: Rows
+
+    @classmethod
+    def empty(cls, n: int, width: int) -> "Lists":
+        """Lists of length 0."""
+        return cls(
+            np.full((n, width), -1, np.int32),
+            np.full((n, width), MISSING_SIMILARITY, np.float32),
+            np.zeros(n, np.int32),
+        )
+
+
+class Searcher(Protocol):
+    """Where neighbours come from."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether lists are always the true ones, so that there is no recall to measure."""
+        ...
+
+    def fill(self, points: Points, lists: Lists, rows: Rows, offered: Flags, complete: Flags) -> None:
+        """Searches the lists of `rows` anew, and offers some of them to the lists of all other rows.
+
+        Args:
+            points: All rows.
+            lists: Mutated.
+            rows: Row numbers to search, ascending.
+            offered: (len(rows),) which of them are new, and offered to rows that are not searched.
+            complete: (n,) lists that hold everyone but what is offered, so that nothing offered is left out.
+        """
+        ...
+
+
+def carried_over(indices: Rows, similarities: Vectors, new_row: Rows, old_row: Rows) -> Lists:
+    """The lists of rows that stay, without those that left, under new row numbers.
+
+    Args:
+        indices: (old n, width).
+        similarities: (old n, width).
+        new_row: (old n,) -1 = left. Ascending where it is not.
+        old_row: (n,) -1 = new, with an empty list.
+    """
+    lists = Lists.empty(len(old_row), indices.shape[1])
+    _carry_over(indices, similarities, new_row, old_row, lists.indices, lists.similarities, lists.lengths)
+    return lists
+
+
+@kernel(parallel=True)
+def _carry_over(
+    indices: Rows,
+    similarities: Vectors,
+    new_row: Rows,
+    old_row: Rows,
+    to_indices: Rows,
+    to_values: Vectors,
+    lengths: Rows,
+) -> None:
+    for row in parallel_range(len(old_row)):
+        source = old_row[row]
+        if source < 0:
+            continue
+        length = 0
+        for place in range(indices.shape[1]):
+            other = indices[source, place]
+            if other >= 0 and new_row[other] >= 0:
+                to_indices[row, length] = new_row[other]
+                to_values[row, length] = similarities[source, place]
+                length += 1
+        lengths[row] = length
+
+
+@kernel(parallel=True)
+def gathered(vectors: Vectors, old_row: Rows, n: int) -> Vectors:
+    """Rows of `vectors` in a new order, (n, dim); rows with -1 are left to be written."""
+    result = np.empty((n, vectors.shape[1]), np.float32)
+    for row in parallel_range(n):
+        if old_row[row] >= 0:
+            result[row] = vectors[old_row[row]]
+    return result
+
+
+@kernel()
+def similarity(vectors: Vectors, norms: npt.NDArray[np.float64], one: int, two: int) -> np.float32:
+    """The cosine of two rows, correctly rounded but for the last place, and symmetric to the bit."""
+    low, high = min(one, two), max(one, two)
+    value = dot(vectors, low, high) * (norms[low] * norms[high])
+    return np.float32(min(1.0, max(-1.0, value)))
+
+
+@kernel()
+def offer(
+    indices: Rows, similarities: Vectors, lengths: Rows, row: int, other: int, value: np.float32, complete: bool
+) -> bool:
+    """Inserts `other` into the list of `row` (mutated) where it belongs, if that is known; whether it did."""
+    width = indices.shape[1]
+    length = lengths[row]
+    place = length
+    while place > 0 and (
+        similarities[row, place - 1] < value
+        or (similarities[row, place - 1] == value and indices[row, place - 1] > other)
+    ):
+        place -= 1
+    if place == width or (place == length and not complete):
+        return False
+    end = min(length, width - 1)
+    for later in range(end, place, -1):
+        indices[row, later] = indices[row, later - 1]
+        similarities[row, later] = similarities[row, later - 1]
+    indices[row, place] = other
+    similarities[row, place] = value
+    lengths[row] = end + 1
+    return True
+
+
+@kernel()
+def write_ranked(
+    indices: Rows, similarities: Vectors, lengths: Rows, row: int, candidates: Rows, values: Vectors
+) -> None:
+    """Makes the best of `candidates` (ascending rows, none twice) the list of `row` (mutated)."""
+    width = indices.shape[1]
+    order = np.argsort(-values, kind="mergesort")
+    length = min(width, len(candidates))
+    for place in range(width):
+        if place < length:
+            indices[row, place] = candidates[order[place]]
+            similarities[row, place] = values[order[place]]
+        else:
+            indices[row, place] = -1
+            similarities[row, place] = MISSING_SIMILARITY
+    lengths[row] = length

@@ -1,0 +1,197 @@
+"""The Milvus searcher: batched searches, in any Milvus, through a function that the caller gives.
+
+Hits are ranked anew from the vectors at hand, so that lists are those of the exact searcher wherever the index is exact.
+A search gives a new row's own neighbours; where the new row belongs in the lists of others is found among the rows near it:
+its hits, whom these list, and who lists them. That misses little, and the recall is measured in every run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.kernels import kernel, parallel_range
+from clustering.neighbours.exact import least_to_offer
+from clustering.neighbours.lists import Flags, Lists, Points, Rows, Vectors, offer, similarity, write_ranked
+
+_MOST_HITS = 16_384  # of one query, by a Milvus server
+_HEADROOM = 8  # hits beyond the list, for the row itself and for ties at its end
+
+
+class Hits(Protocol):
+    """What a search gives."""
+
+    @property
+    def ids(self) -> npt.NDArray[np.object_]:
+        """(m, limit) most similar first; empty or None behind the last hit."""
+        ...
+
+
+SearchVectors = Callable[[npt.NDArray[np.float32], int, str], Hits]
+
+
+@dataclass(frozen=True, slots=True)
+class MilvusSearcher:
+    """Searches in Milvus.
+
+    Args:
+        search: Takes vectors (m, dim), a limit of hits and a filter; the limits of Milvus on one request are its business.
+        where: Filter of the window.
+        batch_rows: Rows whose hits are held in memory at once.
+    """
+
+    search: SearchVectors
+    where: str = ""
+    batch_rows: int = 8192
+
+    @property
+    def exact(self) -> bool:
+        """An index may miss neighbours, and so does the insertion into old lists."""
+        return False
+
+    def fill(self, points: Points, lists: Lists, rows: Rows, offered: Flags, complete: Flags) -> None:
+        """See `Searcher.fill`."""
+        row_of = {name: row for row, name in enumerate(points.ids)}
+        for start in range(0, len(rows), self.batch_rows):
+            self._search(points, lists, rows[start : start + self.batch_rows], row_of)
+        if offered.any():
+            least = least_to_offer(lists, rows, complete, points.slack)
+            starts, listers = _reversed(lists.indices)
+            _offer_nearby(
+                rows[offered],
+                starts,
+                listers,
+                least,
+                complete,
+                points.vectors,
+                points.inverse_norms,
+                lists.indices,
+                lists.similarities,
+                lists.lengths,
+            )
+
+    def _search(self, points: Points, lists: Lists, rows: Rows, row_of: dict[str, int]) -> None:
+        """Searches `rows`, with more hits where it is not clear that a list is complete."""
+        limit = min(_MOST_HITS, lists.indices.shape[1] + 1 + _HEADROOM)
+        while len(rows):
+            ids = self.search(points.vectors[rows], limit, self.where).ids
+            hits = _as_rows(ids, row_of)
+            full = np.array([len(line) >= limit and bool(line[limit - 1]) for line in ids], np.bool_)
+            unclear = _rank(
+                hits,
+                full,
+                rows,
+                points.vectors,
+                points.inverse_norms,
+                points.slack,
+                lists.indices,
+                lists.similarities,
+                lists.lengths,
+            )
+            if limit == _MOST_HITS:
+                return
+            rows, limit = rows[unclear], min(_MOST_HITS, 4 * limit)
+
+
+def _as_rows(ids: npt.NDArray[Any], row_of: dict[str, int]) -> Rows:
+    """Hits as row numbers, -1 for those that are not among the rows (a row that came meanwhile) or missing."""
+    get = row_of.get
+    return np.array([[get(name, -1) for name in line] for line in ids], np.int32).reshape(len(ids), -1)
+
+
+@kernel(parallel=True)
+def _rank(
+    hits: Rows,
+    full: Flags,
+    rows: Rows,
+    vectors: Vectors,
+    norms: npt.NDArray[np.float64],
+    slack: float,
+    indices: Rows,
+    similarities: Vectors,
+    lengths: Rows,
+) -> Flags:
+    """Makes the hits the lists of `rows`; which lists more hits might change.
+
+    That is so when all hits asked for came, and the last is no less similar (up to rounding) than the list's last.
+    """
+    width = indices.shape[1]
+    unclear = np.zeros(len(rows), np.bool_)
+    for place in parallel_range(len(rows)):
+        row = rows[place]
+        candidates = np.unique(hits[place])
+        candidates = candidates[(candidates >= 0) & (candidates != row)]
+        values = np.empty(len(candidates), np.float32)
+        lowest = np.float32(2.0)
+        for number in range(len(candidates)):
+            values[number] = similarity(vectors, norms, row, candidates[number])
+            lowest = min(lowest, values[number])
+        write_ranked(indices, similarities, lengths, row, candidates, values)
+        if full[place]:
+            length = lengths[row]
+            unclear[place] = length < width or similarities[row, width - 1] <= lowest + np.float32(slack)
+    return unclear
+
+
+@kernel()
+def _reversed(indices: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
+    """Who lists whom: the rows that list row i are `listers[starts[i]:starts[i + 1]]`."""
+    n, width = indices.shape
+    starts = np.zeros(n + 1, np.int64)
+    for row in range(n):
+        for place in range(width):
+            if indices[row, place] >= 0:
+                starts[indices[row, place] + 1] += 1
+    starts = np.cumsum(starts)
+    filled = starts[:-1].copy()
+    listers = np.empty(starts[n], np.int32)
+    for row in range(n):
+        for place in range(width):
+            other = indices[row, place]
+            if other >= 0:
+                listers[filled[other]] = row
+                filled[other] += 1
+    return starts, listers
+
+
+@kernel()
+def _offer_nearby(
+    new: Rows,
+    starts: npt.NDArray[np.int64],
+    listers: Rows,
+    least: Vectors,
+    complete: Flags,
+    vectors: Vectors,
+    norms: npt.NDArray[np.float64],
+    indices: Rows,
+    similarities: Vectors,
+    lengths: Rows,
+) -> None:
+    """Offers each new row to the lists (mutated) of its hits, of those they list, and of those who list them."""
+    width = indices.shape[1]
+    met = np.full(len(indices), -1, np.int32)
+    for row in new:
+        met[row] = row
+        for place in range(lengths[row]):
+            hit = indices[row, place]
+            for source in range(3):
+                count = 1 if source == 0 else (lengths[hit] if source == 1 else starts[hit + 1] - starts[hit])
+                for number in range(count):
+                    if source == 0:
+                        other = hit
+                    elif source == 1:
+                        other = indices[hit, number]
+                    else:
+                        other = listers[starts[hit] + number]
+                    if met[other] == row or least[other] == np.inf:
+                        continue
+                    met[other] = row
+                    value = similarity(vectors, norms, row, other)
+                    if value < least[other]:
+                        continue
+                    if offer(indices, similarities, lengths, other, row, value, complete[other]):
+                        length = lengths[other]
+                        if length == width or not complete[other]:
+                            least[other] = similarities[other, length - 1]
