@@ -1,0 +1,73 @@
+"""What feeds said last and what of them was sent, kept in a small SQLite file across restarts."""
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Lock
+
+from newstide.errors import SourceError
+
+_KEPT = 10_000  # ids a feed; far more than feeds list
+
+_SCHEMA = """
+create table if not exists feeds (url text primary key, etag text not null, last_modified text not null) strict;
+create table if not exists sent (
+    url text not null, id text not null, seen integer not null, primary key (url, id)
+) strict, without rowid;
+"""
+
+
+class FeedState:
+    """Opened once a process; safe to use from several threads. `:memory:` forgets.
+
+    Raises:
+        SourceError: The file cannot be opened, or is no such file.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._lock = Lock()
+        try:
+            if str(path) != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, check_same_thread=False, timeout=10)
+            self._database.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise SourceError(f"{path} cannot remember feeds: {error}.", "Move it away; it is made anew.") from None
+
+    def validators(self, url: str) -> dict[str, str]:
+        """Headers that ask a server for the feed only where it has changed."""
+        with self._lock:
+            row = self._database.execute("select etag, last_modified from feeds where url = ?", (url,)).fetchone()
+        names = ("If-None-Match", "If-Modified-Since")
+        return {} if row is None else {name: value for name, value in zip(names, row, strict=True) if value}
+
+    def unsent(self, url: str, ids: Iterable[str]) -> set[str]:
+        """Which of these ids were not sent yet from this feed."""
+        wanted = set(ids)
+        with self._lock:
+            known = self._database.execute("select id from sent where url = ?", (url,)).fetchall()
+        return wanted - {id_ for (id_,) in known}
+
+    def remember(self, url: str, ids: Iterable[str], etag: str, last_modified: str, now: float) -> None:
+        """Everything that the feed lists was sent; call it once Kafka has acknowledged.
+
+        Raises:
+            SourceError: It cannot be written down; what was sent is sent again the next time.
+        """
+        try:
+            with self._lock, self._database:
+                self._database.execute("insert or replace into feeds values (?, ?, ?)", (url, etag, last_modified))
+                self._database.executemany(
+                    "insert or replace into sent values (?, ?, ?)", [(url, id_, int(now)) for id_ in ids]
+                )
+                self._database.execute(
+                    "delete from sent where url = ? and id not in"
+                    " (select id from sent where url = ? order by seen desc, id limit ?)",
+                    (url, url, _KEPT),
+                )
+        except sqlite3.Error as error:
+            raise SourceError(f"What {url} said cannot be remembered: {error}.", "Is the disk full?") from None
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._database.close()
