@@ -193,7 +193,7 @@ def _roots(other: Indices) -> Indices:
 def _crossing_edges(
     indices: Indices, distances: Floats, core: Floats, tree: Indices, chunks: int
 ) -> tuple[Indices, Indices, Indices, Indices, Floats, npt.NDArray[np.int64]]:
-    """The union graph's edges between different trees, each once.
+    """The listed edges between different trees; twice those that both ends list, since looking for them costs more.
 
     Returns:
         Trees of both ends, rows of both ends (smaller first), weights, and the bounds (chunks, 2) of the parts that
@@ -206,8 +206,7 @@ def _crossing_edges(
             for column in range(k):
                 other = indices[row, column]
                 if other >= 0 and tree[other] != tree[row] and core[row] < np.inf and core[other] < np.inf:
-                    if row < other or not _lists_as_near(indices, distances, other, row, distances[row, column]):
-                        counts[part + 1] += 1
+                    counts[part + 1] += 1
     starts = np.cumsum(counts)
     total = starts[chunks]
     first_tree, second_tree = np.empty(total, np.int32), np.empty(total, np.int32)
@@ -221,21 +220,11 @@ def _crossing_edges(
             for column in range(k):
                 other = indices[row, column]
                 if other >= 0 and tree[other] != tree[row] and core[row] < np.inf and core[other] < np.inf:
-                    if row < other or not _lists_as_near(indices, distances, other, row, distances[row, column]):
-                        first[place], second[place] = min(row, other), max(row, other)
-                        first_tree[place], second_tree[place] = tree[first[place]], tree[second[place]]
-                        weights[place] = max(distances[row, column], core[row], core[other])
-                        place += 1
+                    first[place], second[place] = min(row, other), max(row, other)
+                    first_tree[place], second_tree[place] = tree[first[place]], tree[second[place]]
+                    weights[place] = max(distances[row, column], core[row], core[other])
+                    place += 1
     return first_tree, second_tree, first, second, weights, bounds
-
-
-@kernel()
-def _lists_as_near(indices: Indices, distances: Floats, row: int, other: int, length: float) -> bool:
-    """Whether `row` lists `other` at no more than `length`, so that the edge seen from `other` can be left out."""
-    for column in range(indices.shape[1]):
-        if indices[row, column] == other and distances[row, column] <= length:
-            return True
-    return False
 
 
 @kernel(parallel=True)
