@@ -5,7 +5,6 @@ there yet are written: whatever dies and is replayed, every headline ends up in 
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
@@ -41,7 +40,12 @@ class Tally:
     dead_letters: int = 0
     ahead: int = 0  # times more than an hour ahead of the message's, replaced by it
     provisional: int = 0  # stored with a story's label
-    seconds: Counter[str] = field(default_factory=Counter)  # by stage
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+    def took(self, **seconds: float) -> None:
+        """Adds to the time spent on stages."""
+        for stage, time_spent in seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time_spent
 
 
 def ingest(
@@ -149,13 +153,13 @@ class _Batches:
         known = self.store.known_ids(list(headlines)) if headlines else set()
         tally.duplicates += len(known)
         missing = [pair for id_, pair in headlines.items() if id_ not in known]
-        tally.seconds.update(decode=decoded_at - started, look_up=time.perf_counter() - decoded_at)
+        tally.took(decode=decoded_at - started, look_up=time.perf_counter() - decoded_at)
         self._warn_of_languages([headline for headline, _ in missing])
         self._embed_and_insert(missing, tally)
         self.sender.flush()
         for name, value in vars(tally).items():
             if name == "seconds":
-                self.tally.seconds.update(value)
+                self.tally.took(**value)
             else:
                 setattr(self.tally, name, getattr(self.tally, name) + value)
 
@@ -187,7 +191,7 @@ class _Batches:
             )
             tally.stored += len(pairs)
             tally.provisional += int((labels >= 0).sum())
-            tally.seconds.update(
+            tally.took(
                 embed=embedded_at - started, assign=assigned_at - embedded_at, insert=time.perf_counter() - assigned_at
             )
         except (EmbedderError, StoreLimit) as error:

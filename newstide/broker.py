@@ -325,7 +325,7 @@ def _connected(
     client: Callable[..., Any],
     settings: KafkaSettings,
     *arguments: str,
-    patience: float = _ANSWER_WITHIN,
+    patience: float | None = None,
     **options: Any,
 ) -> Any:
     """A client that has spoken with a broker.
@@ -333,6 +333,7 @@ def _connected(
     A client that gets no answer goes on trying until its time is up, whatever the reason, and only logs the reason. So
     it is given little time, several times, and what it logs is listened to: a wrong password is said at once.
     """
+    patience = _ANSWER_WITHIN if patience is None else patience
     deadline = time.monotonic() + patience
     options = {**client_options(settings), **options, "bootstrap_timeout_ms": int(_ONE_TRY * 1000)}
     _wait_for_port(settings, patience)

@@ -4,8 +4,19 @@ Works alike on a Milvus Lite server, a Milvus server and Zilliz Cloud. Limits th
 here, so that what works on Lite works there.
 """
 
-from newstide.store.filters import any_of, quote
+from newstide.store.filters import all_of, any_of, quote
 from newstide.store.rows import HeadlineRow, Hits, LanguageMean, RunRow
 from newstide.store.store import EmptyStore, Store, open_store
 
-__all__ = ["EmptyStore", "HeadlineRow", "Hits", "LanguageMean", "RunRow", "Store", "any_of", "open_store", "quote"]
+__all__ = [
+    "EmptyStore",
+    "HeadlineRow",
+    "Hits",
+    "LanguageMean",
+    "RunRow",
+    "Store",
+    "all_of",
+    "any_of",
+    "open_store",
+    "quote",
+]

@@ -41,7 +41,8 @@ def create_collection(
         index.add_index(_VECTOR[name], index_type="FLAT", metric_type="COSINE")
     else:
         index.add_index(_VECTOR[name], index_type="HNSW", metric_type="COSINE", params={"M": 30, "efConstruction": 360})
-        for field in ("published_at", "cluster_label", "label_run"):
+    if name == "headlines":
+        for field in ("published_at", "ingested_at", "cluster_label", "label_run"):
             index.add_index(field, index_type="INVERTED")
     client.create_collection(
         collection,

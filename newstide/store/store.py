@@ -164,6 +164,10 @@ class Store:
         if data:
             self._flush("headlines")  # Lite is slow to search and to filter what lies in its write-ahead log
 
+    def settle(self) -> None:
+        """Makes what was written quick to filter: Lite scans what still lies in its write-ahead log row by row."""
+        self._flush("headlines")
+
     def newest_published_at(self, after: int = -1) -> int | None:
         """The latest publication time (epoch ms) later than `after`, or None where there is none."""
         frame = self.headlines(f"published_at > {int(after)}", ["id", "published_at"])

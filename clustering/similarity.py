@@ -1,0 +1,129 @@
+"""The clustering similarity: which headlines are one point, how alike two are, and how alike chance makes them.
+
+Only the edges of the neighbour graph are weighed by it; what is searched is always the plain cosine, so the lists stay
+valid while means move and days pass.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+
+_SAME = 0.999  # random pairs more alike than this are copies, not chance
+_PAIRS = 100_000
+_BLOCK = 10_000
+_NOT_WORD = re.compile(r"\W+")
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """How alike random pairs are, and theta: how alike the members of a cluster are on average at least."""
+
+    theta: float
+    mean: float
+    deviation: float
+
+
+def collapse_titles(titles: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Titles equal after lower-casing and stripping punctuation are one point.
+
+    Returns:
+        The row number of each point's first title, (points,), ascending; and each row's point, (n,). Titles without a
+        letter or digit stay apart.
+    """
+    first: dict[str, int] = {}
+    points = np.empty(len(titles), np.int64)
+    rows: list[int] = []
+    for row, title in enumerate(titles):
+        key = _NOT_WORD.sub(" ", title.casefold()).strip() or f"\x00{row}"
+        if key not in first:
+            first[key] = len(rows)
+            rows.append(row)
+        points[row] = first[key]
+    return np.array(rows, np.int64), points
+
+
+def random_pair_threshold(vectors: Vectors, deviations: float, seed: int, pairs: int = _PAIRS) -> Threshold:
+    """Theta = mean + `deviations` x standard deviation of the similarity of random pairs.
+
+    Needs no labels and adapts to every corpus and model. Pairs of one row and pairs of copies are left out.
+
+    Args:
+        vectors: (n, dim) unit rows in clustering space.
+        deviations: How many standard deviations above the mean.
+        seed: Of the pairs.
+        pairs: How many are drawn; for few rows, all pairs are taken.
+    """
+    n = len(vectors)
+    if n < 2:
+        return Threshold(1.0, 0.0, 0.0)
+    if n * (n - 1) // 2 <= pairs:
+        first, second = np.triu_indices(n, 1)
+    else:
+        rng = np.random.default_rng(seed)
+        first, second = rng.integers(0, n, pairs), rng.integers(0, n, pairs)
+        apart = first != second
+        first, second = first[apart], second[apart]
+    alike = np.concatenate(
+        [
+            np.einsum("ij,ij->i", vectors[first[start : start + _BLOCK]], vectors[second[start : start + _BLOCK]])
+            for start in range(0, len(first), _BLOCK)
+        ]
+    ).astype(np.float64)
+    chance = alike[alike < _SAME]
+    if not len(chance):
+        return Threshold(_SAME, 1.0, 0.0)
+    mean, deviation = float(chance.mean()), float(chance.std())
+    return Threshold(min(mean + deviations * deviation, _SAME), mean, deviation)
+
+
+def reweigh(
+    indices: npt.NDArray[np.int32],
+    vectors: Vectors,
+    times: npt.NDArray[np.float64] | None = None,
+    time_weight: float = 0.0,
+    time_scale: float = 1.0,
+) -> npt.NDArray[np.float32]:
+    """The clustering similarity of the graph's edges: s + time_weight (exp(-|dt| / time_scale) - 1).
+
+    Args:
+        indices: (n, k) row numbers, -1 = missing.
+        vectors: (n, dim) unit rows in clustering space; s is their cosine.
+        times: (n,) days, or None for no damping.
+        time_weight: lambda.
+        time_scale: tau, days.
+
+    Returns:
+        (n, k); -inf where an edge is missing.
+    """
+    when = np.zeros(len(vectors)) if times is None else times
+    weight = 0.0 if times is None else time_weight
+    return np.asarray(_edge_similarities(indices, vectors, when, weight, time_scale))
+
+
+def to_distance(similarities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """sqrt(max(0, 2 - 2 s)): the euclidean distance of unit vectors of that cosine; inf for -inf."""
+    return np.sqrt(np.maximum(0.0, 2.0 - 2.0 * similarities.astype(np.float64)))
+
+
+@numba.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator,unused-ignore]
+def _edge_similarities(indices, vectors, times, weight, scale):  # type: ignore[no-untyped-def]
+    n, k = indices.shape
+    similarities = np.full((n, k), -np.inf, np.float32)
+    for row in numba.prange(n):
+        for place in range(k):
+            other = indices[row, place]
+            if other < 0:
+                continue
+            similarity = np.float32(0.0)
+            for dimension in range(vectors.shape[1]):
+                similarity += vectors[row, dimension] * vectors[other, dimension]
+            if weight > 0.0:
+                similarity += weight * (np.exp(-abs(times[row] - times[other]) / scale) - 1.0)
+            similarities[row, place] = similarity
+    return similarities

@@ -1,0 +1,170 @@
+"""From rows to clusters: step three of a run, the same for the reclusterer and for `newstide evaluate`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.hierarchy import build_hierarchy
+from clustering.hierarchy.clusters import library_clusters
+from clustering.selection import select_calibrated
+from clustering.similarity import Threshold, collapse_titles, random_pair_threshold, reweigh, to_distance
+from newstide.centring import Means, centre, language_means, no_means
+from newstide.settings import ClusteringSettings
+
+Vectors = npt.NDArray[np.float32]
+
+_DAY = 86_400_000  # milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """The clusters of a window.
+
+    Attributes:
+        labels: (n,) cluster of each row, -1 = noise.
+        probabilities: (n,)
+        centred: (n, dim) unit rows in clustering space.
+        means: What they were centred by.
+        threshold: theta, and how alike random pairs are.
+        points: Rows once copies are collapsed.
+    """
+
+    labels: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
+    centred: Vectors
+    means: Means
+    threshold: Threshold
+    points: int
+
+
+def cluster_rows(
+    vectors: Vectors,
+    titles: Sequence[str],
+    languages: Sequence[str],
+    times_ms: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int32],
+    similarities: npt.NDArray[np.float32],
+    settings: ClusteringSettings,
+    *,
+    known_theta: float | None = None,
+) -> Clusters:
+    """Clusters rows that have a neighbour graph.
+
+    Args:
+        vectors: (n, dim) unit rows, as stored.
+        titles: (n,)
+        languages: (n,) BCP 47 tags, empty where unknown.
+        times_ms: (n,) epoch milliseconds.
+        indices: (n, k) neighbours by plain cosine, -1 = missing; no row lists itself.
+        similarities: (n, k) plain cosines.
+        settings: Each step is one of them.
+        known_theta: Of the last run: kept unless it has drifted by more than `theta_drift`.
+
+    Raises:
+        InvalidGraph: The lists are too short for the settings.
+    """
+    n = len(vectors)
+    if settings.tutorial:
+        return _as_the_tutorial(vectors, indices, similarities, settings)
+    if n < 2:
+        none = np.full(n, -1, np.int64)
+        dim = vectors.shape[1]
+        return Clusters(none, np.zeros(n, np.float32), vectors, no_means(dim), Threshold(1.0, 0.0, 0.0), n)
+    rows, point = collapse_titles(titles) if settings.deduplicate else (np.arange(n), np.arange(n))
+    means = language_means(vectors, languages) if settings.centre else no_means(vectors.shape[1])
+    centred = centre(vectors, languages, means) if settings.centre else vectors
+    threshold = _threshold(centred[rows], settings, known_theta)
+    labels, probabilities = _cluster_points(
+        _restrict(indices, rows, point), centred[rows], times_ms[rows] / _DAY, threshold.theta, settings
+    )
+    labels, probabilities = _give_to_copies(labels, probabilities, point)
+    return Clusters(labels, probabilities, centred, means, threshold, len(rows))
+
+
+def _threshold(points: Vectors, settings: ClusteringSettings, known_theta: float | None) -> Threshold:
+    fresh = random_pair_threshold(points, settings.deviations, settings.seed)
+    if known_theta is not None and abs(fresh.theta - known_theta) <= settings.theta_drift:
+        return Threshold(known_theta, fresh.mean, fresh.deviation)
+    return fresh
+
+
+def _restrict(
+    indices: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], point: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int32]:
+    """The lists of the points: neighbours become points, and a neighbour that came twice is left out the second time."""
+    if len(rows) == len(point):
+        return indices
+    lists = indices[rows]
+    of_points = np.where(lists >= 0, point[np.maximum(lists, 0)], -1)
+    of_points[of_points == np.arange(len(rows))[:, None]] = -1
+    order = np.argsort(of_points, axis=1, kind="stable")
+    in_order = np.take_along_axis(of_points, order, axis=1)
+    again = np.zeros(of_points.shape, bool)
+    np.put_along_axis(again, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
+    of_points[again] = -1
+    return of_points.astype(np.int32)
+
+
+def _cluster_points(
+    indices: npt.NDArray[np.int32],
+    vectors: Vectors,
+    days: npt.NDArray[np.float64],
+    theta: float,
+    settings: ClusteringSettings,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    damped = settings.time_weight > 0
+    times = days if damped else None
+    scale = settings.time_scale.total_seconds() / 86_400
+    distances = to_distance(reweigh(indices, vectors, times, settings.time_weight, scale))
+    hierarchy = build_hierarchy(
+        indices,
+        distances,
+        min_samples=settings.min_samples,
+        vectors=vectors,
+        times=times,
+        time_weight=settings.time_weight,
+        time_scale=scale,
+        memory_mb=settings.memory_mb,
+    )
+    if settings.selection == "calibrated":
+        chosen = select_calibrated(
+            hierarchy.parent,
+            vectors,
+            theta,
+            exponent=settings.size_exponent,
+            min_size=settings.min_cluster_size,
+            times=times,
+            time_weight=settings.time_weight,
+            time_scale=scale,
+        )
+        return chosen.labels, chosen.probabilities
+    labels, probabilities = library_clusters(hierarchy, settings.min_cluster_size, settings.selection)
+    return labels, probabilities.astype(np.float32)
+
+
+def _give_to_copies(
+    labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32], point: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Copies take their point's label; copies that are in no cluster are one of their own."""
+    copies = np.bincount(point, minlength=len(labels))
+    alone = np.flatnonzero((labels < 0) & (copies > 1))
+    labels, probabilities = labels.copy(), probabilities.copy()
+    labels[alone] = labels.max(initial=-1) + 1 + np.arange(len(alone))
+    probabilities[alone] = 1.0
+    return labels[point], probabilities[point]
+
+
+def _as_the_tutorial(
+    vectors: Vectors,
+    indices: npt.NDArray[np.int32],
+    similarities: npt.NDArray[np.float32],
+    settings: ClusteringSettings,
+) -> Clusters:
+    from clustering.tutorial import tutorial_labels
+
+    labels, probabilities = tutorial_labels(indices, similarities)
+    means = no_means(vectors.shape[1])
+    threshold = _threshold(vectors, settings, None)
+    return Clusters(labels, probabilities.astype(np.float32), vectors, means, threshold, len(vectors))

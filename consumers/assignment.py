@@ -1,0 +1,71 @@
+"""A label on arrival: a headline gets the number of the open story within whose reach it lies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from newstide.centring import Means, centre
+from newstide.store import Store
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStories:
+    """What a headline is compared with: the open stories as the last run left them.
+
+    Attributes:
+        numbers: (stories,) their numbers.
+        centroids: (stories, dim) unit rows in clustering space.
+        reach: (stories,) the smallest similarity to the centroid of a headline that belongs.
+        means: What an arriving headline is centred by; None before the first run.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    centroids: Vectors
+    reach: npt.NDArray[np.float32]
+    means: Means | None
+
+    @classmethod
+    def load(cls, store: Store) -> Self:
+        """Reads them from Milvus."""
+        stories = store.stories('status == "open"', centroids=True)
+        last = store.last_run()
+        by_language = {mean.language: (mean.mean, mean.count) for mean in store.means()}
+        return cls(
+            stories["cluster_label"].to_numpy(np.int64),
+            np.stack(list(stories["centroid"])) if len(stories) else np.empty((0, store.dim), np.float32),
+            stories["reach"].to_numpy(np.float32),
+            None if last is None else Means(last.mean, by_language),
+        )
+
+
+def assign(
+    vectors: Vectors, languages: Sequence[str], stories: OpenStories
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Provisional labels.
+
+    Args:
+        vectors: (n, dim) unit rows as the model made them.
+        languages: (n,) BCP 47 tags.
+        stories: The open ones.
+
+    Returns:
+        (n,) story numbers, -1 = within no story's reach; and (n,) how far within, 0 at the edge to 1 at the centroid.
+    """
+    labels = np.full(len(vectors), -1, np.int64)
+    probabilities = np.zeros(len(vectors), np.float32)
+    if not len(stories.numbers) or stories.means is None or not len(vectors):
+        return labels, probabilities
+    similarities = centre(vectors, languages, stories.means) @ stories.centroids.T
+    within = np.where(similarities >= stories.reach, similarities, -np.inf)
+    best = within.argmax(axis=1)
+    rows = np.flatnonzero(np.isfinite(within[np.arange(len(vectors)), best]))
+    labels[rows] = stories.numbers[best[rows]]
+    reach = stories.reach[best[rows]]
+    room = np.maximum(1 - reach, 1e-6)
+    probabilities[rows] = np.clip((similarities[rows, best[rows]] - reach) / room, 0, 1)
+    return labels, probabilities

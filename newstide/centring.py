@@ -1,0 +1,72 @@
+"""The space in which headlines are compared: embeddings centred by their language's mean.
+
+A multilingual model puts each language in a region of its own; two headlines in one language are alike for that alone.
+Subtracting the language's mean takes this away. The reclusterer learns the means, the consumer centres each arriving
+headline with them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+
+_SHRINKAGE = 20.0  # rows of the mean of all that are mixed into each language's
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Mean vectors by primary language subtag; `""` = unknown.
+
+    Attributes:
+        overall: (dim,) of all rows.
+        by_language: (dim,) of each language's rows, and their count.
+    """
+
+    overall: Vectors
+    by_language: dict[str, tuple[Vectors, int]]
+
+    def shrunk(self, language: str) -> Vectors:
+        """What to subtract: (sum of the language's vectors + 20 x overall mean) / (count + 20)."""
+        mean, count = self.by_language.get(language, (self.overall, 0))
+        shrunk: Vectors = ((mean * count + self.overall * _SHRINKAGE) / (count + _SHRINKAGE)).astype(np.float32)
+        return shrunk
+
+
+def no_means(dim: int) -> Means:
+    """Means that leave vectors as they are."""
+    return Means(np.zeros(dim, np.float32), {})
+
+
+def language_means(vectors: Vectors, languages: Sequence[str]) -> Means:
+    """The means of these rows: vectors (n, dim), n >= 1, and their BCP 47 tags (n,)."""
+    primary = np.array([primary_language(language) for language in languages], object)
+    by_language = {
+        language: (vectors[primary == language].mean(axis=0), int((primary == language).sum()))
+        for language in sorted(set(primary))
+    }
+    return Means(vectors.mean(axis=0), by_language)
+
+
+def centre(vectors: Vectors, languages: Sequence[str], means: Means) -> Vectors:
+    """Vectors (n, dim) less their language's shrunk mean, as rows of unit length.
+
+    A row that is its language's mean exactly, as the only row of all is, keeps its direction.
+    """
+    primary = np.array([primary_language(language) for language in languages], object)
+    centred = np.array(vectors, np.float32)
+    for language in set(primary):
+        centred[primary == language] -= means.shrunk(language)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    degenerate = lengths[:, 0] < 1e-6
+    centred[degenerate] = vectors[degenerate]
+    lengths[degenerate] = 1
+    centred /= lengths
+    return centred
+
+
+def primary_language(tag: str) -> str:
+    """`pt` of `pt-BR`."""
+    return tag.partition("-")[0]
