@@ -140,3 +140,31 @@ def _without_merged(
             new_height[place] = height[node]
             new_size[place] = size[node]
     return new_parent, new_height, new_size
+
+
+@kernel()
+def single_linkage(edges: Edges, weights: Weights) -> Weights:
+    """The binary tree of a spanning tree in scipy's format, as hdbscan's own conversion gives it.
+
+    Args:
+        edges: (n - 1, 2) in the order in which they merge.
+        weights: (n - 1,).
+
+    Returns:
+        (n - 1, 4): the two nodes merged (rows first, then merges in order), height, rows below.
+    """
+    m = len(edges)
+    above = np.arange(2 * m + 1)
+    size = np.ones(2 * m + 1, np.int64)
+    merges = np.empty((m, 4), np.float64)
+    for edge in range(m):
+        one, two = _find(above, edges[edge, 0]), _find(above, edges[edge, 1])
+        node = m + 1 + edge
+        above[one] = node
+        above[two] = node
+        size[node] = size[one] + size[two]
+        merges[edge, 0] = one
+        merges[edge, 1] = two
+        merges[edge, 2] = weights[edge]
+        merges[edge, 3] = size[node]
+    return merges
