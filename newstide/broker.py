@@ -14,6 +14,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import (
     AuthorizationError,
+    CoordinatorNotAvailableError,
     KafkaError,
     KafkaTimeoutError,
     SaslAuthenticationFailedError,
@@ -21,7 +22,7 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
     for_code,
 )
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from newstide import logs
 from newstide.errors import BrokerUnavailable, DeliveryError, SettingsError
@@ -155,10 +156,8 @@ def lag(settings: KafkaSettings, group: str) -> dict[int, int]:
         partitions = _partitions(admin, settings.topic)
         ends = _offsets(admin, partitions, OffsetSpec.LATEST)
         starts = _offsets(admin, partitions, OffsetSpec.EARLIEST)
-        committed = {
-            partition.partition: found.offset
-            for partition, found in admin.list_group_offsets({group: partitions})[group].items()
-        }
+        found = _committed(admin, group, partitions)
+        committed = {partition.partition: entry.offset for partition, entry in found.items()}
     return {
         partition: max(0, end - max(committed.get(partition, -1), starts[partition])) for partition, end in ends.items()
     }
@@ -430,6 +429,16 @@ def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
             "`newstide consume` and `newstide produce` make it.",
         )
     return [TopicPartition(topic, partition["partition_index"]) for partition in described["partitions"]]
+
+
+@retry(
+    retry=retry_if_exception_type(CoordinatorNotAvailableError),  # a broker makes it when a group first asks
+    stop=stop_after_delay(15),
+    wait=wait_exponential_jitter(initial=0.1, max=1, jitter=0.1),
+    reraise=True,
+)
+def _committed(admin: KafkaAdminClient, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Any]:
+    return dict(admin.list_group_offsets({group: partitions})[group])
 
 
 def _offsets(admin: KafkaAdminClient, partitions: Sequence[TopicPartition], spec: OffsetSpec) -> dict[int, int]:

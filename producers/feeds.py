@@ -212,8 +212,10 @@ class FeedPoller:
 
 
 def _fields(entry: Any, feed: Any, url: str) -> dict[str, Any]:
-    link = entry.get("link", "")
-    guid = entry.get("id", "")
+    link = str(entry.get("link") or "")
+    if not link.startswith(("http://", "https://")):
+        link = ""  # feedparser takes the guid where there is no link
+    guid = str(entry.get("id") or "")
     moment = entry.get("published_parsed") or entry.get("updated_parsed")
     source = _text(entry.get("source") or {}, "title") or _text(feed, "title") or urlsplit(url).hostname or ""
     return {
@@ -223,13 +225,13 @@ def _fields(entry: Any, feed: Any, url: str) -> dict[str, Any]:
         "source": source,
         "language": entry.get("language") or feed.get("language") or "",
         "published_at": None if moment is None else calendar.timegm(moment) * 1000,
-        # The same headline from a file or another feed has the same url, and so the same id; a guid is the feed's own.
-        "id": None
-        if link or not guid
-        else guid
-        if len(guid.encode()) <= MAX_ID_BYTES
-        else derive_id(guid, "", "", None),
+        "id": None if link else _guid(guid),
     }
+
+
+def _guid(guid: str) -> str:
+    """The id of an entry without a link. With one it is the url's: the same headline comes from elsewhere, too."""
+    return guid if len(guid.encode()) <= MAX_ID_BYTES else derive_id(guid, "", "", None)
 
 
 def _text(entry: Any, name: str) -> str:

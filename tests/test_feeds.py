@@ -1,0 +1,341 @@
+"""Feeds from a local web server: only what is new, only what is allowed, and never more than one feed's trouble."""
+
+import gzip
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from newstide.errors import DeliveryError, SourceError
+from newstide.settings import KafkaSettings
+from producers.feed_state import FeedState
+from producers.feeds import FeedPoller, parse_feed, poll_feed
+from producers.fetch import MAX_BYTES, _public, fetch, make_client
+from producers.publisher import produce_feeds
+from producers.sources import Row
+
+NOW = 1_791_892_800.0  # 2026-10-13T12:00:00Z
+
+
+def rss(*titles: str, extra: str = "") -> str:
+    items = "".join(
+        f"<item><title>{title}</title><link>https://desk.example/{title.replace(' ', '-')}</link>"
+        f"<description>About {title}.</description>"
+        f"<pubDate>Tue, 13 Oct 2026 {8 + number % 4:02}:00:00 +0200</pubDate></item>"
+        for number, title in enumerate(titles)
+    )
+    return (
+        f'<?xml version="1.0"?><rss version="2.0"><channel><title>The Desk</title><language>en-gb</language>{items}'
+        f"{extra}</channel></rss>"
+    )
+
+
+ATOM = """<?xml version="1.0" encoding="utf-8"?>
+<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="de"><title type="text">Das Blatt</title>
+<entry><title type="html">Hafen &lt;b&gt;brennt&lt;/b&gt; &amp;amp; raucht</title><id>urn:blatt:1</id>
+<link href="https://blatt.example/1"/><updated>2026-10-13T09:30:00+02:00</updated>
+<summary type="html">&lt;p&gt;Niemand &lt;script&gt;alert(1)&lt;/script&gt;verletzt.&lt;/p&gt;</summary></entry>
+<entry><title>5 &lt; 6, sagt er</title><id>urn:blatt:2</id></entry>
+<entry><title></title><id>urn:blatt:3</id></entry></feed>"""
+
+
+class Site:
+    """A web server on loopback whose pages a test sets, and which keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.asked.append((self.path, dict(self.headers)))
+                status, headers, body = site.pages.get(self.path, (404, {}, b"no such page"))
+                if status == 200 and headers.get("ETag") and self.headers.get("If-None-Match") == headers["ETag"]:
+                    status, body = 304, b""
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def page(self, path: str, body: str | bytes, status: int = 200, **headers: str) -> str:
+        content = body if isinstance(body, bytes) else body.encode()
+        self.pages[path] = (status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
+        return self.address + path
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with make_client() as client:
+        yield client
+
+
+def titles(rows: Sequence[Row]) -> list[str]:
+    return [row.headline.title for row in rows]
+
+
+def test_rss_fields_are_found(site: Site, client: httpx.Client) -> None:
+    url = site.page("/rss", rss("Rates held"), Content_Type="application/rss+xml")
+    (row,) = poll_feed(client, url, FeedState(":memory:"), NOW, allow_private=True).rows
+    headline = row.headline
+    assert (headline.title, headline.description) == ("Rates held", "About Rates held.")
+    assert (headline.source, headline.language, headline.url) == (
+        "The Desk",
+        "en-gb",
+        "https://desk.example/Rates-held",
+    )
+    assert headline.published_at == int(datetime(2026, 10, 13, 6, tzinfo=UTC).timestamp() * 1000)
+    assert row.published
+
+
+def test_atom_html_is_turned_into_text_and_entries_without_a_title_are_left_out() -> None:
+    rows, rejected = parse_feed(ATOM.encode(), "https://blatt.example/atom", NOW)
+    assert titles(rows) == ["Hafen brennt & raucht", "5 < 6, sagt er"]
+    assert rows[0].headline.description == "Niemand verletzt."
+    assert (rows[0].headline.source, rows[0].headline.language) == ("Das Blatt", "de")
+    assert rows[1].headline.id == "urn:blatt:2"
+    assert [row.published for row in rows] == [True, False]
+    assert rejected == 1
+
+
+def test_only_what_was_not_sent_comes_oldest_first_and_across_restarts(
+    site: Site, client: httpx.Client, tmp_path: Path
+) -> None:
+    url = site.page("/rss", rss("Two", "Three"))
+    state = FeedState(tmp_path / "feeds.sqlite")
+    first = poll_feed(client, url, state, NOW, allow_private=True)
+    assert titles(first.rows) == ["Two", "Three"]
+    assert titles(poll_feed(client, url, state, NOW, allow_private=True).rows) == ["Two", "Three"]  # not yet sent
+    state.remember(url, first.ids, "", "", NOW)
+    state.close()
+    site.page("/rss", rss("One", "Two", "Three", "Four"))
+    again = poll_feed(client, url, FeedState(tmp_path / "feeds.sqlite"), NOW, allow_private=True)
+    assert titles(again.rows) == ["One", "Four"]
+
+
+def test_an_unchanged_feed_is_asked_for_conditionally(site: Site, client: httpx.Client) -> None:
+    stamp = format_datetime(datetime(2026, 10, 13, tzinfo=UTC), usegmt=True)
+    url = site.page("/rss", rss("One"), ETag='"v1"', Last_Modified=stamp)
+    state = FeedState(":memory:")
+    poll = poll_feed(client, url, state, NOW, allow_private=True)
+    state.remember(url, poll.ids, poll.etag, poll.last_modified, NOW)
+    again = poll_feed(client, url, state, NOW, allow_private=True)
+    assert not again.changed
+    asked = site.asked[-1][1]
+    assert (asked["If-None-Match"], asked["If-Modified-Since"]) == ('"v1"', stamp)
+
+
+def test_the_memory_of_a_feed_is_bounded_and_keeps_what_the_feed_still_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producers.feed_state._KEPT", 5)
+    state = FeedState(":memory:")
+    state.remember("u", [f"old-{number}" for number in range(9)], "", "", NOW)
+    state.remember("u", ["old-0", "new"], "", "", NOW + 1)
+    assert state.unsent("u", ["old-0", "new"]) == set()
+    assert len(state.unsent("u", [f"old-{number}" for number in range(9)])) == 5
+
+
+def test_a_damaged_memory_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "feeds.sqlite").write_bytes(b"no database at all, but long enough to be looked at" * 10)
+    with pytest.raises(SourceError, match=r"feeds\.sqlite cannot remember"):
+        FeedState(tmp_path / "feeds.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/absent", "answers 404"),
+        ("/page", "is no RSS or Atom feed"),
+        ("/large", "is larger than 5 MiB"),
+        ("/bomb", "is larger than 5 MiB"),
+        ("/loop", "redirects more than 5 times"),
+        ("/file", "is no http or https address"),
+        ("/garbage", "cannot be fetched"),
+    ],
+)
+def test_pages_that_are_no_feeds_are_refused_by_name(site: Site, client: httpx.Client, path: str, reason: str) -> None:
+    site.page("/page", "<html><body>News</body></html>", Content_Type="text/html")
+    site.page("/large", rss("One") + " " * MAX_BYTES)
+    site.page("/bomb", gzip.compress(b" " * 100_000_000), Content_Encoding="gzip")
+    site.page("/loop", "", 302, Location="/loop")
+    site.page("/file", "", 302, Location="file:///etc/passwd")
+    site.page("/garbage", b"not gzip", Content_Encoding="gzip")
+    with pytest.raises(SourceError, match=reason) as caught:
+        poll_feed(client, site.address + path, FeedState(":memory:"), NOW, allow_private=True)
+    assert site.address in caught.value.message or reason.startswith("is no http")
+
+
+def test_redirects_are_followed_and_keep_the_question(site: Site, client: httpx.Client) -> None:
+    site.page("/new", rss("One"), ETag='"v1"')
+    url = site.page("/old", "", 301, Location="/new")
+    assert titles(poll_feed(client, url, FeedState(":memory:"), NOW, allow_private=True).rows) == ["One"]
+
+
+def test_private_addresses_are_refused_also_behind_names_and_redirects(site: Site, client: httpx.Client) -> None:
+    url = site.page("/rss", rss("One"))
+    port = url.rsplit(":", 1)[1]
+    for address in (url, f"http://localhost:{port}", f"http://[::ffff:127.0.0.1]:{port}", f"http://2130706433:{port}"):
+        with pytest.raises(SourceError, match="no public address") as caught:
+            poll_feed(client, address, FeedState(":memory:"), NOW)
+        assert "--allow-private" in caught.value.way_out
+    assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("172.20.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104 - an address to refuse
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("2002:7f00:1::", False),
+    ],
+)
+def test_which_addresses_are_public(address: str, public: bool) -> None:
+    assert _public(address) is public
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to(
+    site: Site, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that changes its address between the check and the connection gains nothing: it is looked up once."""
+    port = int(site.address.rsplit(":", 1)[1])
+    looked_up: list[str] = []
+
+    def look_up(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        looked_up.append(host)
+        return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+    site.page("/rss", rss("One"))
+    monkeypatch.setattr("producers.fetch.socket.getaddrinfo", look_up)
+    page = fetch(client, f"http://feeds.example:{port}/rss", {}, allow_private=True)
+    assert page.status == 200
+    assert looked_up == ["feeds.example", "127.0.0.1"]  # the second is the connection's own, of an address
+    assert site.asked[0][1]["Host"] == f"feeds.example:{port}"
+
+
+def test_entities_are_not_expanded_and_files_not_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hidden")
+    entities = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+    feed = (
+        f'<!DOCTYPE rss [<!ENTITY a0 "ha">{entities}<!ENTITY x SYSTEM "{secret.as_uri()}">]>'
+        "<rss version='2.0'><channel><item><title>&a9; &x; end</title></item></channel></rss>"
+    )
+    started = time.monotonic()
+    (row,), _ = parse_feed(feed.encode(), "https://desk.example/rss", NOW)
+    assert time.monotonic() - started < 5
+    assert "haha" not in row.headline.title
+    assert "hidden" not in row.headline.title
+    with pytest.raises(SourceError):  # a body that is a file's name is not opened
+        parse_feed(str(secret).encode(), "https://desk.example/rss", NOW)
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.broken = False
+
+    def __call__(self, rows: Sequence[Row]) -> None:
+        if self.broken:
+            raise DeliveryError("Kafka is away.")
+        self.sent.extend(titles(rows))
+
+
+def test_a_broken_feed_is_said_once_waited_for_longer_and_holds_up_no_other(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = site.page("/good", rss("One")), site.address + "/bad"
+    clock, outbox, every = [NOW], Outbox(), timedelta(minutes=1)
+    with FeedPoller([good, bad], ":memory:", outbox, allow_private=True, now=lambda: clock[0]) as poller:
+        for _ in range(20):
+            poller.tick(bad, every)
+            poller.tick(good, every)
+            clock[0] += 60
+        asked = sum(path == "/bad" for path, _ in site.asked)
+        assert 4 <= asked <= 6  # after 1, 2, 4, 8 minutes
+        assert outbox.sent == ["One"]
+        site.page("/bad", rss("Late"))
+        clock[0] += 3600
+        poller.tick(bad, every)
+    assert outbox.sent == ["One", "Late"]
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("cannot be read") == 1
+    assert (said.out + said.err).count("the feed is back") == 1
+
+
+def test_what_kafka_did_not_take_is_sent_with_the_next_look(site: Site) -> None:
+    url = site.page("/rss", rss("One"), ETag='"v1"')
+    outbox = Outbox()
+    with FeedPoller([url], ":memory:", outbox, allow_private=True) as poller:
+        outbox.broken = True
+        poller.tick(url, timedelta())
+        outbox.broken = False
+        poller.tick(url, timedelta())
+    assert outbox.sent == ["One"]
+
+
+def test_feeds_are_polled_until_stopped(site: Site) -> None:
+    url = site.page("/rss", rss("One"))
+    outbox, stop = Outbox(), threading.Event()
+    with FeedPoller([url, url], ":memory:", outbox, allow_private=True) as poller:
+        polling = threading.Thread(target=poller.poll_every, args=(timedelta(seconds=0.3), stop))
+        polling.start()
+        deadline = time.monotonic() + 10
+        while "One" not in outbox.sent and time.monotonic() < deadline:
+            time.sleep(0.02)
+        site.page("/rss", rss("One", "Two"))
+        while "Two" not in outbox.sent and time.monotonic() < deadline:
+            time.sleep(0.02)
+        stop.set()
+        polling.join(5)
+    assert not polling.is_alive()
+    assert outbox.sent == ["One", "Two"]
+
+
+def test_feeds_reach_kafka_once_and_are_remembered(site: Site, kafka_settings: KafkaSettings, tmp_path: Path) -> None:
+    urls = [site.page("/a", rss("One", "Two")), site.page("/b", ATOM), site.address + "/broken"]
+    state = tmp_path / "feeds.sqlite"
+    every = timedelta(minutes=5)
+    first = produce_feeds(urls, kafka_settings, state=state, every=every, once=True, allow_private=True)
+    assert (first.sent, first.rejected, first.failed) == (4, 1, 0)
+    again = produce_feeds(urls, kafka_settings, state=state, every=every, once=True, allow_private=True)
+    assert again.sent == 0
+    with pytest.raises(SourceError, match="No feed could be read"):
+        produce_feeds(urls, kafka_settings, state=tmp_path / "other.sqlite", every=every, once=True)
