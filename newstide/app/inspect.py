@@ -85,16 +85,16 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def print_stories(frame: pd.DataFrame, console: Console | None = None) -> None:
     """A table of stories."""
     table = _table("story", "size", "", "title", "keywords", "languages", "latest")
-    for row in frame.itertuples():
-        growth = int(row.size) - int(row.previous_size)
+    for row in _rows(frame):
+        growth = int(row["size"]) - int(row["previous_size"])
         table.add_row(
-            str(row.cluster_label),
-            str(row.size),
+            str(row["cluster_label"]),
+            str(row["size"]),
             f"+{growth}" if growth > 0 else "",
-            Text(str(row.title)),
-            Text(", ".join(row.keywords[:5]), style="dim"),
-            " ".join(row.languages[:4]) + (" …" if len(row.languages) > 4 else ""),
-            _when(int(row.last_published_at)),
+            Text(str(row["title"])),
+            Text(", ".join(row["keywords"][:5]), style="dim"),
+            " ".join(row["languages"][:4]) + (" …" if len(row["languages"]) > 4 else ""),
+            _when(int(row["last_published_at"])),
         )
     _print(table, frame, "No stories yet: they appear with the first reclustering run.", console)
 
@@ -105,14 +105,14 @@ def print_headlines(story: dict[str, Any], frame: pd.DataFrame, console: Console
     label = "noise" if story["cluster_label"] == -1 else f"story {story['cluster_label']}"
     console.print(Text.assemble((label, "bold"), f"  {story['title']}"))
     table = _table("published", "source", "lang", "headline", "p")
-    for row in frame.itertuples():
-        link = f"link {row.url}" if row.url else ""
-        probability = "new" if row.label_run == 0 else f"{row.label_probability:.2f}"
+    for row in _rows(frame):
+        link = f"link {row['url']}" if row["url"] else ""
+        probability = "new" if row["label_run"] == 0 else f"{row['label_probability']:.2f}"
         table.add_row(
-            _when(int(row.published_at)),
-            Text(str(row.source)),
-            row.language,
-            Text(str(row.title), style=link),
+            _when(int(row["published_at"])),
+            Text(str(row["source"])),
+            row["language"],
+            Text(str(row["title"]), style=link),
             probability,
         )
     _print(table, frame, "It has no headlines (any more).", console)
@@ -121,16 +121,20 @@ def print_headlines(story: dict[str, Any], frame: pd.DataFrame, console: Console
 def print_hits(frame: pd.DataFrame, console: Console | None = None) -> None:
     """A table of search results."""
     table = _table("similarity", "story", "published", "source", "lang", "headline")
-    for row in frame.itertuples():
+    for row in _rows(frame):
         table.add_row(
-            f"{row.similarity:.2f}",
-            "–" if row.cluster_label < 0 else str(row.cluster_label),
-            _when(int(row.published_at)),
-            Text(str(row.source)),
-            row.language,
-            Text(str(row.title)),
+            f"{row['similarity']:.2f}",
+            "–" if row["cluster_label"] < 0 else str(row["cluster_label"]),
+            _when(int(row["published_at"])),
+            Text(str(row["source"])),
+            row["language"],
+            Text(str(row["title"])),
         )
     _print(table, frame, "Nothing found.", console)
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _table(*columns: str) -> Table:

@@ -3,11 +3,8 @@
 from collections.abc import Callable
 from datetime import timedelta
 from threading import Event
+from typing import TYPE_CHECKING
 
-from clustering.lease import acquired
-from clustering.reclusterer import RunReport, recluster
-from clustering.schedule import run_every
-from consumers.ingest import Tally, ingest
 from newstide import logs
 from newstide.app.health import beat
 from newstide.broker import Sender, ensure_topics, make_consumer
@@ -16,9 +13,15 @@ from newstide.errors import RunFailed
 from newstide.settings import Settings
 from newstide.store import open_store
 
+if TYPE_CHECKING:
+    from clustering.reclusterer import RunReport
+    from consumers.ingest import Tally
 
-def run_consumer(settings: Settings, *, stop: Event, drain: bool) -> Tally:
+
+def run_consumer(settings: Settings, *, stop: Event, drain: bool) -> "Tally":
     """`newstide consume`."""
+    from consumers.ingest import ingest
+
     log = logs.get("consumer")
     embedder = load_embedder(settings.embedding)
     ensure_topics(settings.kafka)
@@ -53,8 +56,12 @@ def run_consumer(settings: Settings, *, stop: Event, drain: bool) -> Tally:
 
 def run_reclusterer(
     settings: Settings, *, stop: Event, every: timedelta | None, force: bool = False
-) -> RunReport | None:
+) -> "RunReport | None":
     """`newstide recluster`: the report of the one run, or None when it ran on a schedule."""
+    from clustering.lease import acquired
+    from clustering.reclusterer import recluster
+    from clustering.schedule import run_every
+
     log = logs.get("reclusterer")
     ensure_topics(settings.kafka)
     if every is None:
