@@ -14,6 +14,7 @@ from newstide.errors import InvalidGraph
 
 _UNREACHABLE = 1e300  # stands for an infinite edge: the library refuses those, and 1 / 1e300 is as good as nothing
 _FLOOR_QUANTILE = 0.01
+_ROUNDING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,18 @@ def floored_weights(weights: Weights, core: Floats) -> Weights:
     """The guard against duplicates: weights raised to a low quantile of the positive core distances, if any is 0.
 
     Four copies of a headline are a cluster at distance 0, whose excess of mass is infinite: no cluster around them could
-    ever be chosen. Where nothing is at distance 0 the weights are left as they are.
+    ever be chosen. What is 0 but for rounding counts as 0: sqrt(2 - 2 cosine) is off by the square root of the precision.
+    Where nothing is at distance 0 the weights (ascending) are left as they are.
     """
-    if not len(weights) or float(weights.min()) > 0:
+    if not len(weights):
         return weights
-    positive = core[np.isfinite(core) & (core > 0)]
+    finite = core[np.isfinite(core)]
+    as_good_as_0 = _ROUNDING * np.sqrt(np.finfo(core.dtype).eps) * float(max(finite.max(initial=0), weights[-1]))
+    if float(weights[0]) > as_good_as_0:
+        return weights
+    positive = finite[finite > as_good_as_0]
     if not len(positive):
-        positive = weights[weights > 0]
+        positive = weights[weights > as_good_as_0]
     floor = float(np.quantile(positive, _FLOOR_QUANTILE)) if len(positive) else 1.0
     return np.maximum(weights, floor)
 
