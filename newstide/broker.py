@@ -32,6 +32,7 @@ from newstide.settings import KafkaSettings
 # A dead letter is the original message with headers on top: it may be a little larger than Kafka's usual 1 MiB.
 _MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 _MAX_IN_FLIGHT = 10_000  # messages sent and not yet acknowledged; kafka-python's own buffer has no bound
+_PATIENCE = 5.0  # seconds without acknowledgements before the log says so
 _ANSWER_WITHIN = 10.0  # seconds for a broker that accepts connections to answer the first request
 _ONE_TRY = 3.0  # seconds of it before looking at why there was no answer
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, AuthorizationError)
@@ -212,7 +213,9 @@ class Sender:
         """
         if key is None and value is None:
             value = b""  # kafka-python refuses to send a message without both
-        self._free.acquire()
+        if not self._free.acquire(timeout=_PATIENCE):
+            self._say_waiting()
+            self._free.acquire()
         self._sent += 1
         try:
             future = self._producer.send(topic, key=key, value=value, headers=list(headers))
@@ -240,7 +243,11 @@ class Sender:
         Raises:
             DeliveryError: Something sent since the last flush was not acknowledged.
         """
-        self._producer.flush()
+        try:
+            self._producer.flush(_PATIENCE)
+        except KafkaTimeoutError:
+            self._say_waiting()
+            self._producer.flush()
         while self._counts.total() < self._sent:  # the last reports are on their way to our callbacks
             time.sleep(0.001)
         with self._lock:
@@ -265,6 +272,9 @@ class Sender:
             self._producer.close(timeout)
         except KafkaError as error:
             log.warning("the producer did not close in order", reason=str(error))
+
+    def _say_waiting(self) -> None:
+        log.warning("waiting for Kafka to acknowledge", messages=self._sent - self._counts.total())
 
     def _acknowledged(self, _metadata: object) -> None:
         with self._lock:
@@ -361,11 +371,13 @@ def _reasons() -> Iterator[list[BaseException]]:
     logger, listener = logging.getLogger("kafka.net.manager"), Listener()
     logger.addHandler(listener)
     logger.setLevel(logging.WARNING)
+    logger.propagate = False
     try:
         yield heard
     finally:
         logger.removeHandler(listener)
         logger.setLevel(logging.NOTSET)
+        logger.propagate = True
 
 
 def _unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavailable:

@@ -7,6 +7,7 @@ is kept between starts.
 import base64
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -106,7 +107,7 @@ class LocalKafka:
                 try:
                     self._wait_until_ready()
                     break
-                except BrokerUnavailable as error:
+                except BaseException as error:
                     self.stop()
                     if "Address already in use" not in str(error) or attempt + 1 == _PORT_ATTEMPTS:
                         raise
@@ -156,7 +157,7 @@ class LocalKafka:
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller_port}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            "log.dirs": str(self.data_dir / "log"),
+            "log.dirs": "log",
             "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "4",
@@ -177,16 +178,23 @@ class LocalKafka:
         }
 
     def _format(self, jars: list[Path], properties: Mapping[str, str]) -> None:
-        """Makes the data folder, in one step: a format that was interrupted is done anew."""
-        folder = Path(properties["log.dirs"])
+        """Makes the folder of the data, in one step: a format that was interrupted is done anew."""
+        folder = self.data_dir / properties["log.dirs"]
         if folder.exists():
             return
-        beside = folder.with_suffix(".formatting")
+        beside = folder.with_name("formatting")
         shutil.rmtree(beside, ignore_errors=True)
-        file = self._write("format.properties", {**properties, "log.dirs": str(beside)})
+        file = self._write("format.properties", {**properties, "log.dirs": beside.name})
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*self._java(jars), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(
+            [*self._java(jars), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", file],
+            cwd=self.data_dir,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
         if done.returncode:
             raise BrokerUnavailable(
                 f"Kafka could not make its folder {folder}:\n{_tail(done.stdout + done.stderr)}", "Check the folder."
@@ -199,7 +207,9 @@ class LocalKafka:
             self._log_path.replace(self._log_path.with_suffix(".log.1"))
         with self._log_path.open("wb") as output:
             self._process = subprocess.Popen(
-                dying_with_parent([*self._java(jars), "kafka.Kafka", str(file)]),
+                dying_with_parent([*self._java(jars), "kafka.Kafka", file]),
+                cwd=self.data_dir,  # paths in the properties are relative: a folder may be named as one likes
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -224,13 +234,12 @@ class LocalKafka:
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
             "-cp",
-            ":".join(map(str, jars)),
+            os.pathsep.join(str(jar.absolute()) for jar in jars),
         ]
 
-    def _write(self, name: str, properties: Mapping[str, str]) -> Path:
-        path = self.data_dir / name
-        path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        return path
+    def _write(self, name: str, properties: Mapping[str, str]) -> str:
+        (self.data_dir / name).write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+        return name
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_WITHIN
@@ -254,6 +263,11 @@ class LocalKafka:
 
     def _last_words(self) -> str:
         return _tail(self._log_path.read_text(errors="replace"))
+
+
+def _environment() -> dict[str, str]:
+    """The child's environment: Java takes file names for the locale's, which may know ASCII alone."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
 def _answers(address: str) -> bool:

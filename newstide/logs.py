@@ -28,7 +28,7 @@ def configure(level: str = "info", *, json: bool | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(name)s: %(message)s")
-    logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it reports each attempt at a broker that is away
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 

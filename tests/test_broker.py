@@ -101,6 +101,18 @@ def test_a_message_kafka_does_not_take_is_counted_with_its_reason(kafka_settings
     sender.close()
 
 
+def test_no_more_than_a_bounded_number_of_messages_is_in_flight(
+    kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newstide.broker._MAX_IN_FLIGHT", 50)
+    sender = Sender(kafka_settings)
+    for number in range(500):
+        sender.send(kafka_settings.topic, key=b"k", value=b"v")
+        assert number + 1 - sender.acknowledged <= 50
+    assert sender.flush().acknowledged == 500
+    sender.close()
+
+
 def test_a_message_without_key_and_value_can_still_become_a_dead_letter(kafka_settings: KafkaSettings) -> None:
     sender = Sender(kafka_settings)
     sender.send(kafka_settings.dead_letter_topic, key=None, value=None, headers=[("reason", b"no value")])

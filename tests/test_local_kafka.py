@@ -144,12 +144,14 @@ def test_a_broker_that_does_not_start_says_its_last_words(tmp_path: Path) -> Non
     assert not kafka.alive()
 
 
-def test_an_interrupted_format_is_done_anew(tmp_path: Path) -> None:
-    (tmp_path / "log.formatting").mkdir()
-    (tmp_path / "log.formatting" / "half").write_text("a format was killed here")
-    with LocalKafka(tmp_path, Settings().cache_dir, port=0) as kafka:
+def test_an_interrupted_format_is_done_anew_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "données, 新聞 = {1}"
+    (folder / "formatting").mkdir(parents=True)
+    (folder / "formatting" / "half").write_text("a format was killed here")
+    with LocalKafka(folder, Settings().cache_dir, port=0) as kafka:
         assert kafka.alive()
-    assert (tmp_path / "log" / "meta.properties").is_file()
+    assert (folder / "log" / "meta.properties").is_file()
+    assert not (folder / "formatting").exists()
 
 
 def test_the_jars_in_use_are_those_the_project_lists(local_kafka: LocalKafka) -> None:
