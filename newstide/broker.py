@@ -1,10 +1,8 @@
-"""Kafka as newstide uses it: connections with the settings' security, topics, producers that count, consumers, lag."""
+"""Kafka as newstide uses it: topics, producers that count what becomes of messages, consumers, lag."""
 
-import logging
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock, Semaphore
@@ -13,58 +11,28 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import (
-    AuthorizationError,
+    CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
     KafkaError,
     KafkaTimeoutError,
-    SaslAuthenticationFailedError,
+    NotCoordinatorError,
     TopicAlreadyExistsError,
-    UnsupportedSaslMechanismError,
     for_code,
 )
-from tenacity import RetryCallState, Retrying, retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from newstide import logs
-from newstide.errors import BrokerUnavailable, DeliveryError, SettingsError
+from newstide.errors import BrokerUnavailable, DeliveryError
 from newstide.headline import shorten
+from newstide.kafka_client import connected, unavailable
 from newstide.settings import KafkaSettings
 
 # A dead letter is the original message with headers on top: it may be a little larger than Kafka's usual 1 MiB.
 _MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 _MAX_IN_FLIGHT = 10_000  # messages sent and not yet acknowledged; kafka-python's own buffer has no bound
 _PATIENCE = 5.0  # seconds without acknowledgements before the log says so
-_ANSWER_WITHIN = 10.0  # seconds for a broker that accepts connections to answer the first request
-_ONE_TRY = 3.0  # seconds of it before looking at why there was no answer
-_REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, AuthorizationError)
-_WAY_OUT = "Start it, or correct kafka.bootstrap_servers; `newstide doctor` shows what is reachable."
 
 log = logs.get("kafka")
-
-
-def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """What every kafka-python client is given: addresses and security.
-
-    Raises:
-        BrokerUnavailable: No Kafka is configured.
-        SettingsError: A security setting is missing, or names a file that does not exist.
-    """
-    options: dict[str, Any] = {
-        "bootstrap_servers": _servers(settings),
-        "client_id": "newstide",
-        "security_protocol": settings.security_protocol,
-    }
-    if settings.security_protocol.startswith("SASL"):
-        _require(settings, "sasl_mechanism", "sasl_username", "sasl_password")
-        options["sasl_mechanism"] = settings.sasl_mechanism
-        options["sasl_plain_username"] = settings.sasl_username
-        options["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
-    if settings.security_protocol.endswith("SSL"):
-        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
-            file = getattr(settings, name)
-            if file is not None and not file.is_file():
-                raise SettingsError(f"kafka.{name} {str(file)!r} is no file.", "Correct the path.")
-            options[name] = None if file is None else str(file)
-    return options
 
 
 def ensure_topics(settings: KafkaSettings, timeout: float = 60.0) -> None:
@@ -107,7 +75,7 @@ def ensure_topics(settings: KafkaSettings, timeout: float = 60.0) -> None:
 def make_producer(settings: KafkaSettings) -> KafkaProducer:
     """An idempotent producer that waits for all replicas; most callers want `Sender`, which counts."""
     delivery = int(settings.delivery_timeout.total_seconds() * 1000)
-    return _connected(
+    return connected(
         KafkaProducer,
         settings,
         acks="all",
@@ -138,12 +106,12 @@ def make_consumer(settings: KafkaSettings, topics: Sequence[str], *, group: str,
         "enable_auto_commit": False,
         "allow_auto_create_topics": False,
     }
-    return _connected(KafkaConsumer, settings, *topics, **{**ours, **options})
+    return connected(KafkaConsumer, settings, *topics, **{**ours, **options})
 
 
 def end_offsets(settings: KafkaSettings, topic: str) -> dict[int, int]:
     """The next offset to be written, by partition."""
-    with _admin(settings, _ANSWER_WITHIN) as admin:
+    with _admin(settings) as admin:
         return _offsets(admin, _partitions(admin, topic), OffsetSpec.LATEST)
 
 
@@ -153,7 +121,7 @@ def lag(settings: KafkaSettings, group: str) -> dict[int, int]:
     Raises:
         BrokerUnavailable: Kafka cannot be reached, or the topic is missing.
     """
-    with _admin(settings, _ANSWER_WITHIN) as admin:
+    with _admin(settings) as admin:
         partitions = _partitions(admin, settings.topic)
         ends = _offsets(admin, partitions, OffsetSpec.LATEST)
         starts = _offsets(admin, partitions, OffsetSpec.EARLIEST)
@@ -288,28 +256,6 @@ class Sender:
         self._free.release()
 
 
-def _servers(settings: KafkaSettings) -> list[str]:
-    servers = [server.strip() for server in (settings.bootstrap_servers or "").split(",") if server.strip()]
-    if not servers:
-        raise BrokerUnavailable(
-            "No Kafka is configured and no local one is running.",
-            "Start one with `newstide up`, or set kafka.bootstrap_servers.",
-        )
-    for server in servers:
-        if not server.rpartition(":")[2].isdigit():
-            raise SettingsError(f"kafka.bootstrap_servers names {server!r}.", "Write it as host:port.")
-    return servers
-
-
-def _require(settings: KafkaSettings, *names: str) -> None:
-    missing = [f"kafka.{name}" for name in names if getattr(settings, name) is None]
-    if missing:
-        raise SettingsError(
-            f"kafka.security_protocol is {settings.security_protocol}, but {', '.join(missing)} is not set.",
-            "Set it in newstide.toml or the environment.",
-        )
-
-
 def _topic(settings: KafkaSettings, partitions: int, configs: dict[str, str] | None = None) -> dict[str, Any]:
     return {
         "num_partitions": partitions,
@@ -319,118 +265,15 @@ def _topic(settings: KafkaSettings, partitions: int, configs: dict[str, str] | N
 
 
 @contextmanager
-def _admin(settings: KafkaSettings, patience: float) -> Iterator[KafkaAdminClient]:
+def _admin(settings: KafkaSettings, patience: float | None = None) -> Iterator[KafkaAdminClient]:
     """An admin client; waits up to `patience` seconds for a broker that is not there yet."""
-    admin = _connected(KafkaAdminClient, settings, patience=patience)
+    admin = connected(KafkaAdminClient, settings, patience=patience)
     try:
         yield admin
     except KafkaError as error:
-        raise _unavailable(settings, error) from None
+        raise unavailable(settings, error) from None
     finally:
         admin.close()
-
-
-def _connected(
-    client: Callable[..., Any],
-    settings: KafkaSettings,
-    *arguments: str,
-    patience: float | None = None,
-    **options: Any,
-) -> Any:
-    """A client that has spoken with a broker.
-
-    A client that gets no answer goes on trying until its time is up, whatever the reason, and only logs the reason. So
-    it is given little time, several times, and what it logs is listened to: a wrong password is said at once.
-    """
-    patience = _ANSWER_WITHIN if patience is None else patience
-    deadline = time.monotonic() + patience
-    options = {**client_options(settings), **options, "bootstrap_timeout_ms": int(_ONE_TRY * 1000)}
-    _wait_for_port(settings, patience)
-    deadline = max(deadline, time.monotonic() + _ANSWER_WITHIN)
-    while True:
-        with _reasons() as reasons:
-            try:
-                return client(*arguments, **options)
-            except KafkaError as error:
-                refusals = [reason for reason in reasons if isinstance(reason, _REFUSALS)]
-                last = (refusals or reasons or [error])[-1]
-                if refusals or not isinstance(error, KafkaTimeoutError) or time.monotonic() > deadline:
-                    raise _unavailable(settings, last) from None
-
-
-@contextmanager
-def _reasons() -> Iterator[list[BaseException]]:
-    """The exceptions that the client's connection manager logs meanwhile."""
-    heard: list[BaseException] = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if isinstance(record.args, tuple):
-                heard.extend(argument for argument in record.args if isinstance(argument, BaseException))
-
-    logger, listener = logging.getLogger("kafka.net.manager"), Listener()
-    logger.addHandler(listener)
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
-    try:
-        yield heard
-    finally:
-        logger.removeHandler(listener)
-        logger.setLevel(logging.NOTSET)
-        logger.propagate = True
-
-
-def _unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavailable:
-    if isinstance(error, _REFUSALS):
-        return BrokerUnavailable(
-            f"Kafka at {settings.bootstrap_servers} refuses {settings.sasl_username or 'this client'}: {error}",
-            "Correct kafka.sasl_mechanism, sasl_username, sasl_password, or the user's rights.",
-        )
-    return BrokerUnavailable(
-        f"Kafka at {settings.bootstrap_servers} does not answer as it should: {type(error).__name__}: {error}",
-        "Is kafka.security_protocol what that port speaks? " + _WAY_OUT,
-    )
-
-
-def _wait_for_port(settings: KafkaSettings, patience: float) -> None:
-    """Waits until one of the servers accepts connections: cheap to try again, where a client would leave threads."""
-    retrying = Retrying(
-        retry=retry_if_exception_type(OSError),
-        stop=stop_after_delay(patience),
-        wait=wait_exponential_jitter(initial=0.1, max=2, jitter=0.1),
-        before_sleep=_say_once(settings),
-        reraise=True,
-    )
-    try:
-        retrying(_connect, _servers(settings))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BrokerUnavailable(
-            f"Kafka at {settings.bootstrap_servers} cannot be reached: {reason}.", _WAY_OUT
-        ) from None
-
-
-def _connect(servers: Sequence[str]) -> None:
-    """Opens a connection to the first server that takes one; raises the last one's `OSError` where none does."""
-    last: OSError | None = None
-    for server in servers:
-        host, _, port = server.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
-        except OSError as error:
-            last = error
-        else:
-            return
-    if last is not None:
-        raise last
-
-
-def _say_once(settings: KafkaSettings) -> Any:
-    def say(state: RetryCallState) -> None:
-        if state.attempt_number == 5 and state.outcome is not None:  # a broker just starting is no news
-            log.warning("waiting for Kafka", at=settings.bootstrap_servers, reason=str(state.outcome.exception()))
-
-    return say
 
 
 def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
@@ -443,8 +286,8 @@ def _partitions(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, partition["partition_index"]) for partition in described["partitions"]]
 
 
-@retry(
-    retry=retry_if_exception_type(CoordinatorNotAvailableError),  # a broker makes it when a group first asks
+@retry(  # a broker makes the coordinator when a group first asks, and loads it after a start
+    retry=retry_if_exception_type((CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)),
     stop=stop_after_delay(15),
     wait=wait_exponential_jitter(initial=0.1, max=1, jitter=0.1),
     reraise=True,

@@ -1,1 +1,17 @@
 """Where headlines come from: files, standard input and feeds, sent to the topic `headlines`."""
+
+from producers.pacing import paced, parse_pace
+from producers.publisher import Summary, produce_feeds, produce_files, publish
+from producers.sources import Rejected, Row, read_files
+
+__all__ = [
+    "Rejected",
+    "Row",
+    "Summary",
+    "paced",
+    "parse_pace",
+    "produce_feeds",
+    "produce_files",
+    "publish",
+    "read_files",
+]

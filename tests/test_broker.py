@@ -12,16 +12,9 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigFilterType, ConfigResource
 from pydantic import SecretStr
 
-from newstide.broker import (
-    Sender,
-    client_options,
-    end_offsets,
-    ensure_topics,
-    lag,
-    make_consumer,
-    reachable,
-)
+from newstide.broker import Sender, end_offsets, ensure_topics, lag, make_consumer, reachable
 from newstide.errors import BrokerUnavailable, DeliveryError, SettingsError
+from newstide.kafka_client import client_options
 from newstide.local_kafka import LocalKafka
 from newstide.processes import free_port
 from newstide.settings import KafkaSettings, Settings
@@ -240,7 +233,7 @@ def test_a_wrong_password_is_said_soon_and_not_shown(guarded: KafkaSettings) -> 
 def test_the_wrong_protocol_is_said_with_what_to_look_at(
     guarded: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newstide.broker._ANSWER_WITHIN", 1.0)
+    monkeypatch.setattr("newstide.kafka_client._ANSWER_WITHIN", 1.0)
     with pytest.raises(BrokerUnavailable, match="does not answer as it should") as caught:
         reachable(guarded.model_copy(update={"security_protocol": "PLAINTEXT"}))
     assert "kafka.security_protocol" in caught.value.way_out

@@ -108,7 +108,7 @@ def test_arguments_are_checked_before_anything_is_sent(kafka_settings: KafkaSett
 
 def test_without_kafka_nothing_is_claimed_to_be_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", delivery_timeout=timedelta(seconds=2))
-    monkeypatch.setattr("newstide.broker._ANSWER_WITHIN", 0.5)
+    monkeypatch.setattr("newstide.kafka_client._ANSWER_WITHIN", 0.5)
     with pytest.raises(BrokerUnavailable, match="cannot be reached"):
         publish([Row(Headline("a", "A", 0))], settings)
 

@@ -1,0 +1,190 @@
+"""Connections to Kafka: addresses and security from the settings, patience, and errors that say what is wrong."""
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    KafkaTimeoutError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from newstide import logs
+from newstide.errors import BrokerUnavailable, SettingsError
+from newstide.settings import KafkaSettings
+
+_ANSWER_WITHIN = 10.0  # seconds for a broker that accepts connections to answer the first request
+_ONE_TRY = 3.0  # seconds of it before looking at why there was no answer
+_REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, AuthorizationError)
+_WAY_OUT = "Start it, or correct kafka.bootstrap_servers; `newstide doctor` shows what is reachable."
+
+log = logs.get("kafka")
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """What every kafka-python client is given: addresses and security.
+
+    Raises:
+        BrokerUnavailable: No Kafka is configured.
+        SettingsError: A security setting is missing, or names a file that does not exist.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": _servers(settings),
+        "client_id": "newstide",
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.startswith("SASL"):
+        _require(settings, "sasl_mechanism", "sasl_username", "sasl_password")
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
+    if settings.security_protocol.endswith("SSL"):
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+            file = getattr(settings, name)
+            if file is not None and not file.is_file():
+                raise SettingsError(f"kafka.{name} {str(file)!r} is no file.", "Correct the path.")
+            options[name] = None if file is None else str(file)
+    return options
+
+
+def connected(
+    client: Callable[..., Any],
+    settings: KafkaSettings,
+    *arguments: str,
+    patience: float | None = None,
+    **options: Any,
+) -> Any:
+    """A client that has spoken with a broker.
+
+    A client that gets no answer goes on trying until its time is up, whatever the reason, and only logs the reason. So
+    it is given little time, several times, and what it logs is listened to: a wrong password is said at once.
+
+    Args:
+        client: The class of a kafka-python client.
+        settings: Addresses and security.
+        *arguments: For the client.
+        patience: Seconds to wait for a broker that is not there yet.
+        **options: For the client.
+
+    Raises:
+        BrokerUnavailable: Nothing answers in time, or it refuses.
+    """
+    patience = _ANSWER_WITHIN if patience is None else patience
+    deadline = time.monotonic() + patience
+    options = {**client_options(settings), **options, "bootstrap_timeout_ms": int(_ONE_TRY * 1000)}
+    _wait_for_port(settings, patience)
+    deadline = max(deadline, time.monotonic() + _ANSWER_WITHIN)
+    while True:
+        with _reasons() as reasons:
+            try:
+                return client(*arguments, **options)
+            except KafkaError as error:
+                refusals = [reason for reason in reasons if isinstance(reason, _REFUSALS)]
+                last = (refusals or reasons or [error])[-1]
+                if refusals or not isinstance(error, KafkaTimeoutError) or time.monotonic() > deadline:
+                    raise unavailable(settings, last) from None
+
+
+def unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavailable:
+    """The client's error in our words."""
+    if isinstance(error, _REFUSALS):
+        return BrokerUnavailable(
+            f"Kafka at {settings.bootstrap_servers} refuses {settings.sasl_username or 'this client'}: {error}",
+            "Correct kafka.sasl_mechanism, sasl_username, sasl_password, or the user's rights.",
+        )
+    return BrokerUnavailable(
+        f"Kafka at {settings.bootstrap_servers} does not answer as it should: {type(error).__name__}: {error}",
+        "Is kafka.security_protocol what that port speaks? " + _WAY_OUT,
+    )
+
+
+@contextmanager
+def _reasons() -> Iterator[list[BaseException]]:
+    """The exceptions that the client's connection manager logs meanwhile."""
+    heard: list[BaseException] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if isinstance(record.args, tuple):
+                heard.extend(argument for argument in record.args if isinstance(argument, BaseException))
+
+    logger, listener = logging.getLogger("kafka.net.manager"), Listener()
+    logger.addHandler(listener)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+
+
+def _wait_for_port(settings: KafkaSettings, patience: float) -> None:
+    """Waits until one of the servers accepts connections: cheap to try again, where a client would leave threads."""
+    retrying = Retrying(
+        retry=retry_if_exception_type(OSError),
+        stop=stop_after_delay(patience),
+        wait=wait_exponential_jitter(initial=0.1, max=2, jitter=0.1),
+        before_sleep=_say_once(settings),
+        reraise=True,
+    )
+    try:
+        retrying(_connect, _servers(settings))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BrokerUnavailable(
+            f"Kafka at {settings.bootstrap_servers} cannot be reached: {reason}.", _WAY_OUT
+        ) from None
+
+
+def _connect(servers: Sequence[str]) -> None:
+    """Opens a connection to the first server that takes one; raises the last one's `OSError` where none does."""
+    last: OSError | None = None
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+        except OSError as error:
+            last = error
+        else:
+            return
+    if last is not None:
+        raise last
+
+
+def _say_once(settings: KafkaSettings) -> Any:
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 5 and state.outcome is not None:  # a broker just starting is no news
+            log.warning("waiting for Kafka", at=settings.bootstrap_servers, reason=str(state.outcome.exception()))
+
+    return say
+
+
+def _servers(settings: KafkaSettings) -> list[str]:
+    servers = [server.strip() for server in (settings.bootstrap_servers or "").split(",") if server.strip()]
+    if not servers:
+        raise BrokerUnavailable(
+            "No Kafka is configured and no local one is running.",
+            "Start one with `newstide up`, or set kafka.bootstrap_servers.",
+        )
+    for server in servers:
+        if not server.rpartition(":")[2].isdigit():
+            raise SettingsError(f"kafka.bootstrap_servers names {server!r}.", "Write it as host:port.")
+    return servers
+
+
+def _require(settings: KafkaSettings, *names: str) -> None:
+    missing = [f"kafka.{name}" for name in names if getattr(settings, name) is None]
+    if missing:
+        raise SettingsError(
+            f"kafka.security_protocol is {settings.security_protocol}, but {', '.join(missing)} is not set.",
+            "Set it in newstide.toml or the environment.",
+        )
