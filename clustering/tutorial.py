@@ -23,9 +23,45 @@ _Starts = npt.NDArray[np.int64]
 
 
 def tutorial_labels(
+    indices: Indices,
+    similarities: npt.NDArray[np.float32],
+    *,
+    min_samples: int = 3,
+    min_cluster_size: int = 3,
+) -> tuple[npt.NDArray[np.int64], _Numbers]:
+    """What the tutorial's code finds in the lists of the neighbour graph.
+
+    Args:
+        indices: (n, k) of others, most similar first, -1 = missing. The first 49 are used; the tutorial has that many.
+        similarities: (n, k) cosines.
+        min_samples: The tutorial's is 3.
+        min_cluster_size: The tutorial's is 3.
+
+    Returns:
+        Labels (n,), -1 = noise, and probabilities (n,).
+
+    Raises:
+        InvalidGraph: Lists of which no matrix can be made.
+    """
+    lists = as_searched(indices, similarities)
+    return labels_of_search(*lists, min_samples=min_samples, min_cluster_size=min_cluster_size)
+
+
+def as_searched(indices: Indices, similarities: npt.NDArray[np.float32]) -> tuple[Indices, npt.NDArray[np.float32]]:
+    """What the tutorial's search gives: the row itself first, and squared distances of unit vectors; (n, up to 50)."""
+    others = NEIGHBOURS - 1
+    itself = np.arange(len(indices), dtype=np.int32)[:, None]
+    squared = np.maximum(np.float32(0), np.float32(2) - np.float32(2) * similarities[:, :others])
+    return (
+        np.concatenate((itself, indices[:, :others]), axis=1),
+        np.concatenate((np.zeros((len(indices), 1), np.float32), squared), axis=1),
+    )
+
+
+def labels_of_search(
     indices: npt.ArrayLike, distances: npt.ArrayLike, *, min_samples: int = 3, min_cluster_size: int = 3
 ) -> tuple[npt.NDArray[np.int64], _Numbers]:
-    """What the tutorial's code finds, wherever that code ends at all.
+    """What the tutorial's code finds, bit for bit, wherever that code ends at all.
 
     Args:
         indices: (n, k) as the search gave them, the row itself included where it was found; -1 = missing. Of a row found
@@ -52,22 +88,6 @@ def tutorial_labels(
     with warnings.catch_warnings():  # infinite densities, as in the tutorial
         warnings.simplefilter("ignore", RuntimeWarning)
         return labels_of_merges(merges, min_cluster_size)
-
-
-def tutorial_lists(indices: Indices, similarities: npt.NDArray[np.float32]) -> tuple[Indices, npt.NDArray[np.float32]]:
-    """What the tutorial's search would have given: the row itself first, squared distances of unit vectors.
-
-    Args:
-        indices: (n, k) of others; the first 49 are used.
-        similarities: (n, k) cosines.
-    """
-    others = NEIGHBOURS - 1
-    itself = np.arange(len(indices), dtype=np.int32)[:, None]
-    squared = np.maximum(np.float32(0), np.float32(2) - np.float32(2) * similarities[:, :others])
-    return (
-        np.concatenate((itself, indices[:, :others]), axis=1),
-        np.concatenate((np.zeros((len(indices), 1), np.float32), squared), axis=1),
-    )
 
 
 def _matrix(rows: Indices, lengths: _Numbers) -> tuple[_Starts, Indices, _Numbers]:
@@ -138,7 +158,7 @@ def _walk(
 
 @kernel()
 def _precedes(heap_weight: _Numbers, heap_row: Indices, one: int, weight: float, row: int) -> bool:
-    return heap_weight[one] < weight or (heap_weight[one] == weight and heap_row[one] <= row)
+    return bool(heap_weight[one] < weight or (heap_weight[one] == weight and heap_row[one] <= row))
 
 
 @kernel()

@@ -1,55 +1,60 @@
 """What the tree does with input of which little or no tree can be made."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from clustering.hierarchy import build_hierarchy, cluster_neighbours
 from newstide.errors import InvalidGraph
 
+Array = npt.NDArray[Any]
 
-def ring(n, k=3):
+
+def ring(n: int, k: int = 3) -> tuple[Array, Array]:
     indices = (np.arange(n)[:, None] + np.arange(1, k + 1)) % n
     return indices.astype(np.int32), np.broadcast_to(np.arange(1, k + 1) / 10, (n, k)).copy()
 
 
 @pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (-0.5, "-0.5")])
-def test_a_distance_that_is_none_is_named(value, shown):
+def test_a_distance_that_is_none_is_named(value: float, shown: str) -> None:
     indices, distances = ring(20)
     distances[7, 1] = value
     with pytest.raises(InvalidGraph, match=f"Row 7 has distance {shown} to row 9"):
         build_hierarchy(indices, distances)
 
 
-def test_a_missing_neighbour_may_have_any_distance():
+def test_a_missing_neighbour_may_have_any_distance() -> None:
     indices, distances = ring(20)
     indices[7, 1], distances[7, 1] = -1, np.nan
     assert len(build_hierarchy(indices, distances).edges) == 19
 
 
 @pytest.mark.parametrize("value", [20, -2])
-def test_a_row_number_out_of_range_is_named(value):
+def test_a_row_number_out_of_range_is_named(value: float) -> None:
     indices, distances = ring(20)
     indices[3, 0] = value
     with pytest.raises(InvalidGraph, match=f"Row 3 names {value} as a neighbour, and there are 20 rows"):
         build_hierarchy(indices, distances)
 
 
-def test_lists_of_two_shapes_are_refused():
+def test_lists_of_two_shapes_are_refused() -> None:
     with pytest.raises(InvalidGraph, match=r"\(20, 3\) with distances of shape \(20, 2\)"):
         build_hierarchy(ring(20)[0], ring(20, 2)[1])
 
 
-def test_row_numbers_that_are_no_integers_are_refused():
+def test_row_numbers_that_are_no_integers_are_refused() -> None:
     with pytest.raises(InvalidGraph, match="float64"):
         build_hierarchy(ring(20)[0].astype(float), ring(20)[1])
 
 
-def test_fewer_neighbours_than_min_samples_are_refused():
+def test_fewer_neighbours_than_min_samples_are_refused() -> None:
     with pytest.raises(InvalidGraph, match="min_samples is 4, and the lists hold 3 neighbours"):
         build_hierarchy(*ring(20), min_samples=4)
 
 
-def test_as_many_neighbours_as_min_samples_do():
+def test_as_many_neighbours_as_min_samples_do() -> None:
     tree = build_hierarchy(*ring(20), min_samples=3)
     assert (tree.core == 0.2).all()  # two rows on either side, at .1 and at .2
     assert len(tree.edges) == 19
@@ -67,44 +72,44 @@ def test_as_many_neighbours_as_min_samples_do():
         ({"vectors": np.ones((20, 2), np.float32), "time_scale": 0.0}, "time_scale 0.0"),
     ],
 )
-def test_parameters_out_of_range_are_named(arguments, named):
+def test_parameters_out_of_range_are_named(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidGraph, match=named):
         cluster_neighbours(*ring(20), **arguments)
 
 
-def test_an_empty_collection_has_an_empty_tree():
+def test_an_empty_collection_has_an_empty_tree() -> None:
     found = cluster_neighbours(np.empty((0, 30), np.int32), np.empty((0, 30)))
     assert found.labels.shape == found.probabilities.shape == (0,)
     assert found.hierarchy.n == len(found.hierarchy.parent) == 0
 
 
-def test_one_row_is_noise_and_its_own_root():
+def test_one_row_is_noise_and_its_own_root() -> None:
     found = cluster_neighbours(np.full((1, 30), -1), np.zeros((1, 30)))
     assert found.labels.tolist() == [-1]
     assert found.hierarchy.parent.tolist() == [-1]
 
 
-def test_fewer_rows_than_a_cluster_takes_are_noise():
+def test_fewer_rows_than_a_cluster_takes_are_noise() -> None:
     found = cluster_neighbours(*ring(4), min_cluster_size=5)
     assert found.labels.tolist() == [-1] * 4
     assert len(found.hierarchy.edges) == 3
 
 
-def test_fewer_rows_than_min_samples_ask_for_all_there_are():
+def test_fewer_rows_than_min_samples_ask_for_all_there_are() -> None:
     tree = build_hierarchy([[1, 2], [0, 2], [0, 1]], [[0.1, 0.3], [0.1, 0.2], [0.3, 0.2]], min_samples=7)
     np.testing.assert_allclose(tree.core, [0.3, 0.2, 0.3])
 
 
-def test_rows_all_alike_meet_at_once_and_the_library_copes():
+def test_rows_all_alike_meet_at_once_and_the_library_copes() -> None:
     indices, _ = ring(50, 5)
-    vectors = np.tile(np.float32([1, 0]), (50, 1))
+    vectors = np.tile(np.array([1, 0], np.float32), (50, 1))
     found = cluster_neighbours(indices, np.zeros((50, 5)), vectors=vectors)
     assert len(found.hierarchy.parent) == 51
     assert found.hierarchy.height[-1] == 0.0
     assert np.isfinite(found.probabilities).all()
 
 
-def test_the_row_itself_in_its_list_changes_nothing_wherever_it_stands():
+def test_the_row_itself_in_its_list_changes_nothing_wherever_it_stands() -> None:
     indices, distances = ring(30)
     without = build_hierarchy(indices, distances, min_samples=3)
     for column in (0, 2, 3):
@@ -115,13 +120,13 @@ def test_the_row_itself_in_its_list_changes_nothing_wherever_it_stands():
         np.testing.assert_array_equal(tree.core, without.core)
 
 
-def test_a_neighbour_listed_twice_counts_once():
+def test_a_neighbour_listed_twice_counts_once() -> None:
     indices = np.array([[1, 1, 2], [0, 0, 2], [0, 1, 1]])
     distances = np.array([[0.1, 0.15, 0.3], [0.1, 0.15, 0.2], [0.3, 0.2, 0.25]])
     np.testing.assert_allclose(build_hierarchy(indices, distances, min_samples=2).core, [0.3, 0.2, 0.3])
 
 
-def test_a_row_with_too_few_neighbours_stays_apart_and_the_others_do_not_mind():
+def test_a_row_with_too_few_neighbours_stays_apart_and_the_others_do_not_mind() -> None:
     indices, distances = ring(30)
     indices[0] = -1
     indices[indices == 0] = -1
@@ -132,7 +137,7 @@ def test_a_row_with_too_few_neighbours_stays_apart_and_the_others_do_not_mind():
     assert np.isfinite(tree.core[1:]).all()
 
 
-def test_float32_distances_give_the_tree_of_float64():
+def test_float32_distances_give_the_tree_of_float64() -> None:
     indices, distances = ring(40)
     single = build_hierarchy(indices, distances.astype(np.float32))
     double = build_hierarchy(indices, distances.astype(np.float32).astype(np.float64))

@@ -1,25 +1,29 @@
-"""`tutorial_labels` against the tutorial's own code: a dense matrix of infinities given to hdbscan."""
+"""Tutorial mode against the tutorial's own code: a dense matrix of infinities given to hdbscan."""
 
 import warnings
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hdbscan import HDBSCAN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.neighbours import ExactSearcher, update_graph
-from clustering.tutorial import tutorial_labels, tutorial_lists
+from clustering.tutorial import as_searched, labels_of_search, tutorial_labels
 from newstide.errors import InvalidGraph
 
+Array = npt.NDArray[Any]
 
-def tutorials_own_code(indices, distances):
+
+def tutorials_own_code(indices: Array, distances: Array) -> tuple[Array, Array]:
     ids = [f"id{row}" for row in range(len(indices))]
     dist = {
         ids[row]: [(ids[other], value) for other, value in zip(indices[row], distances[row], strict=True) if other >= 0]
         for row in range(len(indices))
     }
-    ids2index = {}
+    ids2index: dict[str, int] = {}
     for name in dist:
         ids2index[name] = len(ids2index)
     dist_metric = np.full((len(ids), len(ids)), np.inf, dtype=np.float64)
@@ -32,7 +36,7 @@ def tutorials_own_code(indices, distances):
     return hdb.labels_, hdb.probabilities_
 
 
-def searched(vectors, k):
+def searched(vectors: Array, k: int) -> tuple[Array, Array]:
     """Squared euclidean distances in single precision, itself included, as a search gives them."""
     squared = ((vectors[:, None].astype(np.float32) - vectors[None].astype(np.float32)) ** 2).sum(2)
     indices = np.argsort(squared, axis=1, kind="stable")[:, :k].astype(np.int32)
@@ -40,7 +44,7 @@ def searched(vectors, k):
 
 
 @st.composite
-def collections(draw):
+def collections(draw: st.DrawFn) -> tuple[Array, Array]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n, dim, blobs = draw(st.integers(6, 120)), draw(st.integers(1, 6)), draw(st.integers(1, 8))
     spread = draw(st.sampled_from([0.05, 0.3, 1.0]))
@@ -57,46 +61,49 @@ def collections(draw):
 
 @settings(max_examples=300, deadline=None)
 @given(collections())
-def test_labels_and_probabilities_are_the_tutorials_bit_for_bit(lists):
+def test_labels_and_probabilities_are_the_tutorials_bit_for_bit(lists: Any) -> None:
     labels, probabilities = tutorials_own_code(*lists)
-    found = tutorial_labels(*lists)
+    found = labels_of_search(*lists)
     np.testing.assert_array_equal(found[0], labels)
     np.testing.assert_array_equal(found[1], probabilities)
 
 
 @pytest.mark.parametrize("n", [600, 1500])
-def test_labels_are_the_tutorials_at_a_few_hundred_headlines_in_high_dimension(n):
+def test_labels_are_the_tutorials_at_a_few_hundred_headlines_in_high_dimension(n: int) -> None:
     rng = np.random.default_rng(n)
     vectors = rng.normal(size=(n // 8, 96))[rng.integers(0, n // 8, n)] + 0.6 * rng.normal(size=(n, 96))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     lists = searched(vectors, 50)
     labels, probabilities = tutorials_own_code(*lists)
-    found = tutorial_labels(*lists)
+    found = labels_of_search(*lists)
     assert labels.max() > 10
     np.testing.assert_array_equal(found[0], labels)
     np.testing.assert_array_equal(found[1], probabilities)
 
 
-def test_the_graphs_lists_become_the_tutorials_search():
+def test_the_graphs_lists_become_the_tutorials_search() -> None:
     rng = np.random.default_rng(3)
     vectors = rng.normal(size=(200, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids = [f"{row:04d}" for row in range(200)]
     graph, _ = update_graph(None, ids, lambda _: vectors, ExactSearcher(), k=60, spare=0)
-    indices, distances = tutorial_lists(graph.indices, graph.similarities)
+    indices, distances = as_searched(graph.indices, graph.similarities)
     true, squared = searched(vectors, 50)
     assert indices.shape == (200, 50)
     assert (indices == true).mean() > 0.99
     np.testing.assert_allclose(distances, squared, atol=1e-5)
+    np.testing.assert_array_equal(
+        tutorial_labels(graph.indices, graph.similarities)[0], tutorials_own_code(indices, distances)[0]
+    )
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
-def test_too_few_rows_are_noise(n):
-    labels, probabilities = tutorial_labels(np.zeros((n, 3), np.int32), np.zeros((n, 3)))
+def test_too_few_rows_are_noise(n: int) -> None:
+    labels, probabilities = labels_of_search(np.zeros((n, 3), np.int32), np.zeros((n, 3)))
     assert labels.tolist() == [-1] * n
     assert probabilities.tolist() == [0.0] * n
 
 
-def test_a_row_number_out_of_range_is_named():
+def test_a_row_number_out_of_range_is_named() -> None:
     with pytest.raises(InvalidGraph, match="names 9 as a neighbour, and there are 2 rows"):
-        tutorial_labels([[0, 9], [1, 0]], [[0.0, 1.0], [0.0, 1.0]])
+        labels_of_search([[0, 9], [1, 0]], [[0.0, 1.0], [0.0, 1.0]])

@@ -4,11 +4,16 @@ Single linkage over tied weights gives binary trees that depend on the order of 
 one node with as many children as there are parts, so the tree depends on the heights alone.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from clustering.hierarchy.forest import Edges, Weights
 from clustering.hierarchy.lists import Indices
 from clustering.kernels import kernel
+
+_Numbers = npt.NDArray[np.signedinteger[Any]]
 
 
 def sorted_edges(edges: Edges, weights: Weights) -> tuple[Edges, Weights]:
@@ -37,7 +42,7 @@ def dendrogram(edges: Edges, weights: Weights, n: int) -> tuple[Indices, Weights
 
 
 @kernel()
-def _order_ties(weights: Weights, first: Indices, second: Indices, order: Indices) -> None:
+def _order_ties(weights: Weights, first: Indices, second: Indices, order: _Numbers) -> None:
     """Sorts runs of equal weight in `order` (mutated) by the edges' rows."""
     m = len(weights)
     start = 0
@@ -55,7 +60,7 @@ def _order_ties(weights: Weights, first: Indices, second: Indices, order: Indice
 
 
 @kernel()
-def _find(above: Indices, row: int) -> int:
+def _find(above: _Numbers, row: int) -> int:
     root = row
     while above[root] != root:
         root = above[root]
@@ -63,7 +68,7 @@ def _find(above: Indices, row: int) -> int:
         following = above[row]
         above[row] = root
         row = following
-    return root
+    return int(root)
 
 
 @kernel()
@@ -119,7 +124,7 @@ def _link(edges: Edges, weights: Weights, n: int) -> tuple[Indices, Weights, Ind
 
 @kernel()
 def _without_merged(
-    parent: Indices, height: Weights, size: Indices, merged: Indices, nodes: int
+    parent: Indices, height: Weights, size: Indices, merged: npt.NDArray[np.bool_], nodes: int
 ) -> tuple[Indices, Weights, Indices]:
     """Leaves out merged nodes; a merged node's number is smaller than the node's it is part of."""
     number = np.empty(nodes, np.int32)
@@ -143,7 +148,7 @@ def _without_merged(
 
 
 @kernel()
-def single_linkage(edges: Edges, weights: Weights) -> Weights:
+def single_linkage(edges: _Numbers, weights: Weights) -> Weights:
     """The binary tree of a spanning tree in scipy's format, as hdbscan's own conversion gives it.
 
     Args:

@@ -264,7 +264,8 @@ def _lightest_crossing(
                 or _precedes(weights[edge], first[edge], second[edge], weights[held], first[held], second[held])
             ):
                 best[0, tree] = edge
-    return best[0]
+    first_of_all: npt.NDArray[np.int64] = best[0]
+    return first_of_all
 
 
 @kernel(parallel=True)

@@ -61,5 +61,5 @@ def _first_bad_distance(indices: Indices, distances: Floats) -> int:
                 break
     for row in range(n):
         if found[row] >= 0:
-            return row * k + found[row]
+            return int(row * k + found[row])
     return -1

@@ -87,10 +87,8 @@ def _shorter_edges_from_others(
     for part in parallel_range(chunks):
         for row in range(part * n // chunks, (part + 1) * n // chunks):
             for column in range(k):
-                other = indices[row, column]
-                if other >= 0 and other != row and distances[row, column] < core[other]:
-                    if not _lists(indices, distances, other, row, distances[row, column]):
-                        counts[part + 1] += 1
+                if _lowers_core(indices, distances, core, row, column):
+                    counts[part + 1] += 1
     starts = np.cumsum(counts)
     targets = np.empty(starts[chunks], np.int32)
     sources = np.empty(starts[chunks], np.int32)
@@ -100,23 +98,24 @@ def _shorter_edges_from_others(
         if starts[part + 1] > place:
             for row in range(part * n // chunks, (part + 1) * n // chunks):
                 for column in range(k):
-                    other = indices[row, column]
-                    if other >= 0 and other != row and distances[row, column] < core[other]:
-                        if not _lists(indices, distances, other, row, distances[row, column]):
-                            targets[place] = other
-                            sources[place] = row
-                            lengths[place] = distances[row, column]
-                            place += 1
+                    if _lowers_core(indices, distances, core, row, column):
+                        targets[place] = indices[row, column]
+                        sources[place] = row
+                        lengths[place] = distances[row, column]
+                        place += 1
     return targets, sources, lengths
 
 
 @kernel()
-def _lists(indices: Indices, distances: Floats, row: int, other: int, length: float) -> bool:
-    """Whether `row` lists `other` at no more than `length`."""
-    for column in range(indices.shape[1]):
-        if indices[row, column] == other and distances[row, column] <= length:
-            return True
-    return False
+def _lowers_core(indices: Indices, distances: Floats, core: Floats, row: int, column: int) -> bool:
+    """Whether the neighbour in that place is nearer than its core distance, and does not list `row` at that length."""
+    other, length = indices[row, column], distances[row, column]
+    if other < 0 or other == row or length >= core[other]:
+        return False
+    for place in range(indices.shape[1]):  # noqa: SIM110 - compiled
+        if indices[other, place] == row and distances[other, place] <= length:
+            return False
+    return True
 
 
 @kernel()

@@ -43,7 +43,7 @@ def save_graph(path: Path, graph: NeighbourGraph, card: ModelCard) -> None:
         {
             "model": [card.name, card.dim, card.fingerprint],
             "k": graph.k,
-            "arrays": {name: [list(array.shape), zlib.crc32(array)] for name, array in arrays.items()},
+            "arrays": {name: [list(array.shape), zlib.crc32(array.data)] for name, array in arrays.items()},
         }
     ).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def load_graph(path: Path, card: ModelCard) -> NeighbourGraph:
         size = int(np.prod(shape)) * np.dtype(_TYPES[name]).itemsize
         raw = content[place : place + size]
         place += size
-        if len(raw) != size or zlib.crc32(raw) != checksum:
+        if len(raw) != size or zlib.crc32(raw.data) != checksum:
             raise CacheDamaged(f"The graph {path} is cut off or changed: {name} fails its checksum.", _WAY_OUT)
         arrays[name] = raw.view(_TYPES[name]).reshape(shape)
     if place != len(content):

@@ -15,6 +15,7 @@ from clustering.neighbours.lists import Flags, Lists, Points, Rows, Vectors, off
 _LARGEST_BLOCK_MB = 256  # larger blocks are not faster
 _SMALLEST_BLOCK = 8
 _COLUMNS = 2048  # of a block that one thread goes through at a time
+_STRIDE = 64  # products looked at together: most strides hold nothing that matters
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,41 +88,70 @@ def _search(
         row = rows[place]
         products[place, row] = -np.inf
         least = _kth_largest(products[place], width) - np.float32(2 * slack)
-        count = 0
-        for other in range(n):
-            count += products[place, other] >= least
-        candidates = np.empty(count, np.int32)
-        values = np.empty(count, np.float32)
-        count = 0
-        for other in range(n):
-            if products[place, other] >= least:
-                candidates[count] = other
-                values[count] = similarity(vectors, norms, row, other)
-                count += 1
+        candidates = _at_least(products[place], least, 2 * width)
+        values = np.empty(len(candidates), np.float32)
+        for number in range(len(candidates)):
+            values[number] = similarity(vectors, norms, row, candidates[number])
         write_ranked(indices, similarities, lengths, row, candidates, values)
 
 
 @kernel()
 def _kth_largest(values: Vectors, k: int) -> np.float32:
     """By a heap of the k largest so far, the smallest on top."""
+    n = len(values)
     heap = np.full(k, -np.inf, np.float32)
     if k == 0:
         return np.float32(np.inf)
-    for value in values:
-        if value > heap[0]:
-            place = 0
-            while True:
-                child = 2 * place + 1
-                if child >= k:
-                    break
-                if child + 1 < k and heap[child + 1] < heap[child]:
-                    child += 1
-                if heap[child] >= value:
-                    break
-                heap[place] = heap[child]
-                place = child
-            heap[place] = value
-    return heap[0]
+    for start in range(0, n, _STRIDE):
+        end = min(n, start + _STRIDE)
+        if end - start == _STRIDE and _largest(values, start) <= heap[0]:
+            continue
+        for column in range(start, end):
+            value = values[column]
+            if value > heap[0]:
+                place = 0
+                while True:
+                    child = 2 * place + 1
+                    if child >= k:
+                        break
+                    if child + 1 < k and heap[child + 1] < heap[child]:
+                        child += 1
+                    if heap[child] >= value:
+                        break
+                    heap[place] = heap[child]
+                    place = child
+                heap[place] = value
+    return np.float32(heap[0])
+
+
+@kernel()
+def _at_least(values: Vectors, least: np.float32, expected: int) -> Rows:
+    """Where `values` reach `least`, ascending."""
+    n = len(values)
+    found = np.empty(max(1, expected), np.int32)
+    count = 0
+    for start in range(0, n, _STRIDE):
+        end = min(n, start + _STRIDE)
+        if end - start == _STRIDE and _largest(values, start) < least:
+            continue
+        for column in range(start, end):
+            if values[column] >= least:
+                if count == len(found):
+                    longer = np.empty(2 * count, np.int32)
+                    longer[:count] = found
+                    found = longer
+                found[count] = column
+                count += 1
+    return found[:count]
+
+
+@kernel(fastmath={"nnan", "nsz", "reassoc"})
+def _largest(values: Vectors, start: int) -> np.float32:
+    """Of the next stride of values."""
+    largest = values[start]
+    for column in range(start + 1, start + _STRIDE):
+        largest = max(largest, values[column])
+    return np.float32(largest)
 
 
 @kernel(parallel=True)

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from clustering.neighbours.lists import Lists, Points, Rows, Searcher, Vectors, carried_over, gathered
+from clustering.neighbours.lists import Lists, Points, Rows, Searcher, Vectors, carried_over, gather
 from newstide.errors import InvalidGraph
 
 FetchVectors = Callable[[Sequence[str]], npt.NDArray[np.float32]]
@@ -102,12 +103,8 @@ def update_graph(
     started = time.perf_counter()
     if k < 1 or spare < 0:
         raise InvalidGraph(f"k is {k} and spare is {spare}.", "k is at least 1, spare at least 0.")
-    names = sorted(set(ids))
-    if len(names) != len(ids):
-        twice = next(one for one, two in zip(sorted(ids), sorted(ids)[1:], strict=False) if one == two)
-        raise InvalidGraph(f"The id {twice!r} stands twice.", "Give each row once.")
+    names, old_row = _numbered(previous, ids)
     n, width = len(names), k + spare
-    old_row = _old_rows(previous, names)
     is_new = old_row < 0
     vectors = _vectors(previous, names, old_row, fetch_vectors)
     points = Points.of(names, vectors)
@@ -147,12 +144,19 @@ def choose_searcher(
     return "exact" if is_lite and rows <= exact_rows else "milvus"
 
 
-def _old_rows(previous: NeighbourGraph | None, names: Sequence[str]) -> Rows:
-    """Each row's number in the last graph, -1 = new."""
+def _numbered(previous: NeighbourGraph | None, ids: Sequence[str]) -> tuple[list[str], Rows]:
+    """The ids in ascending order, and each one's row in the last graph, -1 = new."""
+    present = set(ids)
+    if len(present) != len(ids):
+        twice = next(one for one, two in pairwise(sorted(ids)) if one == two)
+        raise InvalidGraph(f"The id {twice!r} stands twice.", "Give each row once.")
     if previous is None:
-        return np.full(len(names), -1, np.int32)
+        return sorted(present), np.full(len(present), -1, np.int32)
     rows = {name: row for row, name in enumerate(previous.ids.tolist())}
-    return np.fromiter((rows.get(name, -1) for name in names), np.int32, len(names))
+    names = [name for name in rows if name in present]
+    names += sorted(present.difference(rows))
+    names.sort()  # two ascending runs: merged, not sorted
+    return names, np.fromiter((rows.get(name, -1) for name in names), np.int32, len(names))
 
 
 def _vectors(
@@ -164,7 +168,8 @@ def _vectors(
         return previous.vectors
     vectors = None
     if previous is not None and len(new) < len(names):
-        vectors = gathered(previous.vectors, old_row, len(names))
+        vectors = np.empty((len(names), previous.vectors.shape[1]), np.float32)
+        gather(previous.vectors, old_row, vectors)
     for start in range(0, len(new), _FETCHED_AT_ONCE):
         part = new[start : start + _FETCHED_AT_ONCE]
         fetched = np.asarray(fetch_vectors([names[row] for row in part]), np.float32)

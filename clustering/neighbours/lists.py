@@ -55,7 +55,7 @@ class Points:
         if len(deviation) and not (float(deviation.max()) <= _LONGEST_DEVIATION):
             row = int(np.flatnonzero(~(deviation <= _LONGEST_DEVIATION))[0])
             raise InvalidGraph(
-                f"The vector of {ids[row]!r} has length {1 / norms[row]:.6g}.",
+                f"The vector of {ids[row]!r} has length {np.linalg.norm(vectors[row]):.6g}.",
                 "Embeddings must be finite unit vectors.",
             )
         rounding = 2.0**-24 * (vectors.shape[1] + 8)  # the worst case of any order of summation
@@ -147,13 +147,11 @@ def _carry_over(
 
 
 @kernel(parallel=True)
-def gathered(vectors: Vectors, old_row: Rows, n: int) -> Vectors:
-    """Rows of `vectors` in a new order, (n, dim); rows with -1 are left to be written."""
-    result = np.empty((n, vectors.shape[1]), np.float32)
-    for row in parallel_range(n):
+def gather(vectors: Vectors, old_row: Rows, result: Vectors) -> None:
+    """Writes rows of `vectors` in a new order into `result`; rows with -1 are left to be written."""
+    for row in parallel_range(len(old_row)):
         if old_row[row] >= 0:
             result[row] = vectors[old_row[row]]
-    return result
 
 
 @kernel()

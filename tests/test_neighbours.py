@@ -1,0 +1,310 @@
+"""The neighbour graph against brute force in double precision, through arrivals and departures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustering.neighbours import ExactSearcher, MilvusSearcher, NeighbourGraph, choose_searcher, update_graph
+from newstide.errors import InvalidGraph
+
+Array = npt.NDArray[Any]
+
+
+class Collection:
+    """Vectors by id, and a record of which were asked for."""
+
+    def __init__(self, n: int, dim: int = 16, seed: int = 0, clusters: int | None = None, spread: float = 0.3) -> None:
+        rng = np.random.default_rng(seed)
+        centres = rng.normal(size=(clusters or max(1, n // 20), dim))
+        vectors = centres[rng.integers(0, len(centres), n)] + spread * rng.normal(size=(n, dim))
+        self.vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        self.ids = [f"headline-{number:05d}" for number in rng.permutation(n)]
+        self.row = {name: row for row, name in enumerate(self.ids)}
+        self.asked: list[str] = []
+
+    def fetch(self, ids: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.asked += ids
+        found: npt.NDArray[np.float32] = self.vectors[[self.row[name] for name in ids]]
+        return found
+
+    def search(self, vectors: Array, limit: int, where: str) -> "Found":  # noqa: ARG002
+        """An exact index that knows every row, whatever the window."""
+        found = np.argsort(-(vectors @ self.vectors.T), axis=1)[:, :limit]
+        ids = np.full((len(vectors), limit), None, object)
+        ids[:, : found.shape[1]] = np.array(self.ids, object)[found]
+        return Found(ids)
+
+
+class Found:
+    def __init__(self, ids: Any) -> None:
+        self.ids = ids
+
+
+def brute_force(collection: "Collection", ids: Sequence[str], width: int) -> tuple[list[str], Array, Array]:
+    """Lists and cosines of the rows in ascending order of id."""
+    names = sorted(ids)
+    vectors = collection.vectors[[collection.row[name] for name in names]].astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = np.einsum("ij,kj->ik", vectors, vectors).astype(np.float32)
+    cosines = np.clip(cosines, -1, 1)
+    np.fill_diagonal(cosines, -2)
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :width]
+    order = order[:, : max(0, len(names) - 1)]
+    indices = np.full((len(names), width), -1, np.int32)
+    similarities = np.full((len(names), width), -1, np.float32)
+    indices[:, : order.shape[1]] = order
+    similarities[:, : order.shape[1]] = np.take_along_axis(cosines, order, axis=1)
+    return names, indices, similarities
+
+
+def agrees(graph: NeighbourGraph, collection: "Collection", ids: Sequence[str], *, exactly: bool = True) -> None:
+    names, indices, similarities = brute_force(collection, ids, graph.k)
+    assert graph.ids.tolist() == names
+    np.testing.assert_array_equal(graph.vectors, collection.vectors[[collection.row[name] for name in names]])
+    np.testing.assert_allclose(graph.similarities, similarities, atol=1.5e-7)
+    if exactly:  # but for pairs whose cosines differ by less than their rounding
+        unequal = graph.indices != indices
+        assert (np.abs(graph.similarities - similarities)[unequal] <= 1.5e-7).all()
+        assert unequal.mean() < 0.001
+
+
+def same_lists(one: NeighbourGraph, two: NeighbourGraph) -> None:
+    np.testing.assert_array_equal(one.ids, two.ids)
+    if len(one.ids):  # no rows have no dimension, or their last one's
+        np.testing.assert_array_equal(one.vectors, two.vectors)
+    np.testing.assert_array_equal(one.indices, two.indices)
+    np.testing.assert_array_equal(one.similarities, two.similarities)
+
+
+def test_a_first_graph_holds_everyones_true_neighbours() -> None:
+    collection = Collection(700)
+    graph, report = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    agrees(graph, collection, collection.ids)
+    assert graph.indices.shape == (700, 10)
+    assert (report.new, report.searched, report.rebuilt, report.recall) == (700, 700, True, None)
+    assert report.reason == "there was no graph"
+
+
+@pytest.mark.parametrize("memory_mb", [0, 1])
+def test_little_memory_changes_nothing(memory_mb: int) -> None:
+    collection = Collection(900)
+    graphs = [
+        update_graph(None, collection.ids, collection.fetch, ExactSearcher(memory), k=10, spare=5)[0]
+        for memory in (memory_mb, 1024)
+    ]
+    same_lists(*graphs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_through_any_arrivals_and_departures_the_lists_are_those_of_a_rebuild(data: st.DataObject) -> None:
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    n = data.draw(st.integers(1, 250))
+    collection = Collection(n, dim=data.draw(st.integers(1, 8)), seed=seed)
+    for _ in range(data.draw(st.integers(0, 3))):  # copies
+        collection.vectors[rng.integers(0, n, rng.integers(1, 20))] = collection.vectors[rng.integers(0, n)]
+    k, spare = data.draw(st.integers(1, 12)), data.draw(st.integers(0, 6))
+    share = data.draw(st.sampled_from([0.02, 0.2, 0.6]))
+    graph = None
+    present = rng.random(n) < 0.7
+    for _ in range(4):
+        ids = [name for name, here in zip(collection.ids, present, strict=True) if here]
+        graph, _ = update_graph(graph, ids, collection.fetch, ExactSearcher(), k=k, spare=spare)
+        fresh, _ = update_graph(None, ids, collection.fetch, ExactSearcher(), k=k, spare=spare)
+        same_lists(graph, fresh)
+        present ^= rng.random(n) < share
+
+
+def test_only_new_rows_are_read_and_searched() -> None:
+    collection = Collection(600)
+    first = collection.ids[:590]
+    graph, _ = update_graph(None, first, collection.fetch, ExactSearcher(), k=10, spare=10)
+    collection.asked.clear()
+    graph, report = update_graph(graph, collection.ids[6:], collection.fetch, ExactSearcher(), k=10, spare=10)
+    assert sorted(collection.asked) == sorted(collection.ids[590:])
+    assert (report.new, report.removed, report.repaired, report.searched, report.rebuilt) == (10, 6, 0, 10, False)
+    agrees(graph, collection, collection.ids[6:])
+
+
+def test_lists_that_became_too_short_are_searched_again() -> None:
+    collection = Collection(300)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=0)
+    stay = collection.ids[30:]
+    graph, report = update_graph(graph, stay, collection.fetch, ExactSearcher(), k=10, spare=0)
+    assert 0 < report.repaired == report.searched < 270
+    assert report.removed == 30
+    agrees(graph, collection, stay)
+
+
+def test_spare_neighbours_make_repairs_rare() -> None:
+    collection = Collection(1000)
+    for spare, repaired in ((0, True), (10, False)):
+        graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=20, spare=spare)
+        _, report = update_graph(graph, collection.ids[10:], collection.fetch, ExactSearcher(), k=20, spare=spare)
+        assert bool(report.repaired) == repaired
+
+
+def test_nothing_new_costs_nothing() -> None:
+    collection = Collection(100)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    again, report = update_graph(graph, collection.ids[::-1], collection.fetch, ExactSearcher(), k=10, spare=5)
+    same_lists(graph, again)
+    assert again.vectors is graph.vectors
+    assert (report.new, report.removed, report.searched) == (0, 0, 0)
+
+
+def test_another_width_searches_all_rows_without_reading_their_vectors_again() -> None:
+    collection = Collection(100)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    collection.asked.clear()
+    graph, report = update_graph(graph, collection.ids, collection.fetch, ExactSearcher(), k=20, spare=5)
+    assert report.rebuilt
+    assert "25 wide now, and were 15" in report.reason
+    assert collection.asked == []
+    agrees(graph, collection, collection.ids)
+
+
+def test_copies_are_each_others_nearest_at_exactly_one_in_order_of_id() -> None:
+    collection = Collection(200)
+    collection.vectors[:30] = collection.vectors[0]
+    graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=0)
+    copies = np.sort([sorted(collection.ids).index(name) for name in collection.ids[:30]])
+    for row in copies:
+        assert (graph.similarities[row] == 1.0).all()
+        np.testing.assert_array_equal(graph.indices[row], copies[copies != row][:10])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7])
+def test_few_rows_list_everyone_else_and_then_nobody(n: int) -> None:
+    collection = Collection(10)
+    graph, _ = update_graph(None, collection.ids[:n], collection.fetch, ExactSearcher(), k=10, spare=5)
+    assert graph.indices.shape == (n, 10)
+    assert (graph.indices >= 0).sum() == n * max(0, n - 1)
+    assert (graph.similarities[graph.indices < 0] == -1).all()
+    grown, _ = update_graph(graph, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    agrees(grown, collection, collection.ids)
+
+
+def test_an_emptied_collection_can_fill_again() -> None:
+    collection = Collection(50)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=5, spare=2)
+    empty, report = update_graph(graph, [], collection.fetch, ExactSearcher(), k=5, spare=2)
+    assert (len(empty.ids), report.removed) == (0, 50)
+    again, _ = update_graph(empty, collection.ids, collection.fetch, ExactSearcher(), k=5, spare=2)
+    same_lists(again, graph)
+
+
+def test_the_milvus_searcher_gives_the_exact_searchers_lists_where_its_index_is_exact() -> None:
+    collection = Collection(500)
+    collection.vectors[:40] = collection.vectors[0]  # more copies than a list holds
+    window = collection.ids[20:480]
+    exact, _ = update_graph(None, window, collection.fetch, ExactSearcher(), k=10, spare=5)
+    milvus, report = update_graph(
+        None, window, collection.fetch, MilvusSearcher(collection.search, batch_rows=64), k=10, spare=5
+    )
+    same_lists(exact, milvus)
+    assert report.recall is None
+
+
+def test_the_milvus_searcher_inserts_new_rows_into_old_lists() -> None:
+    collection = Collection(2000)
+    searcher = MilvusSearcher(collection.search)
+    graph, _ = update_graph(None, collection.ids[:1900], collection.fetch, searcher, k=10, spare=5)
+    graph, report = update_graph(graph, collection.ids[50:], collection.fetch, searcher, k=10, spare=5)
+    fresh, _ = update_graph(None, collection.ids[50:], collection.fetch, ExactSearcher(), k=10, spare=5)
+    assert not report.rebuilt
+    assert report.recall is not None
+    assert report.recall >= 0.999
+    assert (graph.indices == fresh.indices).all(axis=1).mean() > 0.99
+
+
+def test_the_filter_and_a_bounded_batch_reach_the_search() -> None:
+    collection = Collection(300)
+    seen = []
+
+    def search(vectors: Array, limit: int, where: str) -> "Found":
+        seen.append((len(vectors), where))
+        return collection.search(vectors, limit, where)
+
+    searcher = MilvusSearcher(search, where="published_at > 5", batch_rows=100)
+    update_graph(None, collection.ids, collection.fetch, searcher, k=10, spare=5)
+    assert [count for count, _ in seen[:3]] == [100, 100, 100]
+    assert {where for _, where in seen} == {"published_at > 5"}
+
+
+def test_a_recall_below_the_floor_rebuilds_the_graph() -> None:
+    collection = Collection(400)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, MilvusSearcher(collection.search), k=10, spare=5)
+    rotten = NeighbourGraph(
+        graph.ids, graph.vectors, np.roll(graph.wide_indices, 7, axis=0), graph.wide_similarities, graph.k
+    )
+    mended, report = update_graph(
+        rotten, collection.ids, collection.fetch, MilvusSearcher(collection.search), k=10, spare=5, recall_sample=50
+    )
+    assert report.rebuilt
+    assert report.recall is not None
+    assert report.recall < 0.5
+    assert f"recall was {report.recall:.3f}, below 0.950" in report.reason
+    assert report.searched == 400
+    same_lists(mended, graph)
+
+
+def test_a_recall_above_the_floor_does_not() -> None:
+    collection = Collection(400)
+    searcher = MilvusSearcher(collection.search)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, searcher, k=10, spare=5)
+    _, report = update_graph(graph, collection.ids, collection.fetch, searcher, k=10, spare=5, recall_sample=50)
+    assert (report.recall, report.rebuilt) == (1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "rows", "is_lite", "chosen"),
+    [
+        ("auto", 300_000, True, "exact"),
+        ("auto", 300_001, True, "milvus"),
+        ("auto", 10, False, "milvus"),
+        ("exact", 10**7, False, "exact"),
+        ("milvus", 10, True, "milvus"),
+    ],
+)
+def test_auto_is_exact_on_lite_while_it_fits(setting: Any, rows: int, is_lite: bool, chosen: str) -> None:
+    assert choose_searcher(setting, rows, is_lite=is_lite, exact_rows=300_000) == chosen
+
+
+def test_an_id_that_stands_twice_is_named() -> None:
+    collection = Collection(10)
+    with pytest.raises(InvalidGraph, match="'headline-00003' stands twice"):
+        update_graph(None, [*collection.ids, "headline-00003"], collection.fetch, ExactSearcher(), k=3, spare=1)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, 3.0])
+def test_a_vector_that_is_no_unit_vector_is_named(value: float) -> None:
+    collection = Collection(10)
+    collection.vectors[4] = value
+    with pytest.raises(InvalidGraph, match=f"{collection.ids[4]!r} has length"):
+        update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=3, spare=1)
+
+
+def test_missing_vectors_are_noticed() -> None:
+    collection = Collection(10)
+    with pytest.raises(InvalidGraph, match=r"10 vectors of dimension 16 were asked for, \(9, 16\) came"):
+        update_graph(None, collection.ids, lambda ids: collection.fetch(ids)[1:], ExactSearcher(), k=3, spare=1)
+
+
+def test_vectors_of_another_dimension_are_noticed() -> None:
+    collection, other = Collection(10), Collection(10, dim=8)
+    graph, _ = update_graph(None, collection.ids[:5], collection.fetch, ExactSearcher(), k=3, spare=1)
+    with pytest.raises(InvalidGraph, match=r"5 vectors of dimension 16 were asked for, \(5, 8\) came"):
+        update_graph(graph, collection.ids, other.fetch, ExactSearcher(), k=3, spare=1)
+
+
+@pytest.mark.parametrize(("k", "spare"), [(0, 5), (5, -1)])
+def test_widths_out_of_range_are_named(k: int, spare: int) -> None:
+    with pytest.raises(InvalidGraph, match=f"k is {k} and spare is {spare}"):
+        update_graph(None, [], lambda _: np.empty((0, 2), np.float32), ExactSearcher(), k=k, spare=spare)
