@@ -84,7 +84,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def print_stories(frame: pd.DataFrame, console: Console | None = None) -> None:
     """A table of stories."""
-    table = _table("story", "size", "", "title", "keywords", "languages", "latest")
+    table = _table("story", "size", "new", "title", "keywords", "languages", "latest")
     for row in _rows(frame):
         growth = int(row["size"]) - int(row["previous_size"])
         table.add_row(
@@ -93,7 +93,7 @@ def print_stories(frame: pd.DataFrame, console: Console | None = None) -> None:
             f"+{growth}" if growth > 0 else "",
             Text(str(row["title"])),
             Text(", ".join(row["keywords"][:5]), style="dim"),
-            " ".join(row["languages"][:4]) + (" …" if len(row["languages"]) > 4 else ""),
+            " ".join(row["languages"][:3]) + (" …" if len(row["languages"]) > 3 else ""),
             _when(int(row["last_published_at"])),
         )
     _print(table, frame, "No stories yet: they appear with the first reclustering run.", console)
@@ -138,15 +138,17 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    """A table of one line a row: titles and keywords share the room that is left, and are cut where it is short."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    share = {"title": 5, "headline": 5, "keywords": 3, "source": 1}
     for name in columns:
-        right = name in ("story", "size", "similarity", "p", "")
-        wide = name in ("title", "headline")
+        right = name in ("story", "size", "similarity", "p", "new")
         table.add_column(
             name,
             justify="right" if right else "left",
-            ratio=3 if wide else None,
-            no_wrap=not wide and name != "keywords",
+            ratio=share.get(name),
+            no_wrap=True,
+            overflow="ellipsis",
         )
     return table
 
@@ -157,7 +159,7 @@ def _print(table: Table, frame: pd.DataFrame, empty: str, console: Console | Non
 
 
 def _when(milliseconds: int) -> str:
-    return iso_time(milliseconds)[:16].replace("T", " ")
+    return iso_time(milliseconds)[5:16].replace("T", " ")
 
 
 def _plain(name: str, value: Any) -> Any:
