@@ -1,13 +1,16 @@
 """Fixtures that several test files share: one real Apache Kafka and one real Milvus Lite for the whole session."""
 
+import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from newstide.broker import ensure_topics
 from newstide.local_kafka import LocalKafka
-from newstide.settings import KafkaSettings, Settings
+from newstide.milvus_lite import LocalMilvus
+from newstide.settings import KafkaSettings, MilvusSettings, Settings
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +34,25 @@ def kafka_settings(local_kafka: LocalKafka) -> KafkaSettings:
     )
     ensure_topics(settings)
     return settings
+
+
+@pytest.fixture(scope="session")
+def local_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMilvus]:
+    """A running Milvus Lite server on a free port."""
+    with LocalMilvus(tmp_path_factory.mktemp("milvus"), port=0) as milvus:
+        yield milvus
+
+
+@pytest.fixture
+def milvus_settings(local_milvus: LocalMilvus) -> MilvusSettings:
+    """Settings with collections of this test's own."""
+    return MilvusSettings(uri=local_milvus.uri, prefix=f"t{uuid.uuid4().hex[:8]}_")
+
+
+@pytest.fixture(scope="session")
+def real_headlines() -> Path:
+    """The folder of real, labelled headlines, which are not part of the project; without it a test is left out."""
+    folder = Path(os.environ.get("NEWSTIDE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real headlines are not here: {folder} does not exist; set NEWSTIDE_TEST_DATA to their folder")
+    return folder

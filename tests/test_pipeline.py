@@ -1,0 +1,318 @@
+"""From the topic to labels and pages, with the real Kafka and a real Milvus: what a newcomer is promised."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clustering.reclusterer import RunReport, recluster
+from consumers.ingest import Tally
+from newstide.app.services import run_consumer
+from newstide.broker import Sender, make_consumer
+from newstide.headline import decode
+from newstide.milvus_lite import LocalMilvus
+from newstide.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.store import Store, open_store
+from producers.publisher import produce_files
+from producers.sample import day_file
+
+SAMPLE = 800
+
+
+@pytest.fixture
+def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
+    """Everything of this test's own: topics, collections, data folder; no window, as the days here are long gone."""
+    return Settings(
+        data_dir=tmp_path,
+        kafka=kafka_settings,
+        milvus=milvus_settings,
+        clustering={"window": None},  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """The test's store, once something has been ingested."""
+    opened: list[Store] = []
+
+    class Lazily:
+        def __getattr__(self, name: str) -> Any:
+            if not opened:
+                opened.append(open_store(settings.milvus, None))
+            return getattr(opened[0], name)
+
+    yield Lazily()  # type: ignore[misc]
+    for one in opened:
+        one.close()
+
+
+def send(path: Path, settings: Settings, rejects: Path | None = None) -> Any:
+    summary = produce_files([str(path)], settings.kafka, rejects=rejects, progress=False)
+    assert summary.failed == 0
+    return summary
+
+
+def ingest(settings: Settings) -> Tally:
+    return run_consumer(settings, stop=Event(), drain=True)
+
+
+def events_of(settings: Settings) -> list[dict[str, Any]]:
+    consumer = make_consumer(settings.kafka, [settings.kafka.events_topic], group="reader", consumer_timeout_ms=3_000)
+    try:
+        return [json.loads(record.value) for record in consumer]
+    finally:
+        consumer.close()
+
+
+def labels(store: Store) -> dict[str, int]:
+    rows = store.headlines("", ["id", "cluster_label"])
+    return dict(zip(rows["id"], rows["cluster_label"].astype(int), strict=True))
+
+
+def test_a_day_of_news_becomes_stories_a_map_and_events(settings: Settings, store: Store) -> None:
+    assert send(day_file(), settings).sent == SAMPLE
+    tally = ingest(settings)
+    assert (tally.read, tally.stored, tally.duplicates, tally.dead_letters) == (SAMPLE, SAMPLE, 0, 0)
+    report = recluster(settings)
+    assert report.status == "finished"
+    assert report.rows == report.new == store.count_headlines() == SAMPLE
+    assert store.count_headlines("label_run == 0") == 0
+    stories = store.stories('status == "open"')
+    assert len(stories) == report.stories > 60
+    counted = pd.Series(labels(store)).value_counts().drop(-1)
+    assert counted.to_dict() == dict(zip(stories["cluster_label"], stories["size"], strict=True))
+    assert all(stories["keywords"].map(len) > 0)
+    born = {event["story"] for event in events_of(settings) if event["kind"] == "born"}
+    assert born == set(stories["cluster_label"])
+    pages = {path.name for path in settings.snapshots_dir.glob("*.html")}
+    assert pages == {"run-000001.html", "latest.html", "index.html"}
+
+
+def test_sent_twice_it_is_there_once_and_no_label_changes(settings: Settings, store: Store) -> None:
+    send(day_file(), settings)
+    ingest(settings)
+    recluster(settings)
+    before = labels(store)
+    send(day_file(), settings)
+    tally = ingest(settings)
+    assert (tally.read, tally.stored, tally.duplicates) == (SAMPLE, 0, SAMPLE)
+    assert recluster(settings).status == "nothing new"
+    assert labels(store) == before
+
+
+def test_a_run_with_nothing_new_touches_nothing(settings: Settings, store: Store) -> None:
+    send(day_file(), settings)
+    ingest(settings)
+    recluster(settings)
+
+    def state() -> Any:
+        pages = {path.name: path.stat().st_mtime_ns for path in settings.snapshots_dir.iterdir()}
+        rows = store.headlines("", ["id", "cluster_label", "label_run", "label_probability"]).sort_values("id")
+        return pages, rows.to_dict("list"), store.runs().to_dict("list"), store.stories().to_dict("list")
+
+    before = state()
+    report = recluster(settings)
+    assert report.status == "nothing new"
+    assert "Nothing is new since run 1" in report.describe()
+    assert state() == before
+
+
+def test_with_one_percent_new_rows_clustered_rows_keep_their_label(
+    settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    lines = day_file().read_text(encoding="utf-8").splitlines()
+    late = set(np.random.default_rng(7).permutation(len(lines))[: len(lines) // 100].tolist())
+    first, rest = tmp_path / "first.jsonl", tmp_path / "rest.jsonl"
+    first.write_text("\n".join(line for row, line in enumerate(lines) if row not in late), encoding="utf-8")
+    rest.write_text("\n".join(line for row, line in enumerate(lines) if row in late), encoding="utf-8")
+    send(first, settings)
+    ingest(settings)
+    recluster(settings)
+    before = labels(store)
+    send(rest, settings)
+    ingest(settings)
+    report = recluster(settings)
+    assert report.new == len(late)
+    after = labels(store)
+    clustered = [id_ for id_, label in before.items() if label >= 0]
+    kept = np.mean([after[id_] == before[id_] for id_ in clustered])
+    assert kept >= 0.95, f"{kept:.1%} kept their label"
+
+
+def test_stories_grow_through_the_day_and_get_provisional_labels_on_arrival(
+    settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    lines = day_file().read_text(encoding="utf-8").splitlines()
+    reports: list[RunReport] = []
+    tallies: list[Tally] = []
+    for part in range(2):
+        path = tmp_path / f"part-{part}.jsonl"
+        path.write_text("\n".join(lines[part * 500 : (part + 1) * 500]), encoding="utf-8")
+        send(path, settings)
+        tallies.append(ingest(settings))
+        if part == 1:
+            given = store.headlines("label_run == 0", ["cluster_label", "label_probability"])
+            assert (given["cluster_label"] >= 0).sum() == tallies[1].provisional > 0
+        reports.append(recluster(settings))
+    assert tallies[0].provisional == 0
+    assert [report.run for report in reports] == [1, 2]
+    assert reports[1].events["grown"] > 0
+    stories = store.stories()
+    assert stories["cluster_label"].is_unique
+    assert (stories["created_run"] == 1).any()
+    assert (stories["created_run"] == 2).any()
+    assert json.loads((settings.snapshots_dir / "latest.json").read_text())["run"] == 2
+
+
+def test_broken_lines_are_rejected_or_dead_lettered_with_a_reason_and_the_rest_arrives(
+    settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    good = [json.dumps({"title": f"Headline number {number} about topic {number % 37}"}) for number in range(800)]
+    bad_lines = ["{", '{"title": ""}', '{"headline_of": 1', '{"title": 7}', "null"] * 20
+    bad_messages = [b"\xff\xfe", b"{}", b"[]", b'{"title": "x", "published_at": "soon"}', b'{"title": null}'] * 20
+    mixed = [line for pair in zip(good[:100], bad_lines, strict=True) for line in pair] + good[100:]
+    path, rejects = tmp_path / "mixed.jsonl", tmp_path / "rejects.jsonl"
+    path.write_text("\n".join(mixed), encoding="utf-8")
+    summary = send(path, settings, rejects)
+    assert (summary.read, summary.sent, summary.rejected) == (900, 800, 100)
+    refused = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
+    assert [row["line"] for row in refused] == [number * 2 + 2 for number in range(100)]
+    assert all(row["reason"] for row in refused)
+    sender = Sender(settings.kafka)
+    for message in bad_messages:
+        sender.send(settings.kafka.topic, key=b"bad", value=message)
+    sender.flush()
+    sender.close()
+    tally = ingest(settings)
+    assert (tally.read, tally.stored, tally.dead_letters) == (900, 800, 100)
+    assert store.count_headlines() == 800
+    letters = make_consumer(
+        settings.kafka, [settings.kafka.dead_letter_topic], group="reader", consumer_timeout_ms=3_000
+    )
+    received = list(letters)
+    letters.close()
+    assert sorted(record.value for record in received) == sorted(bad_messages)
+    for record in received:
+        headers = dict(record.headers)
+        assert headers["reason"]
+        assert headers["topic"].decode() == settings.kafka.topic
+        assert int(headers["offset"]) >= 0
+
+
+def test_plain_pymilvus_reads_the_labels_as_the_readme_shows(
+    settings: Settings, local_milvus: LocalMilvus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(from pymilvus.*?)```", readme, re.DOTALL)
+    assert len(code.strip().splitlines()) == 5
+    send(day_file(), settings)
+    ingest(settings)
+    recluster(settings)
+    code = code.replace("http://127.0.0.1:19530", local_milvus.uri)
+    code = code.replace('"headlines"', f'"{settings.milvus.prefix}headlines"')
+    exec(compile(code, "README.md", "exec"), {})  # noqa: S102
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 100
+    assert all(int(line.split()[0]) >= 0 for line in lines)
+
+
+@pytest.mark.parametrize(("name", "rows"), [("giveme5w1h", 409), ("abp_stream", 5_000)])
+def test_real_headlines_all_arrive_and_none_stays_provisional(
+    settings: Settings, store: Store, tmp_path: Path, real_headlines: Path, name: str, rows: int
+) -> None:
+    frame = pd.read_parquet(real_headlines / f"{name}.parquet").head(rows)
+    path = tmp_path / f"{name}.parquet"
+    frame.to_parquet(path)
+    summary = send(path, settings)
+    assert summary.sent == rows
+    sent = make_consumer(settings.kafka, [settings.kafka.topic], group="reader", consumer_timeout_ms=3_000)
+    distinct = {decode(record.value, record.timestamp).headline.id for record in sent}
+    sent.close()
+    ingest(settings)
+    assert store.count_headlines() == len(distinct)
+    report = recluster(settings)
+    assert report.rows == len(distinct)
+    assert store.count_headlines("label_run == 0") == 0
+
+
+def test_a_window_leaves_older_headlines_their_last_label(settings: Settings, store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "weeks.jsonl"
+    rows = [
+        {"title": f"{what} {word}", "published_at": f"2026-10-{day:02d}T12:00:00Z"}
+        for day, what in (
+            (1, "Ferry disaster off the northern coast"),
+            (20, "Central bank leaves its rates as they were"),
+        )
+        for word in ("again", "today", "now", "update", "report")
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    send(path, settings)
+    ingest(settings)
+    recluster(settings)
+    before = labels(store)
+    assert len(set(before.values()) - {-1}) == 2
+    report = recluster(settings.updated(clustering={"window": "7d"}), force=True)
+    assert report.rows == 5
+    assert report.events.get("closed") == 1
+    assert labels(store) == before
+    assert sorted(store.stories()["status"]) == ["closed", "open"]
+
+
+def test_state_lost_on_disk_is_rebuilt_and_numbers_are_not_reused(settings: Settings, store: Store) -> None:
+    import shutil
+
+    send(day_file(), settings)
+    ingest(settings)
+    recluster(settings)
+    before, highest = labels(store), store.highest_label()
+    shutil.rmtree(settings.data_dir / "cache")
+    report = recluster(settings, force=True)
+    assert report.run == 2
+    assert report.changed == 0
+    assert labels(store) == before
+    assert store.highest_label() == highest
+
+
+def test_a_damaged_graph_is_noticed_and_built_anew(settings: Settings, store: Store) -> None:
+    send(day_file(), settings)
+    ingest(settings)
+    recluster(settings)
+    before = labels(store)
+    graph = settings.data_dir / "cache" / "graph.bin"
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    graph.write_bytes(content)
+    (settings.data_dir / "cache" / "layout.npz").write_bytes(b"broken")
+    assert recluster(settings, force=True).status == "finished"
+    assert labels(store) == before
+
+
+def test_a_run_killed_after_writing_labels_is_repaired_by_the_next(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(day_file(), settings)
+    ingest(settings)
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("clustering.reclusterer.send_events", die)
+        with pytest.raises(Killed):
+            recluster(settings)
+    assert store.last_run() is None
+    half = labels(store)
+    report = recluster(settings)
+    assert report.run == 1
+    assert labels(store) == half
+    assert report.events == {"born": report.stories}
+    assert {event["story"] for event in events_of(settings)} == set(half.values()) - {-1}
