@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from newstide import logs
 from newstide.broker import ensure_topics
 from newstide.local_kafka import LocalKafka
 from newstide.milvus_lite import LocalMilvus
 from newstide.settings import KafkaSettings, MilvusSettings, Settings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_logs() -> None:
+    """Warnings only, on stderr: what a test's code prints is its own."""
+    logs.configure("warning", json=False)
 
 
 @pytest.fixture(scope="session")
