@@ -12,8 +12,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from clustering.hierarchy.clusters import labels_of_merges
 from clustering.hierarchy.dendrogram import single_linkage
+from clustering.hierarchy.extraction import labels_of_merges
 from clustering.hierarchy.lists import Indices, checked_lists
 from clustering.kernels import kernel
 

@@ -17,10 +17,13 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
 from clustering.hierarchy import Hierarchy, build_hierarchy, cluster_neighbours
-from clustering.hierarchy.clusters import library_clusters
+from clustering.hierarchy.clusters import connected_tree, library_clusters
+from clustering.hierarchy.dendrogram import single_linkage
+from clustering.hierarchy.extraction import Selection, labels_of_merges
 
 Array = npt.NDArray[Any]
 
+SELECTIONS: tuple[Selection, ...] = ("eom", "leaf")
 FAR = 1e9
 oracle = settings(max_examples=200, deadline=None)
 
@@ -337,6 +340,45 @@ def test_the_shortcut_into_the_library_gives_what_its_public_interface_gives() -
             np.testing.assert_array_equal(found[1], probabilities)
         else:
             assert adjusted_rand_score(found[0], labels) > 0.9
+
+
+@oracle
+@given(untidy_lists(), st.sampled_from([2, 3, 5]), st.sampled_from(["eom", "leaf"]))
+def test_above_the_bound_the_choice_is_still_the_librarys_to_the_last_bit(
+    lists: Any, min_cluster_size: int, selection: Any
+) -> None:
+    indices, lengths, min_samples = lists
+    tree = build_hierarchy(indices, lengths, min_samples=min_samples)
+    n = tree.n
+    if n < 2 * min_cluster_size:
+        return
+    edges = np.stack((np.arange(n - 1), np.arange(1, n)), axis=1)
+    weights = np.sort(lengths.ravel()[np.arange(n - 1) % lengths.size])  # a chain with ties and zeros
+    for merges in (single_linkage(edges, weights), merges_of(tree)):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            library = labels_of_merges(merges, min_cluster_size, selection)
+            ours = labels_of_merges(merges, min_cluster_size, selection, most_for_library=0)
+        np.testing.assert_array_equal(ours[0], library[0])
+        np.testing.assert_array_equal(ours[1], library[1])
+
+
+def merges_of(tree: Hierarchy) -> Array:
+    edges, weights = connected_tree(tree, tree.weights)
+    return single_linkage(edges, weights)
+
+
+def test_above_the_bound_thousands_of_clusters_are_the_librarys_to_the_last_bit() -> None:
+    rng = np.random.default_rng(6)
+    vectors = blobs(rng, 3000, 8, 200, 0.2)
+    for min_samples in (1, 3):
+        merges = merges_of(build_hierarchy(*nearest(all_distances(vectors), 15), min_samples=min_samples))
+        for selection in SELECTIONS:
+            library = labels_of_merges(merges, 3, selection)
+            ours = labels_of_merges(merges, 3, selection, most_for_library=0)
+            assert library[0].max() > 150
+            np.testing.assert_array_equal(ours[0], library[0])
+            np.testing.assert_array_equal(ours[1], library[1])
 
 
 def test_the_forest_weighs_what_scipys_weighs_on_a_large_graph_whatever_the_threads() -> None:

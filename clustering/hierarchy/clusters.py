@@ -1,13 +1,13 @@
 """Clusters by the `hdbscan` library itself, run on the spanning tree instead of on all distances."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from clustering.hierarchy.dendrogram import single_linkage
-from clustering.hierarchy.forest import Weights
+from clustering.hierarchy.extraction import Selection, labels_of_merges
+from clustering.hierarchy.forest import Edges, Weights
 from clustering.hierarchy.lists import Floats
 from clustering.hierarchy.tree import Hierarchy, build_hierarchy
 from newstide.errors import InvalidGraph
@@ -38,7 +38,7 @@ def cluster_neighbours(
     *,
     min_cluster_size: int = 3,
     min_samples: int = 3,
-    selection: Literal["eom", "leaf"] = "eom",
+    selection: Selection = "eom",
     vectors: npt.NDArray[np.float32] | None = None,
     times: npt.NDArray[np.float64] | None = None,
     time_weight: float = 0.0,
@@ -87,29 +87,20 @@ def cluster_neighbours(
 
 
 def library_clusters(
-    hierarchy: Hierarchy, min_cluster_size: int, selection: Literal["eom", "leaf"]
+    hierarchy: Hierarchy, min_cluster_size: int, selection: Selection
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Labels (n,) and probabilities (n,) that hdbscan chooses from the tree.
 
     The same as `HDBSCAN(metric="precomputed", min_samples=1).fit(spanning tree as a sparse matrix)`, whose core distances
-    raise no edge of a tree; but that goes through Python for every edge and takes three times as long.
+    raise no edge of a tree; but that goes through Python for every edge and takes three times as long. The library is left
+    out where it takes too long to choose (see `extraction`).
     """
     n = hierarchy.n
     if n < 2 * min_cluster_size:  # the root is no cluster, and nothing under it can be split into two
         return np.full(n, -1, np.int64), np.zeros(n, np.float64)
     weights = floored_weights(hierarchy.weights, hierarchy.core)
-    edges, weights = _connected(hierarchy, weights)
+    edges, weights = connected_tree(hierarchy, weights)
     return labels_of_merges(single_linkage(edges, weights), min_cluster_size, selection)
-
-
-def labels_of_merges(
-    merges: Weights, min_cluster_size: int, selection: Literal["eom", "leaf"] = "eom"
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """What `hdbscan.HDBSCAN.fit` does once it has its single-linkage tree: labels (n,) and probabilities (n,)."""
-    from hdbscan.hdbscan_ import _tree_to_labels
-
-    labels, probabilities, *_ = _tree_to_labels(None, merges, min_cluster_size, selection)
-    return labels, probabilities
 
 
 def floored_weights(weights: Weights, core: Floats) -> Weights:
@@ -132,15 +123,16 @@ def floored_weights(weights: Weights, core: Floats) -> Weights:
     return np.maximum(weights, floor)
 
 
-def _connected(hierarchy: Hierarchy, weights: Weights) -> tuple[npt.NDArray[np.int32], Weights]:
-    """The tree's edges, and edges as good as infinite between what nothing connects."""
-    if len(weights) == hierarchy.n - 1:
+def connected_tree(hierarchy: Hierarchy, weights: Weights) -> tuple[Edges, Weights]:
+    """The tree's edges and `weights`, with edges as good as infinite between what nothing connects."""
+    n = hierarchy.n
+    if len(weights) == n - 1:
         return hierarchy.edges, weights
-    root = len(hierarchy.parent) - 1
-    top = np.arange(root, dtype=np.int32)
-    for node in range(root - 1, -1, -1):  # parents before children
-        if hierarchy.parent[node] != root:
-            top[node] = top[hierarchy.parent[node]]
-    ends = np.unique(top[: hierarchy.n], return_index=True)[1].astype(np.int32)
-    bridges = np.stack((ends[:-1], ends[1:]), axis=1)
-    return np.concatenate((hierarchy.edges, bridges)), np.concatenate((weights, np.full(len(bridges), _UNREACHABLE)))
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(weights), np.int8), tuple(hierarchy.edges.T)), shape=(n, n))
+    _, component = connected_components(graph, directed=False)
+    ends = np.unique(component, return_index=True)[1].astype(np.int32)
+    more = np.stack((ends[:-1], ends[1:]), axis=1)
+    return np.concatenate((hierarchy.edges, more)), np.concatenate((weights, np.full(len(more), _UNREACHABLE)))
