@@ -1,5 +1,6 @@
 """Names: a story's most central headline, its keywords by class-based TF-IDF, and its facts."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -97,7 +98,7 @@ def _keywords(
     try:
         words = vectorizer.fit_transform(titles)
     except ValueError:  # nothing but stop words
-        return [[] for _ in range(count)]
+        return _plain_words(titles, own, count)
     from scipy.sparse import csr_matrix
 
     classes = csr_matrix((np.ones(len(own)), (own, np.arange(len(own)))), shape=(count, len(own))) @ words
@@ -110,15 +111,23 @@ def _keywords(
         columns, tf = classes.indices[start:stop], classes.data[start:stop]
         ranked = sorted(zip(-tf * weight[columns], vocabulary[columns], strict=True))
         keywords.append(_distinct(str(word) for _, word in ranked))
-    return keywords
+    return [some or plain for some, plain in zip(keywords, _plain_words(titles, own, count), strict=True)]
+
+
+def _plain_words(titles: Sequence[str], own: npt.NDArray[np.int64], count: int) -> list[list[str]]:
+    """Each story's words by frequency, stop words among them: for those like "What we know so far"."""
+    split = _Words(frozenset(), shortest=1)
+    words: list[Counter[str]] = [Counter() for _ in range(count)]
+    for story, title in zip(own, titles, strict=True):
+        words[story].update(split(title))
+    return [_distinct(sorted(some, key=lambda word: (-some[word], word))) for some in words]
 
 
 class _Words:
     """A title's words: as they stand where words are spaced, as pairs of characters where they are not."""
 
-    def __init__(self, stop_words: frozenset[str]) -> None:
-        import re
-
+    def __init__(self, stop_words: frozenset[str], shortest: int = 3) -> None:
+        self._shortest = shortest
         self._stop_words = stop_words
         self._word = re.compile(_WORD)
         self._unspaced = re.compile(f"{_UNSPACED}+")
@@ -127,7 +136,7 @@ class _Words:
         text = title.casefold()
         unspaced = [run[at : at + 2] for run in self._unspaced.findall(text) for at in range(max(len(run) - 1, 1))]
         spaced = self._word.findall(self._unspaced.sub(" ", text))
-        return [word for word in spaced if word not in self._stop_words and len(word) > 2] + [
+        return [word for word in spaced if word not in self._stop_words and len(word) >= self._shortest] + [
             pair for pair in unspaced if not all("\u3040" <= character <= "\u309f" for character in pair)
         ]
 

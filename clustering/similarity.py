@@ -16,6 +16,7 @@ Vectors = npt.NDArray[np.float32]
 
 _SAME = 0.999  # random pairs more alike than this are copies, not chance
 _PAIRS = 100_000
+_FEW = 50  # rows
 _BLOCK = 10_000
 _NOT_WORD = re.compile(r"\W+")
 
@@ -51,7 +52,8 @@ def collapse_titles(titles: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.N
 def random_pair_threshold(vectors: Vectors, deviations: float, seed: int, pairs: int = _PAIRS) -> Threshold:
     """Theta = mean + `deviations` x standard deviation of the similarity of random pairs.
 
-    Needs no labels and adapts to every corpus and model. Pairs of one row and pairs of copies are left out.
+    Needs no labels and adapts to every corpus and model. Pairs of one row and pairs of copies are left out. Of fewer
+    than 50 rows, the median and the deviation below it are taken.
 
     Args:
         vectors: (n, dim) unit rows in clustering space.
@@ -79,6 +81,10 @@ def random_pair_threshold(vectors: Vectors, deviations: float, seed: int, pairs:
     if not len(chance):
         return Threshold(_SAME, 1.0, 0.0)
     mean, deviation = float(chance.mean()), float(chance.std())
+    if n < _FEW:  # pairs of one story are no rarity among few rows: the half below the median tells what chance is
+        mean = float(np.median(chance))
+        below = chance[chance <= mean]
+        deviation = float(np.sqrt(((below - mean) ** 2).mean()))
     return Threshold(min(mean + deviations * deviation, _SAME), mean, deviation)
 
 
