@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+import grpc
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
@@ -31,13 +32,13 @@ class LocalMilvus:
 
     Args:
         data_dir: Where its rows, its log and its lock lie; one server a folder.
-        port: Wanted; a free one is taken where something listens there already, or for 0.
+        port: Wanted; a free one is taken where something listens there already, or for 0. A server that is started
+            again comes back on the port it had, if that is still free.
     """
 
     def __init__(self, data_dir: Path, *, port: int = 19530) -> None:
         self.data_dir = data_dir.absolute()
         self.port = port
-        self._wanted_port = port
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -66,13 +67,13 @@ class LocalMilvus:
         started = time.monotonic()
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with self._locked_folder() as lock:
-            self.port = free_port(self._wanted_port)
-            if self._wanted_port not in (0, self.port):
-                log.info("the port is taken; using another", wanted=self._wanted_port, port=self.port)
+            wanted, self.port = self.port, free_port(self.port)
+            if wanted not in (0, self.port):
+                log.info("the port is taken; using another", wanted=wanted, port=self.port)
             self._launch(lock)
             try:
                 self._wait_until_ready(started + _START_WITHIN)
-            except StoreUnavailable:
+            except BaseException:
                 self.stop()
                 raise
         log.info("local Milvus is up", address=self.uri, seconds=round(time.monotonic() - started, 1))
@@ -141,11 +142,15 @@ class LocalMilvus:
 
     def _answers(self) -> bool:
         try:
-            client = MilvusClient(uri=self.uri, timeout=5)
-            client.list_collections(timeout=5)
-            client.close()
-        except MilvusException:
+            client = MilvusClient(uri=self.uri, timeout=5, dedicated=True)
+        except (MilvusException, grpc.RpcError):
             return False
+        try:
+            client.list_collections(timeout=5)
+        except (MilvusException, grpc.RpcError):
+            return False
+        finally:
+            client.close()
         return True
 
     def _failed(self, how: str) -> StoreUnavailable:

@@ -5,8 +5,9 @@ here, so that what works on Lite works there.
 """
 
 from newstide.store.filters import all_of, any_of, quote
+from newstide.store.opening import EmptyStore
 from newstide.store.rows import HeadlineRow, Hits, LanguageMean, RunRow
-from newstide.store.store import EmptyStore, Store, open_store
+from newstide.store.store import Store, open_store
 
 __all__ = [
     "EmptyStore",

@@ -8,30 +8,56 @@ from urllib.parse import urlsplit
 
 import grpc
 from pymilvus import MilvusClient
-from pymilvus.exceptions import MilvusException
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from pymilvus.exceptions import ConnectError, MilvusException, MilvusUnavailableException
+from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential_jitter
 
-from newstide.errors import StoreLimit, StoreUnavailable
+from newstide.errors import SettingsError, StoreLimit, StoreUnavailable
 from newstide.settings import MilvusSettings
 
 T = TypeVar("T")
 
-# What a server says of a request that no repetition will mend.
+_WAIT_LONGER = 10  # times the timeout, for what a server needs minutes for: loading, building an index, flushing
+_NOT_LOADED = (101, 106)  # Milvus Lite: whenever it has been started again
+_NOT_ALLOWED = (1400, 1401, 1800, 1801, 1802, 1803, 1804, 1805, 1806, 1807)
+_REFUSED = (6, 10, 11, 26, 35, 100, 700, 702, 800, 801, *range(1100, 1200), *range(1700, 1800))
+# What older servers and Lite say, without a code of its own, of a request that no repetition will mend.
+_UNSPECIFIC = (1, 5, 65535)
 _REFUSALS = (
     "invalid",
     "illegal",
-    "exceed",
+    "exceeds",
     "cannot parse",
     "not match",
+    "missed an field",
+    "no corresponding",
     "should be",
     "must be",
     "not found",
     "not exist",
+    "already exist",
 )
+_REFUSED_RPC = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,  # a message too large
+    grpc.StatusCode.UNIMPLEMENTED,
+)
+_NOT_ALLOWED_RPC = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
+
+class _Away(StoreUnavailable):
+    """Milvus did not answer this time; worth another try."""
 
 
 class Connection:
-    """A client and its patience. Every failure leaves it as one of newstide's errors."""
+    """A client and its patience. Every failure leaves it as one of newstide's errors.
+
+    Attributes:
+        uri: The address, without credentials.
+        timeout: Seconds for which a call is tried.
+        slow_timeout: Seconds that loading, indexing and flushing may take.
+        version: The server's.
+        lite: Whether it is Milvus Lite.
+    """
 
     def __init__(self, settings: MilvusSettings) -> None:
         if settings.uri is None:
@@ -40,77 +66,135 @@ class Connection:
                 "Start `newstide up`, or set NEWSTIDE_MILVUS_URI=http://host:19530.",
             )
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what is raised, and much more
-        self.uri = settings.uri
+        self._host, self._port = _address(settings.uri)
+        self.uri = f"{urlsplit(settings.uri).scheme}://{self._host}:{self._port}"
         self.timeout = settings.timeout.total_seconds()
+        self.slow_timeout = self.timeout * _WAIT_LONGER
         self._settings = settings
         self._client: MilvusClient | None = None
-        self.version: str = self.call(lambda client: str(client.get_server_version()))
+        self.version: str = self.call(lambda client: str(client.get_server_version(timeout=self.timeout)))
         self.lite = "lite" in self.version.lower()
 
-    def call(self, request: Callable[[MilvusClient], T]) -> T:
+    def call(self, request: Callable[[MilvusClient], T], *, collection: str = "") -> T:
         """Makes a request; while Milvus is away, again and again for `timeout`.
 
+        Args:
+            request: What to ask; it may be asked twice, also where the first answer was lost.
+            collection: The one it is about: loaded where the server has forgotten that it was.
+
         Raises:
-            StoreUnavailable: Milvus stayed away.
+            StoreUnavailable: Milvus stayed away, or does not let us in.
             StoreLimit: Milvus refused the request.
         """
         retrying = Retrying(
-            retry=retry_if_exception_type(StoreUnavailable),
+            retry=retry_if_exception_type(_Away),
             wait=wait_exponential_jitter(initial=0.1, max=5),
-            stop=stop_after_delay(self.timeout),
+            stop=stop_before_delay(self.timeout),
             reraise=True,
         )
-        answer: T = retrying(self._attempt, request)
+        try:
+            answer: T = retrying(self._attempt, request, collection)
+        except _Away as error:
+            raise StoreUnavailable(error.message, error.way_out) from error
         return answer
 
     def close(self) -> None:
-        """Closes the client."""
+        """Closes the client; the next call opens another."""
         if self._client is not None:
-            self._client.close()
-            self._client = None
+            client, self._client = self._client, None
+            client.close()
 
-    def _attempt(self, request: Callable[[MilvusClient], T]) -> T:
+    def _attempt(self, request: Callable[[MilvusClient], T], collection: str) -> T:
         try:
             return request(self._connected())
         except MilvusException as error:
-            text = shorten(str(error.message or error))
-            if error.code != 2 and any(word in text.lower() for word in _REFUSALS):
-                raise StoreLimit(f"Milvus at {self.uri} refused a request: {text}") from error
-            raise self._away(text) from error
-        except (grpc.RpcError, OSError) as error:
-            raise self._away(shorten(str(error))) from error
+            if error.code in _NOT_LOADED and collection:
+                self._load(collection)
+            raise self._explained(error) from error
+        except grpc.RpcError as error:
+            raise self._explained_rpc(error) from error
+        except OSError as error:
+            self.close()
+            raise self._away(_first_line(str(error))) from error
         except ValueError as error:
-            if "closed channel" in str(error):
-                raise self._away(str(error)) from error
-            raise
+            if "closed channel" not in str(error):
+                raise
+            self.close()
+            raise self._away(str(error)) from error
 
     def _connected(self) -> MilvusClient:
         if self._client is None:
-            self._probe()
-            options: dict[str, Any] = {"uri": self.uri, "timeout": self.timeout}
+            # A client's first call waits long where nobody listens; a socket says so at once.
+            socket.create_connection((self._host, self._port), timeout=min(self.timeout, 5)).close()
+            options: dict[str, Any] = {"uri": self._settings.uri, "timeout": self.timeout}
             if self._settings.token is not None:
                 options["token"] = self._settings.token.get_secret_value()
             if self._settings.database != "default":
                 options["db_name"] = self._settings.database
-            self._client = MilvusClient(**options)
+            # Clients share a channel by address otherwise, and inherit the state another one left it in.
+            self._client = MilvusClient(**options, dedicated=True)
         return self._client
 
-    def _probe(self) -> None:
-        """A client's first call waits long where nobody listens; a socket says so at once."""
-        address = urlsplit(self.uri)
-        if address.scheme not in ("http", "https", "tcp") or not address.hostname:
-            raise StoreLimit(f"milvus.uri {self.uri!r} is not an address.", "Write it as http://host:19530.")
-        port = address.port or (443 if address.scheme == "https" else 19530)
-        socket.create_connection((address.hostname, port), timeout=min(self.timeout, 5)).close()
+    def _load(self, collection: str) -> None:
+        try:
+            self._connected().load_collection(collection, timeout=self.slow_timeout)
+        except (MilvusException, grpc.RpcError) as error:
+            self.close()
+            raise self._away(_first_line(str(error))) from error
+
+    def _explained(self, error: MilvusException) -> StoreUnavailable | StoreLimit:
+        text = _first_line(str(error.message or error))
+        if error.code in _NOT_ALLOWED or "auth check failure" in text:
+            return self._not_allowed(text)
+        if error.code in _NOT_LOADED:
+            return self._away(text)
+        if error.is_input_error or error.code in _REFUSED:
+            return self._refused(text)
+        if type(error) not in (MilvusException, ConnectError, MilvusUnavailableException):
+            return self._refused(text)  # the client itself found something wrong with what was asked
+        if error.code in _UNSPECIFIC and any(word in text.lower() for word in _REFUSALS):
+            return self._refused(text)
+        self.close()
+        return self._away(text)
+
+    def _explained_rpc(self, error: grpc.RpcError) -> StoreUnavailable | StoreLimit:
+        code = error.code() if isinstance(error, grpc.Call) else None
+        details = error.details() if isinstance(error, grpc.Call) else None
+        text = _first_line(f"{details or error}")
+        if code in _NOT_ALLOWED_RPC:
+            return self._not_allowed(text)
+        if code in _REFUSED_RPC:
+            return self._refused(text)
+        self.close()
+        return self._away(text)
 
     def _away(self, reason: str) -> StoreUnavailable:
-        self.close()
-        return StoreUnavailable(
+        return _Away(
             f"Milvus at {self.uri} cannot be reached: {reason}.", "Is it running? `newstide doctor` tells more."
         )
 
+    def _not_allowed(self, reason: str) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"Milvus at {self.uri} does not let newstide in: {reason}.",
+            "Correct NEWSTIDE_MILVUS_TOKEN (user:password).",
+        )
 
-def shorten(text: str) -> str:
+    def _refused(self, reason: str) -> StoreLimit:
+        return StoreLimit(f"Milvus at {self.uri} refused a request: {reason}.")
+
+
+def _address(uri: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(uri)
+        port = parts.port or (443 if parts.scheme == "https" else 19530)
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if parts.scheme not in ("http", "https", "tcp") or not parts.hostname:
+        raise SettingsError(f"milvus.uri {uri!r} is not an address.", "Write it as http://host:19530.")
+    return parts.hostname, port
+
+
+def _first_line(text: str) -> str:
     """The first line of a client's message, without its stack of details."""
     lines = text.strip().splitlines() or [""]
     return lines[0][:300].rstrip(".")

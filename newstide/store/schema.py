@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pymilvus import DataType, MilvusClient
+from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from newstide import headline as contract
 from newstide.embedding.base import ModelCard
@@ -14,53 +14,56 @@ COLLECTIONS = ("headlines", "stories", "runs", "means")
 
 _BYTES = 4  # of UTF-8 a character at most: a server counts a VARCHAR in bytes, Lite in characters
 _TEXT: Mapping[str, int] = {
+    "id": contract.MAX_ID_BYTES,
     "title": contract.MAX_TITLE * _BYTES,
     "source": contract.MAX_SOURCE * _BYTES,
     "url": contract.MAX_URL * _BYTES,
     "language": 35 * _BYTES,
     "status": 16,
 }
-_VECTOR = {"headlines": "embedding", "stories": "centroid", "runs": "mean", "means": "mean"}
+VECTOR = {"headlines": "embedding", "stories": "centroid", "runs": "mean", "means": "mean"}
+_FILTERED = ("published_at", "ingested_at", "cluster_label", "label_run")
 PRIMARY = {"headlines": "id", "stories": "cluster_label", "runs": "run", "means": "language"}
 
 
-def create_collection(
-    client: MilvusClient, name: str, collection: str, card: ModelCard, description_bytes: int, *, lite: bool
-) -> None:
-    """Makes and loads one of `COLLECTIONS` under the name `collection`."""
-    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    for field, kind in _fields(name).items():
-        options: dict[str, Any] = {"is_primary": True} if field == PRIMARY[name] else {}
-        if kind is DataType.FLOAT_VECTOR:
+def fields(kind: str, card: ModelCard, description_bytes: int) -> CollectionSchema:
+    """The fields of one of `COLLECTIONS`."""
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    for field, type_ in _fields(kind).items():
+        options: dict[str, Any] = {"is_primary": True} if field == PRIMARY[kind] else {}
+        if type_ is DataType.FLOAT_VECTOR:
             options["dim"] = card.dim
-        elif kind is DataType.VARCHAR:
-            options["max_length"] = text_bytes(field, description_bytes)
-        schema.add_field(field, kind, **options)
-    index = client.prepare_index_params()
-    if lite or name != "headlines":
-        index.add_index(_VECTOR[name], index_type="FLAT", metric_type="COSINE")
-    else:
-        index.add_index(_VECTOR[name], index_type="HNSW", metric_type="COSINE", params={"M": 30, "efConstruction": 360})
-    if name == "headlines":
-        for field in ("published_at", "ingested_at", "cluster_label", "label_run"):
-            index.add_index(field, index_type="INVERTED")
-    client.create_collection(
-        collection,
-        schema=schema,
-        index_params=index,
-        properties=_properties(card),
-        consistency_level="Bounded",
-    )
+        elif type_ is DataType.VARCHAR:
+            options["max_length"] = _TEXT.get(field, description_bytes)
+        schema.add_field(field, type_, **options)
+    return schema
 
 
-def text_bytes(field: str, description_bytes: int) -> int:
-    """How many bytes of UTF-8 a text field holds."""
-    if field == "description":
-        return description_bytes
-    return contract.MAX_ID_BYTES if field == "id" else _TEXT[field]
+def indexes(kind: str, *, lite: bool) -> dict[str, dict[str, Any]]:
+    """The index of each field that has one."""
+    found: dict[str, dict[str, Any]] = {VECTOR[kind]: {"index_type": "FLAT", "metric_type": "COSINE"}}
+    if index_type(kind, lite=lite) == "HNSW":
+        found[VECTOR[kind]] |= {"index_type": "HNSW", "params": {"M": 30, "efConstruction": 360}}
+    if kind == "headlines":
+        found |= {field: {"index_type": "INVERTED"} for field in _FILTERED}
+    return found
 
 
-def read_card(description: Mapping[str, Any], collection: str) -> ModelCard:
+def index_type(kind: str, *, lite: bool) -> str:
+    """The vector index: exact where there are few rows, and on Lite, whose HNSW takes longer to build than it saves."""
+    return "FLAT" if lite or kind != "headlines" else "HNSW"
+
+
+def text_limits(description: Mapping[str, Any]) -> dict[str, int]:
+    """How many bytes of UTF-8 each text field of a collection holds."""
+    return {
+        field["name"]: int(field["params"]["max_length"])
+        for field in description["fields"]
+        if field["type"] == DataType.VARCHAR
+    }
+
+
+def read_card(description: Mapping[str, Any], name: str) -> ModelCard:
     """The model that made a collection's vectors.
 
     Raises:
@@ -71,7 +74,7 @@ def read_card(description: Mapping[str, Any], collection: str) -> ModelCard:
     if version != SCHEMA_VERSION:
         made_by = "something other than newstide" if version is None else f"newstide with schema {version}"
         raise SchemaMismatch(
-            f"The collection {collection!r} was made by {made_by}; this newstide needs schema {SCHEMA_VERSION}.",
+            f"The collection {name!r} was made by {made_by}; this newstide needs schema {SCHEMA_VERSION}.",
             "Set NEWSTIDE_MILVUS_PREFIX (or milvus.database) to keep newstide's collections apart.",
         )
     return ModelCard(
@@ -79,18 +82,18 @@ def read_card(description: Mapping[str, Any], collection: str) -> ModelCard:
     )
 
 
-def require_same_model(there: ModelCard, wanted: ModelCard, collection: str) -> None:
+def require_same_model(there: ModelCard, wanted: ModelCard, name: str) -> None:
     """Raises `ModelMismatch` unless both cards are of the same model, dimension and weights."""
     if there != wanted:
         raise ModelMismatch(
-            f"The collection {collection!r} holds vectors of {_show(there)}, but the embedder is {_show(wanted)}: "
+            f"The collection {name!r} holds vectors of {_show(there)}, but the embedder is {_show(wanted)}: "
             "their vectors cannot be compared.",
             f"Set NEWSTIDE_EMBEDDING_MODEL={there.name}, or keep the new model's rows apart with "
             "NEWSTIDE_MILVUS_PREFIX.",
         )
 
 
-def _fields(name: str) -> dict[str, DataType]:
+def _fields(kind: str) -> dict[str, DataType]:
     number, text, vector, json = DataType.INT64, DataType.VARCHAR, DataType.FLOAT_VECTOR, DataType.JSON
     return {
         "headlines": {
@@ -137,15 +140,16 @@ def _fields(name: str) -> dict[str, DataType]:
             "durations": json,
         },
         "means": {"language": text, "mean": vector, "count": number, "run": number},
-    }[name]
+    }[kind]
 
 
-def columns(name: str) -> list[str]:
+def columns(kind: str) -> list[str]:
     """A collection's fields without its vector."""
-    return [field for field in _fields(name) if field != _VECTOR[name]]
+    return [field for field in _fields(kind) if field != VECTOR[kind]]
 
 
-def _properties(card: ModelCard) -> dict[str, str]:
+def properties(card: ModelCard) -> dict[str, str]:
+    """What a collection says of itself."""
     return {
         "newstide.schema": SCHEMA_VERSION,
         "newstide.model": card.name,

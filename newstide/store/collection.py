@@ -1,0 +1,233 @@
+"""Requests to one collection, within the limits of a Milvus server."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pymilvus import MilvusClient
+
+from newstide.errors import StoreLimit
+from newstide.store import schema
+from newstide.store.connection import Connection
+from newstide.store.filters import all_of, any_of, quote
+from newstide.store.rows import Hits
+
+MOST = 16_384  # rows, queries or hits that a server takes in one request
+KEYS = 1_000  # ids in one filter
+_REQUEST_BYTES = 16 * 2**20  # of rows or queries sent; a server refuses more than 64 MB
+_ANSWER_BYTES = 32 * 2**20  # of rows received
+_QUERIES = 1_000  # in one search: fewer are slow on Lite, more are large
+_HITS = 250_000  # in one search's answer: about 25 MB
+_SEARCH_WIDTH = 2  # times the limit: candidates an HNSW search keeps (ef)
+_COLUMN_BYTES = {"description": 8_000, "title": 600, "url": 600}  # what a row is reckoned with; others: 150
+
+
+class Collection:
+    """One collection of an open store.
+
+    Args:
+        connection: To Milvus.
+        kind: One of `schema.COLLECTIONS`.
+        name: What it is called in Milvus.
+        dim: Of its vectors.
+    """
+
+    def __init__(self, connection: Connection, kind: str, name: str, dim: int) -> None:
+        self.kind = kind
+        self.name = name
+        self.dim = dim
+        self._connection = connection
+        self._key = schema.PRIMARY[kind]
+
+    def query(self, where: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows a filter holds for, as of now; it must be one that cannot hold for more than `MOST`."""
+        return self._connection.call(
+            lambda client: list(
+                client.query(
+                    self.name,
+                    filter=where,
+                    output_fields=list(columns),
+                    consistency_level="Strong",
+                    limit=MOST,
+                    timeout=self._connection.timeout,
+                )
+            ),
+            collection=self.name,
+        )
+
+    def by_key(self, keys: Sequence[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The rows with these keys, as of now, in no order; `columns` plus the key."""
+        wanted = list(dict.fromkeys([*columns, self._key]))
+        for some in chunks(list(dict.fromkeys(keys)), min(KEYS, self._rows_an_answer(wanted))):
+            yield from self.query(any_of(self._key, some), wanted)
+
+    def count(self, where: str = "") -> int:
+        """How many rows there are, as of now."""
+        (row,) = self._connection.call(
+            lambda client: list(
+                client.query(
+                    self.name,
+                    filter=where,
+                    output_fields=["count(*)"],
+                    consistency_level="Strong",
+                    timeout=self._connection.timeout,
+                )
+            ),
+            collection=self.name,
+        )
+        return int(row["count(*)"])
+
+    def iterate(self, where: str, columns: Sequence[str], batch_size: int = MOST) -> Iterator[pd.DataFrame]:
+        """Frames of rows, ascending by key, each as of when it is read.
+
+        The client's iterator pastes the last key of a batch into the next filter as it is, so a key with a quotation
+        mark in it needs a fresh iterator, started behind a key that is quoted properly; so does a lost connection.
+        """
+        wanted = list(dict.fromkeys([*columns, self._key]))
+        size = max(1, min(batch_size, self._rows_an_answer(wanted), MOST))
+        iterator: Any = None
+        last: str | int | None = None
+
+        def advance(client: MilvusClient) -> list[dict[str, Any]]:
+            nonlocal iterator
+            started, iterator = iterator, None  # whatever fails leaves none behind
+            started = started or self._open_iterator(client, all_of(self._beyond(last), where), wanted, size)
+            rows = list(started.next())
+            iterator = started
+            return rows
+
+        while rows := self._connection.call(advance, collection=self.name):
+            last = rows[-1][self._key]
+            if isinstance(last, str) and quote(last) != f'"{last}"':
+                iterator = None
+            yield self.frame(rows, columns)
+
+    def search(self, vectors: npt.NDArray[np.float32], limit: int, where: str = "") -> Hits:
+        """The `limit` rows nearest to each vector by cosine, best first.
+
+        Raises:
+            StoreLimit: `limit` or the vectors are none that a server takes.
+        """
+        if not 1 <= limit <= MOST:
+            raise StoreLimit(f"A search for {limit:,} hits is outside 1 to {MOST:,}.")
+        queries = np.ascontiguousarray(vectors, np.float32)
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise StoreLimit(f"Search vectors of shape {queries.shape} are not rows of {self.dim} numbers.")
+        lengths = np.linalg.norm(queries, axis=1)
+        if wrong := np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0))).tolist():
+            raise StoreLimit(f"Search vector {wrong[0]} is not finite, or zero.")
+        ids = np.full((len(queries), limit), None, object)
+        similarities = np.full((len(queries), limit), -np.inf, np.float32)
+        step = max(1, min(_QUERIES, _HITS // limit, _REQUEST_BYTES // (self.dim * 4)))
+        for start in range(0, len(queries), step):
+            for number, hits in enumerate(self._nearest(queries[start : start + step], limit, where), start):
+                for rank, hit in enumerate(hits):
+                    ids[number, rank] = hit[self._key]
+                    similarities[number, rank] = hit["distance"]
+        return Hits(ids, similarities)
+
+    def put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool = False) -> None:
+        """Writes rows; one whose key is there already is replaced, or with `partly` has the fields given replaced."""
+        start, size = 0, 0
+        sizes = [_size(row) for row in rows]
+        for stop in range(len(rows) + 1):
+            if stop == len(rows) or size + sizes[stop] > _REQUEST_BYTES or stop - start == MOST:
+                if stop > start:
+                    self._put(rows[start:stop], partly=partly)
+                start, size = stop, 0
+            if stop < len(rows):
+                size += sizes[stop]
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Removes the rows with these keys."""
+        for some in chunks(keys, KEYS):
+            self._delete(any_of(self._key, some))  # not by ids=...: the client would quote them as Python does
+
+    def flush(self) -> None:
+        """Moves what was written out of the log: until then Lite looks through it row by row."""
+        self._connection.call(lambda client: client.flush(self.name, timeout=self._connection.slow_timeout))
+
+    def frame(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+        """Rows as a frame; vectors as (dim,) float32 arrays."""
+        frame = pd.DataFrame(list(rows), columns=list(columns))
+        vector = schema.VECTOR[self.kind]
+        if vector in frame:
+            frame[vector] = pd.Series([np.asarray(row[vector], np.float32) for row in rows], dtype=object)
+        return frame
+
+    def _put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool) -> None:
+        data = [dict(row) for row in rows]
+        timeout = self._connection.timeout
+        if partly:
+            self._connection.call(
+                lambda client: client.upsert(self.name, data, timeout=timeout, partial_update=True),
+                collection=self.name,
+            )
+        elif self._connection.lite:  # its insert replaces, and costs half of its upsert
+            self._connection.call(lambda client: client.insert(self.name, data, timeout=timeout))
+        else:  # a server's insert would keep a second row of the same key
+            self._connection.call(lambda client: client.upsert(self.name, data, timeout=timeout))
+
+    def _delete(self, where: str) -> None:
+        self._connection.call(
+            lambda client: client.delete(self.name, filter=where, timeout=self._connection.timeout),
+            collection=self.name,
+        )
+
+    def _nearest(self, queries: npt.NDArray[np.float32], limit: int, where: str) -> list[Any]:
+        parameters: dict[str, Any] = {"metric_type": "COSINE"}
+        if schema.index_type(self.kind, lite=self._connection.lite) == "HNSW":
+            parameters["params"] = {"ef": min(max(64, _SEARCH_WIDTH * limit), 2 * MOST)}
+        return self._connection.call(
+            lambda client: list(
+                client.search(
+                    self.name,
+                    data=list(queries),
+                    limit=limit,
+                    filter=where,
+                    output_fields=[self._key],
+                    search_params=parameters,
+                    consistency_level="Bounded" if self.kind == "headlines" else "Strong",
+                    timeout=self._connection.timeout,
+                )
+            ),
+            collection=self.name,
+        )
+
+    def _open_iterator(self, client: MilvusClient, where: str, columns: Sequence[str], size: int) -> Any:
+        return client.query_iterator(
+            self.name,
+            batch_size=size,
+            filter=where,
+            output_fields=list(columns),
+            consistency_level="Strong",
+            timeout=self._connection.timeout,
+        )
+
+    def _beyond(self, key: str | int | None) -> str:
+        """A filter that holds for the rows after a key."""
+        if key is None:
+            return ""
+        return f"{self._key} > {quote(key) if isinstance(key, str) else key}"
+
+    def _rows_an_answer(self, columns: Sequence[str]) -> int:
+        """Rows of these columns that a server sends in one answer."""
+        vector = schema.VECTOR[self.kind]
+        each = sum(self.dim * 4 if name == vector else _COLUMN_BYTES.get(name, 150) for name in columns)
+        return max(1, _ANSWER_BYTES // each)
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """The items, `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _size(row: Mapping[str, Any]) -> int:
+    """About how many bytes a row takes in a request."""
+    return 100 + sum(
+        value.nbytes if isinstance(value, np.ndarray) else len(value) * 3 if isinstance(value, str) else 16
+        for value in row.values()
+    )
