@@ -1,1 +1,8 @@
-"""From rows to stories: the neighbour graph, the tree, the clusters, their lineage and names, and the map."""
+"""From rows to stories: the neighbour graph, the tree, the clusters, their lineage and names, and the map.
+
+The numeric modules take and return arrays and know neither Kafka nor Milvus; these are the ones for a notebook:
+"""
+
+from clustering.hierarchy import Clustering, Hierarchy, build_hierarchy, cluster_neighbours
+
+__all__ = ["Clustering", "Hierarchy", "build_hierarchy", "cluster_neighbours"]

@@ -170,7 +170,8 @@ def _with_self(indices: Rows, similarities: Vectors, neighbours: int) -> tuple[R
 def _jittered(start: Positions) -> Positions:
     """Rows on one spot would never part: forces between them have no direction."""
     noise = np.random.default_rng(0).normal(scale=1e-3, size=start.shape)
-    return (start + noise * max(_spread(start), 1e-6)).astype(np.float32)
+    jittered: Positions = (start + noise * _spread(start)).astype(np.float32)
+    return jittered
 
 
 def _without_gaps(positions: Positions) -> Positions:
@@ -193,11 +194,13 @@ def _principal_components(vectors: Vectors) -> Positions:
     around = (vectors - vectors.mean(axis=0)).astype(np.float64)
     if n < 3 or np.allclose(around, 0):
         angles = np.arange(n) * (2 * np.pi / n)
-        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32) * (n > 1)
+        circle: Positions = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+        return circle if n > 1 else np.zeros((1, 2), np.float32)
     left, sizes, _ = np.linalg.svd(around, full_matrices=False)
-    positions = left[:, :2] * sizes[:2]
-    positions *= np.where(positions[np.abs(positions).argmax(axis=0), [0, 1]] < 0, -1, 1)
-    return (positions / max(np.abs(positions).max(), 1e-9) * 5).astype(np.float32)
+    along = left[:, :2] * sizes[:2]
+    along *= np.where(along[np.abs(along).argmax(axis=0), [0, 1]] < 0, -1, 1)
+    positions: Positions = (along / max(np.abs(along).max(), 1e-9) * 5).astype(np.float32)
+    return positions
 
 
 def _fitted(positions: Positions, target: Positions, known: npt.NDArray[np.bool_]) -> Positions:
@@ -208,10 +211,12 @@ def _fitted(positions: Positions, target: Positions, known: npt.NDArray[np.bool_
     here, there = positions[known].astype(np.float64), target[known].astype(np.float64)
     middle, goal = here.mean(axis=0), there.mean(axis=0)
     if known.sum() < _FEWEST_SHARED or np.allclose(here, middle) or np.allclose(there, goal):
-        return (positions - middle + goal).astype(np.float32)
-    left, sizes, right = np.linalg.svd((here - middle).T @ (there - goal))
-    scale = sizes.sum() / ((here - middle) ** 2).sum()
-    return ((positions - middle) @ (left @ right) * scale + goal).astype(np.float32)
+        turn, scale = np.eye(2), 1.0
+    else:
+        left, sizes, right = np.linalg.svd((here - middle).T @ (there - goal))
+        turn, scale = left @ right, sizes.sum() / ((here - middle) ** 2).sum()
+    fitted: Positions = ((positions - middle) @ turn * scale + goal).astype(np.float32)
+    return fitted
 
 
 def _spread(positions: Positions) -> float:

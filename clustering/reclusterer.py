@@ -270,7 +270,7 @@ def _publish(
         finished_at=_now(),
         headlines=rows.assign(x=layout.positions[:, 0], y=layout.positions[:, 1]),
         stories=stories.drop(columns="centroid").assign(
-            events=[kinds.get(int(number), []) for number in stories["cluster_label"]]
+            events=pd.Series([kinds.get(int(at), []) for at in stories["cluster_label"]], dtype=object)
         ),
         facts={
             "model": store.card.name,

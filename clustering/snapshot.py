@@ -160,7 +160,8 @@ def _stories(snapshot: Snapshot) -> list[dict[str, Any]]:
     stories = snapshot.stories
     if stories.empty:
         return []
-    places = snapshot.headlines.groupby("cluster_label")[["x", "y"]].median()
+    medians = snapshot.headlines.groupby("cluster_label")[["x", "y"]].median()
+    places = dict(zip(medians.index.tolist(), medians.to_numpy(np.float64).round(_DECIMALS).tolist(), strict=True))
     return [
         {
             "number": int(story["cluster_label"]),
@@ -175,8 +176,8 @@ def _stories(snapshot: Snapshot) -> list[dict[str, Any]]:
             "parents": [int(number) for number in story["parents"]],
             "successor": int(story["successor"]),
             "events": list(story["events"]),
-            "x": round(float(places.at[story["cluster_label"], "x"]), _DECIMALS),
-            "y": round(float(places.at[story["cluster_label"], "y"]), _DECIMALS),
+            "x": places[int(story["cluster_label"])][0],
+            "y": places[int(story["cluster_label"])][1],
         }
         for story in stories.to_dict("records")
         if story["status"] == "open"
@@ -231,7 +232,7 @@ def _thumbnail(rows: pd.DataFrame) -> list[list[Any]]:
     return [[round(float(a), 1), round(float(b), 1), label] for a, b, label in zip(x, y, labels, strict=True)]
 
 
-def _rounded(values: pd.Series) -> list[float]:  # type: ignore[type-arg]
+def _rounded(values: "pd.Series[float]") -> list[float]:
     return [round(float(value), _DECIMALS) for value in values]
 
 
@@ -257,7 +258,8 @@ def _environment() -> jinja2.Environment:
 
 def template(name: str) -> jinja2.Template:
     """A template of the pages; what it is given is escaped."""
-    return _environment().get_template(name)
+    found: jinja2.Template = _environment().get_template(name)
+    return found
 
 
 def asset(name: str) -> Markup:

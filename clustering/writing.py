@@ -65,18 +65,16 @@ def story_rows(
 ) -> pd.DataFrame:
     """The rows of `stories` to write: all that are open now, and those that closed."""
     before = dict(zip(*np.unique(previous[previous >= 0], return_counts=True), strict=True))
-    parents = {event.story: list(event.parents) for event in events if event.kind == "born"}
+    born = {event.story: list(event.parents) for event in events if event.kind == "born"}
+    numbers = names["cluster_label"].astype(int).tolist()
+    known = book.rows.to_dict("index")
+    parents = [born[at] if at in born else list(known[at]["parents"]) for at in numbers]
     new = names.assign(
-        previous_size=[int(before.get(number, 0)) for number in names["cluster_label"]],
+        previous_size=[int(before.get(number, 0)) for number in numbers],
         status="open",
-        parents=[
-            parents[number] if number in parents else list(book.rows.loc[number, "parents"])
-            for number in names["cluster_label"]
-        ],
+        parents=pd.Series(parents, dtype=object),
         successor=-1,
-        created_run=[
-            run if number in parents else int(book.rows.loc[number, "created_run"]) for number in names["cluster_label"]
-        ],
+        created_run=[run if at in born else int(known[at]["created_run"]) for at in numbers],
         updated_run=run,
     )
     successor = {event.story: event.successor for event in lineage.events if event.kind == "closed"}
@@ -84,11 +82,8 @@ def story_rows(
     closed = closed.assign(
         status="closed", successor=[successor[number] for number in closed["cluster_label"]], updated_run=run
     )
-    return (
-        pd.concat([frame for frame in (new, closed) if len(frame)], ignore_index=True)
-        if len(new) + len(closed)
-        else new
-    )
+    written = [frame for frame in (new, closed) if len(frame)]
+    return pd.concat(written, ignore_index=True) if written else new
 
 
 def changed_rows(rows: pd.DataFrame, labels: Numbers) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from newstide.app.services import run_consumer
 from newstide.broker import Sender, make_consumer
 from newstide.headline import decode
 from newstide.milvus_lite import LocalMilvus
-from newstide.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
 from newstide.store import Store, open_store
 from producers.publisher import produce_files
 from producers.sample import day_file
@@ -32,7 +32,7 @@ def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: Mil
         data_dir=tmp_path,
         kafka=kafka_settings,
         milvus=milvus_settings,
-        clustering={"window": None},  # type: ignore[arg-type]
+        clustering=ClusteringSettings(window=None),
     )
 
 

@@ -19,7 +19,8 @@ Vectors = npt.NDArray[np.float32]
 
 def unit(rows: int, dim: int, seed: int) -> Vectors:
     vectors = np.random.default_rng(seed).normal(size=(rows, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def tree(vectors: Vectors) -> npt.NDArray[np.int32]:

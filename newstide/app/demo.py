@@ -18,7 +18,7 @@ from rich.text import Text
 from clustering.reclusterer import RunReport, recluster
 from newstide.app.evaluation import score
 from newstide.app.inspect import print_stories, records
-from newstide.app.supervisor import Service, local_services, service
+from newstide.app.supervisor import LocalServices, Service, service
 from newstide.broker import lag
 from newstide.errors import NewstideError
 from newstide.settings import Settings
@@ -71,7 +71,8 @@ def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
         clustering={"window": None},
     )
     say("Starting Apache Kafka and Milvus Lite on this machine")
-    with local_services(settings) as running:
+    with LocalServices(settings) as local:
+        running = local.settings
         consumer = service("consume", ["consume"], running)
         consumer.start()
         try:

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from types import TracebackType
+from typing import Self
 
 from newstide import logs
 from newstide.app.endpoints import Endpoints, read_endpoints, remove_endpoints, write_endpoints
@@ -21,7 +23,7 @@ from newstide.broker import ensure_topics
 from newstide.errors import NewstideError
 from newstide.local_kafka import LocalKafka
 from newstide.milvus_lite import LocalMilvus
-from newstide.processes import free_port
+from newstide.processes import dying_with_parent, free_port, terminate
 from newstide.settings import Settings
 
 _STOP_WITHIN = 15.0  # seconds for a service to finish its batch
@@ -30,40 +32,62 @@ _LONGEST_WAIT = 60.0  # seconds before a service that keeps dying is started aga
 log = logs.get("supervisor")
 
 
-@contextmanager
-def local_services(settings: Settings) -> Iterator[Settings]:
-    """Starts a local Kafka and Milvus Lite where none are configured, and makes the topics.
+class LocalServices:
+    """The local Kafka and Milvus Lite, where none are configured, and the topics; a context manager.
 
-    Yields:
-        Settings that hold the addresses. At the end, what was started here is stopped.
-
-    Raises:
-        NewstideError: Another newstide runs on the same data folder, or a service does not come up.
+    Attributes:
+        settings: With the addresses in use.
     """
-    running = read_endpoints(settings.data_dir)
-    if running is not None and running.pid != os.getpid():
-        raise NewstideError(
-            f"newstide is already running on {settings.data_dir} (process {running.pid}).",
-            "Stop it, or choose another folder with --data-dir.",
-        )
-    with ExitStack() as stack:
-        if settings.kafka.bootstrap_servers is None:
-            kafka = LocalKafka(
-                settings.data_dir / "kafka",
-                settings.cache_dir,
-                port=settings.kafka.local_port,
-                heap_mb=settings.kafka.local_heap_mb,
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stack = ExitStack()
+        self._started: dict[str, LocalKafka | LocalMilvus] = {}
+
+    def __enter__(self) -> Self:
+        """Starts what is missing.
+
+        Raises:
+            NewstideError: Another newstide runs on the same data folder, or a service does not come up.
+        """
+        settings = self.settings
+        running = read_endpoints(settings.data_dir)
+        if running is not None and running.pid != os.getpid():
+            raise NewstideError(
+                f"newstide is already running on {settings.data_dir} (process {running.pid}).",
+                "Stop it, or choose another folder with --data-dir.",
             )
-            stack.enter_context(kafka)
-            settings = settings.updated(kafka={"bootstrap_servers": kafka.bootstrap_servers})
-        if settings.milvus.uri is None:
-            milvus = LocalMilvus(settings.data_dir / "milvus", port=settings.milvus.local_port)
-            stack.enter_context(milvus)
-            settings = settings.updated(milvus={"uri": milvus.uri})
-        ensure_topics(settings.kafka)
-        publish_endpoints(settings)
-        stack.callback(remove_endpoints, settings.data_dir)
-        yield settings
+        with self._stack as stack:
+            if settings.kafka.bootstrap_servers is None:
+                heap = settings.kafka.local_heap_mb
+                kafka = LocalKafka(
+                    settings.data_dir / "kafka", settings.cache_dir, port=settings.kafka.local_port, heap_mb=heap
+                )
+                self._started["Kafka"] = stack.enter_context(kafka)
+                settings = settings.updated(kafka={"bootstrap_servers": kafka.bootstrap_servers})
+            if settings.milvus.uri is None:
+                milvus = LocalMilvus(settings.data_dir / "milvus", port=settings.milvus.local_port)
+                self._started["Milvus"] = stack.enter_context(milvus)
+                settings = settings.updated(milvus={"uri": milvus.uri})
+            self.settings = settings
+            ensure_topics(settings.kafka)
+            publish_endpoints(settings)
+            stack.callback(remove_endpoints, settings.data_dir)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops what was started here."""
+        self._stack.close()
+
+    def mend(self) -> None:
+        """Starts again what has died; its data is on disk, and its clients wait for it."""
+        for name, local in self._started.items():
+            if not local.alive():
+                log.error("a local service ended; starting it again", service=name)
+                local.start()
 
 
 def publish_endpoints(settings: Settings, pages: str = "") -> None:
@@ -90,7 +114,7 @@ class Service:
         """Starts the command; its log lines go where the supervisor's go."""
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "newstide.app", *self.command],
+            dying_with_parent([sys.executable, "-m", "newstide.app", *self.command]),
             env={**os.environ, **self.environment},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches the supervisor, which stops the services in order
@@ -100,15 +124,7 @@ class Service:
         """SIGTERM, and SIGKILL for what has not ended within 15 s."""
         if self.process is None:
             return None
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(_STOP_WITHIN)
-            except subprocess.TimeoutExpired:
-                log.warning("did not stop in time; killed", service=self.name, seconds=_STOP_WITHIN)
-                self.process.kill()
-                self.process.wait()
-        return self.process.returncode
+        return terminate(self.process, _STOP_WITHIN)
 
 
 def service(name: str, command: Sequence[str], settings: Settings) -> Service:
@@ -130,7 +146,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 def up(settings: Settings, *, feeds: Sequence[str], every: str, stop: Event) -> None:
     """Runs everything until `stop` is set: local services, consumer, reclusterer, web and, with feeds, a producer."""
-    with local_services(settings) as running:
+    with LocalServices(settings) as local:
+        running = local.settings
         port = free_port(running.pages.port)
         pages = f"http://{running.pages.host}:{port}"
         publish_endpoints(running, pages)
@@ -148,6 +165,7 @@ def up(settings: Settings, *, feeds: Sequence[str], every: str, stop: Event) -> 
             for child in services:
                 child.start()
             while not stop.wait(0.5):
+                local.mend()
                 _restart_the_dead(services)
         finally:
             for child in reversed(services):
