@@ -10,6 +10,7 @@ from newstide.settings import EmbeddingSettings
 __all__ = ["Embedder", "ModelCard", "load_embedder", "unknown_languages"]
 
 _SENTENCE_TRANSFORMERS = "sentence-transformers:"
+_ALIASES = {"nb": "no", "nn": "no", "iw": "he", "in": "id", "ji": "yi", "jw": "jv", "fil": "tl", "cmn": "zh"}
 
 
 def load_embedder(settings: EmbeddingSettings) -> Embedder:
@@ -32,11 +33,21 @@ def load_embedder(settings: EmbeddingSettings) -> Embedder:
 
 
 def unknown_languages(embedder: Embedder, languages: Iterable[str]) -> Counter[str]:
-    """How many of the given languages (BCP 47; empty = unknown, not counted) the model was not trained on."""
-    if embedder.languages is None:
+    """How many of the given languages the model was not trained on, by their primary subtag.
+
+    Args:
+        embedder: The model.
+        languages: BCP 47; empty or `und` means unknown, and is not counted.
+    """
+    known = embedder.languages
+    if known is None:
         return Counter()
-    primary = (language.partition("-")[0] for language in languages)
-    return Counter(language for language in primary if language and language not in embedder.languages)
+    primary = (language.replace("_", "-").partition("-")[0].lower() for language in languages)
+    return Counter(
+        language
+        for language in primary
+        if language and language != "und" and _ALIASES.get(language, language) not in known
+    )
 
 
 def _use_multilingual(settings: EmbeddingSettings) -> Embedder:

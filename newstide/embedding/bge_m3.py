@@ -1,27 +1,27 @@
 """BGE-M3 through FlagEmbedding: the production model. Dense vectors, 1024 dimensions, more than 100 languages.
 
-Chen et al., "M3-Embedding" (2024).
+Chen et al., "M3-Embedding: Multi-Linguality, Multi-Functionality, Multi-Granularity Text Embeddings" (2024).
 """
 
-import os
-import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
 from newstide.embedding.base import Embedder
-from newstide.embedding.checks import checked, missing
+from newstide.embedding.checks import checked, loading, require_package
+from newstide.embedding.hub import model_folder
 from newstide.errors import EmbedderError
 from newstide.settings import EmbeddingSettings
 
+_NAME = "bge-m3"
 _HUB_NAME = "BAAI/bge-m3"
 _DIM = 1024
-_SMALLEST_VOCABULARY = 100
+_CHARACTERS_A_TOKEN = 16  # more than a token of any script is long
 _TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model")
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_WEIGHT_PATTERNS = ("model*.safetensors", "pytorch_model*.bin")  # in the order in which they are looked for
+_FETCH_AGAIN = "Fetch the whole model again."
 
 
 def load(settings: EmbeddingSettings) -> Embedder:
@@ -30,98 +30,78 @@ def load(settings: EmbeddingSettings) -> Embedder:
     Raises:
         EmbedderError: The extra `bge` is missing, the folder is incomplete, the hub cannot be reached; within seconds.
     """
-    name = settings.path or _HUB_NAME
-    folder = model_folder(name, settings.hub_timeout.total_seconds(), "bge-m3")
+    require_package("FlagEmbedding", "bge", _NAME)
+    folder = model_folder(settings.path or _HUB_NAME, settings.hub_timeout.total_seconds(), _is_complete)
     weights = _require_files(folder)
-    try:
+    with loading(_NAME, folder):
+        import torch
         from FlagEmbedding import BGEM3FlagModel
-    except ImportError as error:
-        raise missing("bge", "FlagEmbedding", "bge-m3") from error
-    try:
+
         model = BGEM3FlagModel(
             str(folder),
-            use_fp16=settings.fp16,
+            use_fp16=settings.fp16 and settings.device != "cpu",
             devices=settings.device,  # one: a list spawns a process pool
             batch_size=settings.batch_size,
-            query_max_length=settings.max_tokens,
             passage_max_length=settings.max_tokens,
         )
-    except Exception as error:
-        raise EmbedderError(f"bge-m3 cannot be loaded from {folder}: {error!r}") from error
-    _require_vocabulary(model, folder)
+        _require_vocabulary(model, folder)
+        network = model.model.to(settings.device).eval()
+
+    def embed(texts: list[str]) -> npt.NDArray[np.float32]:
+        inputs = model.tokenizer(
+            texts, truncation=True, max_length=settings.max_tokens, padding=True, return_tensors="pt"
+        ).to(settings.device)
+        with torch.inference_mode():
+            dense = network(inputs, return_dense=True)["dense_vecs"]
+        return np.asarray(dense.float().cpu().numpy())
 
     def raw(texts: list[str]) -> npt.NDArray[np.float32]:
-        dense = model.encode(
-            texts,
-            batch_size=settings.batch_size,
-            max_length=settings.max_tokens,
-            return_dense=True,
-            return_sparse=False,
-            return_colbert_vecs=False,
-        )["dense_vecs"]
-        return np.asarray(dense, np.float32)
+        # Its own `encode` embeds every first batch twice, to find out whether it fits into memory, hides what goes
+        # wrong there, and draws progress bars. This is the same without: by length, so that little is padding.
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        vectors = np.empty((len(texts), _DIM), np.float32)
+        for start in range(0, len(order), settings.batch_size):
+            batch = order[start : start + settings.batch_size]
+            vectors[batch] = embed([texts[row] for row in batch])
+        return vectors
 
-    return checked("bge-m3", _DIM, weights, None, raw)
-
-
-def model_folder(name: str, hub_timeout: float, model: str) -> Path:
-    """The folder with a model's files: the given one, the hub's cache, or a fresh download.
-
-    Raises:
-        EmbedderError: There is none and the hub cannot be reached within `hub_timeout` seconds.
-    """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.is_absolute() or name.startswith((".", "~")):
-        raise EmbedderError(f"The folder {name} of {model} does not exist.", "Correct NEWSTIDE_EMBEDDING_PATH.")
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
-    except ImportError as error:
-        raise missing("bge", "huggingface_hub", model) from error
-    leave_out = ["onnx/*", "imgs/*", "*.jsonl"]
-    try:
-        return Path(snapshot_download(name, local_files_only=True, ignore_patterns=leave_out))
-    except LocalEntryNotFoundError:
-        require_hub(name, hub_timeout)
-    try:
-        return Path(snapshot_download(name, ignore_patterns=leave_out))
-    except Exception as error:
-        raise EmbedderError(
-            f"{name} could not be fetched from the model hub: {error!r}",
-            "Set NEWSTIDE_EMBEDDING_PATH to a folder that holds the model, or choose another model.",
-        ) from error
+    longest = _CHARACTERS_A_TOKEN * settings.max_tokens
+    return checked(_NAME, _DIM, weights, None, raw, longest)
 
 
-def require_hub(name: str, timeout: float) -> None:
-    """Raises `EmbedderError` within `timeout` seconds where the hub cannot be reached: its client retries for long."""
-    endpoint = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
-    try:
-        socket.create_connection((endpoint.hostname or "", port), timeout).close()
-    except OSError as error:
-        raise EmbedderError(
-            f"{name} is not in the local cache, and the model hub at {endpoint.hostname} cannot be reached: {error}.",
-            "Set NEWSTIDE_EMBEDDING_PATH to a folder that holds the model, or choose another model.",
-        ) from error
+def weight_files(folder: Path) -> list[Path]:
+    """The files that the weights are read from; none where there are none."""
+    for pattern in _WEIGHT_PATTERNS:
+        if found := sorted(folder.glob(pattern)):
+            return found
+    return []
+
+
+def _is_complete(folder: Path) -> bool:
+    return (
+        (folder / "config.json").is_file()
+        and bool(weight_files(folder))
+        and any((folder / name).is_file() for name in _TOKENIZER_FILES)
+    )
 
 
 def _require_files(folder: Path) -> list[Path]:
-    """FlagEmbedding loads a folder without tokenizer all the same, and then every text looks alike."""
+    """FlagEmbedding loads a folder without a tokenizer all the same, and then every text looks alike."""
+    if not (folder / "config.json").is_file():
+        raise EmbedderError(f"{folder} holds no model (config.json).", _FETCH_AGAIN)
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
-        raise EmbedderError(
-            f"{folder} holds no tokenizer ({' or '.join(_TOKENIZER_FILES)}).", "Fetch the whole model again."
-        )
-    weights = [folder / name for name in _WEIGHT_FILES if (folder / name).is_file()]
+        raise EmbedderError(f"{folder} holds no tokenizer ({' or '.join(_TOKENIZER_FILES)}).", _FETCH_AGAIN)
+    weights = weight_files(folder)
     if not weights:
-        raise EmbedderError(
-            f"{folder} holds no weights ({' or '.join(_WEIGHT_FILES)}).", "Fetch the whole model again."
-        )
-    return weights[:1]
+        raise EmbedderError(f"{folder} holds no weights ({' or '.join(_WEIGHT_PATTERNS)}).", _FETCH_AGAIN)
+    return weights
 
 
 def _require_vocabulary(model: Any, folder: Path) -> None:
-    size = len(model.tokenizer)
-    if size < _SMALLEST_VOCABULARY:
-        raise EmbedderError(f"The tokenizer in {folder} knows {size} tokens.", "Fetch the whole model again.")
+    """The tokenizer must know about as many tokens as the network has vectors for."""
+    size, expected = len(model.tokenizer), int(model.model.model.config.vocab_size)
+    if size < expected // 2 or size > expected:
+        raise EmbedderError(
+            f"The tokenizer in {folder} knows {size} tokens, the model {expected}: they are not of one model.",
+            _FETCH_AGAIN,
+        )

@@ -6,45 +6,57 @@ import numpy as np
 import numpy.typing as npt
 
 from newstide.embedding.base import Embedder
-from newstide.embedding.bge_m3 import model_folder
-from newstide.embedding.checks import checked, missing
+from newstide.embedding.checks import checked, loading, require_package
+from newstide.embedding.hub import model_folder
 from newstide.errors import EmbedderError
 from newstide.settings import EmbeddingSettings
 
+PREFIX = "sentence-transformers:"
+
+_CHARACTERS_A_TOKEN = 16  # more than a token of any script is long
+
 
 def load(name: str, settings: EmbeddingSettings) -> Embedder:
-    """Loads the model.
+    """Loads the model `name`, a folder or a name on the hub.
 
     Raises:
         EmbedderError: The extra `bge` is missing, the model cannot be had or is not one.
     """
-    shown = f"sentence-transformers:{name}"
-    folder = model_folder(name, settings.hub_timeout.total_seconds(), shown)
-    try:
+    shown = f"{PREFIX}{name}"
+    require_package("sentence_transformers", "bge", shown)
+    folder = model_folder(
+        name,
+        settings.hub_timeout.total_seconds(),
+        lambda cached: bool(_weights(cached)),
+        f"Name a folder that holds the model ({PREFIX}PATH), or choose another model.",
+    )
+    weights = _weights(folder)
+    if not weights:
+        raise EmbedderError(f"{folder} holds no weights (*.safetensors or *.bin).", "Fetch the whole model again.")
+    with loading(shown, folder):
         from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise missing("bge", "sentence-transformers", shown) from error
-    try:
+
         model = SentenceTransformer(str(folder), device=settings.device)
-    except Exception as error:
-        raise EmbedderError(f"{shown} cannot be loaded from {folder}: {error!r}") from error
-    model.max_seq_length = min(settings.max_tokens, model.max_seq_length or settings.max_tokens)
+        longest = model.max_seq_length
+        model.max_seq_length = min(settings.max_tokens, longest or settings.max_tokens)
 
     def raw(texts: list[str]) -> npt.NDArray[np.float32]:
         vectors = model.encode(texts, batch_size=settings.batch_size, show_progress_bar=False, convert_to_numpy=True)
         return np.asarray(vectors, np.float32)
 
-    dim = int(raw(["newstide"]).shape[1])
-    return checked(_card_name(name, folder), dim, _weights(folder), None, raw)
+    with loading(shown, folder):
+        dim = raw(["newstide"]).shape[1]
+    return checked(_card_name(name, folder), dim, weights, None, raw, _CHARACTERS_A_TOKEN * settings.max_tokens)
 
 
 def _card_name(name: str, folder: Path) -> str:
-    """A folder's name does not say which model it is from one machine to the next: the fingerprint does."""
-    return f"sentence-transformers:{folder.name if Path(name).expanduser().is_dir() else name}"
+    """A folder's path differs from one machine to the next: its last part names the model, the fingerprint tells."""
+    return f"{PREFIX}{folder.resolve().name if Path(name).expanduser().is_dir() else name}"
 
 
 def _weights(folder: Path) -> list[Path]:
+    """All weight files, those of pooling and projection layers too."""
     for pattern in ("*.safetensors", "*.bin"):
         if found := sorted(folder.rglob(pattern)):
             return found
-    raise EmbedderError(f"{folder} holds no weights.", "Fetch the whole model again.")
+    return []
