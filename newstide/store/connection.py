@@ -88,7 +88,7 @@ class Connection:
         """
         retrying = Retrying(
             retry=retry_if_exception_type(_Away),
-            wait=wait_exponential_jitter(initial=0.1, max=5),
+            wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.2),
             stop=stop_before_delay(self.timeout),
             reraise=True,
         )

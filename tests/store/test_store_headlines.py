@@ -90,6 +90,7 @@ def test_iteration_gives_every_row_once_in_order(store: Store) -> None:
     assert ids == [row.headline.id for row in rows]
     times = [time for frame in frames for time in frame["published_at"]]
     assert times == list(range(20_000))
+    assert len(store.headlines("", ["id"])) == 20_000  # more than a server sends at once
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 1_000])
