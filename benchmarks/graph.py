@@ -1,0 +1,119 @@
+"""Lists to tree to labels, against the tutorial's dense path, hdbscan, fast_hdbscan and scikit-learn.
+
+    python -m benchmarks.graph --rows 1000000 --neighbours 15 --json FILE
+
+Seconds and memory beyond the lists (for those who start from vectors: beyond the vectors) and the process's base.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.data import MOST_HEADLINES, prepare
+from benchmarks.machine import machine_card, write_json
+
+SEED = 42
+TIMEOUT = 900.0  # seconds for one contender
+# From where on a contender is left out: the tutorial's matrix would not fit, the others take more than some minutes.
+MOST_ROWS = {"tutorial": 10_000, "tutorial mode": 1_000_000, "labels by library": 1_000_000}
+MOST_HEADLINES_RAW = {"hdbscan": 5_000, "fast_hdbscan": 10_000, "scikit-learn": 10_000}
+MOST_POINTS_RAW = {"hdbscan": 300_000, "fast_hdbscan": 1_000_000, "scikit-learn": 0}
+CONTENDERS = ("tree", "labels", "labels by library", "tutorial mode", "tutorial", *MOST_HEADLINES_RAW)
+
+
+def run(
+    rows: int, neighbours: int, folder: Path, contenders: Sequence[str] = CONTENDERS, timeout: float = TIMEOUT
+) -> list[dict[str, Any]]:
+    """All contenders on one collection, each in a process of its own."""
+    place = folder / f"{rows}-{neighbours}"
+    prepare(place, rows, neighbours, SEED)
+    found = []
+    for name in contenders:
+        result: dict[str, Any] = {"contender": name, "rows": rows, "neighbours": neighbours}
+        if rows > most_rows(name, rows):
+            result["left_out"] = "too large for it"
+        else:
+            result |= _in_own_process(name, place, timeout)
+        found.append(result)
+    return found
+
+
+def most_rows(name: str, rows: int) -> int:
+    """The largest collection of this kind that a contender is given."""
+    if name in MOST_HEADLINES_RAW:
+        return (MOST_HEADLINES_RAW if rows <= MOST_HEADLINES else MOST_POINTS_RAW)[name]
+    return MOST_ROWS.get(name, sys.maxsize)
+
+
+def _in_own_process(name: str, place: Path, timeout: float) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.contenders", name, str(place)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return {"left_out": f"not done in {timeout:.0f} s"}
+    if done.returncode:
+        return {"left_out": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Table:
+    """The results as a table."""
+    shown = Table("rows", "k", "contender", "seconds", "peak MB", "clusters", "noise", title="Lists to clusters")
+    for row in rows:
+        cells = [f"{row['rows']:,}", str(row["neighbours"]), row["contender"]]
+        if "left_out" in row:
+            cells += [row["left_out"]]
+        else:
+            cells += [f"{row['seconds']:.3f}", f"{row['peak_mb']:,.0f}"]
+            cells += [f"{row['clusters']:,}", f"{row['noise']:.2f}"] if "clusters" in row else []
+        shown.add_row(*cells)
+    return shown
+
+
+def growth(rows: Sequence[dict[str, Any]], contender: str = "tree") -> float | None:
+    """The exponent of time over rows between the smallest and the largest size from 100,000 on."""
+    times = {row["rows"]: row["seconds"] for row in rows if row["contender"] == contender and "seconds" in row}
+    sizes = sorted(size for size in times if size >= 100_000)
+    if len(sizes) < 2:
+        return None
+    return math.log(times[sizes[-1]] / times[sizes[0]]) / math.log(sizes[-1] / sizes[0])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 3_000, 10_000])
+    parser.add_argument("--neighbours", type=int, nargs="+", default=[15, 30, 50])
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for one contender")
+    parser.add_argument("--folder", type=Path, help="keeps the prepared collections there for another run")
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args(arguments)
+    card = machine_card(SEED)
+    console = Console(width=120)
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for neighbours in chosen.neighbours:
+            for rows in chosen.rows:
+                folder = chosen.folder or Path(temporary)
+                some = run(rows, neighbours, folder, chosen.contenders, chosen.timeout)
+                console.print(table(some))
+                found += some
+    if (exponent := growth(found)) is not None:
+        console.print(f"time to the tree grows with rows to the power of {exponent:.2f}")
+    if chosen.json:
+        write_json(chosen.json, card, found)
+
+
+if __name__ == "__main__":
+    main()
