@@ -2,18 +2,29 @@
 
 Numeric only: arrays in, arrays out. A headline that was on the last map stays where its readers know it; new ones start
 among their neighbours.
+
+Three things keep the map in place. UMAP stretches each axis of a given start to the length 10: the start is turned to
+where it is as wide as high, so that it keeps its shape, and UMAP's curve and step are stretched with it, so that the map
+is as much at rest there as it was at its own size. Its steps are small: at the usual rate an update both moves more and
+keeps neighbourhoods worse than a fresh fit does. And what comes out is fitted back with the scale that keeps the spread
+of the shared rows, since the least-squares scale would shrink the map a little in every run.
 """
 
 import logging
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from newstide import logs
 from newstide.settings import LayoutSettings
+
+log = logs.get("layout")
 
 Positions = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
@@ -21,7 +32,12 @@ Vectors = npt.NDArray[np.float32]
 
 _VERSION = 1
 _FEWEST = 15  # rows that UMAP is asked for; fewer are laid out by their principal components
+_ROWS_A_NEIGHBOUR = 4  # where most rows are neighbours of most, any map is as good as any other, and none stays
 _FEWEST_SHARED = 3  # rows that fix a similarity transform
+_UPDATE_LEARNING_RATE = 0.1  # of UMAP's 1: half the moves, and neighbourhoods as good as a fresh fit's after many runs
+_UMAP_EXTENT = 10.0  # of each axis of a start, once UMAP has stretched it
+_PLACED_NEIGHBOURS = 10  # nearest ones on the last map, at whose median a new row starts
+_JITTER = 1e-3  # of the spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +48,8 @@ class Layout:
         ids: (n,) of str.
         positions: (n, 2).
         fresh: Whether it was fitted anew rather than started from the last one.
-        neighbours: UMAP's n_neighbors: the setting, or the graph's k plus the row itself where that is less; 0 = no UMAP.
+        neighbours: UMAP's n_neighbors: the setting, or the graph's k plus the row itself, or a quarter of the rows where
+            that is less; 0 = no UMAP.
         moved: Median move of the rows of the last map, as a share of its spread (root mean square distance from its
             centre); None where there was none.
     """
@@ -61,11 +78,20 @@ def lay_out(
         ids: (n,)
         previous: The last map, or None.
         settings: UMAP's parameters.
+
+    Returns:
+        The map, the same for the same input: the seed is one of the settings. Fewer than 15 rows, or lists of one
+        neighbour, are laid out by their principal components.
+
+    Raises:
+        ValueError: The arrays' lengths do not belong together.
     """
     n = len(ids)
+    if len(vectors) != n or indices.shape != similarities.shape or len(indices) != n:
+        raise ValueError(f"{n} ids, {len(vectors)} vectors and lists of {indices.shape}, {similarities.shape}")
     start, known = _start(ids, indices, previous)
-    fresh = previous is None or not n or known.mean() < 1 - settings.refit_share
-    neighbours = min(settings.neighbours, indices.shape[1] + 1, n)
+    fresh = previous is None or not n or bool(known.mean() < 1 - settings.refit_share)
+    neighbours = min(settings.neighbours, indices.shape[1] + 1, n // _ROWS_A_NEIGHBOUR)
     if n < _FEWEST or neighbours < 3:
         positions, neighbours = _principal_components(vectors), 0
     else:
@@ -86,23 +112,27 @@ def save_layout(path: Path, layout: Layout) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("wb") as file:
-        np.savez(file, version=_VERSION, ids=layout.ids.astype(str), positions=layout.positions)
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            np.savez(file, version=_VERSION, ids=layout.ids.astype(str), positions=layout.positions)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def load_layout(path: Path) -> Layout | None:
     """The map on disk; None where it is missing, damaged or of another version: the next one is fitted anew."""
+    if not path.exists():
+        return None
     try:
         with np.load(path, allow_pickle=False) as content:
-            ids, positions = content["ids"].astype(object), content["positions"]
-            if (
-                int(content["version"]) != _VERSION
-                or positions.shape != (len(ids), 2)
-                or not np.isfinite(positions).all()
-            ):
-                return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            version, ids, positions = int(content["version"]), content["ids"].astype(object), content["positions"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        log.warning("the last map cannot be read; it is fitted anew", path=str(path), reason=str(error))
+        return None
+    if version != _VERSION or positions.shape != (len(ids), 2) or not np.isfinite(positions).all():
+        log.warning("the last map is of another version or not whole; it is fitted anew", path=str(path))
         return None
     return Layout(ids, positions.astype(np.float32), fresh=False, neighbours=0, moved=None)
 
@@ -119,12 +149,27 @@ def _start(
     old = np.fromiter((place.get(id_, -1) for id_ in ids), np.int64, n)
     known = old >= 0
     start[known] = previous.positions[old[known]]
-    centre = np.median(previous.positions, axis=0)
-    for row in np.flatnonzero(~known):
-        near = indices[row][indices[row] >= 0]
-        placed = start[near[known[near]]]
-        start[row] = np.median(placed[:10], axis=0) if len(placed) else centre
+    placed = known.copy()
+    while len(waiting := np.flatnonzero(~placed)):  # a new story's rows may have only one another: in rounds
+        reached = _place_at_neighbours(start, placed, waiting, indices)
+        if not reached:
+            start[waiting] = np.median(previous.positions, axis=0)
+            break
     return start, known
+
+
+def _place_at_neighbours(
+    start: Positions, placed: npt.NDArray[np.bool_], waiting: npt.NDArray[np.int64], indices: Rows
+) -> bool:
+    """Places those of the waiting rows that have placed neighbours; whether there was any. Changes the first two."""
+    lists = indices[waiting]
+    usable = (lists >= 0) & placed[np.maximum(lists, 0)]
+    usable &= np.cumsum(usable, axis=1) <= _PLACED_NEIGHBOURS
+    some = usable.any(axis=1)
+    places = np.where(usable[some, :, None], start[lists[some]], np.nan)
+    start[waiting[some]] = np.nanmedian(places, axis=1)
+    placed[waiting[some]] = True
+    return bool(some.any())
 
 
 def _umap(
@@ -136,21 +181,44 @@ def _umap(
     settings: LayoutSettings,
 ) -> Positions:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a fixed seed means one core, and umap says so each time
+        warnings.filterwarnings(
+            "ignore", module=r"(umap|pynndescent|sklearn)\b"
+        )  # no search index is given: on purpose
         import umap
 
         logging.getLogger("umap").setLevel(logging.ERROR)
         lists, distances = _with_self(indices, similarities, neighbours)
-        options = {} if start is None else {"init": _jittered(start), "n_epochs": settings.update_epochs}
+        options = {} if start is None else _from(start, settings)
         model = umap.UMAP(
             n_neighbors=neighbours,
             min_dist=settings.min_dist,
             random_state=settings.seed,
+            n_jobs=1,  # what a fixed seed means anyway
             precomputed_knn=(lists, distances),
             **options,
         )
         positions = np.asarray(model.fit_transform(vectors), np.float32)
     return _without_gaps(positions)
+
+
+def _from(start: Positions, settings: LayoutSettings) -> dict[str, Any]:
+    """UMAP's options for going on from a start.
+
+    UMAP's curve is 1 / (1 + a d^2b). Where all distances are multiplied by f, a f^-2b in place of a and f^2 times the
+    learning rate give the same steps, multiplied by f.
+    """
+    from umap.umap_ import find_ab_params
+
+    turned = _as_wide_as_high(_jittered(start, settings.seed))
+    stretch = _UMAP_EXTENT / max(float(np.ptp(turned, axis=0).max()), 1e-9)
+    a, b = find_ab_params(1.0, settings.min_dist)
+    return {
+        "init": turned,
+        "n_epochs": settings.update_epochs,
+        "a": a * stretch ** (-2 * b),
+        "b": b,
+        "learning_rate": _UPDATE_LEARNING_RATE * stretch**2,
+    }
 
 
 def _with_self(indices: Rows, similarities: Vectors, neighbours: int) -> tuple[Rows, Vectors]:
@@ -167,11 +235,30 @@ def _with_self(indices: Rows, similarities: Vectors, neighbours: int) -> tuple[R
     return lists, distances.astype(np.float32)
 
 
-def _jittered(start: Positions) -> Positions:
+def _jittered(start: Positions, seed: int) -> Positions:
     """Rows on one spot would never part: forces between them have no direction."""
-    noise = np.random.default_rng(0).normal(scale=1e-3, size=start.shape)
-    jittered: Positions = (start + noise * _spread(start)).astype(np.float32)
-    return jittered
+    noise = np.random.default_rng(seed).normal(scale=_JITTER, size=start.shape)
+    return (start + noise * max(_spread(start), 1e-6)).astype(np.float32)
+
+
+def _as_wide_as_high(start: Positions) -> Positions:
+    """The start, turned by the angle at which its extents are equal. There is one: a quarter turn swaps them."""
+    around = start.astype(np.float64) - start.mean(axis=0)
+
+    def turned(angle: float) -> npt.NDArray[np.float64]:
+        cosine, sine = np.cos(angle), np.sin(angle)
+        return np.asarray(around @ np.array([[cosine, sine], [-sine, cosine]]))
+
+    def excess(angle: float) -> float:
+        width, height = np.ptp(turned(angle), axis=0)
+        return float(width - height)
+
+    low, high = 0.0, np.pi / 2
+    sign = 1 if excess(low) >= 0 else -1
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sign * excess(middle) >= 0 else (low, middle)
+    return turned(low).astype(np.float32)
 
 
 def _without_gaps(positions: Positions) -> Positions:
@@ -204,19 +291,18 @@ def _principal_components(vectors: Vectors) -> Positions:
 
 
 def _fitted(positions: Positions, target: Positions, known: npt.NDArray[np.bool_]) -> Positions:
-    """The positions under the similarity transform that brings the known rows nearest to where they were.
+    """The positions under the similarity transform that brings the known rows back to where they were.
 
-    Scale, rotation, reflection and translation by orthogonal Procrustes (Schoenemann 1966).
+    Rotation or reflection by orthogonal Procrustes (Schoenemann 1966); the scale is the ratio of the spreads.
     """
     here, there = positions[known].astype(np.float64), target[known].astype(np.float64)
     middle, goal = here.mean(axis=0), there.mean(axis=0)
-    if known.sum() < _FEWEST_SHARED or np.allclose(here, middle) or np.allclose(there, goal):
-        turn, scale = np.eye(2), 1.0
-    else:
-        left, sizes, right = np.linalg.svd((here - middle).T @ (there - goal))
-        turn, scale = left @ right, sizes.sum() / ((here - middle) ** 2).sum()
-    fitted: Positions = ((positions - middle) @ turn * scale + goal).astype(np.float32)
-    return fitted
+    here, there = here - middle, there - goal
+    if known.sum() < _FEWEST_SHARED or np.allclose(here, 0) or np.allclose(there, 0):
+        return np.asarray(positions - middle + goal, np.float32)
+    left, _, right = np.linalg.svd(here.T @ there)
+    scale = np.sqrt((there**2).sum() / (here**2).sum())
+    return np.asarray((positions - middle) @ (left @ right) * scale + goal, np.float32)
 
 
 def _spread(positions: Positions) -> float:

@@ -1,0 +1,349 @@
+import logging
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.manifold import trustworthiness
+from structlog.testing import capture_logs
+
+from clustering import layout as layout_module
+from clustering.layout import Layout, lay_out, load_layout, save_layout
+from newstide.settings import LayoutSettings
+
+SETTINGS = LayoutSettings()
+Vectors = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.object_]
+
+
+def make_vectors(n: int, *, groups: int = 40, dim: int = 24, seed: int = 0) -> Vectors:
+    """Unit rows in groups of different tightness, with some rows between them."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(groups, dim))
+    member = rng.integers(0, groups, n)
+    vectors = centres[member] + rng.normal(size=(n, dim)) * rng.uniform(0.3, 1.2, groups)[member][:, None]
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def neighbours(vectors: Vectors, k: int = 30) -> tuple[npt.NDArray[np.int32], Vectors]:
+    """Brute force: the lists a run hands over, -1 where there are fewer rows than k."""
+    n = len(vectors)
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -9)
+    order = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+    alike = np.take_along_axis(cosines, order, axis=1)
+    indices = np.full((n, k), -1, np.int32)
+    similarities = np.zeros((n, k), np.float32)
+    width = min(k, max(n - 1, 0))
+    indices[:, :width], similarities[:, :width] = order[:, :width], alike[:, :width]
+    return indices, similarities
+
+
+def make_ids(begin: int, end: int) -> Ids:
+    return np.array([f"id-{number}" for number in range(begin, end)], dtype=object)
+
+
+def laid(vectors: Vectors, ids: Ids, previous: Layout | None = None, k: int = 30) -> Layout:
+    return lay_out(vectors, *neighbours(vectors, k), ids, previous, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Vectors:
+    return make_vectors(1500)
+
+
+@pytest.fixture(scope="module")
+def first(vectors: Vectors) -> Layout:
+    """A fresh map of all rows but the last 15."""
+    return laid(vectors[:-15], make_ids(0, 1485))
+
+
+@pytest.fixture(scope="module")
+def second(vectors: Vectors, first: Layout) -> Layout:
+    """The next run's: 1 % of the rows is new."""
+    return laid(vectors, make_ids(0, 1500), first)
+
+
+def test_a_first_map_is_fresh_and_says_what_it_used(first: Layout) -> None:
+    assert first.fresh
+    assert first.moved is None
+    assert first.neighbours == 31  # the graph's k and the row itself, fewer than the setting's 80
+    assert first.positions.shape == (1485, 2)
+    assert first.positions.dtype == np.float32
+    assert np.isfinite(first.positions).all()
+
+
+def test_survivors_stay_where_they_were(first: Layout, second: Layout) -> None:
+    assert not second.fresh
+    assert second.moved is not None
+    assert second.moved <= 0.10
+    spread = np.sqrt(((first.positions - first.positions.mean(axis=0)) ** 2).sum(axis=1).mean())
+    moves = np.linalg.norm(second.positions[:1485] - first.positions, axis=1) / spread
+    assert np.median(moves) == pytest.approx(second.moved, rel=1e-3)
+
+
+def test_an_update_keeps_neighbourhoods_as_well_as_a_fresh_fit(vectors: Vectors, second: Layout) -> None:
+    fresh = laid(vectors, make_ids(0, 1500))
+    kept = trustworthiness(vectors, second.positions, n_neighbors=10, metric="cosine")
+    assert kept >= trustworthiness(vectors, fresh.positions, n_neighbors=10, metric="cosine") - 0.01
+
+
+def test_new_rows_come_down_among_their_neighbours(vectors: Vectors, second: Layout) -> None:
+    near = neighbours(vectors)[0][-15:, :10]
+    own = second.positions[-15:]
+    there = np.median(second.positions[near], axis=1)
+    distance = np.linalg.norm(own - there, axis=1)
+    centre = np.linalg.norm(second.positions - second.positions.mean(axis=0), axis=1)
+    assert np.median(distance) < 0.3 * np.median(centre)
+
+
+def test_the_same_input_gives_the_same_map(vectors: Vectors, first: Layout, second: Layout) -> None:
+    again = laid(vectors, make_ids(0, 1500), first)
+    assert np.array_equal(again.positions, second.positions)
+
+
+def test_the_order_of_the_last_maps_rows_does_not_matter(vectors: Vectors, first: Layout, second: Layout) -> None:
+    shuffled = np.random.default_rng(3).permutation(len(first.ids))
+    previous = Layout(first.ids[shuffled], first.positions[shuffled], False, 31, None)
+    assert np.allclose(laid(vectors, make_ids(0, 1500), previous).positions, second.positions, atol=1e-2)
+
+
+def test_a_map_neither_shrinks_nor_turns_over_many_runs() -> None:
+    everything = make_vectors(700, groups=20)
+    current = laid(everything[:400], make_ids(0, 400))
+    begin = current
+    for step in range(1, 21):  # 2 % new, 2 % gone each time
+        rows = slice(8 * step, 8 * step + 400)
+        current = laid(everything[rows], make_ids(rows.start, rows.stop), current)
+    kept = slice(160, 400)  # rows of the first map that are on the last one
+    before = begin.positions[kept] - begin.positions[kept].mean(axis=0)
+    after = current.positions[:240] - current.positions[:240].mean(axis=0)
+    assert 0.8 < np.linalg.norm(after) / np.linalg.norm(before) < 1.25
+    turned = (after * before).sum() / (np.linalg.norm(after) * np.linalg.norm(before))
+    assert turned > 0.7
+    fresh = laid(everything[160:560], make_ids(160, 560))
+    quality = [
+        trustworthiness(everything[160:560], layout.positions, n_neighbors=10, metric="cosine")
+        for layout in (current, fresh)
+    ]
+    assert quality[0] >= quality[1] - 0.03
+
+
+def test_too_many_new_rows_make_a_fresh_map_fitted_onto_the_shared_ones(vectors: Vectors) -> None:
+    old = laid(vectors[:400], make_ids(0, 400))
+    mirrored = Layout(old.ids, old.positions * np.array([-3, 3], np.float32) + 100, False, 31, None)
+    renewed = laid(vectors[:800], make_ids(0, 800), mirrored)
+    assert renewed.fresh
+    assert renewed.moved is not None
+    target = mirrored.positions
+    shared = renewed.positions[:400]
+    assert np.allclose(shared.mean(axis=0), target.mean(axis=0), atol=0.05)
+    assert np.std(shared - shared.mean(axis=0)) == pytest.approx(np.std(target - target.mean(axis=0)), rel=0.02)
+    distance = np.median(np.linalg.norm(shared - target, axis=1))
+    unturned = np.median(np.linalg.norm(shared * np.array([-1, 1]) + [200, 0] - target, axis=1))
+    assert distance < unturned
+
+
+def test_nothing_shared_with_the_last_map_is_a_fresh_one(vectors: Vectors, first: Layout) -> None:
+    renewed = laid(vectors[:100], make_ids(90_000, 90_100), first)
+    assert renewed.fresh
+    assert renewed.moved is None
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 14, 15, 16, 31, 40, 100])
+def test_few_rows_have_a_map_too_and_keep_it(n: int) -> None:
+    vectors = make_vectors(n, groups=3)
+    layout = laid(vectors, make_ids(0, n))
+    assert layout.positions.shape == (n, 2)
+    assert np.isfinite(layout.positions).all()
+    assert layout.neighbours == (0 if n < 15 else n // 4)
+    assert len(np.unique(layout.positions, axis=0)) == n
+    again = laid(vectors, make_ids(0, n), layout)
+    assert again.moved is None if n == 0 else again.moved is not None and again.moved < 0.25
+
+
+def test_lists_of_one_neighbour_need_no_umap() -> None:
+    vectors = make_vectors(50)
+    layout = laid(vectors, make_ids(0, 50), k=1)
+    assert layout.neighbours == 0
+    assert np.isfinite(layout.positions).all()
+
+
+def test_an_empty_run_and_the_one_after_it_stand(first: Layout, vectors: Vectors) -> None:
+    nothing = lay_out(
+        np.empty((0, 24), np.float32),
+        np.empty((0, 30), np.int32),
+        np.empty((0, 30), np.float32),
+        make_ids(0, 0),
+        first,
+        SETTINGS,
+    )
+    assert nothing.positions.shape == (0, 2)
+    assert laid(vectors[:60], make_ids(0, 60), nothing).fresh
+
+
+@pytest.mark.parametrize("copies", [12, 60, 200])
+def test_copies_of_one_headline_do_not_break_the_map(copies: int) -> None:
+    vectors = make_vectors(300)
+    vectors[:copies] = vectors[0]
+    layout = laid(vectors, make_ids(0, 300))
+    assert np.isfinite(layout.positions).all()
+    again = laid(vectors, make_ids(0, 300), layout)
+    assert np.isfinite(again.positions).all()
+    spread = np.std(again.positions)
+    if copies <= 30:  # more than a list holds need not all know one another
+        assert np.std(again.positions[:copies] - np.median(again.positions[:copies], axis=0)) < spread / 2
+
+
+def test_a_window_of_copies_alone_has_a_map() -> None:
+    vectors = np.repeat(make_vectors(1), 40, axis=0)
+    layout = laid(vectors, make_ids(0, 40))
+    assert np.isfinite(layout.positions).all()
+    assert np.isfinite(laid(vectors, make_ids(0, 40), layout).positions).all()
+
+
+def test_a_last_map_of_one_spot_is_no_trap() -> None:
+    vectors = make_vectors(100)
+    previous = Layout(make_ids(0, 100), np.ones((100, 2), np.float32), False, 31, None)
+    assert np.isfinite(laid(vectors, make_ids(0, 100), previous).positions).all()
+
+
+def test_islands_without_an_edge_between_them_are_all_on_the_map() -> None:
+    rng = np.random.default_rng(0)
+    islands = np.eye(6, dtype=np.float32).repeat(12, axis=0)
+    islands = islands + rng.normal(scale=0.01, size=islands.shape).astype(np.float32)
+    vectors = (islands / np.linalg.norm(islands, axis=1, keepdims=True)).astype(np.float32)
+    layout = laid(vectors, make_ids(0, 72), k=5)
+    assert np.isfinite(layout.positions).all()
+
+
+def test_missing_neighbours_are_no_neighbours(vectors: Vectors) -> None:
+    indices, similarities = neighbours(vectors[:200])
+    indices[::3, 4:], similarities[::3, 4:] = -1, 0
+    indices[7], similarities[7] = -1, 0
+    layout = lay_out(vectors[:200], indices, similarities, make_ids(0, 200), None, SETTINGS)
+    assert np.isfinite(layout.positions).all()
+
+
+def test_a_new_storys_rows_that_know_only_one_another_start_where_the_first_of_them_does() -> None:
+    indices = np.array([[1], [0], [0], [2], [3], [6], [5]], np.int32)
+    previous = Layout(make_ids(0, 2), np.array([[10, 0], [20, 0]], np.float32), False, 0, None)
+    start, known = layout_module._start(make_ids(0, 7), indices, previous)
+    assert known.tolist() == [True, True, False, False, False, False, False]
+    assert start[2:5].tolist() == [[10, 0]] * 3
+    assert start[5:].tolist() == [[15, 0]] * 2  # nobody they know is on the map: its middle
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.05, 20), st.floats(0, 6.28), st.booleans())
+def test_a_turned_mirrored_and_scaled_map_is_fitted_back(seed: int, scale: float, angle: float, mirror: bool) -> None:
+    rng = np.random.default_rng(seed)
+    target = rng.normal(size=(30, 2)).astype(np.float32)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    if mirror:
+        turn[:, 0] *= -1
+    known = np.zeros(30, bool)
+    known[: rng.integers(3, 31)] = True
+    moved = (target @ turn * scale + rng.normal(size=2) * 10).astype(np.float32)
+    fitted = layout_module._fitted(moved, target, known)
+    assert np.allclose(fitted, target, atol=5e-3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.01, 100))
+def test_the_start_is_turned_to_where_it_is_as_wide_as_high(seed: int, stretch: float) -> None:
+    start = np.random.default_rng(seed).normal(size=(40, 2)) * [stretch, 1]
+    turned = layout_module._as_wide_as_high(start.astype(np.float32))
+    width, height = np.ptp(turned, axis=0)
+    assert width == pytest.approx(height, rel=1e-3)
+    distances = [np.linalg.norm(points[:-1] - points[1:], axis=1) for points in (start, turned)]
+    assert np.allclose(distances[0], distances[1], rtol=1e-3, atol=1e-3)
+
+
+def test_no_warning_reaches_the_log_of_a_run() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        laid(make_vectors(60), make_ids(0, 60))
+    assert not [str(one.message) for one in caught if "numba" not in str(one.filename)]
+
+
+def test_lengths_that_do_not_belong_together_are_refused(vectors: Vectors) -> None:
+    with pytest.raises(ValueError, match="20 ids"):
+        lay_out(vectors[:30], *neighbours(vectors[:30]), make_ids(0, 20), None, SETTINGS)
+
+
+def test_a_map_comes_back_from_disk_as_it_was(tmp_path: Path, second: Layout) -> None:
+    path = tmp_path / "cache" / "layout.npz"
+    save_layout(path, second)
+    back = load_layout(path)
+    assert back is not None
+    assert back.ids.tolist() == second.ids.tolist()
+    assert np.array_equal(back.positions, second.positions)
+    assert [file.name for file in path.parent.iterdir()] == ["layout.npz"]
+
+
+def test_an_empty_map_comes_back_too(tmp_path: Path) -> None:
+    save_layout(tmp_path / "layout.npz", Layout(make_ids(0, 0), np.empty((0, 2), np.float32), True, 0, None))
+    back = load_layout(tmp_path / "layout.npz")
+    assert back is not None
+    assert not len(back.ids)
+
+
+def test_a_missing_map_is_none(tmp_path: Path) -> None:
+    assert load_layout(tmp_path / "layout.npz") is None
+
+
+@pytest.mark.parametrize("where", [0.0, 0.2, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_damaged_map_is_none_and_logged(tmp_path: Path, second: Layout, where: float, damage: str) -> None:
+    path = tmp_path / "layout.npz"
+    save_layout(path, second)
+    content = bytearray(path.read_bytes())
+    place = int(where * len(content))
+    if damage == "cut":
+        content = content[:place]
+    else:
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    with capture_logs() as logged:
+        back = load_layout(path)
+    if back is None:
+        assert "fitted anew" in logged[0]["event"]
+    else:  # a flipped bit in the zip's own padding changes nothing
+        assert np.array_equal(back.positions, second.positions)
+        assert back.ids.tolist() == second.ids.tolist()
+
+
+def test_a_map_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, first: Layout, second: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "layout.npz"
+    save_layout(path, first)
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        save_layout(path, second)
+    back = load_layout(path)
+    assert back is not None
+    assert len(back.ids) == len(first.ids)
+    assert [file.name for file in tmp_path.iterdir()] == ["layout.npz"]
+
+
+def test_an_update_costs_a_fraction_of_a_fresh_fit(vectors: Vectors, first: Layout) -> None:
+    logging.getLogger("numba").setLevel(logging.WARNING)
+    lists = neighbours(vectors)
+
+    def seconds(previous: Layout | None) -> float:
+        begin = time.process_time()
+        lay_out(vectors, *lists, make_ids(0, 1500), previous, SETTINGS)
+        return time.process_time() - begin
+
+    seconds(first)
+    assert min(seconds(first) for _ in range(3)) < seconds(None) / 4  # the benchmark holds it to an eighth
