@@ -18,10 +18,14 @@ MOST_CHUNKS = 8  # of one pass over all edges: each needs arrays of its own
 
 
 def kernel(*, parallel: bool = False, fastmath: set[str] | bool = False) -> Callable[[Function], Function]:
-    """`numba.njit` with the cache on, for type checkers an identity."""
+    """`numba.njit` with the cache on where there is a folder for it, for type checkers an identity."""
 
     def compile_function(function: Function) -> Function:
-        return cast("Function", numba.njit(function, cache=True, parallel=parallel, fastmath=fastmath))
+        try:
+            compiled = numba.njit(function, cache=True, parallel=parallel, fastmath=fastmath)
+        except RuntimeError:  # neither beside the code nor in the user's folder can anything be written
+            compiled = numba.njit(function, parallel=parallel, fastmath=fastmath)
+        return cast("Function", compiled)
 
     return compile_function
 

@@ -19,9 +19,12 @@ _Numbers = npt.NDArray[np.signedinteger[Any]]
 def sorted_edges(edges: Edges, weights: Weights) -> tuple[Edges, Weights]:
     """Edges by (weight, smaller row, larger row)."""
     order = np.argsort(weights)
-    weights = weights[order]
-    _order_ties(weights, edges[:, 0].copy(), edges[:, 1].copy(), order)
-    return edges[order], weights
+    weights, edges = weights[order], edges[order]
+    tied = np.zeros(len(weights), np.bool_)
+    tied[1:] = weights[1:] == weights[:-1]
+    tied[:-1] |= tied[1:]
+    edges[tied] = edges[tied][np.lexsort((edges[tied, 1], edges[tied, 0], weights[tied]))]
+    return edges, weights
 
 
 def dendrogram(edges: Edges, weights: Weights, n: int) -> tuple[Indices, Weights, Indices]:
@@ -39,24 +42,6 @@ def dendrogram(edges: Edges, weights: Weights, n: int) -> tuple[Indices, Weights
     """
     parent, height, size = _link(edges, weights, n)
     return parent, height, size
-
-
-@kernel()
-def _order_ties(weights: Weights, first: Indices, second: Indices, order: _Numbers) -> None:
-    """Sorts runs of equal weight in `order` (mutated) by the edges' rows."""
-    m = len(weights)
-    start = 0
-    while start < m:
-        end = start + 1
-        while end < m and weights[end] == weights[start]:
-            end += 1
-        if end - start > 1:
-            run = order[start:end].copy()
-            keys = np.empty(end - start, np.int64)
-            for place in range(end - start):
-                keys[place] = (np.int64(first[run[place]]) << 32) | np.int64(second[run[place]])
-            order[start:end] = run[np.argsort(keys, kind="mergesort")]
-        start = end
 
 
 @kernel()

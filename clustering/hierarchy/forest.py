@@ -36,7 +36,7 @@ def spanning_forest(indices: Indices, distances: Floats, core: Floats) -> tuple[
     del weight, other, rows
     live = _crossing_edges(indices, distances, core, tree, chunks)
     component = tree
-    while trees > 1:
+    while trees > 1 and len(live[0]):
         best = _lightest_crossing(*live, trees, chunks)
         other = _other_tree(best, live[0], live[1])
         tree, joined = _join(other)
@@ -150,13 +150,10 @@ def _offer_to_others(targets: Indices, sources: Indices, reaches: Floats, weight
             end[row] = other
 
 
-@kernel(parallel=True)
 def _gives_edge(other: Indices) -> npt.NDArray[np.bool_]:
     """Whether a tree's lightest edge is to be counted for it: of two trees that chose each other, the larger number."""
-    gives = np.empty(len(other), np.bool_)
-    for tree in parallel_range(len(other)):
-        target = other[tree]
-        gives[tree] = target >= 0 and not (other[target] == tree and tree < target)
+    trees = np.arange(len(other), dtype=np.int32)
+    gives: npt.NDArray[np.bool_] = (other >= 0) & ((other[other] != trees) | (trees > other))
     return gives
 
 
@@ -268,13 +265,10 @@ def _lightest_crossing(
     return first_of_all
 
 
-@kernel(parallel=True)
 def _other_tree(best: npt.NDArray[np.int64], first_tree: Indices, second_tree: Indices) -> Indices:
     """Where each tree's first edge leads; -1 = nowhere."""
-    other = np.empty(len(best), np.int32)
-    for tree in parallel_range(len(best)):
-        edge = best[tree]
-        other[tree] = -1 if edge < 0 else first_tree[edge] + second_tree[edge] - tree
+    trees = np.arange(len(best), dtype=np.int32)
+    other: Indices = np.where(best < 0, np.int32(-1), first_tree[best] + second_tree[best] - trees)
     return other
 
 

@@ -138,7 +138,8 @@ def _at_least(values: Vectors, least: np.float32, expected: int) -> Rows:
             if values[column] >= least:
                 if count == len(found):
                     longer = np.empty(2 * count, np.int32)
-                    longer[:count] = found
+                    for number in range(count):
+                        longer[number] = found[number]
                     found = longer
                 found[count] = column
                 count += 1

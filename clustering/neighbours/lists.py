@@ -151,7 +151,8 @@ def gather(vectors: Vectors, old_row: Rows, result: Vectors) -> None:
     """Writes rows of `vectors` in a new order into `result`; rows with -1 are left to be written."""
     for row in parallel_range(len(old_row)):
         if old_row[row] >= 0:
-            result[row] = vectors[old_row[row]]
+            for column in range(vectors.shape[1]):
+                result[row, column] = vectors[old_row[row], column]
 
 
 @kernel()
@@ -193,13 +194,9 @@ def write_ranked(
 ) -> None:
     """Makes the best of `candidates` (ascending rows, none twice) the list of `row` (mutated)."""
     width = indices.shape[1]
-    order = np.argsort(-values, kind="mergesort")
-    length = min(width, len(candidates))
     for place in range(width):
-        if place < length:
-            indices[row, place] = candidates[order[place]]
-            similarities[row, place] = values[order[place]]
-        else:
-            indices[row, place] = -1
-            similarities[row, place] = MISSING_SIMILARITY
-    lengths[row] = length
+        indices[row, place] = -1
+        similarities[row, place] = MISSING_SIMILARITY
+    lengths[row] = 0
+    for number in range(len(candidates)):
+        offer(indices, similarities, lengths, row, candidates[number], values[number], True)

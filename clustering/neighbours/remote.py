@@ -96,9 +96,11 @@ class MilvusSearcher:
 
 
 def _as_rows(ids: npt.NDArray[Any], row_of: dict[str, int]) -> Rows:
-    """Hits as row numbers, -1 for those that are not among the rows (a row that came meanwhile) or missing."""
+    """Hits as row numbers, ascending, -1 for those that are not among the rows (a row that came meanwhile) or missing."""
     get = row_of.get
-    return np.array([[get(name, -1) for name in line] for line in ids], np.int32).reshape(len(ids), -1)
+    rows = np.array([[get(name, -1) for name in line] for line in ids], np.int32).reshape(len(ids), -1)
+    rows.sort(axis=1)
+    return rows
 
 
 @kernel(parallel=True)
@@ -121,14 +123,19 @@ def _rank(
     unclear = np.zeros(len(rows), np.bool_)
     for place in parallel_range(len(rows)):
         row = rows[place]
-        candidates = np.unique(hits[place])
-        candidates = candidates[(candidates >= 0) & (candidates != row)]
-        values = np.empty(len(candidates), np.float32)
+        candidates = np.empty(hits.shape[1], np.int32)
+        values = np.empty(hits.shape[1], np.float32)
+        count = 0
         lowest = np.float32(2.0)
-        for number in range(len(candidates)):
-            values[number] = similarity(vectors, norms, row, candidates[number])
-            lowest = min(lowest, values[number])
-        write_ranked(indices, similarities, lengths, row, candidates, values)
+        for number in range(hits.shape[1]):
+            hit = hits[place, number]
+            if hit < 0 or hit == row or (count > 0 and hit == candidates[count - 1]):
+                continue
+            candidates[count] = hit
+            values[count] = similarity(vectors, norms, row, hit)
+            lowest = min(lowest, values[count])
+            count += 1
+        write_ranked(indices, similarities, lengths, row, candidates[:count], values[:count])
         if full[place]:
             length = lengths[row]
             unclear[place] = length < width or similarities[row, width - 1] <= lowest + np.float32(slack)
