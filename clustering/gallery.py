@@ -5,7 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from clustering.snapshot import asset, colour, template, write
+from clustering.drawing import colour
+from clustering.snapshot import asset, template, write
 
 
 def write_index(directory: Path) -> Path:
@@ -14,6 +15,7 @@ def write_index(directory: Path) -> Path:
     Raises:
         OSError: The disk is full or not writable; the old list stays.
     """
+    directory.mkdir(parents=True, exist_ok=True)
     index = directory / "index.html"
     runs = [_card(path) for path in sorted(directory.glob("run-*.json"), reverse=True)]
     shown = [run for run in runs if run is not None]

@@ -1,11 +1,16 @@
 """The page of one run: a Plotly map of headlines and the list of stories beside it, in one HTML file.
 
 Headlines are untrusted. They reach the page as JSON inside a script element that is no script, with every character that
-could end it escaped, and the page's own code puts them on screen as text alone.
+could end it escaped, and the page's own code puts them on screen as text alone. Its content-security policy lets only
+that code run, and nothing be fetched from elsewhere.
 """
 
+import base64
+import hashlib
 import json
 import os
+import re
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,23 +24,15 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
+from clustering.drawing import PALETTES, chosen_rows, density_image, thumbnail
 from newstide.headline import iso_time
 
-# Told apart with the common kinds of colour blindness, and at least 3:1 against the page. A story's number picks the same
-# place in both.
-PALETTES = {
-    "light": (
-        *("#0072b2", "#c9510c", "#117733", "#a23b8f", "#3d2c91", "#8a6a00"),
-        *("#b8281d", "#00727a", "#82204f", "#5a5fcf", "#4f6d1f", "#7a4a1e"),
-    ),
-    "dark": (
-        *("#56b4e9", "#f28e2b", "#6fcf97", "#e39bd3", "#a99ff2", "#e2c044"),
-        *("#ff8a75", "#5fd3d3", "#ec80ab", "#9db4ff", "#b5cf6b", "#d9a878"),
-    ),
-}
-NOISE = "#c9c6bd"
-_THUMBNAIL_POINTS = 400
+SVG_POINTS = 5_000  # more are drawn with WebGL
+_PACKED_FROM = 1_000_000  # characters of JSON
+_STORIES = 5_000  # listed; those with the most headlines
+_MOST_SOURCES = 20  # of a story
 _DECIMALS = 3
+_PLOTLY = '<script src="plotly.min.js"></script>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,8 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, max_points: int) -> P
     Args:
         directory: Of the pages.
         snapshot: The run.
-        max_points: Headlines drawn; of more, each story's most probable, and a share of those in none.
+        max_points: Headlines drawn; of more, each story's most probable, and a share of those in none, over a picture of
+            how dense all of them lie.
 
     Returns:
         The page's path.
@@ -76,22 +74,45 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, max_points: int) -> P
     directory.mkdir(parents=True, exist_ok=True)
     _write_plotly(directory)
     page = directory / f"run-{snapshot.run:06d}.html"
-    before = [path.name for path in sorted(directory.glob("run-*.html")) if path.name < page.name]
-    drawn = _drawn(snapshot.headlines, max_points)
-    fields = _fields(snapshot, drawn, before[-1] if before else "")
+    rows = chosen_rows(snapshot.headlines, max_points)
+    fields = _fields(snapshot, rows)
     write(page, template("map.html.j2").render(fields, live=False))
-    write(page.with_suffix(".json"), json.dumps(_summary(snapshot, drawn), ensure_ascii=False))
+    write(page.with_suffix(".json"), json.dumps(_summary(snapshot, rows), ensure_ascii=False))
     write(directory / "latest.html", template("map.html.j2").render(fields, live=True))
-    write(directory / "latest.js", f"window.newstideLatest = {snapshot.run};\n")
-    write(directory / "latest.json", json.dumps({"run": snapshot.run, "page": page.name}))
+    runs = [int(path.stem[4:]) for path in sorted(directory.glob("run-*.html")) if path.stem[4:].isdigit()]
+    latest = json.dumps({"run": snapshot.run, "page": page.name, "runs": runs})
+    write(directory / "latest.json", latest)
+    write(directory / "latest.js", f"window.newstideLatest = {latest};\n")  # a page opened as a file cannot fetch
     return page
+
+
+def export_page(directory: Path, run: int, target: Path) -> Path:
+    """Writes a run's page with plotly.js inside: one file to send to someone.
+
+    Args:
+        directory: Of the pages.
+        run: Its number.
+        target: The file to write.
+
+    Returns:
+        `target`.
+
+    Raises:
+        FileNotFoundError: There is no page of that run.
+        OSError: The disk is full or not writable.
+    """
+    page = (directory / f"run-{run:06d}.html").read_text(encoding="utf-8")
+    plotly = (directory / "plotly.min.js").read_text(encoding="utf-8")
+    page = page.replace("script-src ", f"script-src {_hash(plotly)} ", 1)
+    write(target, page.replace(_PLOTLY, f"<script>{plotly}</script>", 1))
+    return target
 
 
 def write(path: Path, text: str) -> None:
     """Writes a file beside and swaps it in, so that a reader sees the old one or the whole new one."""
     beside = path.with_name(f".{path.name}.tmp")
     try:
-        with beside.open("w", encoding="utf-8") as file:
+        with beside.open("w", encoding="utf-8", newline="") as file:  # as it is: its hash stands in the policy
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -101,32 +122,61 @@ def write(path: Path, text: str) -> None:
         raise
 
 
-def colour(number: int, theme: str = "light") -> str:
-    """A story's colour: the same for its number in every run."""
-    return NOISE if number < 0 else PALETTES[theme][(number * 7 + number // 12) % 12]
-
-
-def as_script_data(value: Any) -> Markup:
+def as_script_data(text: str) -> Markup:
     """JSON that can stand in a script element: nothing in it ends the element or starts a comment."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 - escaped above
 
 
-def _fields(snapshot: Snapshot, drawn: npt.NDArray[np.int64], previous: str) -> dict[str, Any]:
+def _fields(snapshot: Snapshot, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     headlines = len(snapshot.headlines)
-    stories = int((snapshot.stories["status"] == "open").sum()) if len(snapshot.stories) else 0
+    data = json.dumps(_data(snapshot, rows), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    packed = len(data) > _PACKED_FROM
     return {
         "run": snapshot.run,
         "finished": datetime.fromtimestamp(snapshot.finished_at / 1000, UTC).strftime("%d %b %Y, %H:%M UTC"),
-        "shown_counts": f"{headlines:,} headlines in {stories:,} stories",
-        "previous": previous,
+        "shown_counts": f"{headlines:,} headlines in {_open_stories(snapshot.stories):,} stories",
         "facts": [(name.replace("_", " "), value) for name, value in snapshot.facts.items()],
-        "data": as_script_data(_data(snapshot, drawn)),
+        "packed": packed,
+        "data": _packed(data) if packed else as_script_data(data),
         "css": asset("page.css"),
         "js": asset("page.js"),
+        "policy": policy(asset("page.js"), unsafe_eval=len(rows) > SVG_POINTS),
     }
+
+
+def policy(script: str, *, unsafe_eval: bool = False) -> str:
+    """The content-security policy of a page whose one script of its own is `script`.
+
+    Args:
+        script: The text of the element, to the letter.
+        unsafe_eval: Whether scripts may compile texts, as Plotly's WebGL drawing does.
+    """
+    compiling = " 'unsafe-eval'" if unsafe_eval else ""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_hash(script)} 'self' file:{compiling}",
+            "style-src 'unsafe-inline'",
+            "img-src data: blob:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _packed(data: str) -> Markup:
+    """Large data compressed, as base64: a third of its size."""
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: gzip, which browsers read
+    return Markup(  # noqa: S704 - base64 holds nothing that HTML knows
+        base64.b64encode(compressor.compress(data.encode()) + compressor.flush()).decode()
+    )
 
 
 def _data(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -135,70 +185,63 @@ def _data(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]:
     source_codes, sources = pd.factorize(rows["source"])
     language_codes, languages = pd.factorize(rows["language"])
     times = everything["published_at"]
+    left_out = len(everything) - len(rows)
+    stories = _stories(snapshot)
     return {
         "finished": snapshot.finished_at,
         "begin": int(times.min()) if len(times) else 0,
         "end": int(times.max()) if len(times) else 1,
         "palettes": PALETTES,
-        "leftOut": len(everything) - len(rows),
+        "leftOut": left_out,
+        "density": density_image(everything["x"].to_numpy(np.float64), everything["y"].to_numpy(np.float64))
+        if left_out
+        else None,
         "x": _rounded(rows["x"]),
         "y": _rounded(rows["y"]),
         "title": rows["title"].tolist(),
-        "url": rows["url"].tolist(),
+        "url": rows["url"].fillna("").tolist(),
         "time": rows["published_at"].astype(int).tolist(),
         "label": rows["cluster_label"].astype(int).tolist(),
         "sources": [str(name) for name in sources],
         "source": source_codes.tolist(),
         "languages": [str(tag) for tag in languages],
         "language": language_codes.tolist(),
-        "stories": _stories(snapshot),
+        "stories": stories[:_STORIES],
+        "storiesLeftOut": max(0, len(stories) - _STORIES),
     }
 
 
 def _stories(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """The open stories, each at the median of its headlines."""
+    """The open stories and those closed by this run, largest first, each at the median of its headlines."""
     stories = snapshot.stories
     if stories.empty:
         return []
-    medians = snapshot.headlines.groupby("cluster_label")[["x", "y"]].median()
-    places = dict(zip(medians.index.tolist(), medians.to_numpy(np.float64).round(_DECIMALS).tolist(), strict=True))
-    return [
+    places = {
+        int(label): (round(float(x), _DECIMALS), round(float(y), _DECIMALS))
+        for label, x, y in snapshot.headlines.groupby("cluster_label")[["x", "y"]].median().itertuples()
+    }
+    shown = [
         {
             "number": int(story["cluster_label"]),
             "title": story["title"],
             "keywords": list(story["keywords"]),
             "languages": list(story["languages"]),
-            "sources": list(story["sources"]),
+            "sources": list(story["sources"])[:_MOST_SOURCES],
+            "sourceCount": len(story["sources"]),
             "size": int(story["size"]),
             "previous": int(story["previous_size"]),
             "first": int(story["first_published_at"]),
             "last": int(story["last_published_at"]),
+            "open": story["status"] == "open",
             "parents": [int(number) for number in story["parents"]],
             "successor": int(story["successor"]),
             "events": list(story["events"]),
-            "x": places[int(story["cluster_label"])][0],
-            "y": places[int(story["cluster_label"])][1],
+            "place": places.get(int(story["cluster_label"])) if story["status"] == "open" else None,
         }
         for story in stories.to_dict("records")
-        if story["status"] == "open"
+        if story["status"] == "open" or "closed" in story["events"]
     ]
-
-
-def _drawn(headlines: pd.DataFrame, most: int) -> npt.NDArray[np.int64]:
-    """Row numbers to draw: all, or each story's most probable before the next of any, noise by its share."""
-    n = len(headlines)
-    if n <= most:
-        return np.arange(n)
-    labels = headlines["cluster_label"].to_numpy(np.int64)
-    noise = np.flatnonzero(labels < 0)
-    room = int(most * len(noise) / n)
-    some_noise = np.random.default_rng(0).permutation(noise)[:room]
-    inside = np.flatnonzero(labels >= 0)
-    by_probability = inside[np.lexsort((inside, -headlines["label_probability"].to_numpy()[inside], labels[inside]))]
-    starts = np.r_[True, labels[by_probability][1:] != labels[by_probability][:-1]]
-    rank = np.arange(len(by_probability)) - np.maximum.accumulate(np.where(starts, np.arange(len(by_probability)), 0))
-    chosen = by_probability[np.argsort(rank, kind="stable")][: most - len(some_noise)]
-    return np.sort(np.concatenate([chosen, some_noise]))
+    return sorted(shown, key=lambda story: (not story["open"], -story["size"], story["number"]))
 
 
 def _summary(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -209,31 +252,20 @@ def _summary(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]
         "run": snapshot.run,
         "finished_at": iso_time(snapshot.finished_at),
         "headlines": len(headlines),
-        "stories": int((snapshot.stories["status"] == "open").sum()) if len(snapshot.stories) else 0,
+        "stories": _open_stories(snapshot.stories),
         "noise": int((headlines["cluster_label"] < 0).sum()) if len(headlines) else 0,
         "events": {kind: events.count(kind) for kind in sorted(set(events))},
-        "thumbnail": _thumbnail(headlines.iloc[drawn]),
+        "thumbnail": thumbnail(headlines.iloc[drawn]),
         "facts": snapshot.facts,
     }
 
 
-def _thumbnail(rows: pd.DataFrame) -> list[list[Any]]:
-    """Some points as [x, y, story], x from 0 to 100 and y from 0 to 60."""
-    if rows.empty:
-        return []
-    some = rows.iloc[np.random.default_rng(0).permutation(len(rows))[:_THUMBNAIL_POINTS]]
-    places = some[["x", "y"]].to_numpy(np.float64)
-    low, high = np.percentile(places, 1, axis=0), np.percentile(places, 99, axis=0)
-    unit = float(np.max((high - low) / np.array([100.0, 60.0]))) or 1.0
-    middle = (low + high) / 2
-    x = 50 + (places[:, 0] - middle[0]) / unit
-    y = 30 - (places[:, 1] - middle[1]) / unit
-    labels = some["cluster_label"].astype(int).tolist()
-    return [[round(float(a), 1), round(float(b), 1), label] for a, b, label in zip(x, y, labels, strict=True)]
+def _open_stories(stories: pd.DataFrame) -> int:
+    return int((stories["status"] == "open").sum()) if len(stories) else 0
 
 
-def _rounded(values: "pd.Series[float]") -> list[float]:
-    return [round(float(value), _DECIMALS) for value in values]
+def _rounded(values: pd.Series) -> list[float]:  # type: ignore[type-arg]
+    return np.round(values.to_numpy(np.float64), _DECIMALS).tolist()
 
 
 def _write_plotly(directory: Path) -> None:
@@ -243,7 +275,7 @@ def _write_plotly(directory: Path) -> None:
     path, version = directory / "plotly.min.js", directory / "plotly.version"
     if path.exists() and version.exists() and version.read_text() == get_plotlyjs_version():
         return
-    write(path, get_plotlyjs())
+    write(path, re.sub("</script", r"<\\/script", get_plotlyjs(), flags=re.IGNORECASE))  # an exported page holds it
     write(version, get_plotlyjs_version())
 
 
@@ -258,10 +290,10 @@ def _environment() -> jinja2.Environment:
 
 def template(name: str) -> jinja2.Template:
     """A template of the pages; what it is given is escaped."""
-    found: jinja2.Template = _environment().get_template(name)
-    return found
+    return _environment().get_template(name)
 
 
+@cache
 def asset(name: str) -> Markup:
     """A style sheet or script of the pages, as it stands."""
     return Markup((files("clustering") / "page" / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
