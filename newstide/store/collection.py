@@ -20,6 +20,7 @@ _REQUEST_BYTES = 16 * 2**20  # of rows or queries sent; a server refuses more th
 _ANSWER_BYTES = 32 * 2**20  # of rows received
 _QUERIES = 1_000  # in one search: fewer are slow on Lite, more are large
 _HITS = 250_000  # in one search's answer: about 25 MB
+_PAGES_AT_ONCE = 4  # from Lite, whose answers may have 256 MB
 _SEARCH_WIDTH = 2  # times the limit: candidates an HNSW search keeps (ef)
 _COLUMN_BYTES = {"description": 8_000, "title": 600, "url": 600}  # what a row is reckoned with; others: 150
 
@@ -43,19 +44,7 @@ class Collection:
 
     def query(self, where: str, columns: Sequence[str]) -> list[dict[str, Any]]:
         """The rows a filter holds for, as of now; it must be one that cannot hold for more than `MOST`."""
-        return self._connection.call(
-            lambda client: list(
-                client.query(
-                    self.name,
-                    filter=where,
-                    output_fields=list(columns),
-                    consistency_level="Strong",
-                    limit=MOST,
-                    timeout=self._connection.timeout,
-                )
-            ),
-            collection=self.name,
-        )
+        return self._all(where, columns, limit=MOST)
 
     def by_key(self, keys: Sequence[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The rows with these keys, as of now, in no order; `columns` plus the key."""
@@ -65,43 +54,16 @@ class Collection:
 
     def count(self, where: str = "") -> int:
         """How many rows there are, as of now."""
-        (row,) = self._connection.call(
-            lambda client: list(
-                client.query(
-                    self.name,
-                    filter=where,
-                    output_fields=["count(*)"],
-                    consistency_level="Strong",
-                    timeout=self._connection.timeout,
-                )
-            ),
-            collection=self.name,
-        )
+        if where and self._connection.lite:  # it counts by reading whole rows: their keys are read three times as fast
+            return len(self._all(where, [self._key]))
+        (row,) = self._all(where, ["count(*)"])
         return int(row["count(*)"])
 
     def iterate(self, where: str, columns: Sequence[str], batch_size: int = MOST) -> Iterator[pd.DataFrame]:
-        """Frames of rows, ascending by key, each as of when it is read.
-
-        The client's iterator pastes the last key of a batch into the next filter as it is, so a key with a quotation
-        mark in it needs a fresh iterator, started behind a key that is quoted properly; so does a lost connection.
-        """
+        """Frames of at most `batch_size` rows, ascending by key, each as of when it is read."""
         wanted = list(dict.fromkeys([*columns, self._key]))
-        size = max(1, min(batch_size, self._rows_an_answer(wanted), MOST))
-        iterator: Any = None
-        last: str | int | None = None
-
-        def advance(client: MilvusClient) -> list[dict[str, Any]]:
-            nonlocal iterator
-            started, iterator = iterator, None  # whatever fails leaves none behind
-            started = started or self._open_iterator(client, all_of(self._beyond(last), where), wanted, size)
-            rows = list(started.next())
-            iterator = started
-            return rows
-
-        while rows := self._connection.call(advance, collection=self.name):
-            last = rows[-1][self._key]
-            if isinstance(last, str) and quote(last) != f'"{last}"':
-                iterator = None
+        read = self._pages if self._connection.lite else self._batches
+        for rows in read(where, wanted, max(1, min(batch_size, self._rows_an_answer(wanted), MOST))):
             yield self.frame(rows, columns)
 
     def search(self, vectors: npt.NDArray[np.float32], limit: int, where: str = "") -> Hits:
@@ -170,6 +132,64 @@ class Collection:
         else:  # a server's insert would keep a second row of the same key
             self._connection.call(lambda client: client.upsert(self.name, data, timeout=timeout))
 
+    def _pages(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
+        """Rows by key, from Lite: each request looks at every row, so the client's iterator, asking twice, is slow."""
+        size *= _PAGES_AT_ONCE
+        behind = ""
+        while True:
+            rows = self._all(all_of(behind, where), columns, limit=size, iterator="True")  # that is: ascending by key
+            for page in chunks(rows, size // _PAGES_AT_ONCE):
+                yield list(page)
+            if len(rows) < size:
+                return
+            behind = self._behind(rows[-1][self._key])
+
+    def _batches(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
+        """Rows by key, through the client's iterator.
+
+        It pastes the last key of a batch into the next filter as it is, so a key with a quotation mark in it needs a
+        fresh iterator, started behind a key that is quoted properly; so does a lost connection.
+        """
+        iterator: Any = None
+        behind = ""
+
+        def advance(client: MilvusClient) -> list[dict[str, Any]]:
+            nonlocal iterator
+            started, iterator = iterator, None  # whatever fails leaves none behind
+            started = started or client.query_iterator(
+                self.name,
+                batch_size=size,
+                filter=all_of(behind, where),
+                output_fields=list(columns),
+                consistency_level="Strong",
+                timeout=self._connection.timeout,
+            )
+            rows = list(started.next())
+            iterator = started
+            return rows
+
+        while rows := self._connection.call(advance, collection=self.name):
+            last = rows[-1][self._key]
+            behind = self._behind(last)
+            if isinstance(last, str) and quote(last) != f'"{last}"':
+                iterator = None
+            yield rows
+
+    def _all(self, where: str, columns: Sequence[str], **options: Any) -> list[dict[str, Any]]:
+        return self._connection.call(
+            lambda client: list(
+                client.query(
+                    self.name,
+                    filter=where,
+                    output_fields=list(columns),
+                    consistency_level="Strong",
+                    timeout=self._connection.timeout,
+                    **options,
+                )
+            ),
+            collection=self.name,
+        )
+
     def _delete(self, where: str) -> None:
         self._connection.call(
             lambda client: client.delete(self.name, filter=where, timeout=self._connection.timeout),
@@ -196,20 +216,8 @@ class Collection:
             collection=self.name,
         )
 
-    def _open_iterator(self, client: MilvusClient, where: str, columns: Sequence[str], size: int) -> Any:
-        return client.query_iterator(
-            self.name,
-            batch_size=size,
-            filter=where,
-            output_fields=list(columns),
-            consistency_level="Strong",
-            timeout=self._connection.timeout,
-        )
-
-    def _beyond(self, key: str | int | None) -> str:
+    def _behind(self, key: str | int) -> str:
         """A filter that holds for the rows after a key."""
-        if key is None:
-            return ""
         return f"{self._key} > {quote(key) if isinstance(key, str) else key}"
 
     def _rows_an_answer(self, columns: Sequence[str]) -> int:

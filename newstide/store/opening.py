@@ -1,5 +1,6 @@
 """A collection made ready: there, ours, of the right model, indexed and loaded."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pymilvus import MilvusClient
@@ -48,8 +49,8 @@ def open_collection(
         found = schema.read_card(description, name)
         schema.require_same_model(found, card or found, name)
         if make:
-            for field, index in schema.indexes(kind, lite=connection.lite).items():
-                _index(client, name, field, index, connection.slow_timeout)
+            for field, choices in schema.indexes(kind, lite=connection.lite).items():
+                _index(client, name, field, choices, connection.slow_timeout)
         client.load_collection(name, timeout=connection.slow_timeout)
         return found, schema.text_limits(description)
 
@@ -64,13 +65,16 @@ def _create(client: MilvusClient, name: str, fields: Any, properties: dict[str, 
             raise
 
 
-def _index(client: MilvusClient, name: str, field: str, index: dict[str, Any], timeout: float) -> None:
-    if client.list_indexes(name, field):
-        return
-    wanted = client.prepare_index_params()
-    wanted.add_index(field, **index)
-    try:
-        client.create_index(name, wanted, timeout=timeout, sync=False)  # else it sleeps; loading waits for it anyway
-    except MilvusException:
-        if not client.list_indexes(name, field):
-            raise
+def _index(client: MilvusClient, name: str, field: str, choices: Sequence[dict[str, Any]], timeout: float) -> None:
+    for choice in choices:
+        if client.list_indexes(name, field):
+            return
+        wanted = client.prepare_index_params()
+        wanted.add_index(field, **choice)
+        try:
+            client.create_index(
+                name, wanted, timeout=timeout, sync=False
+            )  # else it sleeps; loading waits for it anyway
+        except MilvusException:
+            if choice is choices[-1] and not client.list_indexes(name, field):
+                raise

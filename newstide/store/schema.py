@@ -39,14 +39,15 @@ def fields(kind: str, card: ModelCard, description_bytes: int) -> CollectionSche
     return schema
 
 
-def indexes(kind: str, *, lite: bool) -> dict[str, dict[str, Any]]:
-    """The index of each field that has one."""
-    found: dict[str, dict[str, Any]] = {VECTOR[kind]: {"index_type": "FLAT", "metric_type": "COSINE"}}
-    if index_type(kind, lite=lite) == "HNSW":
-        found[VECTOR[kind]] |= {"index_type": "HNSW", "params": {"M": 30, "efConstruction": 360}}
-    if kind == "headlines":
-        found |= {field: {"index_type": "INVERTED"} for field in _FILTERED}
-    return found
+def indexes(kind: str, *, lite: bool) -> dict[str, list[dict[str, Any]]]:
+    """The index of each field that has one; the second choice is for servers that do not know the first."""
+    vector: dict[str, Any] = {"index_type": index_type(kind, lite=lite), "metric_type": "COSINE"}
+    if vector["index_type"] == "HNSW":
+        vector["params"] = {"M": 30, "efConstruction": 360}
+    numbers = _FILTERED if kind == "headlines" else ()
+    return {VECTOR[kind]: [vector]} | {
+        field: [{"index_type": "INVERTED"}, {"index_type": "STL_SORT"}] for field in numbers
+    }
 
 
 def index_type(kind: str, *, lite: bool) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from store_rows import CARD
@@ -32,3 +32,14 @@ def mortal_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMil
     """A server to be killed; a test that does starts it again."""
     with LocalMilvus(tmp_path_factory.mktemp("mortal"), port=0) as milvus:
         yield milvus
+
+
+@pytest.fixture(params=["its own way of reading", "as from a server"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], None]:
+    """Lets a store on Lite read as it would from a server; both ways must give the same rows."""
+
+    def choose(store: Store) -> None:
+        if request.param == "as from a server":
+            monkeypatch.setattr(store._connection, "lite", False)
+
+    return choose

@@ -1,5 +1,7 @@
 """Headlines in Milvus: written once, found, read in full, labelled and removed."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from pymilvus import MilvusClient
@@ -79,11 +81,12 @@ def test_counts_follow_filter_writes_and_removals_at_once(store: Store) -> None:
     assert store.known_ids(["h00010", "h00012"]) == {"h00012"}
 
 
-def test_iteration_gives_every_row_once_in_order(store: Store) -> None:
+def test_iteration_gives_every_row_once_in_order(store: Store, reading: Callable[[Store], None]) -> None:
     rows = headline_rows(20_000)
     store.insert_headlines(rows[:12_345])
     store.settle()  # some rows on disk, some in the log
     store.insert_headlines(rows[12_345:])
+    reading(store)
     frames = list(store.iterate_headlines("", ["id", "published_at"], batch_size=3_000))
     assert max(map(len, frames)) <= 3_000
     ids = [id_ for frame in frames for id_ in frame["id"]]
@@ -94,15 +97,19 @@ def test_iteration_gives_every_row_once_in_order(store: Store) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 1_000])
-def test_iteration_passes_ids_that_look_like_filters(store: Store, batch_size: int) -> None:
+def test_iteration_passes_ids_that_look_like_filters(
+    store: Store, reading: Callable[[Store], None], batch_size: int
+) -> None:
     ids = sorted(['" or id > "', 'a"', "a\\", "a\\\\", "a'b", 'b" or 1==1 or id == "', "c", "日本", "🗞", "%", "\\n"])
     store.insert_headlines([headline_row(id_) for id_ in ids])
+    reading(store)
     seen = [id_ for frame in store.iterate_headlines("", ["id"], batch_size=batch_size) for id_ in frame["id"]]
     assert seen == sorted(ids, key=str.encode)
 
 
-def test_iteration_respects_a_filter_with_an_or_in_it(store: Store) -> None:
+def test_iteration_respects_a_filter_with_an_or_in_it(store: Store, reading: Callable[[Store], None]) -> None:
     store.insert_headlines(headline_rows(10))
+    reading(store)
     where = "published_at < 2 or published_at > 7"
     seen = [id_ for frame in store.iterate_headlines(where, ["id"], batch_size=1) for id_ in frame["id"]]
     assert seen == ["h00000", "h00001", "h00008", "h00009"]
