@@ -103,7 +103,7 @@ def export_page(directory: Path, run: int, target: Path) -> Path:
     """
     page = (directory / f"run-{run:06d}.html").read_text(encoding="utf-8")
     plotly = (directory / "plotly.min.js").read_text(encoding="utf-8")
-    page = page.replace("script-src ", f"script-src {_hash(plotly)} ", 1)
+    page = page.replace('data-live="no"', 'data-live="alone"', 1).replace("script-src ", f"script-src {_hash(plotly)} ", 1)
     write(target, page.replace(_PLOTLY, f"<script>{plotly}</script>", 1))
     return target
 

@@ -32,7 +32,7 @@ def make_snapshot(rows: int = 60, stories: int = 6, run: int = 1, title: str = "
             "title": [title.format(row) for row in range(rows)],
             "source": [f"Paper {row % 4}" for row in range(rows)],
             "url": [f"https://paper{row % 4}.example/news/{row}" for row in range(rows)],
-            "language": ["en" if row % 3 else "de" for row in range(rows)],
+            "language": ["en" if row % 5 else "de" for row in range(rows)],
             "published_at": BEGIN + np.linspace(0, 24 * HOUR, rows).astype(np.int64),
             "cluster_label": labels,
             "label_probability": random.random(rows),

@@ -571,7 +571,7 @@
     location.reload();
   }
   function ask() {
-    if (document.hidden) return;
+    if (document.hidden || root.dataset.live === "alone") return;
     if (location.protocol === "file:") {
       const script = make("script");
       script.src = "latest.js?" + Date.now();
