@@ -5,7 +5,7 @@ survives in the best match; what merged, split, was born or closed is an event. 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,7 +33,7 @@ class Event:
         parents: Of a story that was born: those it was split from, or whose rows it takes back. Of one that merged: those
             that went into it.
         children: Of a story that split: the stories born of it.
-        successor: Of a story that closed in a merge: the one that goes on; else -1.
+        successor: Of a story that closed: the one that it merged into or that took its rows; else -1.
     """
 
     kind: Kind
@@ -65,156 +65,237 @@ class Lineage:
 def match(previous: Numbers, clusters: Numbers, open_stories: Iterable[int], next_number: int) -> Lineage:
     """Matches clusters to stories.
 
+    Where stories merge into a cluster, it goes on as the largest of them; where a story splits, it goes on in the cluster
+    that holds most of it; else number and cluster go together by greedy maximum Jaccard overlap.
+
     Args:
         previous: (n,) the story number each row got in the last run, open or closed; -1 for noise and for new rows.
+            Rows of open stories are the shared ones.
         clusters: (n,) this run's clusters 0, 1, ...; -1 = noise.
         open_stories: Numbers of the stories that were open; those without a row in the window close.
         next_number: The first number that was never used.
 
     Rows are to come in an order of their own, as ascending ids: it numbers the stories that are born.
     """
-    count = int(clusters.max()) + 1 if len(clusters) else 0
     were_open = {int(story) for story in open_stories}
-    overlap = _overlaps(previous, clusters)
-    shared_size = np.bincount(clusters[(clusters >= 0) & (previous >= 0)], minlength=count)
-    stories, rows = np.unique(previous[previous >= 0], return_counts=True)
-    story_size = dict(zip(stories.tolist(), rows.tolist(), strict=True))
-    cluster_size = np.bincount(clusters[clusters >= 0], minlength=count)
+    shares = _shares(previous, clusters, were_open)
+    merged = _merged(shares)
+    split = _split(shares)
+    survivor = _survivors(shares, merged, split)
 
-    first_row = np.full(count, -1, np.int64)
-    inside = np.flatnonzero(clusters >= 0)[::-1]
-    first_row[clusters[inside]] = inside
-    survivor = _survivors(overlap, shared_size, story_size, first_row, were_open)
-    merged = _merged(overlap, shared_size, were_open)
-    for cluster, parts in merged.items():
-        # The largest of what merged goes on, even where a smaller one matched better, unless it goes on elsewhere.
-        largest = max(parts, key=lambda story: (story_size[story], -story))
-        holder = {story: at for at, story in survivor.items()}
-        if largest not in holder:
-            survivor[cluster] = largest
-    split = _split(overlap, story_size, were_open)
-
+    count = len(shares.cluster_size)
     story_of_cluster = np.full(count, -1, np.int64)
     for cluster, story in survivor.items():
         story_of_cluster[cluster] = story
-    for cluster in np.argsort(first_row, kind="stable"):
+    for cluster in np.argsort(shares.first_row, kind="stable"):
         if story_of_cluster[cluster] < 0:
             story_of_cluster[cluster] = next_number
             next_number += 1
 
-    parents = _parents(overlap, survivor, split, were_open, count, story_size)
-    events = _events(story_of_cluster, cluster_size, story_size, survivor, merged, split, parents, were_open)
+    events = (
+        *_born(story_of_cluster, shares, survivor, split),
+        *_grown(shares, survivor),
+        *_merges(story_of_cluster, shares, survivor, merged),
+        *_splits(story_of_cluster, shares, survivor, split),
+        *_closed(story_of_cluster, shares, survivor, merged, were_open),
+    )
     labels = np.where(clusters >= 0, story_of_cluster[np.maximum(clusters, 0)] if count else -1, -1)
     return Lineage(labels.astype(np.int64), story_of_cluster, events, next_number)
 
 
-Overlap = dict[tuple[int, int], int]  # rows shared by (cluster, story)
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """Who holds what.
+
+    Attributes:
+        held: By (cluster, open story), in order: the rows they share.
+        taken_back: By cluster: the closed stories whose rows it takes, 30 % of each at least.
+        story_size: By story: rows of the window that carried its number.
+        cluster_size: (clusters,) rows.
+        shared_size: (clusters,) rows that were in an open story.
+        first_row: (clusters,)
+    """
+
+    held: dict[tuple[int, int], int]
+    taken_back: dict[int, tuple[int, ...]]
+    story_size: dict[int, int]
+    cluster_size: Numbers
+    shared_size: Numbers
+    first_row: Numbers
+
+    def by_cluster(self) -> dict[int, dict[int, int]]:
+        """Rows held, by story, by cluster."""
+        grouped: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        for (cluster, story), rows in self.held.items():
+            grouped[cluster][story] = rows
+        return grouped
+
+    def by_story(self) -> dict[int, dict[int, int]]:
+        """Rows held, by cluster, by story."""
+        grouped: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        for (cluster, story), rows in self.held.items():
+            grouped[story][cluster] = rows
+        return grouped
 
 
-def _overlaps(previous: Numbers, clusters: Numbers) -> Overlap:
+def _shares(previous: Numbers, clusters: Numbers, were_open: set[int]) -> _Shares:
+    count = int(clusters.max(initial=-1)) + 1
+    inside = np.flatnonzero(clusters >= 0)
+    first_row = np.full(count, -1, np.int64)
+    first_row[clusters[inside[::-1]]] = inside[::-1]
+    stories, sizes = np.unique(previous[previous >= 0], return_counts=True)
+    story_size = dict(zip(stories.tolist(), sizes.tolist(), strict=True))
+
     both = (previous >= 0) & (clusters >= 0)
-    if not both.any():
-        return {}
-    pairs, counts = np.unique(np.stack([clusters[both], previous[both]], axis=1), axis=0, return_counts=True)
-    return {(int(cluster), int(story)): int(rows) for (cluster, story), rows in zip(pairs, counts, strict=True)}
+    pairs, rows = np.unique(np.stack([clusters[both], previous[both]], axis=1), axis=0, return_counts=True)
+    held: dict[tuple[int, int], int] = {}
+    taken_back: defaultdict[int, list[int]] = defaultdict(list)
+    shared_size = np.zeros(count, np.int64)
+    for (cluster, story), shared in zip(pairs.tolist(), rows.tolist(), strict=True):
+        if story in were_open:
+            held[cluster, story] = shared
+            shared_size[cluster] += shared
+        elif shared >= SUPPLY * story_size[story]:
+            taken_back[cluster].append(story)
+    return _Shares(
+        held,
+        {cluster: tuple(stories) for cluster, stories in taken_back.items()},
+        story_size,
+        np.bincount(clusters[inside], minlength=count),
+        shared_size,
+        first_row,
+    )
+
+
+def _merged(shares: _Shares) -> dict[int, list[int]]:
+    """Clusters to which two or more stories each supply 30 % of the shared rows; the stories, largest first."""
+    merged = {}
+    for cluster, by_story in shares.by_cluster().items():
+        parts = [story for story, rows in by_story.items() if rows >= SUPPLY * shares.shared_size[cluster]]
+        if len(parts) >= 2:
+            merged[cluster] = sorted(parts, key=lambda story: (-shares.story_size[story], story))
+    return merged
+
+
+def _split(shares: _Shares) -> dict[int, list[int]]:
+    """Stories of whose shared rows two or more clusters each hold 30 %; the clusters, the one with most of it first."""
+    split = {}
+    for story, by_cluster in shares.by_story().items():
+        parts = [cluster for cluster, rows in by_cluster.items() if rows >= SUPPLY * shares.story_size[story]]
+        if len(parts) >= 2:
+            split[story] = sorted(
+                parts,
+                key=lambda cluster: (-by_cluster[cluster], -shares.cluster_size[cluster], shares.first_row[cluster]),
+            )
+    return split
 
 
 def _survivors(
-    overlap: Overlap, shared_size: Numbers, story_size: Mapping[int, int], first_row: Numbers, were_open: set[int]
+    shares: _Shares, merged: Mapping[int, Sequence[int]], split: Mapping[int, Sequence[int]]
 ) -> dict[int, int]:
-    """Cluster to story, by greedy maximum Jaccard over the rows that both runs saw."""
-    ranked = sorted(
-        (
-            (-rows / (shared_size[cluster] + story_size[story] - rows), -rows, story, first_row[cluster], cluster)
-            for (cluster, story), rows in overlap.items()
-            if story in were_open
+    """Cluster to story."""
+
+    def claim(cluster: int, story: int, rows: int) -> tuple[bool, float, int, int, int]:
+        """What is ranked: pairs that merging and splitting ask for, then those most alike, in a total order."""
+        in_merge, in_split = cluster in merged, story in split
+        asked = (in_merge or in_split) and (
+            (not in_merge or merged[cluster][0] == story) and (not in_split or split[story][0] == cluster)
         )
-    )
+        jaccard = rows / (int(shares.shared_size[cluster]) + shares.story_size[story] - rows)
+        return not asked, -jaccard, -rows, story, int(shares.first_row[cluster])
+
     survivor: dict[int, int] = {}
-    taken: set[int] = set()
-    for negative_jaccard, _, story, _, cluster in ranked:
-        if -negative_jaccard >= LEAST_OVERLAP and cluster not in survivor and story not in taken:
+    gone_on: set[int] = set()
+    ranked = sorted((claim(cluster, story, rows), cluster, story) for (cluster, story), rows in shares.held.items())
+    for (_, negative_jaccard, *_), cluster, story in ranked:
+        if -negative_jaccard >= LEAST_OVERLAP and cluster not in survivor and story not in gone_on:
             survivor[cluster] = story
-            taken.add(story)
+            gone_on.add(story)
     return survivor
 
 
-def _merged(overlap: Overlap, shared_size: Numbers, were_open: set[int]) -> dict[int, list[int]]:
-    """Clusters to which two or more stories each supply 30 % of the shared rows."""
-    supplied: defaultdict[int, list[int]] = defaultdict(list)
-    for (cluster, story), rows in sorted(overlap.items()):
-        if story in were_open and rows >= SUPPLY * shared_size[cluster]:
-            supplied[cluster].append(story)
-    return {cluster: stories for cluster, stories in supplied.items() if len(stories) >= 2}
-
-
-def _split(overlap: Overlap, story_size: Mapping[int, int], were_open: set[int]) -> dict[int, list[int]]:
-    """Stories of whose shared rows two or more clusters each hold 30 %."""
-    held: defaultdict[int, list[int]] = defaultdict(list)
-    for (cluster, story), rows in sorted(overlap.items()):
-        if story in were_open and rows >= SUPPLY * story_size[story]:
-            held[story].append(cluster)
-    return {story: clusters for story, clusters in held.items() if len(clusters) >= 2}
-
-
-def _parents(
-    overlap: Overlap,
-    survivor: Mapping[int, int],
-    split: Mapping[int, list[int]],
-    were_open: set[int],
-    count: int,
-    story_size: Mapping[int, int],
-) -> dict[int, tuple[int, ...]]:
-    """For each cluster that is a new story: the stories it was split from, and the closed ones whose rows it takes."""
-    parents: dict[int, tuple[int, ...]] = {}
-    for cluster in range(count):
-        if cluster in survivor:
-            continue
-        from_split = {story for story, clusters in split.items() if cluster in clusters}
-        taken_back = {
-            story
-            for (at, story), rows in overlap.items()
-            if at == cluster and story not in were_open and rows >= SUPPLY * story_size[story]
-        }
-        parents[cluster] = tuple(sorted(from_split | taken_back))
-    return parents
-
-
-def _events(
-    story_of_cluster: Numbers,
-    cluster_size: Numbers,
-    story_size: Mapping[int, int],
-    survivor: Mapping[int, int],
-    merged: Mapping[int, list[int]],
-    split: Mapping[int, list[int]],
-    parents: Mapping[int, tuple[int, ...]],
-    were_open: set[int],
-) -> tuple[Event, ...]:
-    events: list[Event] = []
-    goes_on = set(survivor.values())
-    successor: dict[int, int] = {}
-    for cluster, parts in merged.items():
-        story = int(story_of_cluster[cluster])
-        gone = tuple(part for part in parts if part not in goes_on)
-        if gone:
-            successor.update(dict.fromkeys(gone, story))
-            before = story_size.get(story, 0)
-            events.append(Event("merged", story, int(cluster_size[cluster]), before, gone))
-    for cluster, story in enumerate(story_of_cluster.tolist()):
-        size, before = int(cluster_size[cluster]), int(story_size.get(story, 0))
-        if cluster not in survivor:
-            events.append(Event("born", story, size, 0, parents[cluster]))
-        elif size - before >= max(GROWTH_ROWS, GROWTH * before):
-            events.append(Event("grown", story, size, before))
+def _born(
+    story_of_cluster: Numbers, shares: _Shares, survivor: Mapping[int, int], split: Mapping[int, Sequence[int]]
+) -> list[Event]:
+    """Clusters that no story goes on in; their parents: what they were split from, and closed stories' rows they take."""
+    split_from: defaultdict[int, list[int]] = defaultdict(list)
     for story, clusters in split.items():
-        if story in goes_on:
-            size = int(cluster_size[next(at for at, number in survivor.items() if number == story)])
-            children = tuple(int(story_of_cluster[at]) for at in clusters if at not in survivor)
-            if children:
-                events.append(Event("split", story, size, int(story_size[story]), children=children))
-    events.extend(
-        Event("closed", story, 0, int(story_size.get(story, 0)), successor=successor.get(story, -1))
-        for story in were_open - goes_on
-    )
-    order = ("born", "grown", "merged", "split", "closed")
-    return tuple(sorted(events, key=lambda event: (order.index(event.kind), event.story)))
+        for cluster in clusters:
+            split_from[cluster].append(story)
+    born = [
+        Event(
+            "born",
+            int(story),
+            int(shares.cluster_size[cluster]),
+            0,
+            parents=tuple(sorted({*split_from[cluster], *shares.taken_back.get(cluster, ())})),
+        )
+        for cluster, story in enumerate(story_of_cluster)
+        if cluster not in survivor
+    ]
+    return sorted(born, key=lambda event: event.story)
+
+
+def _grown(shares: _Shares, survivor: Mapping[int, int]) -> list[Event]:
+    grown = []
+    for cluster, story in survivor.items():
+        size, before = int(shares.cluster_size[cluster]), shares.story_size[story]
+        if size - before >= max(GROWTH_ROWS, GROWTH * before):
+            grown.append(Event("grown", story, size, before))
+    return sorted(grown, key=lambda event: event.story)
+
+
+def _merges(
+    story_of_cluster: Numbers, shares: _Shares, survivor: Mapping[int, int], merged: Mapping[int, Sequence[int]]
+) -> list[Event]:
+    """Clusters that two or more stories went into, of which at least one ends there."""
+    events = []
+    for cluster, parts in merged.items():
+        gone = tuple(sorted(set(parts) - set(survivor.values())))
+        if gone:
+            story = int(story_of_cluster[cluster])
+            before = shares.story_size.get(story, 0)
+            events.append(Event("merged", story, int(shares.cluster_size[cluster]), before, parents=gone))
+    return sorted(events, key=lambda event: event.story)
+
+
+def _splits(
+    story_of_cluster: Numbers, shares: _Shares, survivor: Mapping[int, int], split: Mapping[int, Sequence[int]]
+) -> list[Event]:
+    """Stories that go on, and of which others were born."""
+    cluster_of = {story: cluster for cluster, story in survivor.items()}
+    events = []
+    for story, clusters in split.items():
+        children = tuple(sorted(int(story_of_cluster[cluster]) for cluster in clusters if cluster not in survivor))
+        if story in cluster_of and children:
+            size = int(shares.cluster_size[cluster_of[story]])
+            events.append(Event("split", story, size, shares.story_size[story], children=children))
+    return sorted(events, key=lambda event: event.story)
+
+
+def _closed(
+    story_of_cluster: Numbers,
+    shares: _Shares,
+    survivor: Mapping[int, int],
+    merged: Mapping[int, Sequence[int]],
+    were_open: set[int],
+) -> list[Event]:
+    """Stories that go on nowhere.
+
+    The successor is the story they merged into, else the one that took most of their rows, 30 % at least, as a small story
+    does that is swallowed by a large one.
+    """
+    merged_into: defaultdict[int, list[int]] = defaultdict(list)
+    for cluster, parts in merged.items():
+        for story in parts:
+            merged_into[story].append(cluster)
+    by_story = shares.by_story()
+    events: list[Event] = []
+    for story in sorted(were_open - set(survivor.values())):
+        before = shares.story_size.get(story, 0)
+        taken = by_story.get(story, {})
+        takers = merged_into.get(story) or [cluster for cluster, rows in taken.items() if rows >= SUPPLY * before]
+        most = min(takers, key=lambda cluster: (-taken[cluster], shares.first_row[cluster]), default=None)
+        successor = -1 if most is None else int(story_of_cluster[most])
+        events.append(Event("closed", story, 0, before, successor=successor))
+    return events

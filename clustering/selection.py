@@ -7,17 +7,20 @@ measured anew. The maximum is exact, by dynamic programming from the leaves to t
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from clustering.closeness import pair_closeness
+from clustering.kernels import kernel, parallel_range
+from clustering.leaf_order import LeafOrder, leaf_order
 from newstide.errors import InvalidGraph
 
 Vectors = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int32]
+Values = npt.NDArray[np.float64]
 
-_BLOCK = 32  # dimensions summed at a time: bounds the memory beyond the vectors
-_FEATURES = 128  # random Fourier features of the time kernel
+_BLOCK = 32  # dimensions summed at a time: 256 bytes a row is all the memory beyond the vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,42 +29,43 @@ class Selected:
 
     Attributes:
         labels: (n,) cluster of each row, numbered by the first row of each; -1 = in none.
-        probabilities: (n,) how much more like its cluster than theta a row is, relative to the row most like it: 1 for
-            that one, 0 for rows at theta, below it, or in no cluster.
+        probabilities: (n,) how far a row's mean cosine to the other members lies above theta, relative to the row most
+            like them: 1 for that one, 0 for rows at theta, below it, or in no cluster.
         nodes: (clusters,) the tree's nodes chosen.
-        similarity: (clusters,) mean similarity of the pairs of members.
+        similarity: (clusters,) mean similarity of the pairs of members, damped by distance in time where that is asked.
     """
 
     labels: Numbers
     probabilities: npt.NDArray[np.float32]
     nodes: Numbers
-    similarity: npt.NDArray[np.float64]
+    similarity: Values
 
 
 def select_calibrated(
-    parent: npt.NDArray[np.int32],
+    parent: Indices,
     vectors: Vectors,
     theta: float,
     *,
     exponent: float = 1.5,
     min_size: int = 2,
-    times: npt.NDArray[np.float64] | None = None,
+    times: Values | None = None,
     time_weight: float = 0.0,
     time_scale: float = 1.0,
 ) -> Selected:
     """Chooses clusters from a tree.
 
     The mean pair similarity of a node is exact from the sum S of its members' vectors: (|S|^2 - n) / (n (n - 1)).
-    Leaves are put in the tree's order, where a node's members are neighbours, and summed by blocks of dimensions. The
-    damping by distance in time, time_weight (exp(-|dt| / time_scale) - 1), is a sum over pairs too, by random Fourier
-    features of the Laplacian kernel (Rahimi and Recht 2007).
+    In the tree's order of leaves a node's members are neighbours, so S is a difference of two prefix sums, taken by
+    blocks of dimensions. The damping by distance in time, time_weight (exp(-|dt| / time_scale) - 1), is a sum over pairs
+    too (`clustering.closeness`).
 
     Args:
-        parent: (nodes,) of a tree whose leaves 0 to n - 1 are the rows; a parent's number is larger than a child's.
+        parent: (nodes,) of a tree whose leaves 0 to n - 1 are the rows; a parent's number is larger than a child's, -1
+            marks a root.
         vectors: (n, dim) unit rows in clustering space.
         theta: Mean pair similarity above which a node is worth something.
         exponent: Of the size.
-        min_size: Smallest cluster.
+        min_size: Smallest cluster, at least 2.
         times: (n,) days, or None.
         time_weight: lambda.
         time_scale: tau, days.
@@ -70,91 +74,72 @@ def select_calibrated(
         InvalidGraph: The tree and the vectors do not belong together.
     """
     n = len(vectors)
-    if len(parent) < n or (len(parent) and np.any(parent[:-1] <= np.arange(len(parent) - 1))):
-        raise InvalidGraph(f"A tree of {len(parent)} nodes is none over {n} rows.", "Use build_hierarchy's.")
+    _check_tree(parent, n)
     if n < 2 or len(parent) == n:
         return Selected(np.full(n, -1, np.int64), np.zeros(n, np.float32), np.empty(0, np.int64), np.empty(0))
-    first, last, order = _member_ranges(parent, n)
-    sizes = (last - first)[n:].astype(np.float64)
-    pairs = np.maximum(sizes * (sizes - 1), 1)
-    squares = np.zeros(len(sizes))
-    for block in _blocks(vectors):
-        squares += _squared_sums(block[order], first[n:], last[n:])
-    similarity = (squares - sizes) / pairs
+    leaves = leaf_order(parent, n)
+    similarity = _mean_pair_similarity(vectors, leaves)
     if times is not None and time_weight > 0:
-        kernel = np.zeros(len(sizes))
-        for block in _blocks(_time_features(times, time_scale)):
-            kernel += _squared_sums(block[order], first[n:], last[n:])
-        similarity += time_weight * ((kernel - sizes) / pairs - 1)
+        similarity += time_weight * (pair_closeness(parent, leaves, times, time_scale) - 1)
+    sizes = (leaves.last - leaves.first)[n:].astype(np.float64)
     worth = np.where(sizes >= min_size, (similarity - theta) * sizes**exponent, 0.0)
     chosen = _best_antichain(parent, worth, n)
-    labels, nodes = _numbered(chosen, first, last, order, n)
-    probabilities = _probabilities(labels, len(nodes), vectors, theta)
+    labels, nodes = _numbered(chosen, leaves, n)
+    probabilities = np.zeros(n, np.float32)
+    _fill_probabilities(vectors, leaves.order, leaves.first[nodes], leaves.last[nodes], theta, probabilities)
     return Selected(labels, probabilities, nodes, similarity[nodes - n])
 
 
-def _blocks(vectors: Vectors) -> list[Vectors]:
-    return [vectors[:, start : start + _BLOCK] for start in range(0, vectors.shape[1], _BLOCK)]
-
-
-def _time_features(times: npt.NDArray[np.float64], scale: float) -> Vectors:
-    """(n, 2 x features) rows of unit length whose products approximate exp(-|dt| / scale)."""
-    frequencies = np.random.default_rng(0).standard_cauchy(_FEATURES) / scale
-    angles = np.outer(times - times.min(), frequencies)
-    features: Vectors = (np.concatenate([np.cos(angles), np.sin(angles)], axis=1) / np.sqrt(_FEATURES)).astype(
-        np.float32
-    )
-    return features
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _member_ranges(parent, n):  # type: ignore[no-untyped-def]
-    """Each node's members as a range [first, last) of the leaves in tree order, and that order."""
+def _check_tree(parent: Indices, n: int) -> None:
     nodes = len(parent)
-    size = np.zeros(nodes, np.int64)
-    size[:n] = 1
-    for node in range(nodes):
-        if parent[node] >= 0:
-            size[parent[node]] += size[node]
-    first = np.zeros(nodes, np.int64)
-    free = np.zeros(nodes, np.int64)  # where the next child's members begin
-    roots = 0
-    for node in range(nodes - 1, -1, -1):
-        if parent[node] < 0:
-            first[node] = roots
-            roots += size[node]
-        else:
-            first[node] = free[parent[node]]
-            free[parent[node]] += size[node]
-        free[node] = first[node]
-    order = np.empty(n, np.int64)
-    for row in range(n):
-        order[first[row]] = row
-    return first, first + size, order
+    if nodes < n:
+        raise InvalidGraph(f"A tree of {nodes} nodes is none over {n} rows.", "Use build_hierarchy's.")
+    children = np.flatnonzero(parent >= 0)
+    wrong = children[(parent[children] <= children) | (parent[children] < n) | (parent[children] >= nodes)]
+    if len(wrong):
+        raise InvalidGraph(
+            f"Node {wrong[0]} of {nodes} has the parent {parent[wrong[0]]}.",
+            "Leaves are the rows, and a parent's number is larger than its children's: use build_hierarchy's tree.",
+        )
 
 
-@numba.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _squared_sums(block, first, last):  # type: ignore[no-untyped-def]
-    """Over each range of rows, the squared length of the sum of the block's columns; by prefix sums in double."""
-    rows, width = block.shape
-    prefix = np.zeros((rows + 1, width))
-    for column in numba.prange(width):
-        total = 0.0
-        for row in range(rows):
-            total += block[row, column]
-            prefix[row + 1, column] = total
-    squares = np.empty(len(first))
-    for node in numba.prange(len(first)):
+def _mean_pair_similarity(vectors: Vectors, leaves: LeafOrder) -> Values:
+    """(inner nodes,) of the members of each."""
+    n = len(vectors)
+    first, last = leaves.first[n:], leaves.last[n:]
+    squares = np.zeros(len(first))
+    for start in range(0, vectors.shape[1], _BLOCK):
+        _add_squared_sums(vectors, leaves.order, start, min(start + _BLOCK, vectors.shape[1]), first, last, squares)
+    sizes = (last - first).astype(np.float64)
+    similarity: Values = (squares - sizes) / np.maximum(sizes * (sizes - 1), 1)
+    return similarity
+
+
+@kernel(parallel=True)
+def _add_squared_sums(
+    vectors: Vectors, order: Indices, start: int, stop: int, first: Indices, last: Indices, squares: Values
+) -> None:
+    """Adds to `squares`, for each range of rows in `order`, the squared length of their sum over some columns.
+
+    Prefix sums in double precision: a million unit rows leave the difference of two of them right to ten digits.
+    """
+    n, width = len(order), stop - start
+    prefix = np.empty((n + 1, width))
+    prefix[0] = 0.0
+    for place in range(n):
+        row = order[place]
+        for column in range(width):
+            prefix[place + 1, column] = prefix[place, column] + vectors[row, start + column]
+    for node in parallel_range(len(first)):
         square = 0.0
         for column in range(width):
             part = prefix[last[node], column] - prefix[first[node], column]
             square += part * part
-        squares[node] = square
-    return squares
+        squares[node] += square
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _best_antichain(parent, worth, n):  # type: ignore[no-untyped-def]
+@kernel()
+def _best_antichain(parent: Indices, worth: Values, n: int) -> npt.NDArray[np.bool_]:
     """Which inner nodes to take: disjoint, of the largest total worth; on a tie, the smaller ones."""
     inner = len(worth)
     below = np.zeros(inner)
@@ -176,36 +161,56 @@ def _best_antichain(parent, worth, n):  # type: ignore[no-untyped-def]
     return take
 
 
-def _numbered(
-    chosen: npt.NDArray[np.bool_], first: Numbers, last: Numbers, order: Numbers, n: int
-) -> tuple[Numbers, Numbers]:
-    """Labels by the first row of each cluster, so that they do not depend on the tree's numbering."""
+def _numbered(chosen: npt.NDArray[np.bool_], leaves: LeafOrder, n: int) -> tuple[Numbers, Numbers]:
+    """Labels by the first row of each cluster, so that they do not depend on the tree's numbering; and the nodes."""
     nodes = np.flatnonzero(chosen) + n
-    raw = np.full(n, -1, np.int64)
-    for number, node in enumerate(nodes):
-        raw[order[first[node] : last[node]]] = number
+    sizes = leaves.last[nodes] - leaves.first[nodes]
+    inside = leaves.order[_ranges(leaves.first[nodes], sizes)]
+    raw = np.repeat(np.arange(len(nodes)), sizes)
     earliest = np.full(len(nodes), n, np.int64)
-    inside = np.flatnonzero(raw >= 0)
-    np.minimum.at(earliest, raw[inside], inside)
+    np.minimum.at(earliest, raw, inside)
     by_row = np.argsort(earliest, kind="stable")
     place = np.empty(len(nodes), np.int64)
     place[by_row] = np.arange(len(nodes))
-    raw[inside] = place[raw[inside]]
-    return raw, nodes[by_row]
+    labels = np.full(n, -1, np.int64)
+    labels[inside] = place[raw]
+    return labels, nodes[by_row]
 
 
-def _probabilities(labels: Numbers, clusters: int, vectors: Vectors, theta: float) -> npt.NDArray[np.float32]:
-    probabilities = np.zeros(len(labels), np.float32)
-    inside = np.flatnonzero(labels >= 0)
-    if not len(inside):
-        return probabilities
-    own = labels[inside]
-    sums = np.zeros((clusters, vectors.shape[1]), np.float32)
-    np.add.at(sums, own, vectors[inside])
-    sizes = np.bincount(own, minlength=clusters)
-    alike = (np.einsum("ij,ij->i", vectors[inside], sums[own]) - 1) / np.maximum(sizes[own] - 1, 1)
-    above = np.maximum(alike - theta, 0)
-    most = np.zeros(clusters)
-    np.maximum.at(most, own, above)
-    probabilities[inside] = np.where(most[own] > 0, above / np.where(most[own] > 0, most[own], 1), 1)
-    return probabilities
+def _ranges(starts: Indices, lengths: Indices) -> Numbers:
+    """start, start + 1, ..., for each start and length, one after another."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    places: Numbers = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    return places
+
+
+@kernel(parallel=True)
+def _fill_probabilities(
+    vectors: Vectors,
+    order: Indices,
+    first: Indices,
+    last: Indices,
+    theta: float,
+    probabilities: npt.NDArray[np.float32],
+) -> None:
+    """Sets the probability of the rows of each range of `order`."""
+    dim = vectors.shape[1]
+    for cluster in parallel_range(len(first)):
+        total = np.zeros(dim)
+        for place in range(first[cluster], last[cluster]):
+            for column in range(dim):
+                total[column] += vectors[order[place], column]
+        others = last[cluster] - first[cluster] - 1
+        most = 0.0
+        for place in range(first[cluster], last[cluster]):
+            alike = -1.0  # without the row itself
+            for column in range(dim):
+                alike += total[column] * vectors[order[place], column]
+            above = max(alike / others - theta, 0.0)
+            probabilities[order[place]] = above
+            most = max(most, above)
+        for place in range(first[cluster], last[cluster]):
+            if most > 0.0:
+                probabilities[order[place]] /= most
+            else:  # where damping by time is off and rounding is all there is: no row stands out
+                probabilities[order[place]] = 1.0

@@ -47,10 +47,32 @@ def test_of_stories_that_merge_the_largest_goes_on_and_the_others_name_it() -> N
     assert (events["closed"].story, events["closed"].successor) == (8, 7)
 
 
-def test_a_small_supply_is_no_merge_but_its_story_closes() -> None:
+def test_a_small_supply_is_no_merge_but_its_story_closes_and_names_who_took_its_rows() -> None:
     lineage = match(rows((7, 9), (8, 2)), rows((0, 11)), {7, 8}, 50)
     assert kinds(lineage) == {("closed", 8)}
-    assert next(event for event in lineage.events).successor == -1
+    assert lineage.events[0].successor == 7
+
+
+def test_a_story_that_crumbles_closes_without_a_successor() -> None:
+    lineage = match(rows((7, 40), (8, 4), (-1, 2)), rows((0, 41), (-1, 5)), {7, 8}, 50)
+    assert [(event.story, event.successor) for event in lineage.events] == [(8, -1)]
+
+
+def test_the_larger_part_keeps_the_number_even_where_others_joined_it() -> None:
+    lineage = match(rows((7, 100), (8, 20), (9, 20), (10, 20)), rows((0, 40), (1, 120)), {7, 8, 9, 10}, 50)
+    assert lineage.labels[0] == 50
+    assert lineage.labels[-1] == 7
+
+
+def test_of_stories_that_merge_into_a_new_one_the_largest_goes_on_even_where_a_smaller_one_is_more_alike() -> None:
+    lineage = match(rows((7, 20), (8, 60), (-1, 5)), rows((0, 50), (-1, 35)), {7, 8}, 50)
+    assert lineage.labels[0] == 8
+    assert kinds(lineage) == {("merged", 8), ("closed", 7)}
+
+
+def test_rows_of_closed_stories_do_not_count_against_a_survivor() -> None:
+    lineage = match(rows((7, 2), (8, 30)), rows((0, 32)), {7}, 50)
+    assert set(lineage.labels) == {7}
 
 
 def test_of_the_parts_of_a_story_that_splits_the_largest_keeps_the_number() -> None:
