@@ -224,6 +224,16 @@ def test_the_milvus_searcher_inserts_new_rows_into_old_lists() -> None:
     assert (graph.indices == fresh.indices).all(axis=1).mean() > 0.99
 
 
+def test_lists_of_a_search_that_may_miss_some_are_not_taken_for_exact_ones() -> None:
+    collection = Collection(200)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, MilvusSearcher(collection.search), k=10, spare=5)
+    graph, report = update_graph(graph, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    assert report.rebuilt
+    assert "to be exact now" in report.reason
+    _, report = update_graph(graph, collection.ids, collection.fetch, MilvusSearcher(collection.search), k=10, spare=5)
+    assert not report.rebuilt
+
+
 def test_the_filter_and_a_bounded_batch_reach_the_search() -> None:
     collection = Collection(300)
     seen = []

@@ -29,7 +29,7 @@ def graph_of(ids: Sequence[str], seed: int = 0) -> NeighbourGraph:
 
 def same(one: NeighbourGraph, two: NeighbourGraph) -> None:
     assert one.ids.tolist() == two.ids.tolist()
-    assert one.k == two.k
+    assert (one.k, one.exact) == (two.k, two.exact)
     for name in ("vectors", "wide_indices", "wide_similarities"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 

@@ -43,6 +43,7 @@ def save_graph(path: Path, graph: NeighbourGraph, card: ModelCard) -> None:
         {
             "model": [card.name, card.dim, card.fingerprint],
             "k": graph.k,
+            "exact": graph.exact,
             "arrays": {name: [list(array.shape), zlib.crc32(array.data)] for name, array in arrays.items()},
         }
     ).encode()
@@ -97,6 +98,7 @@ def load_graph(path: Path, card: ModelCard) -> NeighbourGraph:
         arrays["indices"],
         arrays["similarities"],
         int(header["k"]),
+        bool(header["exact"]),
     )
 
 

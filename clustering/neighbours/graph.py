@@ -27,6 +27,7 @@ class NeighbourGraph:
         wide_indices: (n, k + spare) lists with neighbours in reserve; -1 behind a list's end.
         wide_similarities: (n, k + spare) cosines; -1 behind a list's end.
         k: How many neighbours are to be used.
+        exact: Whether every list came from an exact searcher.
     """
 
     ids: npt.NDArray[np.object_]
@@ -34,6 +35,7 @@ class NeighbourGraph:
     wide_indices: Rows
     wide_similarities: Vectors
     k: int
+    exact: bool = True
 
     @property
     def indices(self) -> Rows:
@@ -108,7 +110,7 @@ def update_graph(
     is_new = old_row < 0
     vectors = _vectors(previous, names, old_row, fetch_vectors)
     points = Points.of(names, vectors)
-    lists, reason = _kept_lists(previous, old_row, width)
+    lists, reason = _kept_lists(previous, old_row, width, exact=searcher.exact)
     kept = n - int(is_new.sum())
     complete = ~is_new & (lists.lengths == kept - 1)
     short = ~is_new & ~complete & (lists.lengths < k)
@@ -131,7 +133,7 @@ def update_graph(
         recall=recall,
         seconds=time.perf_counter() - started,
     )
-    graph = NeighbourGraph(_as_objects(names), vectors, lists.indices, lists.similarities, k)
+    graph = NeighbourGraph(_as_objects(names), vectors, lists.indices, lists.similarities, k, searcher.exact)
     return graph, report
 
 
@@ -186,13 +188,15 @@ def _vectors(
     return vectors
 
 
-def _kept_lists(previous: NeighbourGraph | None, old_row: Rows, width: int) -> tuple[Lists, str]:
+def _kept_lists(previous: NeighbourGraph | None, old_row: Rows, width: int, *, exact: bool) -> tuple[Lists, str]:
     """The lists that can be kept, and why they cannot where they cannot."""
     n = len(old_row)
     if previous is None:
         return Lists.empty(n, width), "there was no graph"
     if previous.wide_indices.shape[1] != width:
         return Lists.empty(n, width), f"lists are {width} wide now, and were {previous.wide_indices.shape[1]}"
+    if exact and not previous.exact:
+        return Lists.empty(n, width), "lists are to be exact now, and came from a search that may miss some"
     if not (old_row >= 0).any():
         return Lists.empty(n, width), "no row of the last graph is left"
     new_row = np.full(len(previous.ids), -1, np.int32)
