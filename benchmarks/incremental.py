@@ -37,23 +37,22 @@ def run(rows: int) -> dict[str, Any]:
         )[0]
 
     update(update(None, ids[:500]), ids[5:505])  # compiles
-    before, rebuild = _timed(lambda: update(None, ids[:rows]), 1)
-    arrived, plus = _timed(lambda: update(before, ids), REPEATS)
-    left, minus = _timed(lambda: update(before, ids[step:rows]), REPEATS)
-    fresh, rebuild_all = _timed(lambda: update(None, ids), 1)
-    without = update(None, ids[step:rows])
-    fastest = min(rebuild, rebuild_all, faiss := _faiss_seconds(before))
+    small, rebuild = _timed(lambda: update(None, ids[:rows]), 1)
+    grown, plus = _timed(lambda: update(small, ids), REPEATS)
+    large, rebuild_large = _timed(lambda: update(None, ids), 1)
+    shrunk, minus = _timed(lambda: update(large, ids[:rows]), REPEATS)
+    fastest = min(rebuild, rebuild_large, faiss := _faiss_seconds(small))
     return {
         "rows": rows,
         "dimensions": DIMENSIONS,
-        "rebuild_seconds": min(rebuild, rebuild_all),
+        "rebuild_seconds": min(rebuild, rebuild_large),
         "faiss_seconds": faiss,
         "plus_seconds": plus,
         "minus_seconds": minus,
         "plus_factor": fastest / plus,
         "minus_factor": fastest / minus,
-        "plus_lists_identical": _identical(arrived, fresh),
-        "minus_lists_identical": _identical(left, without),
+        "plus_lists_identical": _identical(grown, large),
+        "minus_lists_identical": _identical(shrunk, small),
     }
 
 
