@@ -1,12 +1,14 @@
-"""`index.html`: the runs, newest first, each with a small picture of its map."""
+"""`index.html`: the runs, newest first, each with a small picture of its map, and a slider that plays them one by one."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from clustering.drawing import colour
-from clustering.snapshot import asset, template, write
+from clustering.drawing import PALETTES, palette_place
+from clustering.snapshot import as_script_data, asset, policy, template, write
+
+_PLAYED = 200  # runs that the slider reaches; a page of all would grow without end
 
 
 def write_index(directory: Path) -> Path:
@@ -17,27 +19,41 @@ def write_index(directory: Path) -> Path:
     """
     directory.mkdir(parents=True, exist_ok=True)
     index = directory / "index.html"
-    runs = [_card(path) for path in sorted(directory.glob("run-*.json"), reverse=True)]
-    shown = [run for run in runs if run is not None]
-    write(index, template("index.html.j2").render(runs=shown, css=asset("page.css")))
+    cards = [_card(path) for path in sorted(directory.glob("run-*.json"), reverse=True)]
+    runs = [card for card in cards if card is not None]
+    script = asset("index.js")
+    page = template("index.html.j2").render(
+        runs=runs,
+        played=as_script_data(json.dumps(runs[:_PLAYED], ensure_ascii=False, separators=(",", ":"))),
+        palettes=PALETTES,
+        css=asset("page.css"),
+        js=script,
+        policy=policy(script),
+    )
+    write(index, page)
     return index
 
 
 def _card(path: Path) -> dict[str, Any] | None:
     """What is shown of a run; None where its page or its facts are gone or damaged."""
     page = path.with_suffix(".html")
+    if not page.exists():
+        return None
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         headlines = int(facts["headlines"])
         return {
             "run": int(facts["run"]),
             "page": page.name,
-            "finished": datetime.fromisoformat(facts["finished_at"]).strftime("%d %b %Y, %H:%M UTC"),
+            "finished": datetime.fromisoformat(facts["finished_at"]).astimezone(UTC).strftime("%d %b %Y, %H:%M UTC"),
             "headlines": f"{headlines:,}",
             "stories": f"{int(facts['stories']):,}",
             "noise": f"{int(facts['noise']) / headlines:.0%}" if headlines else "0%",
-            "changes": ", ".join(f"{count} {kind}" for kind, count in facts["events"].items()) or "no changes",
-            "thumbnail": [(float(x), float(y), colour(int(label))) for x, y, label in facts["thumbnail"]],
-        } if page.exists() else None  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError):
+            "changes": ", ".join(f"{int(count):,} {kind}" for kind, count in facts["events"].items()) or "no changes",
+            "points": [
+                (float(x), float(y), palette_place(int(label)) if label >= 0 else -1)
+                for x, y, label in facts["thumbnail"]
+            ],
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

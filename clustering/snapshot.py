@@ -103,7 +103,9 @@ def export_page(directory: Path, run: int, target: Path) -> Path:
     """
     page = (directory / f"run-{run:06d}.html").read_text(encoding="utf-8")
     plotly = (directory / "plotly.min.js").read_text(encoding="utf-8")
-    page = page.replace('data-live="no"', 'data-live="alone"', 1).replace("script-src ", f"script-src {_hash(plotly)} ", 1)
+    page = page.replace('data-live="no"', 'data-live="alone"', 1).replace(
+        "script-src ", f"script-src {_hash(plotly)} ", 1
+    )
     write(target, page.replace(_PLOTLY, f"<script>{plotly}</script>", 1))
     return target
 
@@ -264,8 +266,9 @@ def _open_stories(stories: pd.DataFrame) -> int:
     return int((stories["status"] == "open").sum()) if len(stories) else 0
 
 
-def _rounded(values: pd.Series) -> list[float]:  # type: ignore[type-arg]
-    return np.round(values.to_numpy(np.float64), _DECIMALS).tolist()
+def _rounded(values: "pd.Series[float]") -> list[float]:
+    rounded: list[float] = np.round(values.to_numpy(np.float64), _DECIMALS).tolist()
+    return rounded
 
 
 def _write_plotly(directory: Path) -> None:

@@ -21,7 +21,9 @@
 
   async function read(element) {
     if (element.dataset.packed !== "yes") return JSON.parse(element.textContent);
-    const bytes = Uint8Array.from(atob(element.textContent), (letter) => letter.charCodeAt(0));
+    const letters = atob(element.textContent);
+    const bytes = new Uint8Array(letters.length);
+    for (let at = 0; at < bytes.length; at++) bytes[at] = letters.charCodeAt(at);
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
   }
 
@@ -144,7 +146,7 @@
       const lit = mask[row] && (state.story === null || label === state.story);
       marker.color[row] = colour(label);
       marker.size[row] = label < 0 ? diameter * 0.7 : diameter * (lit && active ? 1.25 : 1);
-      marker.opacity[row] = lit ? (label < 0 ? 0.6 : 0.88) : 0.08;
+      marker.opacity[row] = lit ? (label < 0 ? 0.6 : 0.9) : 0.15;
     }
     return marker;
   }
@@ -209,6 +211,64 @@
     remember();
   }
 
+  // ---- threads under the points ------------------------------------------------------------------------------------
+  // A story's headlines are joined by their shortest tree, so that the eye finds them together; long threads are faint.
+  const THREADED = 20000; // points; more lie so close that threads would only cover them
+  const LONGEST = 400; // rows of a story whose tree is worth its time
+  const threads = count > THREADED ? [] : stories.map((story) => ({ number: story.number, edges: shortestTree((rowsOf.get(story.number) || []).slice(0, LONGEST)) }));
+
+  // Prim's tree over places on the map, as [row, row, length].
+  function shortestTree(rows) {
+    const edges = [];
+    const left = rows.slice(1).map((row) => ({ row, from: rows[0], length: apart(row, rows[0]) }));
+    while (left.length) {
+      let nearest = 0;
+      for (let at = 1; at < left.length; at++) if (left[at].length < left[nearest].length) nearest = at;
+      const [next] = left.splice(nearest, 1);
+      edges.push([next.from, next.row, next.length]);
+      for (const one of left) {
+        const length = apart(one.row, next.row);
+        if (length < one.length) Object.assign(one, { from: next.row, length });
+      }
+    }
+    return edges;
+  }
+  function apart(a, b) {
+    return Math.hypot(data.x[a] - data.x[b], data.y[a] - data.y[b]);
+  }
+  function weave(view, box) {
+    const canvas = $("threads");
+    const pen = canvas.getContext("2d");
+    const scale = window.devicePixelRatio || 1;
+    canvas.width = Math.round(box.width * scale);
+    canvas.height = Math.round(box.height * scale);
+    if (!threads.length) return;
+    pen.scale(scale, scale);
+    pen.lineCap = pen.lineJoin = "round";
+    const near = 0.07 * Math.max(home.x[1] - home.x[0], home.y[1] - home.y[0]);
+    const wide = 2.4 * size();
+    for (const { number, edges } of threads) {
+      const lines = { near: new Path2D(), far: new Path2D() };
+      for (const [a, b, length] of edges) {
+        if (!mask[a] || !mask[b]) continue;
+        const line = length < near ? lines.near : lines.far;
+        line.moveTo(across(data.x[a], view, box), down(data.y[a], view, box));
+        line.lineTo(across(data.x[b], view, box), down(data.y[b], view, box));
+      }
+      const weight = Math.min(1, 0.5 + edges.length / 16); // small stories are quieter
+      const strength = state.story === null ? weight : state.story === number ? 1.6 : 0.1;
+      const stroke = (line, width, opacity) => {
+        pen.lineWidth = width;
+        pen.globalAlpha = Math.min(1, opacity * strength);
+        pen.stroke(line);
+      };
+      pen.strokeStyle = colour(number);
+      stroke(lines.far, 1, 0.16);
+      stroke(lines.near, wide * weight, 0.15);
+      stroke(lines.near, 1.4, 0.5);
+    }
+  }
+
   // ---- labels on the map -------------------------------------------------------------------------------------------
   // The largest stories in view get theirs first; a label that would cover another is left out until one zooms in.
   const ruler = document.createElement("canvas").getContext("2d");
@@ -268,6 +328,7 @@
 
   function placeLabels(view) {
     const box = map.getBoundingClientRect();
+    weave(view, box);
     for (const label of placed) {
       const left = across(label.story.place[0], view, box) + label.x;
       const top = down(label.story.place[1], view, box) + label.y;
