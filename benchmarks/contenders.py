@@ -1,7 +1,7 @@
 """One way to cluster one prepared collection, timed in a process of its own: `python -m benchmarks.contenders NAME FOLDER`.
 
 The process loads what its way starts from, runs it once on a few rows (so that nothing is compiled on the clock), and prints
-seconds and peak memory beyond that as a line of JSON.
+its best seconds and the peak memory beyond that as a line of JSON.
 """
 
 import json
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.machine import measured
+from benchmarks.machine import Measured, measured
 
 Lists = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
 
 MIN_SAMPLES, MIN_CLUSTER_SIZE = 3, 3  # the tutorial's
 _WARM_ROWS = 300
+_MOST_RUNS, _SECONDS = 5, 10.0
 
 
 def tree(lists: Lists) -> int:
@@ -113,6 +114,16 @@ def _as_tutorial(lists: Lists) -> Lists:
     )
 
 
+def _best_of(action: Callable[[], Any]) -> tuple[Any, list[Measured]]:
+    """Runs up to five times while that takes no more than some seconds; the first says how much memory it takes."""
+    results: list[Measured] = []
+    while len(results) < _MOST_RUNS and sum(result.seconds for result in results) < _SECONDS:
+        with measured() as result:
+            found = action()
+        results.append(result)
+    return found, results
+
+
 def main() -> None:
     """Runs the contender that the command line names."""
     name, folder = sys.argv[1], Path(sys.argv[2])
@@ -121,14 +132,17 @@ def main() -> None:
         lists = np.load(folder / "indices.npy"), np.load(folder / "distances.npy")
         few = (lists[0][:_WARM_ROWS] % _WARM_ROWS, lists[1][:_WARM_ROWS])
         FROM_LISTS[name](few)
-        with measured() as result:
-            found = FROM_LISTS[name](lists)
+        found, results = _best_of(lambda: FROM_LISTS[name](lists))
     else:
         vectors = np.load(folder / "vectors.npy")
         FROM_VECTORS[name](vectors[:_WARM_ROWS])
-        with measured() as result:
-            found = FROM_VECTORS[name](vectors)
-    row: dict[str, Any] = {"seconds": result.seconds, "peak_mb": result.peak_mb}
+        found, results = _best_of(lambda: FROM_VECTORS[name](vectors))
+    row: dict[str, Any] = {
+        "seconds": min(result.seconds for result in results),
+        "cpu_seconds": min(result.cpu_seconds for result in results),
+        "peak_mb": results[0].peak_mb,
+        "runs": len(results),
+    }
     if isinstance(found, np.ndarray):
         row |= {"clusters": int(found.max()) + 1, "noise": float((found < 0).mean())}
     print(json.dumps(row))

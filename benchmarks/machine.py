@@ -49,9 +49,10 @@ def write_json(path: Path, card: Mapping[str, Any], rows: Sequence[Mapping[str, 
 
 @dataclass(slots=True)
 class Measured:
-    """Wall-clock seconds, and the most memory held beyond what was held before."""
+    """Seconds by the clock and of all cores' work, and the most memory held beyond what was held before."""
 
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     peak_mb: float = 0.0
 
 
@@ -70,11 +71,12 @@ def measured() -> Iterator[Measured]:
     watcher = threading.Thread(target=_watch, args=(lambda: process.memory_info().rss, samples, stop), daemon=True)
     if not has_record:
         watcher.start()
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     try:
         yield result
     finally:
         result.seconds = time.perf_counter() - started
+        result.cpu_seconds = time.process_time() - worked
         stop.set()
         peak = _recorded_peak() if has_record else max(*samples, process.memory_info().rss)
         result.peak_mb = (peak - before) / 2**20
