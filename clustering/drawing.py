@@ -22,7 +22,7 @@ PALETTES = {
     ),
 }
 NOISE = "#c9c6bd"
-_THUMBNAIL_POINTS = 400
+_THUMBNAIL_POINTS = 250
 _DENSITY_CELLS = 256
 _INK = (128, 128, 136)  # reads on light and on dark paper alike
 

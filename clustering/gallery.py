@@ -8,7 +8,8 @@ from typing import Any
 from clustering.drawing import PALETTES, palette_place
 from clustering.snapshot import as_script_data, asset, policy, template, write
 
-_PLAYED = 200  # runs that the slider reaches; a page of all would grow without end
+_LISTED = 500  # runs on the page, which would grow without end; from the last one leads a link to the run before
+_PICTURED = 200  # of them with a picture, and reached by the slider
 
 
 def write_index(directory: Path) -> Path:
@@ -19,13 +20,15 @@ def write_index(directory: Path) -> Path:
     """
     directory.mkdir(parents=True, exist_ok=True)
     index = directory / "index.html"
-    cards = [_card(path) for path in sorted(directory.glob("run-*.json"), reverse=True)]
+    facts = sorted(directory.glob("run-*.json"), reverse=True)
+    cards = [_card(path, pictured=place < _PICTURED) for place, path in enumerate(facts[:_LISTED])]
     runs = [card for card in cards if card is not None]
+    played = {"palettes": PALETTES, "runs": [run for run in runs if run["points"] is not None]}
     script = asset("index.js")
     page = template("index.html.j2").render(
         runs=runs,
-        played=as_script_data(json.dumps(runs[:_PLAYED], ensure_ascii=False, separators=(",", ":"))),
-        palettes=PALETTES,
+        unlisted=max(0, len(facts) - _LISTED),
+        played=as_script_data(json.dumps(played, ensure_ascii=False, separators=(",", ":"))),
         css=asset("page.css"),
         js=script,
         policy=policy(script),
@@ -34,7 +37,7 @@ def write_index(directory: Path) -> Path:
     return index
 
 
-def _card(path: Path) -> dict[str, Any] | None:
+def _card(path: Path, *, pictured: bool) -> dict[str, Any] | None:
     """What is shown of a run; None where its page or its facts are gone or damaged."""
     page = path.with_suffix(".html")
     if not page.exists():
@@ -53,7 +56,9 @@ def _card(path: Path) -> dict[str, Any] | None:
             "points": [
                 (float(x), float(y), palette_place(int(label)) if label >= 0 else -1)
                 for x, y, label in facts["thumbnail"]
-            ],
+            ]
+            if pictured
+            else None,
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -24,7 +24,20 @@ def test_runs_are_listed_newest_first_with_what_they_did(tmp_path: Path) -> None
     assert "60 headlines" in page
     assert "6 stories" in page
     assert "1 born" in page
-    assert page.count("<circle") == 180
+    assert page.count("<canvas data-page") == 3
+
+
+def test_of_very_many_runs_the_newest_are_listed_and_fewer_pictured(tmp_path: Path) -> None:
+    write_snapshot(tmp_path, make_snapshot(), max_points=1000)
+    for run in range(2, 700):
+        for kind in ("html", "json"):
+            (tmp_path / f"run-{run:06d}.{kind}").write_bytes((tmp_path / f"run-000001.{kind}").read_bytes())
+    index = write_index(tmp_path)
+    assert _runs_in(index) == [f"run-{run:06d}.html" for run in range(699, 199, -1)]
+    page = index.read_text()
+    assert page.count("<canvas data-page") == 200
+    assert "the newest 500 of 699 runs" in page
+    assert index.stat().st_size < 1_500_000
 
 
 def test_a_damaged_or_lone_file_is_passed_over(tmp_path: Path) -> None:
