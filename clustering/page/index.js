@@ -19,7 +19,7 @@
     const dark = root.dataset.theme === "dark";
     for (const [x, y, place] of points) {
       pen.beginPath();
-      pen.arc(canvas.width / 2 + (x - 50) * unit, canvas.height / 2 + (y - 30) * unit, Math.max(unit * 0.7, 1.3 * sharp), 0, 7);
+      pen.arc(canvas.width / 2 + (x - 50) * unit, canvas.height / 2 + (y - 30) * unit, Math.max(unit * (place < 0 ? 0.3 : 0.5), (place < 0 ? 0.8 : 1.3) * sharp), 0, 7);
       pen.fillStyle = place < 0 ? (dark ? "#4b505c" : "#c9c6bd") : palettes[dark ? "dark" : "light"][place];
       pen.fill();
     }
