@@ -8,9 +8,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from clustering.kernels import dot, kernel, parallel_range
 
 Vectors = npt.NDArray[np.float32]
 
@@ -109,7 +110,7 @@ def reweigh(
     """
     when = np.zeros(len(vectors)) if times is None else times
     weight = 0.0 if times is None else time_weight
-    return np.asarray(_edge_similarities(indices, vectors, when, weight, time_scale))
+    return _edge_similarities(indices, vectors, when, weight, time_scale)
 
 
 def to_distance(similarities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -117,19 +118,18 @@ def to_distance(similarities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64
     return np.sqrt(np.maximum(0.0, 2.0 - 2.0 * similarities.astype(np.float64)))
 
 
-@numba.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator,unused-ignore]
-def _edge_similarities(indices, vectors, times, weight, scale):  # type: ignore[no-untyped-def]
+@kernel(parallel=True)
+def _edge_similarities(
+    indices: npt.NDArray[np.int32], vectors: Vectors, times: npt.NDArray[np.float64], weight: float, scale: float
+) -> npt.NDArray[np.float32]:
     n, k = indices.shape
     similarities = np.full((n, k), -np.inf, np.float32)
-    for row in numba.prange(n):
+    for row in parallel_range(n):
         for place in range(k):
             other = indices[row, place]
-            if other < 0:
-                continue
-            similarity = np.float32(0.0)
-            for dimension in range(vectors.shape[1]):
-                similarity += vectors[row, dimension] * vectors[other, dimension]
-            if weight > 0.0:
-                similarity += weight * (np.exp(-abs(times[row] - times[other]) / scale) - 1.0)
-            similarities[row, place] = similarity
+            if other >= 0:
+                similarity = dot(vectors, row, other)
+                if weight > 0.0:
+                    similarity += weight * (np.exp(-abs(times[row] - times[other]) / scale) - 1.0)
+                similarities[row, place] = similarity
     return similarities

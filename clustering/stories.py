@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from clustering.hierarchy import build_hierarchy
 from clustering.hierarchy.clusters import library_clusters
+from clustering.kernels import kernel, parallel_range
 from clustering.selection import select_calibrated
 from clustering.similarity import Threshold, collapse_titles, random_pair_threshold, reweigh, to_distance
 from newstide.centring import Means, centre, language_means, no_means
@@ -77,7 +78,7 @@ def cluster_rows(
     centred = centre(vectors, languages, means) if settings.centre else vectors
     threshold = _threshold(centred[rows], settings, known_theta)
     labels, probabilities = _cluster_points(
-        _restrict(indices, rows, point), centred[rows], times_ms[rows] / _DAY, threshold.theta, settings
+        _restrict(indices, similarities, rows, point), centred[rows], times_ms[rows] / _DAY, threshold.theta, settings
     )
     labels, probabilities = _give_to_copies(labels, probabilities, point)
     return Clusters(labels, probabilities, centred, means, threshold, len(rows))
@@ -91,20 +92,52 @@ def _threshold(points: Vectors, settings: ClusteringSettings, known_theta: float
 
 
 def _restrict(
-    indices: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], point: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int32],
+    similarities: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.int64],
+    point: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int32]:
-    """The lists of the points: neighbours become points, and a neighbour that came twice is left out the second time."""
+    """The lists of the points: (points, k), each the nearest of all that its copies list, no point twice."""
     if len(rows) == len(point):
         return indices
-    lists = indices[rows]
-    of_points = np.where(lists >= 0, point[np.maximum(lists, 0)], -1)
-    of_points[of_points == np.arange(len(rows))[:, None]] = -1
-    order = np.argsort(of_points, axis=1, kind="stable")
-    in_order = np.take_along_axis(of_points, order, axis=1)
-    again = np.zeros(of_points.shape, bool)
-    np.put_along_axis(again, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
-    of_points[again] = -1
-    return of_points.astype(np.int32)
+    copies = np.argsort(point, kind="stable")
+    start = np.searchsorted(point[copies], np.arange(len(rows) + 1))
+    return _merged_lists(indices, similarities, point, copies, start)
+
+
+@kernel(parallel=True)
+def _merged_lists(
+    indices: npt.NDArray[np.int32],
+    similarities: npt.NDArray[np.float32],
+    point: npt.NDArray[np.int64],
+    copies: npt.NDArray[np.int64],
+    start: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int32]:
+    k = indices.shape[1]
+    points = len(start) - 1
+    lists = np.full((points, k), -1, np.int32)
+    for own in parallel_range(points):
+        width = (start[own + 1] - start[own]) * k
+        others = np.empty(width, np.int64)
+        alike = np.full(width, -np.inf, np.float32)
+        filled = 0
+        for copy in copies[start[own] : start[own + 1]]:
+            for place in range(k):
+                if indices[copy, place] >= 0 and point[indices[copy, place]] != own:
+                    others[filled] = point[indices[copy, place]]
+                    alike[filled] = similarities[copy, place]
+                    filled += 1
+        kept = 0
+        for candidate in np.argsort(-alike[:filled], kind="mergesort"):  # most alike first, then as they were listed
+            known = False
+            for place in range(kept):
+                known = known or lists[own, place] == others[candidate]
+            if not known:
+                lists[own, kept] = others[candidate]
+                kept += 1
+                if kept == k:
+                    break
+    return lists
 
 
 def _cluster_points(

@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from newstide.centring import Means, centre
-from newstide.store import Store
+from newstide.centring import Means, centre, no_means
+from newstide.store import RunRow, Store
 
 Vectors = npt.NDArray[np.float32]
 
@@ -34,13 +34,20 @@ class OpenStories:
         """Reads them from Milvus."""
         stories = store.stories('status == "open"', centroids=True)
         last = store.last_run()
-        by_language = {mean.language: (mean.mean, mean.count) for mean in store.means()}
+        means = None if last is None else _means(store, last)
         return cls(
             stories["cluster_label"].to_numpy(np.int64),
             np.stack(list(stories["centroid"])) if len(stories) else np.empty((0, store.dim), np.float32),
             stories["reach"].to_numpy(np.float32),
-            None if last is None else Means(last.mean, by_language),
+            means,
         )
+
+
+def _means(store: Store, last: RunRow) -> Means:
+    """What the last run centred by: nothing, where it was told not to."""
+    if last.parameters.get("tutorial", False) or not last.parameters.get("centre", True):
+        return no_means(store.dim)
+    return Means(last.mean, {mean.language: (mean.mean, mean.count) for mean in store.means()})
 
 
 def assign(

@@ -88,7 +88,8 @@ def evaluate_file(
 
     Args:
         path: CSV, JSONL or Parquet with `title`, `story_id`, and where there are `id`, `description`, `published_at`,
-            `language` or `lang`.
+            `language` or `lang`. As in production, of rows with one id the first counts, and rows without a title do not.
+            Rows without a story are clustered, but not scored.
         settings: Model and clustering.
         text: What is embedded: `title`, or `title+description`.
         use_time: Damp similarity by distance in time. Off by default: a labelled file's times leak its labels, or span
@@ -108,18 +109,18 @@ def evaluate_file(
     report: dict[str, Any] = {
         "file": str(path),
         "headlines": len(rows),
-        "stories": int(rows["story_id"].nunique()),
+        "stories": int(rows["story_id"][rows["story_id"] != ""].nunique()),
         "model": embedder.card.name,
         "text": text,
         "selection": "tutorial" if settings.clustering.tutorial else settings.clustering.selection,
     }
     if replay is not None:
         arrival, labels, churn = _replay(rows, vectors, settings, replay)
-        report["at_arrival"] = asdict(score(rows["story_id"].tolist(), arrival))
+        report["at_arrival"] = _scored(rows, arrival)
         report["churn"] = churn
     else:
         labels = _cluster_once(rows, vectors, settings, use_time=use_time)
-    report |= asdict(score(rows["story_id"].tolist(), labels))
+    report |= _scored(rows, labels)
     if labels_out is not None:
         frame = pd.DataFrame({"id": rows["id"], "cluster_label": labels})
         if labels_out.suffix == ".parquet":
@@ -127,6 +128,11 @@ def evaluate_file(
         else:
             frame.to_csv(labels_out, index=False)
     return report
+
+
+def _scored(rows: pd.DataFrame, labels: Labels) -> dict[str, float]:
+    known = (rows["story_id"] != "").to_numpy()
+    return asdict(score(rows["story_id"][known].tolist(), labels[known]))
 
 
 def print_evaluation(report: dict[str, Any]) -> None:
@@ -170,28 +176,43 @@ def _read(path: Path, *, needs_time: bool) -> pd.DataFrame:
     if needs_time and "published_at" not in rows:
         raise SourceError(f"{path} has no column 'published_at', which --use-time and --replay need.")
     blank = pd.Series("", index=rows.index)
-    times = pd.to_datetime(rows.get("published_at", blank), utc=True, errors="coerce", format="mixed")
     language = rows["language"] if "language" in rows else rows.get("lang", blank)
-    url = rows.get("url", blank).fillna("").astype(str)
-    source = rows.get("source", blank).fillna("").astype(str)
-    titles = rows["title"].fillna("").astype(str).map(clean)
-    ids = rows["id"].astype(str) if "id" in rows else pd.Series(map(derive_id, url, source, titles, [None] * len(rows)))
+    url, source, titles, description = (
+        _texts(rows.get(name, blank)) for name in ("url", "source", "title", "description")
+    )
+    ids = _texts(rows["id"]) if "id" in rows else blank
+    times = _times(rows.get("published_at", blank))
     frame = pd.DataFrame(
         {
-            "id": ids.to_numpy(object),
+            "id": [
+                given or derive_id(address, outlet, title, None)
+                for given, address, outlet, title in zip(ids, url, source, titles, strict=True)
+            ],
             "title": titles.to_numpy(object),
-            "description": rows.get("description", blank).fillna("").astype(str).map(clean).to_numpy(object),
+            "description": description.to_numpy(object),
             "source": source.to_numpy(object),
             "language": language.map(parse_language).to_numpy(object),
             "published_at": times.fillna(times.min()).fillna(pd.Timestamp(0, tz="UTC")).astype("int64").to_numpy(),
-            "story_id": rows["story_id"].astype(str).to_numpy(object),
+            "story_id": rows["story_id"].where(rows["story_id"].notna(), "").astype(str).to_numpy(object),
         }
     )
-    unit = {"ns": 1_000_000, "us": 1_000, "ms": 1, "s": 0}[times.dt.unit]
-    frame["published_at"] = frame["published_at"] // unit if unit else frame["published_at"] * 1000
-    if frame["id"].duplicated().any():
-        raise SourceError(f"{path} holds the id {frame['id'][frame['id'].duplicated()].iloc[0]!r} twice.")
+    frame = frame[frame["title"] != ""].drop_duplicates("id")
+    if frame.empty:
+        raise SourceError(f"{path} has no row with a title.")
     return frame.sort_values("id", ignore_index=True)
+
+
+def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
+    return column.where(column.notna(), "").astype(str).map(clean)
+
+
+def _times(column: "pd.Series[Any]") -> "pd.Series[pd.Timestamp]":
+    """Times in milliseconds; numbers are epoch milliseconds, what is no time is missing."""
+    if pd.api.types.is_numeric_dtype(column):
+        times = pd.to_datetime(column, unit="ms", utc=True, errors="coerce")
+    else:
+        times = pd.to_datetime(column, utc=True, errors="coerce", format="mixed")
+    return times.dt.as_unit("ms")
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
