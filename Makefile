@@ -25,6 +25,8 @@ lint: $(VENV)/.dev  ## ruff, mypy and the import contract
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
+	$(bin)/mypy tests/store/conftest.py
+	$(bin)/mypy tests/browser/conftest.py
 	$(bin)/lint-imports
 
 format: $(VENV)/.dev  ## Lets ruff write the code's format

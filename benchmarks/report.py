@@ -67,7 +67,7 @@ def _graph_table(rows: Sequence[dict[str, Any]], k: int) -> str:
     found = {(row["rows"], row["contender"]): row for row in rows if row["neighbours"] == k}
     sizes = sorted({size for size, _ in found})
     names = [name for name in CONTENDERS if any((size, name) in found for size in sizes)]
-    lines = [f"Seconds and peak memory, k = {k}", "", "| rows | " + " | ".join(names) + " |"]
+    lines = [f"Seconds (of all cores' work), peak memory; k = {k}", "", "| rows | " + " | ".join(names) + " |"]
     lines.append("|" + "---|" * (len(names) + 1))
     lines += [
         f"| {size:,} | " + " | ".join(_cell(found.get((size, name), {})) for name in names) + " |" for size in sizes
@@ -78,7 +78,7 @@ def _graph_table(rows: Sequence[dict[str, Any]], k: int) -> str:
 def _cell(row: dict[str, Any]) -> str:
     if "seconds" not in row:
         return str(row.get("left_out", ""))
-    return f"{_seconds(row['seconds'])}, {row['peak_mb']:,.0f} MB"
+    return f"{_seconds(row['seconds'])} ({_seconds(row['cpu_seconds'])}), {row['peak_mb']:,.0f} MB"
 
 
 def _seconds(value: float) -> str:

@@ -19,6 +19,7 @@ from clustering.kernels import dot, inverse_norms, kernel, parallel_range
 from newstide.errors import InvalidGraph
 
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16, 2048
+_UNIT_DEVIATION = 1e-6  # of a length from 1, as rounding leaves it
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ def bridges(component: Indices, core: Floats, metric: Metric, memory_mb: int) ->
     vectors = np.ascontiguousarray(metric.vectors, dtype=np.float32)
     norms = inverse_norms(vectors)
     norms[~np.isfinite(norms)] = 0.0
+    if (np.abs(norms - 1.0) > _UNIT_DEVIATION).any():  # products in single precision must be cosines, up to rounding
+        vectors = (vectors * norms[:, None]).astype(np.float32)
+        norms = inverse_norms(vectors)
+        norms[~np.isfinite(norms)] = 0.0
     times = np.zeros(len(component)) if metric.times is None else np.asarray(metric.times, np.float64)
     found_weight = np.zeros(len(component))  # of each row: the weight found, or a bound below it
     found_row = np.full(len(component), -1, np.int32)

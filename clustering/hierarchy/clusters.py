@@ -14,6 +14,7 @@ from newstide.errors import InvalidGraph
 
 _UNREACHABLE = 1e300  # stands for an infinite edge: the library refuses those, and 1 / 1e300 is as good as nothing
 _FLOOR_QUANTILE = 0.01
+_SCALE_QUANTILE = 0.9
 _ROUNDING = 8
 
 
@@ -113,7 +114,9 @@ def floored_weights(weights: Weights, core: Floats) -> Weights:
     if not len(weights):
         return weights
     finite = core[np.isfinite(core)]
-    as_good_as_0 = _ROUNDING * np.sqrt(np.finfo(core.dtype).eps) * float(max(finite.max(initial=0), weights[-1]))
+    # of the usual large distance, not of the largest: one row far from all others must not make theirs count as 0
+    scale = float(np.quantile(finite if len(finite) else weights, _SCALE_QUANTILE))
+    as_good_as_0 = _ROUNDING * np.sqrt(np.finfo(core.dtype).eps) * scale
     if float(weights[0]) > as_good_as_0:
         return weights
     positive = finite[finite > as_good_as_0]

@@ -1,0 +1,169 @@
+"""The commands as a person types them: `demo`, `up`, and what a second terminal asks of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers.sample import day_file
+
+NEWSTIDE = [sys.executable, "-m", "newstide.app"]
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
+    return {**kept, "NEWSTIDE_DATA_DIR": str(folder), "COLUMNS": "100", **more}
+
+
+def run(folder: Path, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*NEWSTIDE, *command], env=environment(folder), capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def wait_for(what: str, condition: Any, seconds: float = 90) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.3)
+    raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+def test_the_demo_ends_by_itself_and_tells_its_stories_as_one_json_object(tmp_path: Path) -> None:
+    finished = run(tmp_path, "demo", "--json", timeout=240)
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads(finished.stdout)
+    assert {"headlines", "stories", "noise_share", "bcubed_f1", "ami", "page", "seconds"} <= set(report)
+    assert report["headlines"] == 800
+    assert sum(story["size"] for story in report["stories"]) == round(800 * (1 - report["noise_share"]))
+    assert report["bcubed_f1"] > 0.5
+    assert report["ami"] > 0.4
+    assert Path(report["page"]).is_file()
+    assert [one["run"] for one in report["runs"]] == [1, 2, 3]
+    assert not (tmp_path / "demo" / "endpoints.json").exists()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A `newstide up` of its own, with the day sent to it and one run made; stopped at the end by its process id."""
+    folder = tmp_path_factory.mktemp("up")
+    ports = {
+        "NEWSTIDE_KAFKA_LOCAL_PORT": "19292",
+        "NEWSTIDE_MILVUS_LOCAL_PORT": "19730",
+        "NEWSTIDE_PAGES_PORT": "18431",
+    }
+    with (folder / "up.log").open("w") as log:
+        process = subprocess.Popen(
+            [*NEWSTIDE, "up", "--every", "5s"],
+            env=environment(folder, NEWSTIDE_CLUSTERING_WINDOW="none", **ports),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for("the services", (folder / "endpoints.json").exists)
+        sent = run(folder, "produce", str(day_file()))
+        assert sent.returncode == 0, sent.stderr
+        wait_for("the last run", lambda: _rows_of_last_run(folder) == 800, 150)
+        yield folder
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(60)
+    assert code == 0, (folder / "up.log").read_text()
+    assert not (folder / "endpoints.json").exists()
+
+
+def _rows_of_last_run(folder: Path) -> int:
+    pages = sorted((folder / "snapshots").glob("run-*.json"))
+    return int(json.loads(pages[-1].read_text())["headlines"]) if pages else 0
+
+
+def test_up_finds_a_second_terminal_and_shows_it_stories(running: Path) -> None:
+    shown = run(running, "stories", "--limit", "3")
+    assert shown.returncode == 0, shown.stderr
+    assert len(shown.stdout.splitlines()) == 4
+    stories = json.loads(run(running, "stories", "--json").stdout)
+    assert stories[0]["size"] >= stories[1]["size"]
+    assert {"cluster_label", "title", "keywords", "languages", "status"} <= set(stories[0])
+    number = str(stories[0]["cluster_label"])
+    told = json.loads(run(running, "headlines", number, "--json", "--limit", "500").stdout)
+    assert told["story"]["title"] == stories[0]["title"]
+    assert len(told["headlines"]) == stories[0]["size"]
+    assert stories[0]["title"] in run(running, "headlines", number).stdout
+
+
+def test_search_finds_by_meaning_across_languages(running: Path) -> None:
+    found = json.loads(run(running, "search", "earthquake in Chile", "--json", "--limit", "5").stdout)
+    assert len(found) == 5
+    assert found[0]["similarity"] >= found[-1]["similarity"] > 0.3
+    assert "similarity" in run(running, "search", "Erdbeben in Chile").stdout
+
+
+def test_doctor_says_what_is_in_force_and_reachable(running: Path) -> None:
+    told = run(running, "doctor", "--json")
+    assert told.returncode == 0, told.stdout + told.stderr
+    findings = json.loads(told.stdout)
+    assert findings["well"] is True
+    assert {finding["name"] for finding in findings["findings"]} >= {"Kafka", "Milvus", "model", "pages"}
+    assert "ok" in run(running, "doctor").stdout
+
+
+def test_the_pages_are_served_and_the_services_give_signs_of_life(running: Path) -> None:
+    pages = json.loads((running / "endpoints.json").read_text())["pages"]
+    for path, words in (("/", "Runs"), ("/latest.html", "newstide"), ("/latest.json", '"run"'), ("/healthz", "ok")):
+        with urllib.request.urlopen(pages + path, timeout=10) as answer:  # noqa: S310 - our own server
+            assert words in answer.read().decode()
+    for service in ("consumer", "reclusterer"):
+        assert run(running, "health", service).returncode == 0
+    assert run(running, "health", "nobody").returncode == 1
+
+
+def test_a_service_that_dies_is_started_again(running: Path) -> None:
+    def pids() -> list[int]:
+        ours = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                mine = f"NEWSTIDE_DATA_DIR={running}".encode() in (process / "environ").read_bytes().split(b"\0")
+                if mine and (process / "cmdline").read_bytes().endswith(b"newstide.app\0consume\0"):
+                    ours.append(int(process.name))
+            except OSError:  # another user's, or just gone
+                continue
+        return ours
+
+    (before,) = wait_for("one consumer", lambda: pids() if len(pids()) == 1 else None)
+    os.kill(before, signal.SIGKILL)
+    wait_for("another consumer", lambda: len(pids()) == 1 and pids()[0] != before)
+
+
+def test_two_on_one_folder_are_refused(running: Path) -> None:
+    second = run(running, "up")
+    assert second.returncode == 1
+    assert "already running" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["stories"], "No Milvus is configured and no local one is running"),
+        (["consume"], "No Kafka is configured"),
+        (["produce"], "Nothing to send"),
+        (["recluster", "--once", "--window", "soon"], "clustering.window"),
+        (["recluster", "--every", "never"], "never"),
+        (["search", " "], "empty"),
+        (["evaluate", "absent.parquet"], "absent.parquet"),
+        (["--config", "absent.toml", "stories"], "absent.toml"),
+    ],
+)
+def test_a_mistake_is_one_clear_message_and_no_traceback(tmp_path: Path, command: list[str], words: str) -> None:
+    finished = run(tmp_path, *command)
+    assert finished.returncode == 1
+    assert words in finished.stderr
+    assert "Traceback" not in finished.stderr
