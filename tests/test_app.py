@@ -167,3 +167,13 @@ def test_a_mistake_is_one_clear_message_and_no_traceback(tmp_path: Path, command
     assert finished.returncode == 1
     assert words in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_run_is_exported_as_one_file_and_one_that_is_not_there_is_said(running: Path, tmp_path: Path) -> None:
+    target = tmp_path / "map.html"
+    finished = run(running, "export", "1", "--to", str(target))
+    assert finished.returncode == 0, finished.stderr
+    assert target.stat().st_size > 4_000_000
+    missing = run(running, "export", "99999")
+    assert missing.returncode == 1
+    assert "no page of run 99999" in missing.stderr

@@ -399,7 +399,9 @@
     const hits = new Map();
     if (active) for (const [number, rows] of rowsOf) hits.set(number, rows.reduce((sum, row) => sum + mask[row], 0));
     const visible = stories.filter((story) => !active || hits.get(story.number)).sort(order[state.sort]);
-    $("count").textContent = active ? `${said(visible.length)} of ${several(stories.length, "story").replace("storys", "stories")}` : several(stories.length, "story").replace("storys", "stories");
+    const closing = stories.filter((story) => story.events.includes("closed")).length;
+    const all = several(stories.length - (active ? 0 : closing), "story").replace("storys", "stories");
+    $("count").textContent = active ? `${said(visible.length)} of ${all}` : closing ? `${all}, ${said(closing)} closing` : all;
     if (data.storiesLeftOut && !active) $("count").textContent += `, the largest of ${said(stories.length + data.storiesLeftOut)}`;
     $("stories").replaceChildren(...visible.slice(0, state.shown).map((story) => {
       const found = hits.get(story.number);

@@ -241,6 +241,25 @@ def web(
 
 
 @app.command()
+def export(
+    context: typer.Context,
+    run: Annotated[int, typer.Argument(help="The run's number.")],
+    to: Annotated[Path | None, typer.Option(help="File to write; default: newstide-run-N.html here.")] = None,
+) -> None:
+    """Makes one self-contained file of a run's page, to send to someone."""
+    from clustering.snapshot import export_page
+
+    directory = _settings(context).snapshots_dir
+    try:
+        target = export_page(directory, run, to or Path(f"newstide-run-{run}.html"))
+    except FileNotFoundError:
+        raise NewstideError(
+            f"There is no page of run {run} in {directory}.", "`index.html` there lists them."
+        ) from None
+    print(target)  # noqa: T201
+
+
+@app.command()
 def up(
     context: typer.Context,
     rss: Annotated[list[str] | None, typer.Option(metavar="URL", help="Poll this feed; repeatable.")] = None,
