@@ -1,0 +1,38 @@
+"""What a wheel holds: the four packages with their data, and nothing of the tests and benchmarks."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names in a wheel built from this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(root)]
+    subprocess.run(command, check=True, timeout=240)
+    (path,) = folder.glob("newstide-*.whl")
+    return set(zipfile.ZipFile(path).namelist())
+
+
+def test_it_holds_the_four_packages_and_nothing_else(wheel: set[str]) -> None:
+    tops = {name.split("/")[0] for name in wheel if ".dist-info/" not in name}
+    assert tops == {"newstide", "producers", "consumers", "clustering"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "producers/sample/day.jsonl",
+        "clustering/page/map.html.j2",
+        "clustering/page/page.js",
+        "newstide/kafka_jars.txt",
+        "newstide/py.typed",
+    ],
+)
+def test_it_holds_the_data_that_the_code_reads(wheel: set[str], name: str) -> None:
+    assert name in wheel
