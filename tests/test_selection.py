@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import linkage
 
+from clustering.closeness import pair_closeness
+from clustering.leaf_order import leaf_order
 from clustering.selection import select_calibrated
 from clustering.similarity import collapse_titles, random_pair_threshold, reweigh, to_distance
 from newstide.centring import centre, language_means
@@ -152,3 +154,36 @@ def test_centring_takes_a_language_s_mean_away_and_spares_the_unknown() -> None:
 def test_the_only_row_keeps_its_direction() -> None:
     vectors = unit(1, 8, 0)
     assert centre(vectors, ["en"], language_means(vectors, ["en"])) == pytest.approx(vectors)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 12), st.integers(0, 10_000), st.sampled_from([0.5, 3.0, 40.0]))
+def test_closeness_in_time_is_the_mean_over_all_pairs(n: int, seed: int, scale: float) -> None:
+    parent = tree(unit(n, 3, seed))
+    days = np.random.default_rng(seed).integers(0, 8, n).astype(np.float64)
+    found = pair_closeness(parent, leaf_order(parent, n), days, scale)
+    for node, rows in enumerate(members(parent, n)[n:]):
+        some = days[sorted(rows)]
+        close = np.exp(-abs(some[:, None] - some) / scale)[np.triu_indices(len(some), 1)]
+        assert found[node] == pytest.approx(close.mean())
+
+
+def test_a_chain_of_thousands_and_a_node_of_thousands_are_chosen_from_alike() -> None:
+    n = 5_000
+    vectors = (unit(1, 48, 0) + 0.05 * unit(n, 48, 1)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    days = np.linspace(0, 1, n)
+    chain = np.concatenate([[n], np.arange(n, 2 * n - 1), np.arange(n + 1, 2 * n - 1), [-1]]).astype(np.int32)
+    star = np.append(np.full(n, n), -1).astype(np.int32)
+    for parent in (chain, star):
+        chosen = select_calibrated(parent, vectors, 0.3, times=days, time_weight=0.2, time_scale=7.0)
+        assert set(chosen.labels) == {0}
+        close = np.exp(-abs(days[:, None] - days) / 7.0)[np.triu_indices(n, 1)].mean()
+        alike = ((vectors.sum(0, dtype=np.float64) ** 2).sum() - n) / (n * (n - 1))
+        assert chosen.similarity[0] == pytest.approx(alike + 0.2 * (close - 1), abs=1e-6)
+        assert chosen.probabilities.max() == 1
+
+
+def test_a_tree_whose_parents_come_before_their_children_is_refused() -> None:
+    with pytest.raises(InvalidGraph, match="has the parent 1"):
+        select_calibrated(np.array([3, 3, 1, -1], np.int32), unit(3, 4, 0), 0.5)

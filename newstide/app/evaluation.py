@@ -102,7 +102,7 @@ def evaluate_file(
     """
     if text not in _TEXTS:
         raise SourceError(f"--text {text!r} is not one of {', '.join(_TEXTS)}.")
-    rows = _read(path, needs_time=use_time or replay is not None)
+    rows = read_labelled(path, needs_time=use_time or replay is not None)
     embedder = load_embedder(settings.embedding)
     texts = rows["title"] if text == "title" else (rows["title"] + "\n" + rows["description"]).str.strip()
     vectors = embedder.encode(texts.tolist())
@@ -119,7 +119,7 @@ def evaluate_file(
         report["at_arrival"] = _scored(rows, arrival)
         report["churn"] = churn
     else:
-        labels = _cluster_once(rows, vectors, settings, use_time=use_time)
+        labels = cluster_labelled(rows, vectors, settings, use_time=use_time)
     report |= _scored(rows, labels)
     if labels_out is not None:
         frame = pd.DataFrame({"id": rows["id"], "cluster_label": labels})
@@ -157,7 +157,8 @@ def print_evaluation(report: dict[str, Any]) -> None:
         console.print(f"{report['churn']:.2%} of clustered headlines changed their story a run", highlight=False)
 
 
-def _read(path: Path, *, needs_time: bool) -> pd.DataFrame:
+def read_labelled(path: Path, *, needs_time: bool) -> pd.DataFrame:
+    """A labelled file as a table, one row an id, ascending; see `evaluate_file`. Raises: SourceError."""
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".csv": pd.read_csv,
         ".parquet": pd.read_parquet,
@@ -219,9 +220,10 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
     return pd.read_json(path, lines=True, convert_dates=False, dtype=False)
 
 
-def _cluster_once(
+def cluster_labelled(
     rows: pd.DataFrame, vectors: npt.NDArray[np.float32], settings: Settings, *, use_time: bool
 ) -> Labels:
+    """The labels (n,) that one run of production gives to rows of `read_labelled` with vectors (n, dim)."""
     chosen = settings if use_time else settings.updated(clustering={"time_weight": 0.0})
     graph = _graph(None, rows["id"].tolist(), rows["id"].tolist(), vectors, settings)
     return _clusters(graph, rows, chosen).labels

