@@ -16,7 +16,8 @@ Numbers = npt.NDArray[np.int64]
 Kind = Literal["born", "grown", "merged", "split", "closed"]
 
 LEAST_OVERLAP = 0.1  # Jaccard, of a story that survives
-SUPPLY = 0.3  # of the shared rows, for a part in a merge or split
+SUPPLY = 0.3  # of the shared rows, and at least two of them, for a part in a merge or split
+SUPPLY_ROWS = 2  # half of a story of two is one headline that went elsewhere
 GROWTH = 1 / 3  # of the size before, and at least three rows
 GROWTH_ROWS = 3
 
@@ -167,11 +168,15 @@ def _shares(previous: Numbers, clusters: Numbers, were_open: set[int]) -> _Share
     )
 
 
+def _is_part(rows: int, whole: int) -> bool:
+    return rows >= max(SUPPLY_ROWS, SUPPLY * whole)
+
+
 def _merged(shares: _Shares) -> dict[int, list[int]]:
     """Clusters to which two or more stories each supply 30 % of the shared rows; the stories, largest first."""
     merged = {}
     for cluster, by_story in shares.by_cluster().items():
-        parts = [story for story, rows in by_story.items() if rows >= SUPPLY * shares.shared_size[cluster]]
+        parts = [story for story, rows in by_story.items() if _is_part(rows, int(shares.shared_size[cluster]))]
         if len(parts) >= 2:
             merged[cluster] = sorted(parts, key=lambda story: (-shares.story_size[story], story))
     return merged
@@ -181,7 +186,7 @@ def _split(shares: _Shares) -> dict[int, list[int]]:
     """Stories of whose shared rows two or more clusters each hold 30 %; the clusters, the one with most of it first."""
     split = {}
     for story, by_cluster in shares.by_story().items():
-        parts = [cluster for cluster, rows in by_cluster.items() if rows >= SUPPLY * shares.story_size[story]]
+        parts = [cluster for cluster, rows in by_cluster.items() if _is_part(rows, shares.story_size[story])]
         if len(parts) >= 2:
             split[story] = sorted(
                 parts,
