@@ -24,7 +24,7 @@ def configure(level: str = "info", *, json: bool | None = None) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False) if as_json else structlog.dev.ConsoleRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_to_stderr,
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(name)s: %(message)s")
@@ -36,3 +36,8 @@ def get(component: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose events carry the component's name."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
     return logger
+
+
+def _to_stderr(*_: object) -> structlog.PrintLogger:
+    """A logger to what is stderr now: a test, or a supervisor, may have put another in its place."""
+    return structlog.PrintLogger(sys.stderr)

@@ -16,8 +16,8 @@ from newstide.settings import KafkaSettings, MilvusSettings, Settings
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_logs() -> None:
-    """Warnings only, on stderr: what a test's code prints is its own."""
-    logs.configure("warning", json=False)
+    """On stderr: what a test's code prints is its own."""
+    logs.configure("info", json=False)
 
 
 @pytest.fixture(scope="session")

@@ -227,7 +227,7 @@ def test_a_wrong_password_is_said_soon_and_not_shown(guarded: KafkaSettings) -> 
     with pytest.raises(BrokerUnavailable, match=r"refuses desk: .*Invalid username or password") as caught:
         reachable(guarded.model_copy(update={"sasl_password": SecretStr("of-no-use")}))
     assert "of-no-use" not in str(caught.value)
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 20
 
 
 def test_the_wrong_protocol_is_said_with_what_to_look_at(
