@@ -104,13 +104,15 @@ def test_a_story_of_the_bundled_day_that_closes_into_another_was_about_the_same(
 
 
 def test_a_number_of_the_bundled_day_goes_on_with_what_it_was_about(steps: list[Step]) -> None:
-    survivals = [
-        (step.about(number, before=True), step.about(number))
-        for step in steps
-        for number in set(step.before.tolist()) & set(step.after.tolist()) - {-1}
-    ]
-    assert len(survivals) > 150
-    assert np.mean([before == after for before, after in survivals]) > 0.95
+    faithful = []
+    for step in steps:
+        for number in set(step.before.tolist()) & set(step.after.tolist()) - {-1}:
+            was = set(step.truth[step.before == number])
+            if len(was) == 1:  # of a cluster that is mixed from the start a reader could not say what it is about
+                now = Counter(step.truth[step.after == number])
+                faithful.append(now[was.pop()] == max(now.values()))
+    assert len(faithful) > 150
+    assert np.mean(faithful) > 0.98
 
 
 def test_a_hundredth_more_headlines_leave_almost_every_label_as_it_was(real_headlines: Path) -> None:
