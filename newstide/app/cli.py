@@ -134,7 +134,7 @@ def consume(
     drain: Annotated[bool, typer.Option(help="End when the topic is read to its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Embeds headlines from Kafka and inserts them into Milvus, until stopped."""
+    """Embeds headlines from Kafka into Milvus, until stopped."""
     from newstide.app.services import run_consumer
     from newstide.app.supervisor import stop_on_signals
 
@@ -156,7 +156,7 @@ def recluster(
     force: Annotated[bool, typer.Option(help="Run even when nothing is new.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Clusters the window's headlines into stories, writes the labels back and publishes the map."""
+    """Clusters headlines into stories; writes labels and the map."""
     from newstide.app.services import run_reclusterer
     from newstide.app.supervisor import stop_on_signals
 
@@ -246,7 +246,7 @@ def export(
     run: Annotated[int, typer.Argument(help="The run's number.")],
     to: Annotated[Path | None, typer.Option(help="File to write; default: newstide-run-N.html here.")] = None,
 ) -> None:
-    """Makes one self-contained file of a run's page, to send to someone."""
+    """Makes one file of a run's page, to send to someone."""
     from clustering.snapshot import export_page
 
     directory = _settings(context).snapshots_dir
@@ -265,7 +265,7 @@ def up(
     rss: Annotated[list[str] | None, typer.Option(metavar="URL", help="Poll this feed; repeatable.")] = None,
     every: Annotated[str, typer.Option(help="Time between reclustering runs.")] = "1m",
 ) -> None:
-    """Runs everything on this machine until stopped: Kafka, Milvus, consumer, reclusterer, web."""
+    """Runs everything on this machine, until stopped."""
     from newstide.app import supervisor
 
     settings = _settings(context)
@@ -278,7 +278,7 @@ def demo(
     context: typer.Context,
     as_json: AsJson = False,
 ) -> None:
-    """The bundled day of headlines through the whole pipeline on this machine, then ends."""
+    """The bundled day of headlines through the whole pipeline."""
     from newstide.app.demo import print_report, run_demo
 
     report = run_demo(_settings(context), quiet=as_json)
@@ -301,7 +301,7 @@ def evaluate(
     labels: Annotated[Path | None, typer.Option(help="Write id, cluster_label to this CSV or Parquet file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Scores the clustering on a labelled file, by the same code as production."""
+    """Scores the clustering on a labelled file."""
     from newstide.app.evaluation import evaluate_file, print_evaluation
 
     chosen = {"selection": selection, "tutorial": tutorial or None}
@@ -326,7 +326,7 @@ def evaluate(
 
 @app.command()
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Says which settings are in force, what can be reached, and what to do about the rest."""
+    """Says what is in force, what is wrong, and what to do."""
     from newstide.app.doctor import examine, print_findings
 
     findings = examine(_settings(context, services=True))
@@ -344,7 +344,7 @@ def health(
     service: Annotated[str, typer.Argument(help="consumer or reclusterer.")],
     max_age: Annotated[str, typer.Option(help="Oldest heartbeat that counts as alive.")] = "60s",
 ) -> None:
-    """Exit code 0 while a service's heartbeat is fresh: for containers' health checks."""
+    """Succeeds while a service's heartbeat is fresh."""
     age = heartbeat.check(_settings(context).data_dir, service, _duration(max_age, "--max-age").total_seconds())
     print(f"{service} was alive {age:.1f} s ago")  # noqa: T201
 
