@@ -224,7 +224,7 @@ def _up_to_date_graph(
         ExactSearcher(wanted.memory_mb)
         if searcher == "exact"
         else MilvusSearcher(store.search_headlines, window.where),
-        k=wanted.neighbours,
+        k=wanted.graph_neighbours,
         spare=wanted.spare_neighbours,
         recall_sample=wanted.recall_sample,
         recall_floor=wanted.recall_floor,
@@ -275,7 +275,7 @@ def _publish(
         facts={
             "model": store.card.name,
             "window": "everything" if window is None else _span(window.total_seconds()),
-            "neighbours": settings.clustering.neighbours,
+            "neighbours": settings.clustering.graph_neighbours,
             "selection": "tutorial" if settings.clustering.tutorial else settings.clustering.selection,
             "theta": report.theta,
             "map": "fitted anew" if layout.fresh else "renewed from the last",

@@ -128,6 +128,11 @@ class ClusteringSettings(_Group):
     seed: int = 42
     tutorial: bool = Field(False, description="the Milvus tutorial's clustering, exactly")
 
+    @property
+    def graph_neighbours(self) -> int:
+        """Neighbours a row of the graph: the tutorial asks for 50 hits, of which one is the row itself."""
+        return max(self.neighbours, 49) if self.tutorial else self.neighbours
+
 
 class LayoutSettings(_Group):
     """The map's UMAP, with the tutorial's parameters."""

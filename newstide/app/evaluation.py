@@ -242,7 +242,7 @@ def _graph(
         ids,
         lambda some: vectors[[row[id_] for id_ in some]],
         ExactSearcher(settings.clustering.memory_mb),
-        k=settings.clustering.neighbours,
+        k=settings.clustering.graph_neighbours,
         spare=settings.clustering.spare_neighbours,
     )
     return graph
