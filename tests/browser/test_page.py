@@ -238,6 +238,8 @@ def test_a_link_that_makes_no_sense_shows_the_map(visitor: Any, pages: Path, vie
 
 def test_lasso_lists_headlines_and_saves_them(page: Page, tmp_path: Path) -> None:
     page.click("#lasso")
+    page.wait_for_function("document.getElementById('map').layout.dragmode === 'lasso'")
+    page.wait_for_timeout(500)  # the plot is drawn anew for it
     box = page.locator("#map").bounding_box()
     assert box is not None
     corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.9), (0.02, 0.9), (0.02, 0.02)]
