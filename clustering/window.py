@@ -69,12 +69,13 @@ def read_window(store: Store, window: Window) -> pd.DataFrame:
     Raises:
         RunFailed: Iteration and count do not agree on how many there are, again and again.
     """
-    seen = 0
+    seen, expected = 0, window.count
     for _ in range(_ATTEMPTS):
         rows = store.headlines(window.where, COLUMNS).drop_duplicates("id")
-        expected, seen = store.count_headlines(window.where), len(rows)
+        seen = len(rows)
         if seen == expected:
             return rows.sort_values("id", ignore_index=True)
+        expected = store.count_headlines(window.where)
     raise RunFailed(
         f"Milvus iterates {seen} rows of the window and counts {expected}.",
         "Rows may be being deleted at this moment; the next run tries again.",

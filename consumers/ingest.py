@@ -42,6 +42,16 @@ class Tally:
     provisional: int = 0  # stored with a story's label
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
+    def add(self, batch: "Tally") -> None:
+        """Adds the counts of a batch that is done."""
+        self.read += batch.read
+        self.stored += batch.stored
+        self.duplicates += batch.duplicates
+        self.dead_letters += batch.dead_letters
+        self.ahead += batch.ahead
+        self.provisional += batch.provisional
+        self.took(**batch.seconds)
+
     def took(self, **seconds: float) -> None:
         """Adds to the time spent on stages."""
         for stage, time_spent in seconds.items():
@@ -157,11 +167,7 @@ class _Batches:
         self._warn_of_languages([headline for headline, _ in missing])
         self._embed_and_insert(missing, tally)
         self.sender.flush()
-        for name, value in vars(tally).items():
-            if name == "seconds":
-                self.tally.took(**value)
-            else:
-                setattr(self.tally, name, getattr(self.tally, name) + value)
+        self.tally.add(tally)
 
     def _decode(self, record: Any) -> Any:
         limit = self.settings.consumer.max_message_bytes

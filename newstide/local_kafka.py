@@ -5,27 +5,22 @@ is kept between starts.
 """
 
 import base64
-import fcntl
 import json
 import os
 import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 from newstide import logs
 from newstide.errors import BrokerUnavailable
 from newstide.kafka_jars import classpath
-from newstide.processes import dying_with_parent, free_port, listens, terminate
+from newstide.processes import LocalServer, dying_with_parent, free_port, listens
 
 _START_WITHIN = 60.0  # seconds
-_STOP_WITHIN = 30.0  # seconds, then it is killed; nothing acknowledged is lost by that
-_LOCK_WITHIN = 5.0  # seconds: a broker whose parent was killed is just going down
 _PORT_ATTEMPTS = 3
 _LAST_LINES = 15  # of the broker's log in an error
 
@@ -35,7 +30,7 @@ _LISTS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
 log = logs.get("kafka")
 
 
-class LocalKafka:
+class LocalKafka(LocalServer):
     """One Kafka broker as a child process; a context manager that starts and stops it.
 
     Args:
@@ -47,6 +42,8 @@ class LocalKafka:
             `advertised.listeners` and `listener.security.protocol.map` are added to.
     """
 
+    stop_within = 30.0  # seconds; nothing acknowledged is lost by being killed
+
     def __init__(
         self,
         data_dir: Path,
@@ -56,27 +53,15 @@ class LocalKafka:
         heap_mb: int = 256,
         extra_properties: Mapping[str, str] | None = None,
     ) -> None:
-        self.data_dir = data_dir.absolute()
+        super().__init__(data_dir, port)
         self.cache_dir = cache_dir
-        self.port = port
-        self._wanted_port = port
         self._heap_mb = heap_mb
         self._extra_properties = dict(extra_properties or {})
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         """The address for clients."""
         return f"127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int | None:
-        """The broker's process, or None before it was started."""
-        return None if self._process is None else self._process.pid
-
-    def alive(self) -> bool:
-        """Whether the broker's process runs."""
-        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Starts the broker and waits until a client can talk to it. Does nothing where it runs already.
@@ -96,11 +81,11 @@ class LocalKafka:
             raise BrokerUnavailable(
                 f"Kafka's folder cannot be made: {error}.", "Choose another with --data-dir."
             ) from None
-        with self._locked_folder() as lock:
+        with self._locked_folder(self._in_use) as lock:
             for attempt in range(_PORT_ATTEMPTS):
-                self.port = free_port(self._wanted_port)
-                if self._wanted_port not in (0, self.port):
-                    log.info("the port is taken; using another", wanted=self._wanted_port, port=self.port)
+                wanted, self.port = self.port, free_port(self.port)
+                if wanted not in (0, self.port):
+                    log.info("the port is taken; using another", wanted=wanted, port=self.port)
                 properties = self._properties(free_port())
                 self._format(jars, properties)
                 self._launch(jars, properties, lock)
@@ -113,38 +98,11 @@ class LocalKafka:
                         raise
         log.info("local Kafka is up", address=self.bootstrap_servers, seconds=round(time.monotonic() - started, 1))
 
-    def stop(self) -> None:
-        """Ends the broker in order; kills it where it has not ended within 30 s."""
-        if self._process is not None:
-            terminate(self._process, _STOP_WITHIN)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @contextmanager
-    def _locked_folder(self) -> Iterator[IO[str]]:
-        """The folder's lock. The broker inherits it, so it is held for exactly as long as a broker lives."""
-        with (self.data_dir / ".lock").open("a+") as lock:
-            deadline = time.monotonic() + _LOCK_WITHIN
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        lock.seek(0)
-                        raise BrokerUnavailable(
-                            f"Another Kafka uses {self.data_dir} ({_holder(lock.read())}).",
-                            "Stop it, or choose another folder with --data-dir.",
-                        ) from None
-                    time.sleep(0.1)
-            yield lock
+    def _in_use(self, holder: str) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"Another Kafka uses {self.data_dir} ({_holder(holder)}).",
+            "Stop it, or choose another folder with --data-dir.",
+        )
 
     def _properties(self, controller_port: int) -> dict[str, str]:
         ours = {

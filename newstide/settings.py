@@ -224,9 +224,28 @@ class Settings(BaseSettings):
         return type(self).model_validate(values)
 
 
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give another process these very settings, secrets among them; unset ones are left out."""
+    variables = {}
+    for name, value in settings:
+        parts = {f"{name}_{part}": one for part, one in value} if isinstance(value, BaseModel) else {name: value}
+        variables.update({f"NEWSTIDE_{part}".upper(): _written(part, one) for part, one in parts.items()})
+    return {name: text for name, text in variables.items() if text is not None}
+
+
 def settings_file() -> Path:
     """The settings file in force: `$NEWSTIDE_CONFIG`, or `newstide.toml` in the current folder."""
     return Path(os.environ.get("NEWSTIDE_CONFIG", "newstide.toml"))
+
+
+def _written(name: str, value: Any) -> str | None:
+    if value is None:
+        return "none" if name == "clustering_window" else None
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():f}s"
+    return str(value)
 
 
 def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:

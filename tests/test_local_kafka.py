@@ -82,7 +82,7 @@ def _listening(pid: int) -> list[str]:
 def test_acknowledged_messages_and_offsets_survive_a_kill_and_another_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newstide.local_kafka._LOCK_WITHIN", 0.3)
+    monkeypatch.setattr("newstide.processes._LOCK_WITHIN", 0.3)
     kafka = LocalKafka(tmp_path, Settings().cache_dir, port=0)
     with kafka:
         settings = settings_of(kafka)
@@ -248,9 +248,27 @@ def test_a_download_that_fails_is_said_soon_with_a_way_out(repository: Repositor
 
 
 def test_a_lock_without_a_readable_holder_is_still_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newstide.local_kafka._LOCK_WITHIN", 0.3)
+    monkeypatch.setattr("newstide.processes._LOCK_WITHIN", 0.3)
     (tmp_path / ".lock").write_text(json.dumps(["strange"]))
     with (tmp_path / ".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(BrokerUnavailable, match="it does not say which"):
             LocalKafka(tmp_path, Settings().cache_dir, port=0).start()
+
+
+def test_started_again_it_keeps_the_port_its_clients_know(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        wanted = int(other.getsockname()[1])
+        kafka = LocalKafka(tmp_path, Settings().cache_dir, port=wanted)
+        kafka.start()
+    try:
+        known = kafka.port
+        assert known != wanted
+        assert kafka.pid is not None
+        os.kill(kafka.pid, signal.SIGKILL)
+        while kafka.alive():
+            time.sleep(0.01)
+        kafka.start()
+        assert kafka.port == known
+    finally:
+        kafka.stop()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from newstide.errors import SettingsError
-from newstide.settings import Settings, parse_duration
+from newstide.settings import Settings, as_environment, parse_duration
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +96,15 @@ def test_an_updated_copy_keeps_everything_else() -> None:
     assert updated.clustering.neighbours == 12
     assert updated.kafka.sasl_password == settings.kafka.sasl_password
     assert settings.milvus.uri is None
+
+
+def test_another_process_can_be_given_the_very_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.load(
+        clustering={"window": None, "time_scale": "36h", "tutorial": True},
+        kafka={"sasl_password": "secret", "bootstrap_servers": "a:1,b:2"},
+        pages={"directory": "/srv/pages"},
+        data_dir="/srv/newstide",
+    )
+    for name, text in as_environment(settings).items():
+        monkeypatch.setenv(name, text)
+    assert Settings.load() == settings

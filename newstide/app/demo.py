@@ -18,10 +18,10 @@ from rich.text import Text
 from clustering.reclusterer import RunReport, recluster
 from newstide.app.evaluation import score
 from newstide.app.inspect import print_stories, records
-from newstide.app.supervisor import LocalServices, Service, service
+from newstide.app.supervisor import LocalServices, Service, require_unused, service
 from newstide.broker import lag
 from newstide.errors import NewstideError
-from newstide.settings import Settings
+from newstide.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.store import open_store
 from producers.publisher import publish
 from producers.sample import day_file, true_stories
@@ -53,7 +53,7 @@ def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
     """Wipes the demo's own data folder, runs the bundled day through the pipeline, and stops everything again.
 
     Args:
-        settings: The data folder in it is the parent of the demo's; configured addresses are not used.
+        settings: The data folder in it is the parent of the demo's; configured servers are not used.
         quiet: Say nothing on the way.
 
     Raises:
@@ -62,11 +62,14 @@ def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
     say = _Voice(quiet)
     started = time.monotonic()
     folder = settings.data_dir / "demo"
+    require_unused(folder)
     shutil.rmtree(folder, ignore_errors=True)
     settings = settings.updated(
         data_dir=folder,
-        kafka={"bootstrap_servers": None},
-        milvus={"uri": None, "prefix": ""},
+        kafka=KafkaSettings(
+            local_port=settings.kafka.local_port, local_heap_mb=settings.kafka.local_heap_mb
+        ).model_dump(),
+        milvus=MilvusSettings(local_port=settings.milvus.local_port).model_dump(),
         pages={"directory": None},
         clustering={"window": None},
     )

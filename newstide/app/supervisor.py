@@ -24,7 +24,7 @@ from newstide.errors import NewstideError
 from newstide.local_kafka import LocalKafka
 from newstide.milvus_lite import LocalMilvus
 from newstide.processes import dying_with_parent, free_port, terminate
-from newstide.settings import Settings
+from newstide.settings import Settings, as_environment
 
 _STOP_WITHIN = 15.0  # seconds for a service to finish its batch
 _LONGEST_WAIT = 60.0  # seconds before a service that keeps dying is started again
@@ -51,12 +51,7 @@ class LocalServices:
             NewstideError: Another newstide runs on the same data folder, or a service does not come up.
         """
         settings = self.settings
-        running = read_endpoints(settings.data_dir)
-        if running is not None and running.pid != os.getpid():
-            raise NewstideError(
-                f"newstide is already running on {settings.data_dir} (process {running.pid}).",
-                "Stop it, or choose another folder with --data-dir.",
-            )
+        require_unused(settings.data_dir)
         with self._stack as stack:
             if settings.kafka.bootstrap_servers is None:
                 heap = settings.kafka.local_heap_mb
@@ -90,6 +85,16 @@ class LocalServices:
                 local.start()
 
 
+def require_unused(data_dir: Path) -> None:
+    """Raises `NewstideError` where another newstide runs on the folder."""
+    running = read_endpoints(data_dir)
+    if running is not None and running.pid != os.getpid():
+        raise NewstideError(
+            f"newstide is already running on {data_dir} (process {running.pid}).",
+            "Stop it, or choose another folder with --data-dir.",
+        )
+
+
 def publish_endpoints(settings: Settings, pages: str = "") -> None:
     """Writes the addresses in use to the data folder."""
     write_endpoints(
@@ -115,7 +120,7 @@ class Service:
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             dying_with_parent([sys.executable, "-m", "newstide.app", *self.command]),
-            env={**os.environ, **self.environment},
+            env={**_inherited(), **self.environment},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches the supervisor, which stops the services in order
         )
@@ -128,20 +133,8 @@ class Service:
 
 
 def service(name: str, command: Sequence[str], settings: Settings) -> Service:
-    """A service that uses the addresses of `settings`."""
-    return Service(name, command, child_environment(settings))
-
-
-def child_environment(settings: Settings) -> dict[str, str]:
-    """The variables that hand the addresses in use to a child; everything else it inherits."""
-    return {
-        "NEWSTIDE_DATA_DIR": str(settings.data_dir),
-        "NEWSTIDE_CACHE_DIR": str(settings.cache_dir),
-        "NEWSTIDE_KAFKA_BOOTSTRAP_SERVERS": str(settings.kafka.bootstrap_servers),
-        "NEWSTIDE_MILVUS_URI": str(settings.milvus.uri),
-        "NEWSTIDE_EMBEDDING_MODEL": settings.embedding.model,
-        "NEWSTIDE_LOG_LEVEL": settings.log_level,
-    }
+    """A service under these very settings, whatever the file and the environment say."""
+    return Service(name, command, as_environment(settings))
 
 
 def up(settings: Settings, *, feeds: Sequence[str], every: str, stop: Event) -> None:
@@ -186,6 +179,13 @@ def _restart_the_dead(services: Sequence[Service]) -> None:
             child.process, child.start_at = None, now + wait
         elif child.process is None and now >= child.start_at:
             child.start()
+
+
+def _inherited() -> dict[str, str]:
+    """The environment without newstide's own variables, the settings file's name apart."""
+    return {
+        name: text for name, text in os.environ.items() if name == "NEWSTIDE_CONFIG" or not name.startswith("NEWSTIDE_")
+    }
 
 
 def _produce_command(data_dir: Path) -> str:
