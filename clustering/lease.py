@@ -1,5 +1,6 @@
 """Only one reclusterer writes at a time: the one that Kafka gives the single partition of the lease topic."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -32,8 +33,11 @@ class Lease:
         )
 
     def held(self, wait_ms: int = 0) -> bool:
-        """Whether this process may write now; waits up to `wait_ms` for the group to settle."""
-        self._consumer.poll(timeout_ms=wait_ms)
+        """Whether this process may write now; where it may not yet, waits up to `wait_ms` for the group to settle."""
+        deadline = time.monotonic() + wait_ms / 1000
+        self._consumer.poll(timeout_ms=0)
+        while not self._consumer.assignment() and (left := deadline - time.monotonic()) > 0:
+            self._consumer.poll(timeout_ms=min(100, int(left * 1000) + 1))
         return bool(self._consumer.assignment())
 
     def require(self) -> None:
@@ -61,7 +65,4 @@ class Lease:
 def acquired(settings: KafkaSettings, wait_ms: int) -> Iterator[Lease | None]:
     """The lease once it is held, or None when another member still holds it after `wait_ms`."""
     with Lease(settings) as lease:
-        waited = 0
-        while not (held := lease.held(wait_ms=500)) and waited < wait_ms:
-            waited += 500
-        yield lease if held else None
+        yield lease if lease.held(wait_ms) else None

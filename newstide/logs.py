@@ -29,6 +29,7 @@ def configure(level: str = "info", *, json: bool | None = None) -> None:
     )
     logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(name)s: %(message)s")
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it reports each attempt at a broker that is away
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # that a tick was skipped is said by who owns the schedule
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 
