@@ -1,10 +1,8 @@
 """The command line: `newstide COMMAND`. Each command reads the settings in force and calls one function."""
 
-import json
 import sys
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,9 +10,8 @@ from rich.text import Text
 
 from newstide import __version__, logs
 from newstide.app import health as heartbeat
-from newstide.app.endpoints import with_endpoints
+from newstide.app.options import AsJson, Limit, duration, print_json, settings_of
 from newstide.errors import NewstideError, SettingsError
-from newstide.settings import Settings, parse_duration
 
 app = typer.Typer(
     name="newstide",
@@ -25,9 +22,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="At most this many.")]
 
 
 def main() -> None:
@@ -93,7 +87,7 @@ def produce(
     from newstide.app.supervisor import stop_on_signals
     from producers.publisher import produce_feeds, produce_files
 
-    settings = _settings(context, services=True)
+    settings = settings_of(context, services=True)
     if not files and not rss:
         raise SettingsError("Nothing to send.", "Name files (- for standard input), or feeds with --rss URL.")
     if files and rss:
@@ -104,7 +98,7 @@ def produce(
             rss,
             settings.kafka,
             state=settings.data_dir / "feeds.sqlite",
-            every=_duration(every, "--every"),
+            every=duration(every, "--every"),
             once=once,
             allow_private=allow_private,
             stop=stop_on_signals(),
@@ -121,7 +115,7 @@ def produce(
             progress=not as_json,
         )
     if as_json:
-        _print_json(summary.as_dict())
+        print_json(summary.as_dict())
     else:
         Console(stderr=True).print(Text(summary.describe()))
     if summary.failed:
@@ -138,10 +132,10 @@ def consume(
     from newstide.app.services import run_consumer
     from newstide.app.supervisor import stop_on_signals
 
-    settings = _settings(context, services=True)
+    settings = settings_of(context, services=True)
     tally = run_consumer(settings, stop=stop_on_signals(), drain=drain)
     if as_json:
-        _print_json({**vars(tally), "seconds": dict(tally.seconds)})
+        print_json({**vars(tally), "seconds": dict(tally.seconds)})
 
 
 @app.command()
@@ -161,15 +155,15 @@ def recluster(
     from newstide.app.supervisor import stop_on_signals
 
     chosen = {"window": window, "selection": selection, "neighbours": neighbours, "tutorial": tutorial or None}
-    settings = _settings(
+    settings = settings_of(
         context, services=True, clustering={name: value for name, value in chosen.items() if value is not None}
     )
     report = run_reclusterer(
-        settings, stop=stop_on_signals(), every=None if once else _duration(every, "--every"), force=force
+        settings, stop=stop_on_signals(), every=None if once else duration(every, "--every"), force=force
     )
     if report is not None:
         if as_json:
-            _print_json(report.as_dict())
+            print_json(report.as_dict())
         else:
             Console(stderr=True).print(Text(report.describe()))
 
@@ -184,9 +178,9 @@ def stories(
     """Lists the stories, largest first."""
     from newstide.app import inspect
 
-    frame = inspect.list_stories(_settings(context, services=True), status, limit)
+    frame = inspect.list_stories(settings_of(context, services=True), status, limit)
     if as_json:
-        _print_json(inspect.records(frame))
+        print_json(inspect.records(frame))
     else:
         inspect.print_stories(frame)
 
@@ -201,9 +195,9 @@ def headlines(
     """Lists a story's headlines, newest first."""
     from newstide.app import inspect
 
-    found, frame = inspect.list_headlines(_settings(context, services=True), story, limit)
+    found, frame = inspect.list_headlines(settings_of(context, services=True), story, limit)
     if as_json:
-        _print_json({"story": found, "headlines": inspect.records(frame)})
+        print_json({"story": found, "headlines": inspect.records(frame)})
     else:
         inspect.print_headlines(found, frame)
 
@@ -218,9 +212,9 @@ def search(
     """Finds the headlines nearest in meaning."""
     from newstide.app import inspect
 
-    frame = inspect.search(_settings(context, services=True), text, limit)
+    frame = inspect.search(settings_of(context, services=True), text, limit)
     if as_json:
-        _print_json(inspect.records(frame))
+        print_json(inspect.records(frame))
     else:
         inspect.print_hits(frame)
 
@@ -234,7 +228,7 @@ def web(
     """Serves the pages."""
     from newstide.app.web import serve
 
-    settings = _settings(context)
+    settings = settings_of(context)
     bound = (host or settings.pages.host, port or settings.pages.port)
     logs.get("web").info("serving", pages=f"http://{bound[0]}:{bound[1]}", directory=str(settings.snapshots_dir))
     serve(settings.snapshots_dir, *bound)
@@ -249,7 +243,7 @@ def export(
     """Makes one file of a run's page, to send to someone."""
     from clustering.snapshot import export_page
 
-    directory = _settings(context).snapshots_dir
+    directory = settings_of(context).snapshots_dir
     try:
         target = export_page(directory, run, to or Path(f"newstide-run-{run}.html"))
     except FileNotFoundError:
@@ -268,8 +262,8 @@ def up(
     """Runs everything on this machine, until stopped."""
     from newstide.app import supervisor
 
-    settings = _settings(context)
-    _duration(every, "--every")
+    settings = settings_of(context)
+    duration(every, "--every")
     supervisor.up(settings, feeds=rss or [], every=every, stop=supervisor.stop_on_signals())
 
 
@@ -281,9 +275,9 @@ def demo(
     """The bundled day of headlines through the whole pipeline."""
     from newstide.app.demo import print_report, run_demo
 
-    report = run_demo(_settings(context), quiet=as_json)
+    report = run_demo(settings_of(context), quiet=as_json)
     if as_json:
-        _print_json(report.as_dict())
+        print_json(report.as_dict())
     else:
         print_report(report)
 
@@ -305,7 +299,7 @@ def evaluate(
     from newstide.app.evaluation import evaluate_file, print_evaluation
 
     chosen = {"selection": selection, "tutorial": tutorial or None}
-    settings = _settings(
+    settings = settings_of(
         context,
         clustering={name: value for name, value in chosen.items() if value is not None},
         embedding={"model": embedder} if embedder else {},
@@ -315,11 +309,11 @@ def evaluate(
         settings,
         text=text,
         use_time=use_time,
-        replay=None if replay is None else _duration(replay, "--replay"),
+        replay=None if replay is None else duration(replay, "--replay"),
         labels_out=labels,
     )
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         print_evaluation(report)
 
@@ -329,9 +323,9 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """Says what is in force, what is wrong, and what to do."""
     from newstide.app.doctor import examine, print_findings
 
-    findings = examine(_settings(context, services=True))
+    findings = examine(settings_of(context, services=True))
     if as_json:
-        _print_json(findings.as_dict())
+        print_json(findings.as_dict())
     else:
         print_findings(findings)
     if not findings.well:
@@ -345,22 +339,8 @@ def health(
     max_age: Annotated[str, typer.Option(help="Oldest heartbeat that counts as alive.")] = "60s",
 ) -> None:
     """Succeeds while a service's heartbeat is fresh."""
-    age = heartbeat.check(_settings(context).data_dir, service, _duration(max_age, "--max-age").total_seconds())
+    age = heartbeat.check(settings_of(context).data_dir, service, duration(max_age, "--max-age").total_seconds())
     print(f"{service} was alive {age:.1f} s ago")  # noqa: T201
-
-
-def _settings(context: typer.Context, *, services: bool = False, **groups: dict[str, Any]) -> Settings:
-    """The settings in force; with `services`, addresses of running local services are filled in."""
-    settings = Settings.load(**context.obj, **{name: values for name, values in groups.items() if values})
-    logs.configure(settings.log_level)
-    return with_endpoints(settings) if services else settings
-
-
-def _duration(text: str, flag: str) -> timedelta:
-    value = parse_duration(text)
-    if not isinstance(value, timedelta) or value <= timedelta(0):
-        raise SettingsError(f"{flag} {text!r} is not a duration.", "Write it as 30s, 5m, 6h or 7d.")
-    return value
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
@@ -372,7 +352,3 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
             raise SettingsError(f"--column {pair!r} is not FIELD=NAME.", f"Fields: {', '.join(known)}.")
         mapping[name] = column
     return mapping
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, ensure_ascii=False, indent=2, default=str))  # noqa: T201
