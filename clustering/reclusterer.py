@@ -54,6 +54,7 @@ class RunReport:
     rows: int = 0
     new: int = 0
     changed: int = 0
+    too_old: int = 0
     stories: int = 0
     noise_share: float = 0.0
     theta: float = 0.0
@@ -71,7 +72,7 @@ class RunReport:
         """For a log line."""
         if self.status != "finished":
             return {"status": self.status, "number": self.run}
-        shown = ("rows", "new", "changed", "stories", "noise_share")
+        shown = ("rows", "new", "changed", "stories", "noise_share", *(["too_old"] if self.too_old else []))
         return {
             "number": self.run,
             **{name: getattr(self, name) for name in shown},
@@ -84,11 +85,19 @@ class RunReport:
         if self.status == "no headlines":
             return "There are no headlines yet."
         if self.status == "nothing new":
-            return f"Nothing is new since run {self.run}; nothing was touched."
+            return f"Nothing is new since run {self.run}; nothing was touched.{self._left_out()}"
         events = ", ".join(f"{count} {kind}" for kind, count in self.events.items()) or "no changes"
         return (
             f"Run {self.run}: {self.rows:,} headlines ({self.new:,} new) in {self.stories:,} stories ({events}), "
-            f"{self.noise_share:.0%} in none; {sum(self.seconds.values()):.1f} s."
+            f"{self.noise_share:.0%} in none; {sum(self.seconds.values()):.1f} s.{self._left_out()}"
+        )
+
+    def _left_out(self) -> str:
+        if not self.too_old:
+            return ""
+        return (
+            f" {self.too_old:,} headlines are older than the window, which ends with the newest headline, and are in no "
+            "run: `--window none` or a longer one takes them in."
         )
 
 
@@ -122,7 +131,7 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
         if not window.count:
             return RunReport("no headlines", last_run)
         if not force and _nothing_new(window, last, parameters, settings):
-            return RunReport("nothing new", last_run)
+            return RunReport("nothing new", last_run, too_old=window.too_old)
         rows = read_window(store, window)
 
     with _timed(seconds, "graph"):
@@ -143,14 +152,14 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
 
     with _timed(seconds, "lineage"):
         run = last_run + 1
-        book = StoryBook.read(store, last_run)
-        previous = np.where(rows["label_run"] > 0, rows["cluster_label"], -1).astype(np.int64)
+        book = StoryBook.read(store, last_run, int(rows["published_at"].min()))
+        previous = book.last_stories(rows)
         lineage = match(previous, clusters.labels, book.open | book.unannounced, book.next_number)
         events = announced(lineage, book)
 
     with _timed(seconds, "names"):
         names = name_stories(lineage.labels, clusters.centred, rows, clusters.threshold.theta)
-        stories = story_rows(names, lineage, events, book, previous, run)
+        stories = story_rows(names, rows["id"].tolist(), lineage, events, book, previous, run)
 
     with _timed(seconds, "write"):
         if lease is not None:
@@ -167,6 +176,7 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
             "rows": len(rows),
             "newest": window.newest,
             "new": window.provisional,
+            "too_old": window.too_old,
             "changed": int(changed.sum()),
             "points": clusters.points,
             "stories": len(names),
@@ -184,6 +194,7 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
         rows=len(rows),
         new=window.provisional,
         changed=int(changed.sum()),
+        too_old=window.too_old,
         stories=len(names),
         noise_share=round(float((lineage.labels < 0).mean()), 4),
         theta=round(theta, 4),

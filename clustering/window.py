@@ -31,12 +31,14 @@ class Window:
         newest: The latest publication time of all headlines, epoch ms; None where there is no headline.
         count: Rows.
         provisional: Rows that no run has labelled yet.
+        too_old: Headlines that no run has labelled and none will: they came when the window had already passed them.
     """
 
     where: str
     newest: int | None
     count: int
     provisional: int
+    too_old: int
 
 
 def fix_window(store: Store, length: timedelta | None, last: RunRow | None, now: int) -> Window:
@@ -57,10 +59,12 @@ def fix_window(store: Store, length: timedelta | None, last: RunRow | None, now:
         newest = int(known)
     ingested = f"ingested_at < {now}"
     if newest is None:
-        return Window(ingested, None, 0, 0)
+        return Window(ingested, None, 0, 0, 0)
     within = "" if length is None else f"published_at > {newest - int(length.total_seconds() * 1000)}"
     where = all_of(within, ingested)
-    return Window(where, newest, store.count_headlines(where), store.count_headlines(all_of(where, "label_run == 0")))
+    count, provisional = store.count_headlines(where), store.count_headlines(all_of(where, "label_run == 0"))
+    unlabelled = store.count_headlines(all_of(ingested, "label_run == 0")) if within else provisional
+    return Window(where, newest, count, provisional, unlabelled - provisional)
 
 
 def read_window(store: Store, window: Window) -> pd.DataFrame:

@@ -318,3 +318,71 @@ def test_a_run_killed_after_writing_labels_is_repaired_by_the_next(
     assert labels(store) == half
     assert report.events == {"born": report.stories}
     assert {event["story"] for event in events_of(settings)} == set(half.values()) - {-1}
+
+
+def test_a_story_that_dissolved_is_named_as_parent_by_the_one_that_takes_its_headlines_back(
+    settings: Settings, store: Store
+) -> None:
+    send(day_file(), settings)
+    ingest(settings)
+    recluster(settings)
+    before = labels(store)
+    dissolved = recluster(settings.updated(clustering={"deviations": 5.0}), force=True)
+    assert dissolved.events["closed"] > 20
+    between = labels(store)
+    back = recluster(settings, force=True)
+    assert back.events["born"] > 20
+    after = labels(store)
+    stories = store.stories().set_index("cluster_label")
+    reformed = 0
+    for story in stories.index[stories["created_run"] == 3]:
+        members = {id_ for id_, label in after.items() if label == story}
+        came_from = {before[id_] for id_ in members if between[id_] == -1} - {-1}
+        lost = {label for label in came_from if stories.loc[label, "status"] == "closed"}
+        reformed += bool(lost)
+        assert lost <= set(stories.loc[story, "parents"]), f"story {story} took headlines of {lost} back"
+    assert reformed > 20
+
+
+def test_local_state_lost_between_any_two_runs_changes_no_label(
+    settings: Settings, store: Store, milvus_settings: MilvusSettings, tmp_path: Path
+) -> None:
+    import shutil
+
+    forgetful = settings.updated(
+        data_dir=tmp_path / "forgetful",
+        milvus={"prefix": f"{milvus_settings.prefix}f_"},
+        kafka={"group": f"{settings.kafka.group}-forgetful"},
+    )
+    lines = day_file().read_text(encoding="utf-8").splitlines()
+    for part in range(6):
+        path = tmp_path / "part.jsonl"
+        path.write_text("\n".join(lines[part * 134 : (part + 1) * 134]), encoding="utf-8")
+        send(path, settings)
+        for one in (settings, forgetful):
+            ingest(one)
+            recluster(one)
+        shutil.rmtree(forgetful.data_dir)
+        other = open_store(forgetful.milvus, None)
+        try:
+            assert labels(other) == labels(store), f"after run {part + 1}"
+        finally:
+            other.close()
+    assert store.count_headlines() == SAMPLE
+
+
+def test_headlines_that_come_too_late_for_the_window_are_told_of(
+    settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "mixed.jsonl"
+    rows = [{"title": f"Old news number {number}", "published_at": "2020-01-01T00:00:00Z"} for number in range(7)]
+    path.write_text(day_file().read_text(encoding="utf-8") + "\n".join(map(json.dumps, rows)), encoding="utf-8")
+    send(path, settings)
+    ingest(settings)
+    weekly = settings.updated(clustering={"window": "7d"})
+    report = recluster(weekly)
+    assert (report.rows + report.too_old, report.too_old) == (SAMPLE + 7, store.count_headlines("label_run == 0"))
+    assert report.too_old >= 7
+    for told in (report.describe(), recluster(weekly).describe()):
+        assert f"{report.too_old:,} headlines are older than the window" in told
+    assert recluster(settings).too_old == 0

@@ -9,7 +9,7 @@ from newstide import headline as contract
 from newstide.embedding.base import ModelCard
 from newstide.errors import ModelMismatch, SchemaMismatch
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 COLLECTIONS = ("headlines", "stories", "runs", "means")
 
 _BYTES = 4  # of UTF-8 a character at most: a server counts a VARCHAR in bytes, Lite in characters
@@ -126,6 +126,7 @@ def _fields(kind: str) -> dict[str, DataType]:
             "status": text,
             "parents": json,
             "successor": number,
+            "former_ids": json,
             "created_run": number,
             "updated_run": number,
         },

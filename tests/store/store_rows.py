@@ -60,6 +60,7 @@ def story_frame(labels: list[int], **changes: Any) -> pd.DataFrame:
                 "status": "open",
                 "parents": [1, 2],
                 "successor": -1,
+                "former_ids": [],
                 "created_run": 1,
                 "updated_run": 2,
                 **changes,
