@@ -19,6 +19,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 parallel_range = numba.prange  # in a kernel compiled with parallel=True; else a plain range
 
+BLOCK = 256  # rows whose neighbours a pass looks up together
 MOST_CHUNKS = 8  # of one pass over all edges: each needs arrays of its own
 
 

@@ -3,13 +3,15 @@
 Edges are ordered by (weight, smaller row, larger row), so there is exactly one minimum spanning forest and every number
 of threads finds it. Weights are computed from the lists as they are needed; nothing of the lists' size is kept beside
 them but the edges that still cross between trees after the first round.
+
+What takes time in large collections is reading of rows that lie far apart in memory, so each pass reads as few as it can.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from clustering.hierarchy.lists import Floats, Indices
-from clustering.kernels import chunk_count, kernel, parallel_range
+from clustering.kernels import BLOCK, chunk_count, kernel, parallel_range
 
 Edges = npt.NDArray[np.int32]  # (m, 2)
 Weights = npt.NDArray[np.float64]  # (m,)
@@ -36,7 +38,7 @@ def spanning_forest(indices: Indices, distances: Floats, core: Floats) -> tuple[
     del weight, other, rows
     live = _crossing_edges(indices, distances, core, tree, chunks)
     component = tree
-    while trees > 1 and len(live[0]):
+    while trees > 1:
         best = _lightest_crossing(*live, trees, chunks)
         other = _other_tree(best, live[0], live[1])
         tree, joined = _join(other)
@@ -150,10 +152,14 @@ def _offer_to_others(targets: Indices, sources: Indices, reaches: Floats, weight
             end[row] = other
 
 
+@kernel(parallel=True)
 def _gives_edge(other: Indices) -> npt.NDArray[np.bool_]:
     """Whether a tree's lightest edge is to be counted for it: of two trees that chose each other, the larger number."""
-    trees = np.arange(len(other), dtype=np.int32)
-    gives: npt.NDArray[np.bool_] = (other >= 0) & ((other[other] != trees) | (trees > other))
+    n = len(other)
+    gives = np.empty(n, np.bool_)
+    for tree in parallel_range(n):
+        target = other[tree]
+        gives[tree] = target >= 0 and (tree > target or other[target] != tree)
     return gives
 
 
@@ -186,42 +192,68 @@ def _roots(other: Indices) -> Indices:
             return above
 
 
-@kernel(parallel=True)
 def _crossing_edges(
     indices: Indices, distances: Floats, core: Floats, tree: Indices, chunks: int
 ) -> tuple[Indices, Indices, Indices, Indices, Floats, npt.NDArray[np.int64]]:
     """The listed edges between different trees; twice those that both ends list, since looking for them costs more.
 
     Returns:
-        Trees of both ends, rows of both ends (smaller first), weights, and the bounds (chunks, 2) of the parts that
-        later passes go through in parallel.
+        Trees of both ends, rows of both ends (smaller first), weights, and the bounds (chunks, 2) of the parts in use,
+        which later passes go through in parallel. What lies between the parts was never written to and takes no memory.
     """
+    most = indices.size
+    first_tree, second_tree = np.empty(most, np.int32), np.empty(most, np.int32)
+    first, second = np.empty(most, np.int32), np.empty(most, np.int32)
+    weights = np.empty(most, distances.dtype)
+    reached = np.where(core < np.inf, tree, np.int32(-1))
+    bounds = _collect_crossing(
+        indices, distances, core, reached, first_tree, second_tree, first, second, weights, chunks
+    )
+    return first_tree, second_tree, first, second, weights, bounds
+
+
+@kernel(parallel=True)
+def _collect_crossing(
+    indices: Indices,
+    distances: Floats,
+    core: Floats,
+    tree: Indices,
+    first_tree: Indices,
+    second_tree: Indices,
+    first: Indices,
+    second: Indices,
+    weights: Floats,
+    chunks: int,
+) -> npt.NDArray[np.int64]:
+    """Fills the arrays (mutated) from `first_tree` on; `tree` is -1 for rows whose edges are left out."""
     n, k = indices.shape
-    counts = np.zeros(chunks + 1, np.int64)
-    for part in parallel_range(chunks):
-        for row in range(part * n // chunks, (part + 1) * n // chunks):
-            for column in range(k):
-                other = indices[row, column]
-                if other >= 0 and tree[other] != tree[row] and core[row] < np.inf and core[other] < np.inf:
-                    counts[part + 1] += 1
-    starts = np.cumsum(counts)
-    total = starts[chunks]
-    first_tree, second_tree = np.empty(total, np.int32), np.empty(total, np.int32)
-    first, second = np.empty(total, np.int32), np.empty(total, np.int32)
-    weights = np.empty(total, distances.dtype)
     bounds = np.empty((chunks, 2), np.int64)
     for part in parallel_range(chunks):
-        place = starts[part]
-        bounds[part, 0], bounds[part, 1] = starts[part], starts[part + 1]
-        for row in range(part * n // chunks, (part + 1) * n // chunks):
-            for column in range(k):
-                other = indices[row, column]
-                if other >= 0 and tree[other] != tree[row] and core[row] < np.inf and core[other] < np.inf:
-                    first[place], second[place] = min(row, other), max(row, other)
-                    first_tree[place], second_tree[place] = tree[first[place]], tree[second[place]]
-                    weights[place] = max(distances[row, column], core[row], core[other])
-                    place += 1
-    return first_tree, second_tree, first, second, weights, bounds
+        theirs = np.empty((BLOCK, k), np.int32)
+        place = part * n // chunks * k
+        bounds[part, 0] = place
+        for start in range(part * n // chunks, (part + 1) * n // chunks, BLOCK):
+            end = min(start + BLOCK, (part + 1) * n // chunks)
+            for row in range(start, end):
+                for column in range(k):
+                    theirs[row - start, column] = tree[max(0, indices[row, column])]
+            begun = place
+            for row in range(start, end):
+                mine = tree[row]
+                for column in range(k):
+                    other, its = indices[row, column], theirs[row - start, column]
+                    if mine >= 0 and other >= 0 and its >= 0 and its != mine:
+                        first[place], second[place] = row, other
+                        first_tree[place], second_tree[place] = mine, its
+                        weights[place] = distances[row, column]
+                        place += 1
+            for edge in range(begun, place):
+                weights[edge] = max(weights[edge], core[first[edge]], core[second[edge]])
+                if first[edge] > second[edge]:
+                    first[edge], second[edge] = second[edge], first[edge]
+                    first_tree[edge], second_tree[edge] = second_tree[edge], first_tree[edge]
+        bounds[part, 1] = place
+    return bounds
 
 
 @kernel(parallel=True)

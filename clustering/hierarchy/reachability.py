@@ -8,7 +8,7 @@ the mutual reachability of an edge is the largest of its length and its two ends
 import numpy as np
 
 from clustering.hierarchy.lists import Floats, Indices
-from clustering.kernels import chunk_count, kernel, parallel_range
+from clustering.kernels import BLOCK, kernel, parallel_range
 
 
 def core_distances(indices: Indices, distances: Floats, min_samples: int) -> Floats:
@@ -23,9 +23,9 @@ def core_distances(indices: Indices, distances: Floats, min_samples: int) -> Flo
     Returns:
         (n,) of the type of `distances`; infinite for a row with fewer edges.
     """
-    chunks = chunk_count()
-    core = _own_core(indices, distances, min_samples)
-    targets, sources, lengths = _shorter_edges_from_others(indices, distances, core, chunks)
+    core, names, nearest = _own_core(indices, distances, min_samples)
+    targets, sources, lengths = _shorter_edges_from_others(indices, distances, core, names, nearest)
+    del names, nearest
     if len(targets):  # never for true nearest neighbours; for re-weighted or approximate lists
         order = np.lexsort((sources, targets))
         _add_edges(indices, distances, core, targets[order], sources[order], lengths[order], min_samples)
@@ -33,21 +33,20 @@ def core_distances(indices: Indices, distances: Floats, min_samples: int) -> Flo
 
 
 @kernel(parallel=True)
-def _own_core(indices: Indices, distances: Floats, min_samples: int) -> Floats:
+def _own_core(indices: Indices, distances: Floats, min_samples: int) -> tuple[Floats, Indices, Floats]:
+    """By the row's own list alone: core distances, and names and lengths (n, min_samples) of its nearest, ascending."""
     n, k = indices.shape
     core = np.empty(n, distances.dtype)
-    chunk = 4096
-    for part in parallel_range((n + chunk - 1) // chunk):
-        nearest = np.empty(min_samples, distances.dtype)
-        names = np.empty(min_samples, np.int32)
-        for row in range(part * chunk, min(n, (part + 1) * chunk)):
-            held = 0
-            for column in range(k):
-                other = indices[row, column]
-                if other >= 0 and other != row:
-                    held = _keep_nearest(nearest, names, held, distances[row, column], other)
-            core[row] = nearest[min_samples - 1] if held == min_samples else np.inf
-    return core
+    names = np.full((n, min_samples), -1, np.int32)
+    nearest = np.full((n, min_samples), np.inf, distances.dtype)
+    for row in parallel_range(n):
+        held = 0
+        for column in range(k):
+            other = indices[row, column]
+            if other >= 0 and other != row:
+                held = _keep_nearest(nearest[row], names[row], held, distances[row, column], other)
+        core[row] = nearest[row, min_samples - 1]
+    return core, names, nearest
 
 
 @kernel()
@@ -79,43 +78,61 @@ def _keep_nearest(nearest: Floats, names: Indices, held: int, length: float, nam
 
 @kernel(parallel=True)
 def _shorter_edges_from_others(
-    indices: Indices, distances: Floats, core: Floats, chunks: int
+    indices: Indices, distances: Floats, core: Floats, names: Indices, nearest: Floats
 ) -> tuple[Indices, Indices, Floats]:
     """Edges that would lower the core distance of their target, which does not list them (or lists them longer)."""
-    n, k = indices.shape
-    counts = np.zeros(chunks + 1, np.int64)
-    for part in parallel_range(chunks):
-        for row in range(part * n // chunks, (part + 1) * n // chunks):
-            for column in range(k):
-                if _lowers_core(indices, distances, core, row, column):
-                    counts[part + 1] += 1
-    starts = np.cumsum(counts)
-    targets = np.empty(starts[chunks], np.int32)
-    sources = np.empty(starts[chunks], np.int32)
-    lengths = np.empty(starts[chunks], distances.dtype)
-    for part in parallel_range(chunks):
-        place = starts[part]
-        if starts[part + 1] > place:
-            for row in range(part * n // chunks, (part + 1) * n // chunks):
-                for column in range(k):
-                    if _lowers_core(indices, distances, core, row, column):
-                        targets[place] = indices[row, column]
-                        sources[place] = row
-                        lengths[place] = distances[row, column]
-                        place += 1
+    n = len(indices)
+    blocks = (n + BLOCK - 1) // BLOCK
+    starts = np.zeros(blocks + 1, np.int64)
+    for block in parallel_range(blocks):
+        rows, _ = _lowering_edges(indices, distances, core, names, nearest, block)
+        starts[block + 1] = len(rows)
+    for block in range(blocks):
+        starts[block + 1] += starts[block]
+    targets = np.empty(starts[blocks], np.int32)
+    sources = np.empty(starts[blocks], np.int32)
+    lengths = np.empty(starts[blocks], distances.dtype)
+    for block in parallel_range(blocks):
+        if starts[block + 1] > starts[block]:
+            rows, columns = _lowering_edges(indices, distances, core, names, nearest, block)
+            for edge in range(len(rows)):
+                place, row, column = starts[block] + edge, rows[edge], columns[edge]
+                targets[place] = indices[row, column]
+                sources[place] = row
+                lengths[place] = distances[row, column]
     return targets, sources, lengths
 
 
 @kernel()
-def _lowers_core(indices: Indices, distances: Floats, core: Floats, row: int, column: int) -> bool:
-    """Whether the neighbour in that place is nearer than its core distance, and does not list `row` at that length."""
-    other, length = indices[row, column], distances[row, column]
-    if other < 0 or other == row or length >= core[other]:
-        return False
-    for place in range(indices.shape[1]):  # noqa: SIM110 - compiled
-        if indices[other, place] == row and distances[other, place] <= length:
-            return False
-    return True
+def _lowering_edges(
+    indices: Indices, distances: Floats, core: Floats, names: Indices, nearest: Floats, block: int
+) -> tuple[Indices, Indices]:
+    """Rows and columns of a block's edges that are shorter than their target's core distance and unknown to it.
+
+    Step by step for the whole block: were each edge followed to the end before the next, every surprise at a branch would
+    wait for memory.
+    """
+    n, k = indices.shape
+    start, end = block * BLOCK, min(n, (block + 1) * BLOCK)
+    reach = np.empty((end - start, k), core.dtype)
+    for row in range(start, end):
+        for column in range(k):
+            reach[row - start, column] = core[max(0, indices[row, column])]
+    rows, columns = np.empty(reach.size, np.int32), np.empty(reach.size, np.int32)
+    held = 0
+    for row in range(start, end):
+        for column in range(k):
+            rows[held], columns[held] = row, column
+            other = indices[row, column]
+            held += distances[row, column] < reach[row - start, column] and other >= 0 and other != row
+    known = np.zeros(held, np.bool_)
+    for place in range(names.shape[1]):
+        for edge in range(held):
+            row, column = rows[edge], columns[edge]
+            other = indices[row, column]
+            known[edge] |= (names[other, place] == row) & (nearest[other, place] <= distances[row, column])
+    left = np.flatnonzero(~known)
+    return rows[left], columns[left]
 
 
 @kernel()
