@@ -20,14 +20,13 @@ _Numbers = npt.NDArray[np.signedinteger[Any]]
 
 def sorted_edges(edges: Edges, weights: Weights) -> tuple[Edges, Weights]:
     """Edges by (weight, smaller row, larger row)."""
-    order = _ascending(weights)
-    weights, edges = weights[order], edges[order]
-    starts = np.flatnonzero(np.concatenate(([True], weights[1:] != weights[:-1]))) if len(weights) else order
-    _sort_tied(edges, np.append(starts, len(weights)))
+    edges, weights = _reordered(edges, weights, _ascending(weights))
+    changes = np.flatnonzero(weights[1:] != weights[:-1]) + 1
+    _sort_tied(edges, np.concatenate(([0], changes, [len(weights)])))
     return edges, weights
 
 
-def _ascending(weights: Weights) -> npt.NDArray[np.integer[Any]]:
+def _ascending(weights: Weights) -> _Numbers:
     """The order of weights >= 0."""
     rounded = weights.astype(np.float32) + np.float32(0)  # no -0, whose bits sort last
     if len(weights) >= 1 << 32 or not np.array_equal(rounded, weights):
@@ -37,7 +36,17 @@ def _ascending(weights: Weights) -> npt.NDArray[np.integer[Any]]:
     keys <<= np.uint64(32)
     keys |= np.arange(len(keys), dtype=np.uint64)
     keys.sort()
-    return keys.astype(np.uint32)
+    return (keys & np.uint64(0xFFFFFFFF)).view(np.int64)
+
+
+@kernel(parallel=True)
+def _reordered(edges: Edges, weights: Weights, order: _Numbers) -> tuple[Edges, Weights]:
+    m = len(order)
+    new_edges, new_weights = np.empty((m, 2), np.int32), np.empty(m, np.float64)
+    for place in parallel_range(m):
+        new_edges[place, 0], new_edges[place, 1] = edges[order[place], 0], edges[order[place], 1]
+        new_weights[place] = weights[order[place]]
+    return new_edges, new_weights
 
 
 @kernel(parallel=True)

@@ -195,7 +195,9 @@ def _roots(other: Indices) -> Indices:
 def _crossing_edges(
     indices: Indices, distances: Floats, core: Floats, tree: Indices, chunks: int
 ) -> tuple[Indices, Indices, Indices, Indices, Floats, npt.NDArray[np.int64]]:
-    """The listed edges between different trees; twice those that both ends list, since looking for them costs more.
+    """Of each row's listed edges to another tree the first in the total order; a heavier one beside it is never needed.
+
+    Edges that both ends list are there twice, since looking for them costs more.
 
     Returns:
         Trees of both ends, rows of both ends (smaller first), weights, and the bounds (chunks, 2) of the parts in use,
@@ -229,29 +231,34 @@ def _collect_crossing(
     n, k = indices.shape
     bounds = np.empty((chunks, 2), np.int64)
     for part in parallel_range(chunks):
-        theirs = np.empty((BLOCK, k), np.int32)
+        theirs, reach = np.empty((BLOCK, k), np.int32), np.empty((BLOCK, k), distances.dtype)
         place = part * n // chunks * k
         bounds[part, 0] = place
         for start in range(part * n // chunks, (part + 1) * n // chunks, BLOCK):
             end = min(start + BLOCK, (part + 1) * n // chunks)
             for row in range(start, end):
                 for column in range(k):
-                    theirs[row - start, column] = tree[max(0, indices[row, column])]
-            begun = place
+                    other = max(0, indices[row, column])
+                    theirs[row - start, column] = tree[other]
+                    reach[row - start, column] = max(distances[row, column], core[other])
             for row in range(start, end):
-                mine = tree[row]
+                mine, begun = tree[row], place
                 for column in range(k):
                     other, its = indices[row, column], theirs[row - start, column]
-                    if mine >= 0 and other >= 0 and its >= 0 and its != mine:
-                        first[place], second[place] = row, other
-                        first_tree[place], second_tree[place] = mine, its
-                        weights[place] = distances[row, column]
+                    if mine < 0 or other < 0 or its < 0 or its == mine:
+                        continue
+                    weight = max(reach[row - start, column], core[row])
+                    low, high = min(row, other), max(row, other)
+                    edge = begun
+                    while edge < place and second_tree[edge] != its:
+                        edge += 1
+                    if edge == place:
                         place += 1
-            for edge in range(begun, place):
-                weights[edge] = max(weights[edge], core[first[edge]], core[second[edge]])
-                if first[edge] > second[edge]:
-                    first[edge], second[edge] = second[edge], first[edge]
-                    first_tree[edge], second_tree[edge] = second_tree[edge], first_tree[edge]
+                    elif not _precedes(weight, low, high, weights[edge], first[edge], second[edge]):
+                        continue
+                    first_tree[edge], second_tree[edge] = mine, its
+                    first[edge], second[edge] = low, high
+                    weights[edge] = weight
         bounds[part, 1] = place
     return bounds
 
