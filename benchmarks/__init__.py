@@ -3,3 +3,5 @@
 `python -m benchmarks` runs the small ones, `--quick` in under two minutes; `python -m benchmarks.graph --rows N` runs one
 size.
 """
+
+import newstide  # noqa: F401 - before numpy: says how its threads wait

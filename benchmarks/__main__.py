@@ -9,7 +9,7 @@ from benchmarks import graph, incremental
 from benchmarks.machine import RESULTS
 
 SIZES = [1_000, 3_000, 10_000, 30_000, 300_000]
-QUICK_SIZES = [1_000, 3_000]
+QUICK_SIZES = [2_000]
 
 
 def main() -> None:

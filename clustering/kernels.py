@@ -3,17 +3,12 @@
 Compiled code is kept on disk (numba's cache), so that only the first call on a machine pays for compiling.
 """
 
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 import numpy.typing as npt
-
-# Threads that wait for the next pass sleep instead of spinning: on cores shared with Kafka and Milvus, spinning takes time
-# from whoever has work. Read once, when the first parallel kernel loads OpenMP.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -4,4 +4,11 @@ This package is what the three rooms (`producers`, `consumers`, `clustering`) st
 settings, errors, access to Kafka and Milvus, and the embedding models. `newstide.app` stands on all of them.
 """
 
+import os
+
+# Threads that wait for work sleep instead of spinning: on cores shared with Kafka, Milvus and each other's libraries,
+# spinning takes time from whoever has work. Both are read once, when numpy and the first parallel kernel load.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")  # 2^10 ticks of the processor's clock
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 __version__ = "0.1.0"

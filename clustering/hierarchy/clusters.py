@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.hierarchy.dendrogram import single_linkage
-from clustering.hierarchy.extraction import Selection, labels_of_merges
+from clustering.hierarchy.extraction import MOST_FOR_LIBRARY, Selection, labels_of_merges
 from clustering.hierarchy.forest import Edges, Weights
 from clustering.hierarchy.lists import Floats
 from clustering.hierarchy.tree import Hierarchy, build_hierarchy
@@ -88,7 +88,10 @@ def cluster_neighbours(
 
 
 def library_clusters(
-    hierarchy: Hierarchy, min_cluster_size: int, selection: Selection
+    hierarchy: Hierarchy,
+    min_cluster_size: int,
+    selection: Selection,
+    most_for_library: int = MOST_FOR_LIBRARY,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Labels (n,) and probabilities (n,) that hdbscan chooses from the tree.
 
@@ -101,7 +104,7 @@ def library_clusters(
         return np.full(n, -1, np.int64), np.zeros(n, np.float64)
     weights = floored_weights(hierarchy.weights, hierarchy.core)
     edges, weights = connected_tree(hierarchy, weights)
-    return labels_of_merges(single_linkage(edges, weights), min_cluster_size, selection)
+    return labels_of_merges(single_linkage(edges, weights), min_cluster_size, selection, most_for_library)
 
 
 def floored_weights(weights: Weights, core: Floats) -> Weights:

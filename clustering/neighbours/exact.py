@@ -97,31 +97,45 @@ def _search(
 
 @kernel()
 def _kth_largest(values: Vectors, k: int) -> np.float32:
-    """By a heap of the k largest so far, the smallest on top."""
+    """By a heap of the k largest so far, the smallest on top, of the strides that can hold one of them."""
     n = len(values)
-    heap = np.full(k, -np.inf, np.float32)
     if k == 0:
         return np.float32(np.inf)
-    for start in range(0, n, _STRIDE):
-        end = min(n, start + _STRIDE)
-        if end - start == _STRIDE and _largest(values, start) <= heap[0]:
+    strides = n // _STRIDE
+    largest = np.empty(strides, np.float32)
+    for stride in range(strides):
+        largest[stride] = _largest(values, stride * _STRIDE)
+    heap = np.full(k, -np.inf, np.float32)
+    for stride in range(strides):
+        if largest[stride] > heap[0]:
+            _keep_largest(heap, largest[stride])
+    least = heap[0]  # k strides hold a value as large: no smaller one counts
+    heap[:] = -np.inf
+    for stride in range(strides + 1):
+        if stride < strides and (largest[stride] < least or largest[stride] <= heap[0]):
             continue
-        for column in range(start, end):
-            value = values[column]
-            if value > heap[0]:
-                place = 0
-                while True:
-                    child = 2 * place + 1
-                    if child >= k:
-                        break
-                    if child + 1 < k and heap[child + 1] < heap[child]:
-                        child += 1
-                    if heap[child] >= value:
-                        break
-                    heap[place] = heap[child]
-                    place = child
-                heap[place] = value
+        for column in range(stride * _STRIDE, min(n, (stride + 1) * _STRIDE)):
+            if values[column] > heap[0]:
+                _keep_largest(heap, values[column])
     return np.float32(heap[0])
+
+
+@kernel()
+def _keep_largest(heap: Vectors, value: np.float32) -> None:
+    """Puts a value in the place of the heap's smallest."""
+    k = len(heap)
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= k:
+            break
+        if child + 1 < k and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= value:
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = value
 
 
 @kernel()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -158,7 +158,7 @@ def _numbered(previous: NeighbourGraph | None, ids: Sequence[str]) -> tuple[list
     names = [name for name in rows if name in present]
     names += sorted(present.difference(rows))
     names.sort()  # two ascending runs: merged, not sorted
-    return names, np.fromiter((rows.get(name, -1) for name in names), np.int32, len(names))
+    return names, np.fromiter(map(rows.get, names, repeat(-1)), np.int32, len(names))
 
 
 def _vectors(
