@@ -151,6 +151,11 @@ class PageSettings(_Group):
     max_points: int = Field(50_000, ge=100, description="points drawn; the page says what it leaves out")
     host: str = Field("127.0.0.1", description="address `newstide web` binds")
     port: Port = Field(8000, description="of `newstide web`")
+    token: SecretStr | None = Field(None, min_length=16, description="that `newstide web` asks for; 16 characters or more")
+    allowed_hosts: str = Field("", description="names it is reached by besides localhost, comma-separated; * = any")
+    most_items: int = Field(500, ge=1, le=10_000, description="headlines, stories or runs in one answer of its API")
+    longest_query: int = Field(500, ge=1, le=10_000, description="characters of a search text")
+    most_listeners: int = Field(200, ge=1, description="open pages that are told of new runs")
 
 
 class Settings(BaseSettings):
@@ -163,6 +168,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: user_data_path("newstide"), description="everything kept on disk")
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("newstide"), description="downloads (Kafka's jars)")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    keep: Window = Field(None, description="of event time, before the newest headline: older ones are removed; or none")
     kafka: KafkaSettings = KafkaSettings()
     milvus: MilvusSettings = MilvusSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
@@ -199,7 +205,7 @@ class Settings(BaseSettings):
             raise SettingsError(f"The settings file {file} does not exist.", "Correct NEWSTIDE_CONFIG or --config.")
         _refuse_unknown_variables(cls)
         try:
-            return cls(**overrides)
+            settings = cls(**overrides)
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{file} is not TOML: {error}.") from None
         except ValidationError as error:
@@ -210,6 +216,8 @@ class Settings(BaseSettings):
             raise SettingsError(
                 "; ".join(lines) + ".", f"Correct it in {file}, the environment or the flags."
             ) from None
+        require_keep_covers_window(settings)
+        return settings
 
     @property
     def snapshots_dir(self) -> Path:
@@ -222,6 +230,17 @@ class Settings(BaseSettings):
         for name, value in groups.items():
             values[name] = {**values[name], **value} if isinstance(value, dict) else value
         return type(self).model_validate(values)
+
+
+def require_keep_covers_window(settings: Settings) -> None:
+    """Raises `SettingsError` where headlines would be removed that are still being clustered."""
+    keep, window = settings.keep, settings.clustering.window
+    if keep is not None and (window is None or keep < window):
+        shown = "none, that is everything" if window is None else str(window)
+        raise SettingsError(
+            f"keep = {keep} is shorter than clustering.window = {shown}: headlines would go that are being clustered.",
+            "Keep them longer, or set a window of at most that length.",
+        )
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

@@ -624,7 +624,7 @@
     if (before !== undefined) $("previous").href = page(before);
     $("next").hidden = live || after === undefined;
     if (after !== undefined) $("next").href = after === latest.run ? "latest.html" : page(after);
-    if (!live || !(latest.run > ownRun)) return;
+    if (!live || root.dataset.events === "yes" || !(latest.run > ownRun)) return; // a server that tells of runs, offers them
     if (!$("selection").hidden) $("renewed").hidden = false; // not while a selection would be lost
     else renew();
   }

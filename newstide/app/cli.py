@@ -225,13 +225,13 @@ def web(
     host: Annotated[str | None, typer.Option(help="Address to bind; default: this machine only.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65_535)] = None,
 ) -> None:
-    """Serves the pages."""
+    """Serves the pages, and a read-only API under /api."""
     from newstide.app.web import serve
 
     settings = settings_of(context)
     bound = (host or settings.pages.host, port or settings.pages.port)
     logs.get("web").info("serving", pages=f"http://{bound[0]}:{bound[1]}", directory=str(settings.snapshots_dir))
-    serve(settings.snapshots_dir, *bound)
+    serve(settings, *bound)
 
 
 @app.command()

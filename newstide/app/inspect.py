@@ -14,7 +14,7 @@ from newstide.headline import iso_time
 from newstide.settings import Settings
 from newstide.store import open_store
 
-_HEADLINE = [
+HEADLINE_COLUMNS = [
     "id",
     "title",
     "source",
@@ -51,7 +51,7 @@ def list_headlines(settings: Settings, story: int, limit: int) -> tuple[dict[str
         stories = store.stories(f"cluster_label == {int(story)}")
         if stories.empty and story != -1:
             raise NewstideError(f"There is no story {story}.", "`newstide stories --status all` lists them.")
-        frame = store.headlines(f"cluster_label == {int(story)}", _HEADLINE)
+        frame = store.headlines(f"cluster_label == {int(story)}", HEADLINE_COLUMNS)
     finally:
         store.close()
     facts = {"cluster_label": -1, "title": "noise"} if stories.empty else records(stories)[0]
@@ -67,7 +67,7 @@ def search(settings: Settings, text: str, limit: int) -> pd.DataFrame:
     try:
         hits = store.search_headlines(embedder.encode([text]), limit)
         found = [(id_, similarity) for id_, similarity in zip(hits.ids[0], hits.similarities[0], strict=True) if id_]
-        frame = store.headlines_by_id([id_ for id_, _ in found], _HEADLINE)
+        frame = store.headlines_by_id([id_ for id_, _ in found], HEADLINE_COLUMNS)
     finally:
         store.close()
     similarity = dict(found)

@@ -1,0 +1,104 @@
+"use strict";
+// Put into each page that `newstide web` serves. When a run ends, it offers the new map; a click shows it in the same view.
+// The newest map also renews itself where nobody is reading, or where the reader has asked for that.
+(() => {
+  const root = document.documentElement;
+  const own = root.dataset.run === undefined ? null : Number(root.dataset.run);
+  const newest = root.dataset.live === "yes";
+  const IDLE = 30000; // ms without a key, a click or a move of the mouse
+  const CHOICE = "newstide renew";
+  const said = (number) => number.toLocaleString();
+  const store = {
+    get(kind, name) { try { return window[kind].getItem(name); } catch { return null; } },
+    set(kind, name, value) { try { value === null ? window[kind].removeItem(name) : window[kind].setItem(name, value); } catch { /* storage may be off */ } },
+  };
+  let known = own;
+  let latest = null;
+  let source = null;
+  let active = Date.now();
+  let failures = 0;
+
+  // ---- the offer ---------------------------------------------------------------------------------------------------
+  const box = document.createElement("div");
+  box.id = "offer";
+  box.setAttribute("role", "status"); // read out when it fills
+  Object.assign(box.style, { position: "fixed", left: "50%", bottom: "1rem", transform: "translateX(-50%)", zIndex: "8", display: "flex", flexWrap: "wrap", justifyContent: "center", alignItems: "center", gap: ".4rem", maxWidth: "calc(100vw - 1.5rem)" });
+  document.body.append(box);
+
+  function button(text, pressed, loud) {
+    const node = document.createElement("button");
+    node.type = "button";
+    node.textContent = text;
+    if (loud) Object.assign(node.style, { background: "var(--accent)", color: "var(--paper)", borderColor: "var(--accent)", boxShadow: "var(--shadow)" });
+    node.addEventListener("click", pressed);
+    return node;
+  }
+  function offer() {
+    const born = latest.events && latest.events.born;
+    const news = born ? `${said(born)} ${born === 1 ? "story" : "stories"} born` : latest.headlines === undefined ? "" : `${said(latest.headlines)} headlines`;
+    const parts = [button(`New map: run ${latest.run}${news ? `, ${news}` : ""} — show`, show, true)];
+    if (newest) parts.push(button("always", () => { store.set("localStorage", CHOICE, "always"); show(); }));
+    parts.push(button("✕", () => box.replaceChildren()));
+    if (newest) parts[1].title = "Show new maps without asking";
+    parts.at(-1).setAttribute("aria-label", "Not now");
+    box.replaceChildren(...parts);
+  }
+  // The page writes its view into the address a moment after it changed.
+  function show() {
+    box.replaceChildren();
+    setTimeout(() => {
+      store.set("sessionStorage", "newstide renewed", "yes");
+      if (newest) location.reload();
+      else location.assign("latest.html" + (own === null ? "" : location.hash));
+    }, 200);
+  }
+  function maybe() {
+    if (latest === null || known === null || latest.run <= known) return;
+    const selection = document.getElementById("selection");
+    const free = newest && !(selection && !selection.hidden); // a selection would be lost
+    if (free && (store.get("localStorage", CHOICE) === "always" || Date.now() - active > IDLE)) {
+      known = latest.run;
+      show();
+    } else if (box.dataset.run !== String(latest.run)) {
+      box.dataset.run = latest.run;
+      offer();
+    }
+  }
+  function told() {
+    if (store.get("sessionStorage", "newstide renewed") === null) return;
+    store.set("sessionStorage", "newstide renewed", null);
+    if (store.get("localStorage", CHOICE) !== "always") return;
+    box.append(button("New maps are shown without asking. Ask first?", () => { store.set("localStorage", CHOICE, null); box.replaceChildren(); }));
+    setTimeout(() => { if (box.dataset.run === undefined) box.replaceChildren(); }, 8000);
+  }
+
+  // ---- the server's word -------------------------------------------------------------------------------------------
+  // Browsers open few connections to one server: a page that is not seen gives its own back.
+  function listen() {
+    if (source !== null || document.hidden) return;
+    root.dataset.events = "yes"; // the page itself need not ask meanwhile
+    source = new EventSource("/events");
+    source.addEventListener("open", () => { failures = 0; });
+    source.addEventListener("run", (event) => {
+      latest = JSON.parse(event.data);
+      known ??= latest.run;
+      maybe();
+    });
+    source.addEventListener("error", () => {
+      delete root.dataset.events;
+      if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+      stop();
+      setTimeout(listen, Math.min(60000, 5000 * 2 ** failures++));
+    });
+  }
+  function stop() {
+    if (source !== null) source.close();
+    source = null;
+    delete root.dataset.events;
+  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : listen()));
+  for (const kind of ["pointerdown", "pointermove", "wheel", "keydown", "touchstart"]) addEventListener(kind, () => { active = Date.now(); }, { passive: true, capture: true });
+  setInterval(maybe, 1000);
+  told();
+  listen();
+})();

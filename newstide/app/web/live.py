@@ -1,0 +1,76 @@
+"""The live view: tells open pages that a run has ended, by server-sent events.
+
+What ends a run for its readers is its page, so the folder is asked: once a second, however many listen. That holds on
+any file system and on any machine, next to the reclusterer or not.
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+_EVERY = 1.0  # seconds
+_PING = 15  # seconds: keeps what lies between from closing a silent connection
+
+
+class Watch:
+    """Watches a folder of pages for those who listen.
+
+    Args:
+        directory: Of the pages.
+        most: Listeners at once; further ones are sent away, and ask every few seconds instead.
+    """
+
+    def __init__(self, directory: Path, most: int) -> None:
+        self._directory = directory
+        self._most = most
+        self._listeners = 0
+        self._looked = -_EVERY
+        self._latest: dict[str, Any] | None = None
+
+    async def endpoint(self, request: Request) -> Response:
+        """`/events`: an event `run` with the latest run at once, and one whenever it is another."""
+        if request.method != "HEAD" and self._listeners >= self._most:
+            return PlainTextResponse("Too many listen already.\n", 503, headers={"Cache-Control": "no-store"})
+        return EventSourceResponse(self._events(), ping=_PING, headers={"Cache-Control": "no-store"})
+
+    async def _events(self) -> AsyncIterator[ServerSentEvent]:
+        self._listeners += 1
+        told = None
+        try:
+            while True:
+                latest = await self._current()
+                if latest is not None and latest["run"] != told:
+                    told = latest["run"]
+                    yield ServerSentEvent(json.dumps(latest), event="run", id=str(told))
+                await anyio.sleep(_EVERY)
+        finally:
+            self._listeners -= 1
+
+    async def _current(self) -> dict[str, Any] | None:
+        if time.monotonic() - self._looked >= _EVERY:
+            self._looked = time.monotonic()
+            self._latest = await anyio.to_thread.run_sync(latest_run, self._directory) or self._latest
+        return self._latest
+
+
+def latest_run(directory: Path) -> dict[str, Any] | None:
+    """The newest run that has a page: `run`, `page`, `finished_at`, `headlines`, `stories`, `events`; None before any."""
+    try:
+        latest = json.loads((directory / "latest.json").read_text(encoding="utf-8"))
+        run, page = int(latest["run"]), str(latest["page"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
+        facts = json.loads((directory / page).with_suffix(".json").read_text(encoding="utf-8"))
+        shown = {name: facts[name] for name in ("finished_at", "headlines", "stories", "events")}
+    except (OSError, ValueError, KeyError, TypeError):
+        shown = {}
+    return {"run": run, "page": page, **shown}

@@ -1,0 +1,124 @@
+"""What the API's answers look like; its OpenAPI document is made of these."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class StoryName(BaseModel):
+    """A story as others refer to it."""
+
+    cluster_label: int
+    title: str
+    size: int
+    status: str
+
+
+class Story(BaseModel):
+    """A story. Times are ISO 8601 in UTC."""
+
+    cluster_label: int = Field(description="Its number, for ever.")
+    title: str = Field(description="Its most central headline.")
+    keywords: list[str]
+    languages: list[str] = Field(description="Most frequent first.")
+    sources: list[str] = Field(description="Most frequent first.")
+    size: int = Field(description="Headlines in the window.")
+    previous_size: int = Field(description="The same, a run before.")
+    first_published_at: str
+    last_published_at: str
+    reach: float = Field(description="Least similarity of a new headline that gets this label on arrival.")
+    status: str = Field(description="open or closed.")
+    parents: list[int]
+    successor: int = Field(description="The story it went into; -1 = none.")
+    created_run: int
+    updated_run: int
+
+
+class Headline(BaseModel):
+    """A headline with its label."""
+
+    id: str
+    title: str
+    source: str
+    language: str
+    published_at: str = Field(description="ISO 8601 in UTC.")
+    url: str
+    cluster_label: int = Field(description="Its story; -1 = in none.")
+    label_probability: float = Field(description="How firmly it belongs, 0 to 1.")
+    label_run: int = Field(description="The run that last wrote the label; 0 = given on arrival.")
+
+
+class Hit(Headline):
+    """A headline that a search found."""
+
+    similarity: float = Field(description="Cosine of the text's and the headline's vectors.")
+
+
+class Run(BaseModel):
+    """A finished run."""
+
+    run: int
+    theta: float = Field(description="Similarity at which headlines tell the same story.")
+    status: str
+    started_at: str
+    finished_at: str
+    parameters: dict[str, Any]
+    counts: dict[str, Any] = Field(description="rows, new, stories, noise, born, grown, merged, split, closed ...")
+    durations: dict[str, float] = Field(description="Seconds a step.")
+    page: str | None = Field(description="Address of its map, where it is still there.")
+
+
+class Timeline(BaseModel):
+    """How many headlines were published in each step of time."""
+
+    begin: str
+    step_seconds: int
+    counts: list[int]
+
+
+class Lineage(BaseModel):
+    """Where a story came from and what became of it."""
+
+    parents: list[StoryName]
+    children: list[StoryName] = Field(description="Born from it.")
+    absorbed: list[StoryName] = Field(description="Went into it.")
+    successor: StoryName | None = Field(description="It went into this one.")
+
+
+class Stories(BaseModel):
+    """A page of stories."""
+
+    items: list[Story]
+    total: int
+    next: str | None = Field(description="Address of the next page; null at the end.")
+
+
+class Headlines(BaseModel):
+    """A page of headlines, newest first."""
+
+    items: list[Headline]
+    next: str | None = Field(description="Address of the next page; null at the end.")
+
+
+class Hits(BaseModel):
+    """Headlines nearest in meaning, best first."""
+
+    items: list[Hit]
+    next: str | None = Field(description="Address of the next page; null at the end.")
+
+
+class Runs(BaseModel):
+    """A page of runs, newest first."""
+
+    items: list[Run]
+    total: int
+    next: str | None = Field(description="Address of the next page; null at the end.")
+
+
+class StoryDetail(BaseModel):
+    """A story with its lineage, timeline and newest headlines."""
+
+    story: Story
+    lineage: Lineage
+    timeline: Timeline | None = Field(description="Null where it has no headlines (any more).")
+    headlines: Headlines
