@@ -31,6 +31,7 @@ from clustering.neighbours import (
     save_graph,
     update_graph,
 )
+from clustering.retention import clear_old, enforce_tombstones
 from clustering.snapshot import Snapshot, write_snapshot
 from clustering.stories import cluster_rows
 from clustering.window import Window, fix_window, read_window
@@ -114,7 +115,10 @@ def recluster(settings: Settings, *, lease: Lease | None = None, force: bool = F
     """
     store = open_store(settings.milvus, None)
     try:
-        return _run(store, settings, lease, force=force)
+        enforce_tombstones(store, settings)
+        report = _run(store, settings, lease, force=force)
+        clear_old(store, settings, lease)
+        return report
     finally:
         store.close()
 

@@ -32,12 +32,13 @@ log = logs.get("consumer")
 
 @dataclass
 class Tally:
-    """What the loop has done so far; every message read is in exactly one of stored, duplicates and dead letters."""
+    """What the loop has done so far; every message read is in one of stored, duplicates, dead letters and taken down."""
 
     read: int = 0
     stored: int = 0
     duplicates: int = 0
     dead_letters: int = 0
+    taken_down: int = 0  # blocked by a tombstone
     ahead: int = 0  # times more than an hour ahead of the message's, replaced by it
     provisional: int = 0  # stored with a story's label
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
@@ -48,6 +49,7 @@ class Tally:
         self.stored += batch.stored
         self.duplicates += batch.duplicates
         self.dead_letters += batch.dead_letters
+        self.taken_down += batch.taken_down
         self.ahead += batch.ahead
         self.provisional += batch.provisional
         self.took(**batch.seconds)
@@ -155,7 +157,9 @@ class _Batches:
                 self._dead_letter(record, str(error), tally)
                 continue
             tally.ahead += decoded.ahead
-            if decoded.headline.id in headlines:
+            if self.store.tombstones.blocks(decoded.headline):
+                tally.taken_down += 1
+            elif decoded.headline.id in headlines:
                 tally.duplicates += 1
             else:
                 headlines[decoded.headline.id] = (decoded.headline, record)

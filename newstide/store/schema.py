@@ -10,7 +10,7 @@ from newstide.embedding.base import ModelCard
 from newstide.errors import ModelMismatch, SchemaMismatch
 
 SCHEMA_VERSION = "2"
-COLLECTIONS = ("headlines", "stories", "runs", "means")
+COLLECTIONS = ("headlines", "stories", "runs", "means")  # of one model; `tombstones` belongs to none
 
 _BYTES = 4  # of UTF-8 a character at most: a server counts a VARCHAR in bytes, Lite in characters
 _TEXT: Mapping[str, int] = {
@@ -20,10 +20,13 @@ _TEXT: Mapping[str, int] = {
     "url": contract.MAX_URL * _BYTES,
     "language": 35 * _BYTES,
     "status": 16,
+    "key": 80,
+    "cause": 80,
+    "point": 64,
 }
-VECTOR = {"headlines": "embedding", "stories": "centroid", "runs": "mean", "means": "mean"}
+VECTOR = {"headlines": "embedding", "stories": "centroid", "runs": "mean", "means": "mean", "tombstones": "place"}
 _FILTERED = ("published_at", "ingested_at", "cluster_label", "label_run")
-PRIMARY = {"headlines": "id", "stories": "cluster_label", "runs": "run", "means": "language"}
+PRIMARY = {"headlines": "id", "stories": "cluster_label", "runs": "run", "means": "language", "tombstones": "key"}
 
 
 def fields(kind: str, card: ModelCard, description_bytes: int) -> CollectionSchema:
@@ -142,6 +145,7 @@ def _fields(kind: str) -> dict[str, DataType]:
             "durations": json,
         },
         "means": {"language": text, "mean": vector, "count": number, "run": number},
+        "tombstones": {"key": text, "cause": text, "point": text, "title": text, "created_at": number, "place": vector},
     }[kind]
 
 

@@ -10,23 +10,25 @@ import pandas as pd
 from newstide.embedding.base import ModelCard
 from newstide.errors import StoreLimit
 from newstide.settings import MilvusSettings
-from newstide.store import schema
+from newstide.store import aliases, schema
 from newstide.store.checks import cut, finite_vector, fitting_id, plain, unit_vector
 from newstide.store.collection import MOST, Collection, chunks
 from newstide.store.connection import Connection
 from newstide.store.opening import open_collection
 from newstide.store.rows import HeadlineRow, Hits, LanguageMean, RunRow
+from newstide.store.tombstones import Tombstones
 
 _LABELS = 1_000  # rows in one update of labels: a server reads and rewrites each of them
 
 
-def open_store(settings: MilvusSettings, card: ModelCard | None) -> "Store":
+def open_store(settings: MilvusSettings, card: ModelCard | None, *, suffix: str | None = None) -> "Store":
     """Connects to Milvus.
 
     Args:
         settings: Where Milvus is.
         card: The model whose vectors are to be written: collections that are missing are made, those that are there
             are checked. None for reading only: the card is the one found in Milvus.
+        suffix: Of the collections to open, whether readers are led to them or not; None for those they are led to.
 
     Raises:
         StoreUnavailable: Milvus cannot be reached.
@@ -35,7 +37,7 @@ def open_store(settings: MilvusSettings, card: ModelCard | None) -> "Store":
     """
     connection = Connection(settings)
     try:
-        return _open(connection, settings, card)
+        return _open(connection, settings, card, suffix)
     except BaseException:
         connection.close()
         raise
@@ -49,6 +51,8 @@ class Store:
         card: The model whose vectors it holds.
         names: What each of `schema.COLLECTIONS` is called in Milvus.
         limits: For each of them, how many bytes of UTF-8 its text fields hold.
+        tombstones: What was taken down.
+        suffix: What follows the names of its collections; see `aliases`.
     """
 
     def __init__(
@@ -57,15 +61,20 @@ class Store:
         card: ModelCard,
         names: Mapping[str, str],
         limits: Mapping[str, Mapping[str, int]],
+        tombstones: Tombstones,
+        suffix: str,
     ) -> None:
         self.card = card
+        self.tombstones = tombstones
+        self.suffix = suffix
         self.dim = card.dim
         self.is_lite = connection.lite
         self._connection = connection
         self._limits = limits
-        self._headlines, self._stories, self._runs, self._means = (
+        self._all_collections = tuple(
             Collection(connection, kind, names[kind], card.dim) for kind in schema.COLLECTIONS
         )
+        self._headlines, self._stories, self._runs, self._means = self._all_collections
         self._newest_run = 0  # runs only grow, so there is no need to look at older ones again
 
     # Headlines
@@ -211,10 +220,18 @@ class Store:
 
     def insert_run(self, run: RunRow) -> None:
         """Writes a finished run."""
-        owner = f"run {run.run}"
-        row = {name: plain(getattr(run, name), owner) for name in schema.columns("runs")}
-        self._runs.put([{**row, "mean": finite_vector(run.mean, self.dim, owner)}])
-        self._runs.flush()
+        self.insert_runs([run])
+
+    def insert_runs(self, runs: Sequence[RunRow]) -> None:
+        """Writes finished runs."""
+        data = []
+        for run in runs:
+            owner = f"run {run.run}"
+            row = {name: plain(getattr(run, name), owner) for name in schema.columns("runs")}
+            data.append({**row, "mean": finite_vector(run.mean, self.dim, owner)})
+        if data:
+            self._runs.put(data)
+            self._runs.flush()
 
     def means(self) -> list[LanguageMean]:
         """The mean vector of each language, by language."""
@@ -241,10 +258,15 @@ class Store:
 
     # The store itself
 
+    def frames(self, kind: str, columns: Sequence[str] = (), *, batch_size: int = MOST) -> Iterator[pd.DataFrame]:
+        """All rows of one of `schema.COLLECTIONS`, ascending by key, in frames; all columns unless some are named."""
+        wanted = list(columns) or [*schema.columns(kind), schema.VECTOR[kind]]
+        collection = dict(zip(schema.COLLECTIONS, self._all_collections, strict=True))[kind]
+        return collection.iterate("", wanted, batch_size)
+
     def describe(self) -> dict[str, Any]:
         """Facts for people: the server's version, rows by collection, the model."""
-        collections = (self._headlines, self._stories, self._runs, self._means)
-        counts = {collection.kind: collection.count() for collection in collections}
+        counts = {collection.kind: collection.count() for collection in self._all_collections}
         return {"version": self._connection.version, **counts, "model": self.card.name}
 
     def close(self) -> None:
@@ -268,16 +290,21 @@ class Store:
         }
 
 
-def _open(connection: Connection, settings: MilvusSettings, card: ModelCard | None) -> Store:
-    names = {kind: settings.prefix + kind for kind in schema.COLLECTIONS}
-    limits: dict[str, dict[str, int]] = {}
+def _open(connection: Connection, settings: MilvusSettings, card: ModelCard | None, suffix: str | None) -> Store:
     make = card is not None
+    wanted = aliases.suffix_in_use(connection, settings.prefix) if suffix is None else suffix
+    if wanted is None:  # nothing is there yet
+        wanted = "" if card is None else aliases.suffix_of(card)
+    names = {kind: settings.prefix + kind + wanted for kind in schema.COLLECTIONS}
+    limits: dict[str, dict[str, int]] = {}
     for kind, name in names.items():
         card, limits[kind] = open_collection(
             connection, kind, name, card, make=make, description_bytes=settings.description_bytes
         )
     assert card is not None  # noqa: S101 - there is at least one collection
-    return Store(connection, card, names, limits)
+    if make and suffix is None and wanted:
+        aliases.lead(connection, settings.prefix, wanted)
+    return Store(connection, card, names, limits, Tombstones(connection, f"{settings.prefix}tombstones"), wanted)
 
 
 def _joined(frames: Iterator[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

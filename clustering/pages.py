@@ -1,0 +1,128 @@
+"""The pages there are already: headlines taken out of them, and old pages removed.
+
+A page holds its headlines as JSON, apart from its script, so that they can be taken out and the rest stays to the letter.
+"""
+
+import base64
+import json
+import re
+import zlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from clustering.gallery import write_index
+from clustering.snapshot import _packed, as_script_data, write
+from newstide.store import TAKEN_DOWN, words_left
+
+_DATA = re.compile(r'(<script type="application/json" id="data" data-packed="(yes|no)">)(.*?)(</script>)', re.DOTALL)
+_ROW_LISTS = ("x", "y", "title", "url", "time", "label", "source", "language")
+
+Hides = Callable[[str, int, str, str], bool]  # title, time (epoch ms), url, source
+
+
+def clean_pages(
+    directory: Path, hides: Hides, hides_title: Callable[[str], bool], *, write_them: bool = True
+) -> list[Path]:
+    """Takes headlines out of every page of `directory` that holds them; each page is swapped in as a whole.
+
+    Args:
+        directory: Of the pages.
+        hides: Whether a headline is to go.
+        hides_title: Whether no story may carry this title any more.
+        write_them: False to find out only which pages hold them.
+
+    Returns:
+        The pages that hold them, or held them.
+
+    Raises:
+        OSError: A page cannot be read or written; those before it are clean.
+    """
+    held = []
+    for page in [*sorted(directory.glob("run-*.html")), directory / "latest.html"]:
+        if not page.exists():
+            continue
+        text = page.read_text(encoding="utf-8")
+        found = _DATA.search(text)
+        if found is None:
+            continue
+        data = _read(found)
+        if _clean(data, hides, hides_title):
+            held.append(page)
+            if write_them:
+                write(page, text[: found.start(3)] + _written(data, packed=found[2] == "yes") + text[found.end(3) :])
+    return held
+
+
+def oldest_on(page: Path) -> int | None:
+    """The publication time (epoch ms) of the oldest headline of a page's window; None where it is no such page."""
+    found = _DATA.search(page.read_text(encoding="utf-8"))
+    return int(_read(found)["begin"]) if found else None
+
+
+def remove_pages(directory: Path, runs: Collection[int]) -> None:
+    """Deletes the pages of these runs, and lists those that are left. The latest page stays as it is.
+
+    Raises:
+        OSError: A file cannot be deleted or written.
+    """
+    if not runs:
+        return
+    for run in runs:
+        page = directory / f"run-{run:06d}.html"
+        page.unlink(missing_ok=True)
+        page.with_suffix(".json").unlink(missing_ok=True)
+    latest = directory / "latest.json"
+    if latest.exists():
+        listed = json.loads(latest.read_text(encoding="utf-8"))
+        text = json.dumps({**listed, "runs": [run for run in listed["runs"] if run not in set(runs)]})
+        write(latest, text)
+        write(directory / "latest.js", f"window.newstideLatest = {text};\n")
+    write_index(directory)
+
+
+def _read(found: "re.Match[str]") -> dict[str, Any]:
+    text = zlib.decompress(base64.b64decode(found[3]), 31).decode() if found[2] == "yes" else found[3]
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+def _written(data: dict[str, Any], *, packed: bool) -> str:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return str(_packed(text) if packed else as_script_data(text))
+
+
+def _clean(data: dict[str, Any], hides: Hides, hides_title: Callable[[str], bool]) -> bool:
+    """Takes the headlines out of a page's data, in place; whether there was anything to take out."""
+    sources = data["sources"]
+    rows = zip(data["title"], data["time"], data["url"], data["source"], strict=True)
+    keep = [not hides(title, time, url, sources[source] if source >= 0 else "") for title, time, url, source in rows]
+    removed: dict[int, list[str]] = {}
+    left: dict[int, list[str]] = {}
+    for title, label, stays in zip(data["title"], data["label"], keep, strict=True):
+        (left if stays else removed).setdefault(label, []).append(title)
+    gone_titles = {title for titles in removed.values() for title in titles}
+    changed = bool(removed)
+    for story in data["stories"]:
+        number = story["number"]
+        own, kept = list(removed.get(number, [])), left.get(number, [])
+        story["size"] = max(0, story["size"] - len(own))
+        if story["title"] in gone_titles or hides_title(story["title"]):
+            changed = True
+            own.append(story["title"])
+            story["title"] = next((title for title in kept if not hides_title(title)), TAKEN_DOWN)
+        if own:
+            story["keywords"] = words_left(story["keywords"], own, kept)
+        named = [name for name in story["sources"] if not hides("", 0, "", name)]
+        changed |= len(named) < len(story["sources"])
+        story["sources"] = named
+    if removed:
+        for name in _ROW_LISTS:
+            data[name] = [value for value, stays in zip(data[name], keep, strict=True) if stays]
+    shown = [place for place, name in enumerate(sources) if not hides("", 0, "", name)]
+    if len(shown) < len(sources):  # none of their headlines is left
+        changed = True
+        place_of = {old: new for new, old in enumerate(shown)}
+        data["source"] = [place_of.get(place, -1) for place in data["source"]]
+        data["sources"] = [sources[place] for place in shown]
+    return changed
