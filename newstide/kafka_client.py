@@ -2,18 +2,24 @@
 
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, repeat
+from pathlib import Path
 from typing import Any
 
 from kafka.errors import (
     AuthorizationError,
+    InvalidReceiveError,
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     SaslAuthenticationFailedError,
     UnsupportedSaslMechanismError,
 )
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from newstide import logs
@@ -21,11 +27,36 @@ from newstide.errors import BrokerUnavailable, SettingsError
 from newstide.settings import KafkaSettings
 
 _ANSWER_WITHIN = 10.0  # seconds for a broker that accepts connections to answer the first request
-_ONE_TRY = 3.0  # seconds of it before looking at why there was no answer
+_FIRST_TRY, _LATER_TRY = 1.0, 3.0  # seconds of it before looking at why there was no answer
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, AuthorizationError)
+# What the client makes of a failed handshake is a text alone: an answer that waiting will not change.
+_TLS_REFUSALS = (
+    *("certificate verify failed", "certificate required", "certificate unknown", "certificate expired"),
+    *("bad certificate", "unknown ca", "handshake failure", "wrong version"),
+)
 _WAY_OUT = "Start it, or correct kafka.bootstrap_servers; `newstide doctor` shows what is reachable."
 
 log = logs.get("kafka")
+
+
+def _keep_last_words(transport: Any) -> None:
+    """Lets the client read what arrives together with the end of a connection.
+
+    kafka-python 3.0.12 throws it away (`kafka.net.transport`), and with it, most times, a broker's answer that the
+    password is wrong: all that is left is "socket disconnected". The end itself is met again at the next read.
+    """
+    receive = transport._sock_recv
+
+    def receive_all(self: Any) -> tuple[bytes, BaseException | None]:
+        data, error = receive(self)
+        return data, None if data else error
+
+    transport._sock_recv = receive_all
+
+
+for _transport in (KafkaTCPTransport, KafkaSSLTransport):
+    if "_sock_recv" in vars(_transport):
+        _keep_last_words(_transport)
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -46,12 +77,43 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = settings.sasl_username
         options["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
     if settings.security_protocol.endswith("SSL"):
-        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
-            file = getattr(settings, name)
-            if file is not None and not file.is_file():
-                raise SettingsError(f"kafka.{name} {str(file)!r} is no file.", "Correct the path.")
-            options[name] = None if file is None else str(file)
+        options["ssl_context"] = tls_context(settings)
     return options
+
+
+def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
+    """TLS 1.2 or newer, the broker's certificate and name checked; with a certificate of our own where one is set.
+
+    It is made here and not by the client, which would take a file that is no certificate for a broker that is away.
+
+    Raises:
+        SettingsError: A file does not exist or does not hold what it should, or the key's password is wrong.
+    """
+    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+        file: Path | None = getattr(settings, name)
+        if file is not None and not file.is_file():
+            raise SettingsError(f"kafka.{name} {str(file)!r} is no file.", "Correct the path.")
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_cafile)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError(
+            f"kafka.ssl_cafile {str(settings.ssl_cafile)!r} holds no certificates: {_said(error)}.", "It is a PEM file."
+        ) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.ssl_certfile is None:
+        if settings.ssl_keyfile is not None:
+            raise SettingsError("kafka.ssl_keyfile is set, but kafka.ssl_certfile is not.", "Set both.")
+        return context
+    password = settings.ssl_keypassword
+    secret = "" if password is None else password.get_secret_value()
+    try:  # a function: without one, OpenSSL asks at the terminal for the password of a key that has one
+        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, lambda: secret)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise SettingsError(
+            f"kafka.ssl_certfile {str(settings.ssl_certfile)!r} and its key cannot be used: {_said(error)}.",
+            "They are PEM files of one pair; kafka.ssl_keypassword opens a key that has a password.",
+        ) from None
+    return context
 
 
 def connected(
@@ -78,18 +140,20 @@ def connected(
     """
     patience = _ANSWER_WITHIN if patience is None else patience
     deadline = time.monotonic() + patience
-    options = {**client_options(settings), **options, "bootstrap_timeout_ms": int(_ONE_TRY * 1000)}
+    options = {**client_options(settings), **options}
     _wait_for_port(settings, patience)
     deadline = max(deadline, time.monotonic() + _ANSWER_WITHIN)
-    while True:
+    for seconds in chain([_FIRST_TRY], repeat(_LATER_TRY)):
+        options["bootstrap_timeout_ms"] = int(seconds * 1000)
         with _reasons() as reasons:
             try:
                 return client(*arguments, **options)
             except KafkaError as error:
-                refusals = [reason for reason in reasons if isinstance(reason, _REFUSALS)]
+                refusals = [reason for reason in reasons if _will_not_change(reason)]
                 last = (refusals or reasons or [error])[-1]
                 if refusals or not isinstance(error, KafkaTimeoutError) or time.monotonic() > deadline:
                     raise unavailable(settings, last) from None
+    raise AssertionError  # the loop has no end
 
 
 def unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavailable:
@@ -99,10 +163,30 @@ def unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavaila
             f"Kafka at {settings.bootstrap_servers} refuses {settings.sasl_username or 'this client'}: {error}",
             "Correct kafka.sasl_mechanism, sasl_username, sasl_password, or the user's rights.",
         )
+    if _no_trust(error):
+        return BrokerUnavailable(
+            f"Kafka at {settings.bootstrap_servers} and this client do not trust each other: {error}",
+            "Correct kafka.ssl_cafile (who signed the broker's certificate), the name in kafka.bootstrap_servers (the "
+            "certificate's), or kafka.ssl_certfile and ssl_keyfile (which a broker may ask for).",
+        )
     return BrokerUnavailable(
         f"Kafka at {settings.bootstrap_servers} does not answer as it should: {type(error).__name__}: {error}",
         "Is kafka.security_protocol what that port speaks? " + _WAY_OUT,
     )
+
+
+def _will_not_change(reason: BaseException) -> bool:
+    return isinstance(reason, (*_REFUSALS, InvalidReceiveError)) or _no_trust(reason)
+
+
+def _no_trust(error: BaseException) -> bool:
+    text = str(error).lower()
+    return any(words in text for words in _TLS_REFUSALS)
+
+
+def _said(error: BaseException) -> str:
+    """OpenSSL's reason, without the place in its source."""
+    return str(error).partition(" (_ssl")[0].partition("] ")[2] or str(error) or type(error).__name__
 
 
 @contextmanager
@@ -112,8 +196,10 @@ def _reasons() -> Iterator[list[BaseException]]:
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if isinstance(record.args, tuple):
-                heard.extend(argument for argument in record.args if isinstance(argument, BaseException))
+            errors = [argument for argument in record.args or () if isinstance(argument, BaseException)]
+            if not errors and record.levelno >= logging.ERROR:
+                errors = [KafkaConnectionError(record.getMessage())]  # some are written into the text
+            heard.extend(error for error in errors if not isinstance(error, KafkaTimeoutError))
 
     logger, listener = logging.getLogger("kafka.net.manager"), Listener()
     logger.addHandler(listener)

@@ -55,6 +55,7 @@ class KafkaSettings(_Group):
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
+    ssl_keypassword: SecretStr | None = Field(None, description="of the key, where it has one")
     topic: str = "headlines"
     dead_letter_topic: str = "headlines.dead-letter"
     events_topic: str = "story-events"
@@ -151,7 +152,9 @@ class PageSettings(_Group):
     max_points: int = Field(50_000, ge=100, description="points drawn; the page says what it leaves out")
     host: str = Field("127.0.0.1", description="address `newstide web` binds")
     port: Port = Field(8000, description="of `newstide web`")
-    token: SecretStr | None = Field(None, min_length=16, description="that `newstide web` asks for; 16 characters or more")
+    token: SecretStr | None = Field(
+        None, min_length=16, description="that `newstide web` asks for; 16 characters or more"
+    )
     allowed_hosts: str = Field("", description="names it is reached by besides localhost, comma-separated; * = any")
     most_items: int = Field(500, ge=1, le=10_000, description="headlines, stories or runs in one answer of its API")
     longest_query: int = Field(500, ge=1, le=10_000, description="characters of a search text")
