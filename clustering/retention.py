@@ -11,7 +11,6 @@ from newstide import logs
 from newstide.settings import Settings, require_keep_covers_window
 from newstide.store import Blocklist, Store, remove_headlines
 from newstide.store.removal import COLUMNS
-from newstide.store.tombstones import title_digest
 
 _ON_THE_WAY = 60_000  # ms: how long a headline may take from the consumer's look at the tombstones into Milvus
 _BATCH = 5_000  # rows
@@ -54,7 +53,7 @@ def enforce_tombstones(store: Store, settings: Settings) -> None:
     rows = pd.concat([*slipped, pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
     stories = remove_headlines(store, rows, recent)
     try:
-        pages = clean_pages(settings.snapshots_dir, recent.hides, lambda title: title_digest(title) in recent.titles)
+        pages = clean_pages(settings.snapshots_dir, recent.hides, recent.hides_title)
         done.parent.mkdir(parents=True, exist_ok=True)
         done.write_text(f"{last}\n")
     except OSError as error:

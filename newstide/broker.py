@@ -132,6 +132,16 @@ def lag(settings: KafkaSettings, group: str) -> dict[int, int]:
     }
 
 
+def group_members(settings: KafkaSettings, group: str) -> int:
+    """How many members a consumer group has now; 0 where there is no such group.
+
+    Raises:
+        BrokerUnavailable: Kafka cannot be reached.
+    """
+    with _admin(settings) as admin:
+        return len(admin.describe_groups([group])[group]["members"])
+
+
 def reachable(settings: KafkaSettings) -> str:
     """What answers: `Kafka 4.3, 1 broker`.
 

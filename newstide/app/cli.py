@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from newstide import __version__, logs
+from newstide.app import cli_life
 from newstide.app import health as heartbeat
 from newstide.app.options import AsJson, Limit, duration, print_json, settings_of
 from newstide.errors import NewstideError, SettingsError
@@ -22,6 +23,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+cli_life.register(app)
 
 
 def main() -> None:
@@ -148,6 +151,7 @@ def recluster(
     neighbours: Annotated[int | None, typer.Option(min=2, help="k of the top-k graph.")] = None,
     tutorial: Annotated[bool, typer.Option("--tutorial", help="The Milvus tutorial's clustering, exactly.")] = False,
     force: Annotated[bool, typer.Option(help="Run even when nothing is new.")] = False,
+    keep: Annotated[str | None, typer.Option(help="Remove what is older than this after a run: 90d, none.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Clusters headlines into stories; writes labels and the map."""
@@ -155,6 +159,7 @@ def recluster(
     from newstide.app.supervisor import stop_on_signals
 
     chosen = {"window": window, "selection": selection, "neighbours": neighbours, "tutorial": tutorial or None}
+    context.obj |= {} if keep is None else {"keep": keep}
     settings = settings_of(
         context, services=True, clustering={name: value for name, value in chosen.items() if value is not None}
     )

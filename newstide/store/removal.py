@@ -4,11 +4,12 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from newstide.store.collection import chunks
 from newstide.store.store import Store
-from newstide.store.tombstones import Blocklist, key_of, title_digest
+from newstide.store.tombstones import Blocklist, key_of
 
 TAKEN_DOWN = "(taken down)"  # the title of a story of which no headline is left
 COLUMNS = ("id", "title", "source", "url", "published_at", "cluster_label", "ingested_at")
@@ -42,15 +43,21 @@ def remove_headlines(store: Store, rows: pd.DataFrame, blocked: Blocklist) -> in
     return changed
 
 
-def touched_stories(stories: pd.DataFrame, rows: pd.DataFrame, blocked: Blocklist) -> "pd.Series[bool]":
+def touched_stories(stories: pd.DataFrame, rows: pd.DataFrame, blocked: Blocklist) -> npt.NDArray[np.bool_]:
     """Which stories (any rows of `stories`) show or count something of the headlines."""
-    if stories.empty:
-        return pd.Series([], dtype=bool)
-    titled = stories["title"].map(title_digest).isin(blocked.titles)
-    counting = stories["cluster_label"].isin(set(rows["cluster_label"]))
-    remembering = stories["former_ids"].map(lambda ids: any(key_of("id", id_) in blocked.keys for id_ in ids))
-    naming = stories["sources"].map(lambda names: any(blocked.blocks(source=name) for name in names))
-    return pd.Series(titled | counting | remembering | naming, dtype=bool)
+    labels = set(rows["cluster_label"])
+    return np.array(
+        [
+            blocked.hides_title(title)
+            or label in labels
+            or any(key_of("id", id_) in blocked.keys for id_ in former_ids)
+            or any(blocked.blocks(source=name) for name in sources)
+            for label, title, sources, former_ids in zip(
+                stories["cluster_label"], stories["title"], stories["sources"], stories["former_ids"], strict=True
+            )
+        ],
+        bool,
+    )
 
 
 def words_left(keywords: Collection[str], removed: Collection[str], kept: Collection[str]) -> list[str]:
@@ -64,9 +71,9 @@ def _without(store: Store, story: dict[Any, Any], own: pd.DataFrame, blocked: Bl
     where = f"cluster_label == {int(story['cluster_label'])}"
     columns = ["id", "title", "source", "embedding"]
     members = next(store.iterate_headlines(where, columns, batch_size=_LOOKED_AT), pd.DataFrame(columns=columns))
-    titles = [title for title in members["title"] if title_digest(title) not in blocked.titles]
+    titles = [title for title in members["title"] if not blocked.hides_title(title)]
     removed = own["title"].tolist()
-    if title_digest(story["title"]) in blocked.titles or story["title"] in removed:
+    if blocked.hides_title(story["title"]) or story["title"] in removed:
         removed.append(story["title"])
         story["title"] = _most_central(members[members["title"].isin(titles)])
     story["keywords"] = words_left(story["keywords"], removed, titles)

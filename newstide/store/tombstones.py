@@ -33,7 +33,7 @@ class Tombstone:
     Attributes:
         key: `id:`, `url:` or `source:` and the digest of the value.
         cause: The key of the request that it is part of; a request for a source blocks each of its ids as well.
-        point: Digest of the removed headline's title and time, by which it is found on a page.
+        point: Digest of the removed headline's title, time, url and source, by which it is found on a page.
         title: Digest of its title alone.
         created_at: Epoch milliseconds.
     """
@@ -73,7 +73,13 @@ class Blocklist:
 
     def hides(self, title: str, published_at: int, url: str, source: str) -> bool:
         """Whether a headline on a page, where it has no id, is to go."""
-        return self.blocks(url=url, source=source) or bool(self.points and point_of(title, published_at) in self.points)
+        return self.blocks(url=url, source=source) or bool(
+            self.points and point_of(title, published_at, url, source) in self.points
+        )
+
+    def hides_title(self, title: str) -> bool:
+        """Whether it is the title of a headline that was taken down: no story may carry it any more."""
+        return bool(self.titles) and title_digest(title) in self.titles
 
 
 def key_of(kind: str, value: str) -> str:
@@ -81,9 +87,9 @@ def key_of(kind: str, value: str) -> str:
     return f"{kind}:{_digest(kind, value)}"
 
 
-def point_of(title: str, published_at: int) -> str:
-    """The digest by which a headline is found on a page; the time is epoch milliseconds."""
-    return _digest(title, str(int(published_at)))
+def point_of(title: str, published_at: int, url: str, source: str) -> str:
+    """The digest by which a headline is found on a page, which has no ids; the time is epoch milliseconds."""
+    return _digest(title, str(int(published_at)), url, source)
 
 
 def title_digest(title: str) -> str:

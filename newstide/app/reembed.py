@@ -1,0 +1,295 @@
+"""`newstide reembed`: another model's vectors for all headlines, in collections of their own, then readers turned to them.
+
+1. Headlines that the new collections lack are embedded from their texts, while all services go on. Cut off, it takes up
+   where it was: what is there is not embedded again.
+2. Once neither a consumer nor a reclusterer is at work, what came and changed meanwhile is brought over: headlines,
+   labels, removals; then stories, runs and means. Nobody writes, so nothing is lost; readers go on reading the old ones.
+3. The aliases are turned. The consumer with the new model takes up where the old one stopped.
+
+Stories keep their numbers: lineage goes by the headlines' ids and labels, which are brought over as they are.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from newstide import logs
+from newstide.broker import group_members
+from newstide.centring import primary_language
+from newstide.embedding import Embedder, load_embedder
+from newstide.errors import EmbedderError, NewstideError
+from newstide.headline import Headline
+from newstide.settings import KafkaSettings, Settings
+from newstide.store import HeadlineRow, LanguageMean, RunRow, Store, aliases, open_store, schema
+from newstide.store.connection import Connection
+
+_BATCH = 256  # headlines embedded and written together
+_LOOKED_AT = 5_000  # headlines compared at a time
+_NOT_YET = 2.0  # a story's reach before the first run with the new model: no similarity is as high
+_ROW = [*schema.columns("headlines")]
+
+log = logs.get("reembed")
+
+
+@dataclass(frozen=True, slots=True)
+class ReembedReport:
+    """What was done.
+
+    Attributes:
+        model: The new one.
+        embedded: Headlines embedded by this command.
+        kept: Headlines that were there from an earlier one.
+        failed: Headlines that the model could make nothing of; they stay in the old collections only.
+        relabelled: Headlines whose label had changed since they were copied.
+        removed: Headlines that are gone from the old collections.
+        swapped: Whether readers were turned to the new collections.
+        at_work: Who has to be stopped first, where they were not.
+        old: Suffix of the old collections, empty where they are removed.
+        seconds: It took.
+    """
+
+    model: str
+    embedded: int
+    kept: int
+    failed: int
+    relabelled: int = 0
+    removed: int = 0
+    swapped: bool = False
+    at_work: tuple[str, ...] = ()
+    old: str = ""
+    seconds: float = 0.0
+
+    def describe(self) -> str:
+        """For people."""
+        rate = f" ({self.embedded / self.seconds:,.0f}/s)" if self.embedded and self.seconds else ""
+        text = f"Embedded by {self.model}: {self.embedded:,} headlines{rate}; there already: {self.kept:,}."
+        if self.failed:
+            text += f" Left out, since the model could make nothing of them: {self.failed:,}."
+        if not self.swapped:
+            return (
+                f"{text}\nReaders still see the old vectors: {' and '.join(self.at_work)} at work. Stop "
+                f"{'it' if len(self.at_work) == 1 else 'them'} and give the same command again: it brings over what is "
+                "new since, and turns the readers."
+            )
+        kept = f"The old ones are kept as headlines{self.old} and so on; --drop-old removes them." if self.old else ""
+        return (
+            f"{text} Brought over: {self.relabelled:,} changed labels, {self.removed:,} removals.\n"
+            f"Readers are turned to {self.model}. Set NEWSTIDE_EMBEDDING_MODEL={self.model}, start the services again; "
+            f"the next run places stories anew, under their numbers. {kept}"
+        ).strip()
+
+
+def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress: bool = False) -> ReembedReport:
+    """Embeds all headlines by another model, and turns readers to it when nobody writes.
+
+    Args:
+        settings: Where Milvus and Kafka are.
+        model: As in `embedding.model`.
+        drop_old: Remove the old collections once readers are turned.
+        progress: Show a bar on standard error.
+
+    Raises:
+        NewstideError: The collections are of that model already.
+        EmbedderError: The model cannot be loaded.
+        BrokerUnavailable: Kafka is configured and cannot say who is at work.
+    """
+    started = time.perf_counter()
+    embedder = load_embedder(settings.updated(embedding={"model": model}).embedding)
+    old = open_store(settings.milvus, None)
+    try:
+        if old.card == embedder.card:
+            open_store(settings.milvus, embedder.card).close()  # completes a swap that was cut off
+            raise NewstideError(f"The headlines are embedded by {model} already.", "Nothing is left to do.")
+        suffix = aliases.suffix_of(embedder.card)
+        new = open_store(settings.milvus, embedder.card, suffix=suffix)
+        try:
+            embedded, kept, failed = _fill(old, new, embedder, progress=progress)
+            report = ReembedReport(model, embedded, kept, failed)
+            if at_work := writers_at_work(settings.kafka):
+                return replace(report, at_work=at_work, seconds=time.perf_counter() - started)
+            late, _, late_failed = _fill(old, new, embedder, progress=False)
+            relabelled, removed = _bring_labels(old, new), _remove_gone(old, new)
+            _bring_stories(old, new, embedder)
+            _bring_runs(old, new, model)
+            new.settle()
+        finally:
+            new.close()
+    finally:
+        old.close()
+    plain_become = aliases.suffix_of(old.card)
+    old_suffix = _swap(settings, suffix, old.suffix, plain_become, drop_old=drop_old)
+    return replace(
+        report,
+        embedded=embedded + late,
+        failed=late_failed,
+        relabelled=relabelled,
+        removed=removed,
+        swapped=True,
+        old=old_suffix,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def writers_at_work(kafka: KafkaSettings) -> tuple[str, ...]:
+    """Which of consumer and reclusterer have members in their groups; none where no Kafka is known to run."""
+    if kafka.bootstrap_servers is None:
+        return ()
+    groups = {"a consumer is": kafka.group, "a reclusterer is": f"{kafka.group}-recluster"}
+    return tuple(who for who, group in groups.items() if group_members(kafka, group))
+
+
+def _fill(old: Store, new: Store, embedder: Embedder, *, progress: bool) -> tuple[int, int, int]:
+    """Embeds what is missing: how many were embedded, how many were there, how many failed."""
+    embedded = kept = failed = 0
+    with _bar(shown=progress) as bar:
+        task = bar.add_task(f"embedding by {embedder.card.name}", total=old.count_headlines())
+        for ids in old.iterate_headlines("", ["id"], batch_size=_LOOKED_AT):
+            known = new.known_ids(ids["id"].tolist())
+            missing = [id_ for id_ in ids["id"] if id_ not in known]
+            kept += len(known)
+            bar.advance(task, len(known))
+            for start in range(0, len(missing), _BATCH):
+                rows = old.headlines_by_id(missing[start : start + _BATCH], _ROW).to_dict("records")
+                written = sum(new.insert_headlines(some) for some in _embedded(rows, embedder))
+                embedded += written
+                failed += len(rows) - written
+                bar.advance(task, len(rows))
+    return embedded, kept, failed
+
+
+def _embedded(rows: list[dict], embedder: Embedder) -> Iterator[list[HeadlineRow]]:  # type: ignore[type-arg]
+    """The rows with new vectors; what the model fails on is halved until the one bad headline is found."""
+    if not rows:
+        return
+    names = ("id", "title", "published_at", "description", "source", "url", "language")
+    headlines = [Headline(**{name: row[name] for name in names}) for row in rows]
+    try:
+        vectors = embedder.encode([headline.text for headline in headlines])
+    except EmbedderError as error:
+        if len(rows) == 1:
+            log.warning("left out: the model could make nothing of it", id=rows[0]["id"], reason=error.message)
+            return
+        middle = len(rows) // 2
+        yield from _embedded(rows[:middle], embedder)
+        yield from _embedded(rows[middle:], embedder)
+        return
+    yield [
+        HeadlineRow(
+            headline,
+            vector,
+            int(row["ingested_at"]),
+            int(row["cluster_label"]),
+            float(row["label_probability"]),
+            int(row["label_run"]),
+        )
+        for headline, vector, row in zip(headlines, vectors, rows, strict=True)
+    ]
+
+
+def _bring_labels(old: Store, new: Store) -> int:
+    """Labels that have changed since their headlines were copied."""
+    columns = ["id", "cluster_label", "label_probability", "label_run"]
+    changed = 0
+    for theirs in old.iterate_headlines("", columns, batch_size=_LOOKED_AT):
+        ours = new.headlines_by_id(theirs["id"].tolist(), columns).set_index("id")
+        copied = theirs.set_index("id").loc[ours.index]
+        stale = copied[(copied[columns[1:]].to_numpy() != ours[columns[1:]].to_numpy()).any(axis=1)]
+        for run, rows in stale.groupby("label_run"):
+            new.write_labels(
+                rows.index.tolist(),
+                rows["cluster_label"].to_numpy(np.int64),
+                rows["label_probability"].to_numpy(np.float32),
+                int(str(run)),
+            )
+        changed += len(stale)
+    return changed
+
+
+def _remove_gone(old: Store, new: Store) -> int:
+    """Headlines that were taken down or grew too old meanwhile."""
+    removed = 0
+    for frame in new.iterate_headlines("", ["id"], batch_size=_LOOKED_AT):
+        ids = frame["id"].tolist()
+        known = old.known_ids(ids)
+        gone = [id_ for id_ in ids if id_ not in known]
+        new.delete_headlines(gone)
+        removed += len(gone)
+    return removed
+
+
+def _bring_stories(old: Store, new: Store, embedder: Embedder) -> None:
+    """Each under its number. Until the next run places it, its title stands for it and no headline is within its reach."""
+    for frame in old.frames("stories", schema.columns("stories"), batch_size=_LOOKED_AT):
+        for start in range(0, len(frame), _BATCH):
+            stories = frame.iloc[start : start + _BATCH].reset_index(drop=True)
+            vectors = embedder.encode(stories["title"].tolist())
+            centroids = pd.Series(list(vectors), dtype=object)
+            new.upsert_stories(stories.assign(centroid=centroids, reach=_NOT_YET))
+
+
+def _bring_runs(old: Store, new: Store, model: str) -> None:
+    """The finished runs; the last one says that the model changed, so that the next run learns its threshold anew."""
+    overall, means = _means(new)
+    last = old.last_run()
+    if last is None:
+        return
+    new.upsert_means([LanguageMean(language, mean, count, last.run) for language, (mean, count) in means.items()])
+    for frame in old.frames("runs", schema.columns("runs"), batch_size=_LOOKED_AT):
+        runs = [
+            RunRow(**{str(name): value for name, value in row.items()}, mean=overall)
+            for row in frame.to_dict("records")
+        ]
+        new.insert_runs(
+            [
+                replace(run, parameters={**run.parameters, "model": model}) if run.run == last.run else run
+                for run in runs
+            ]
+        )
+
+
+def _means(store: Store) -> tuple[npt.NDArray[np.float32], dict[str, tuple[npt.NDArray[np.float32], int]]]:
+    """The mean of all vectors, and by primary language with the count, read in batches."""
+    sums: dict[str, npt.NDArray[np.float64]] = {}
+    counts: dict[str, int] = {}
+    for frame in store.iterate_headlines("", ["language", "embedding"], batch_size=_LOOKED_AT):
+        for language, rows in frame.groupby(frame["language"].map(primary_language)):
+            name = str(language)
+            sums[name] = sums.get(name, np.zeros(store.dim)) + np.stack(list(rows["embedding"])).sum(axis=0)
+            counts[name] = counts.get(name, 0) + len(rows)
+    total = max(1, sum(counts.values()))
+    overall = np.sum(list(sums.values()), axis=0) / total if sums else np.zeros(store.dim)
+    return overall.astype(np.float32), {
+        name: ((sums[name] / counts[name]).astype(np.float32), counts[name]) for name in sorted(sums)
+    }
+
+
+def _swap(settings: Settings, suffix: str, old_suffix: str, plain_become: str, *, drop_old: bool) -> str:
+    """Turns the aliases; the suffix of the old collections, or an empty one where they are removed."""
+    connection = Connection(settings.milvus)
+    try:
+        aliases.swap(connection, settings.milvus.prefix, suffix, plain_become)
+        left = old_suffix or plain_become
+        if drop_old:
+            aliases.drop(connection, settings.milvus.prefix, left)
+            return ""
+        return left
+    finally:
+        connection.close()
+
+
+def _bar(*, shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not shown,
+        transient=True,
+    )

@@ -1,0 +1,210 @@
+"""A headline that is taken down is gone from everything that newstide keeps, and stays away."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+from typer.testing import CliRunner
+
+from clustering.layout import load_layout
+from clustering.neighbours import load_graph
+from clustering.reclusterer import recluster
+from newstide.app.cli import app
+from newstide.app.services import run_consumer
+from newstide.app.takedown import allow_again, forget, look_up
+from newstide.broker import ensure_topics
+from newstide.errors import SettingsError
+from newstide.local_kafka import LocalKafka
+from newstide.milvus_lite import LocalMilvus
+from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.store import Store, open_store, schema
+from newstide.store.tombstones import FRESH
+from producers.publisher import produce_files
+from producers.sample import day_file
+
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, local_kafka: LocalKafka, local_milvus: LocalMilvus) -> Settings:
+    """A day's first 300 headlines, with one run made; the tests take down one part after another."""
+    folder = tmp_path_factory.mktemp("takedown")
+    kafka = KafkaSettings(
+        bootstrap_servers=local_kafka.bootstrap_servers,
+        topic="takedown",
+        dead_letter_topic="takedown.dead-letter",
+        events_topic="takedown-events",
+        lease_topic="takedown-lease",
+        group="takedown",
+    )
+    ensure_topics(kafka)
+    settings = Settings(
+        data_dir=folder,
+        kafka=kafka,
+        milvus=MilvusSettings(uri=local_milvus.uri, prefix="takedown_"),
+        clustering=ClusteringSettings(window=None),
+    )
+    lines = day_file().read_text(encoding="utf-8").splitlines()[:ROWS]
+    (folder / "day.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    produce_files([str(folder / "day.jsonl")], kafka, progress=False)
+    run_consumer(settings, stop=Event(), drain=True)
+    recluster(settings)
+    return settings
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    opened = open_store(settings.milvus, None)
+    yield opened
+    opened.close()
+
+
+def test_a_storys_title_is_gone_from_rows_stories_pages_and_caches_and_a_replay_does_not_bring_it_back(
+    settings: Settings, store: Store
+) -> None:
+    titled = store.headlines("", ["title"])["title"]
+    stories = store.stories('status == "open"').sort_values("size")
+    story = stories[[sum(title in other for other in titled) == 1 for title in stories["title"]]].iloc[-1]
+    rows = store.headlines(f"cluster_label == {story['cluster_label']}", ["id", "title", "url"])
+    row = rows[rows["title"] == story["title"]].iloc[0]
+    pages = [settings.snapshots_dir / name for name in ("latest.html", "run-000001.html")]
+    assert all(row["title"] in page.read_text(encoding="utf-8") for page in pages)
+
+    done = forget(settings, "id", row["id"])
+
+    assert (done.headlines, done.stories, done.pages) == (1, 1, 2)
+    assert store.count_headlines() == ROWS - 1
+    titles = set(store.stories()["title"])
+    assert row["title"] not in titles
+    renamed = store.stories(f"cluster_label == {story['cluster_label']}").iloc[0]
+    assert renamed["title"] in set(rows["title"])
+    assert renamed["size"] == story["size"] - 1
+    everything = "".join(
+        path.read_text(encoding="utf-8") for path in settings.snapshots_dir.glob("*.*") if path.suffix != ".js"
+    )
+    assert row["title"] not in everything
+    assert row["url"] not in everything
+    assert renamed["title"] in everything
+
+    report = recluster(settings)
+
+    assert (report.status, report.rows) == ("finished", ROWS - 1)
+    cache = settings.data_dir / "cache"
+    graph, layout = load_graph(cache / "graph.bin", store.card), load_layout(cache / "layout.npz")
+    assert layout is not None
+    assert row["id"] not in {*graph.ids, *layout.ids}
+
+    shutil.rmtree(settings.data_dir)  # the tombstone is in Milvus
+    replayed = settings.updated(kafka={"group": "takedown-replay"})
+    tally = run_consumer(replayed, stop=Event(), drain=True)
+
+    assert (tally.read, tally.stored, tally.taken_down, tally.duplicates) == (ROWS, 0, 1, ROWS - 1)
+    recluster(settings, force=True)
+
+
+def test_a_source_goes_with_all_it_sent_and_later_headlines_of_it_are_kept_out_until_it_is_allowed_again(
+    settings: Settings, store: Store
+) -> None:
+    rows = store.headlines("", ["id", "title", "source"])
+    source = rows["source"].value_counts().index[0]
+    own = rows[rows["source"] == source]
+    others = rows[rows["source"] != source]
+    assert len(own) > 5
+
+    target = look_up(settings, "source", source)
+    assert len(target.headlines) == len(own)
+    assert store.count_headlines() == len(rows)
+    assert source in (settings.snapshots_dir / "latest.html").read_text(encoding="utf-8")
+    forget(settings, "source", source)
+
+    assert set(store.headlines("", ["id"])["id"]) == set(others["id"])
+    assert not any(source in names for names in store.stories()["sources"])
+    for page in settings.snapshots_dir.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert source not in text, page.name
+        assert not [
+            title for title in own["title"] if json.dumps(title)[1:-1] in text and title not in set(others["title"])
+        ]
+
+    new = {"title": "Something else entirely", "source": source, "url": "https://new.example/1"}
+    path = settings.data_dir / "new.jsonl"
+    path.write_text(json.dumps(new), encoding="utf-8")
+    produce_files([str(path)], settings.kafka, progress=False)
+    assert run_consumer(settings, stop=Event(), drain=True).taken_down == 1
+    assert allow_again(settings, "source", source) == len(own) + 1
+    path.write_text(json.dumps(new | {"url": "https://new.example/2"}), encoding="utf-8")
+    produce_files([str(path)], settings.kafka, progress=False)
+    assert run_consumer(settings, stop=Event(), drain=True).stored == 1
+
+
+def test_a_row_that_was_on_its_way_and_a_page_that_lies_elsewhere_are_cleaned_by_the_next_run(
+    settings: Settings, store: Store
+) -> None:
+    rows = store.headlines("cluster_label >= 0", ["id", "title", "url"])
+    row = rows[[sum(title in other for other in rows["title"]) == 1 for title in rows["title"]]].iloc[0]
+    kept = store.headlines_by_id([row["id"]], [*schema.columns("headlines"), "embedding"]).to_dict("records")[0]
+    elsewhere = settings.updated(data_dir=settings.data_dir / "elsewhere")
+    forget(elsewhere, "url", row["url"])
+    assert row["title"] in (settings.snapshots_dir / "latest.html").read_text(encoding="utf-8")
+    store._headlines.put([kept | {"ingested_at": int(time.time() * 1000)}])
+    assert store.known_ids([row["id"]])
+    time.sleep(FRESH)
+
+    recluster(settings)
+
+    assert not store.known_ids([row["id"]])
+    for page in settings.snapshots_dir.glob("*.html"):
+        assert row["title"] not in page.read_text(encoding="utf-8"), page.name
+
+
+def test_the_command_shows_what_would_go_asks_and_tells_what_went(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    run = CliRunner()
+    row = store.headlines("", ["id", "title"]).iloc[0]
+    count = store.count_headlines()
+    told = run.invoke(app, ["forget", "--id", row["id"], "--dry-run", "--json"])
+    assert json.loads(told.stdout)["headlines"][0]["title"] == row["title"]
+    refused = run.invoke(app, ["forget", "--id", row["id"]], input="n\n")
+    assert refused.exit_code == 1
+    assert "Remove them for good" in refused.output
+    assert store.count_headlines() == count
+    done = run.invoke(app, ["forget", "--id", row["id"], "--yes"])
+    assert "Gone: 1 headlines" in done.output
+    assert store.count_headlines() == count - 1
+    unclear = run.invoke(app, ["forget", "--id", "a", "--url", "b"])
+    assert isinstance(unclear.exception, SettingsError)
+    assert "exactly one" in unclear.exception.message
+    hostile = run.invoke(app, ["forget", "--id", 'x" or id != "', "--yes", "--json"])
+    assert json.loads(hostile.stdout)["headlines"] == 0
+    assert store.count_headlines() == count - 1
+
+
+def test_when_everything_is_gone_numbers_go_on(settings: Settings, store: Store) -> None:
+    highest = store.highest_label()
+    rows = store.headlines("", ["id", "source"])
+    source = rows["source"].iloc[0]
+    store.delete_headlines(rows.loc[rows["source"] != source, "id"].tolist())
+    forget(settings, "source", source)
+    assert store.count_headlines() == 0
+    assert not (settings.data_dir / "cache" / "graph.bin").exists()
+    assert recluster(settings).status == "no headlines"
+    assert store.highest_label() == highest
+    lines = [
+        json.dumps({"title": title, "source": "Fresh Gazette", "url": f"https://fresh.example/{number}"})
+        for number, title in enumerate(["The harbour bridge opens after years of work"] * 6 + ["Cheese exports rise"])
+    ]
+    path = Path(settings.data_dir / "fresh.jsonl")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    produce_files([str(path)], settings.kafka, progress=False)
+    run_consumer(settings, stop=Event(), drain=True)
+    recluster(settings.updated(clustering={"deduplicate": False}))
+    labels = set(store.headlines("cluster_label >= 0", ["cluster_label"])["cluster_label"])
+    assert labels
+    assert min(labels) > highest
