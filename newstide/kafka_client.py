@@ -2,12 +2,10 @@
 
 import logging
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, repeat
-from pathlib import Path
 from typing import Any
 
 from kafka.errors import (
@@ -25,6 +23,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from newstide import logs
 from newstide.errors import BrokerUnavailable, SettingsError
 from newstide.settings import KafkaSettings
+from newstide.tls import tls_context
 
 _ANSWER_WITHIN = 10.0  # seconds for a broker that accepts connections to answer the first request
 _FIRST_TRY, _LATER_TRY = 1.0, 3.0  # seconds of it before looking at why there was no answer
@@ -77,43 +76,15 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = settings.sasl_username
         options["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
     if settings.security_protocol.endswith("SSL"):
-        options["ssl_context"] = tls_context(settings)
+        password = settings.ssl_keypassword
+        options["ssl_context"] = tls_context(
+            "kafka",
+            settings.ssl_cafile,
+            settings.ssl_certfile,
+            settings.ssl_keyfile,
+            None if password is None else password.get_secret_value(),
+        )
     return options
-
-
-def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
-    """TLS 1.2 or newer, the broker's certificate and name checked; with a certificate of our own where one is set.
-
-    It is made here and not by the client, which would take a file that is no certificate for a broker that is away.
-
-    Raises:
-        SettingsError: A file does not exist or does not hold what it should, or the key's password is wrong.
-    """
-    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
-        file: Path | None = getattr(settings, name)
-        if file is not None and not file.is_file():
-            raise SettingsError(f"kafka.{name} {str(file)!r} is no file.", "Correct the path.")
-    try:
-        context = ssl.create_default_context(cafile=settings.ssl_cafile)
-    except (ssl.SSLError, OSError) as error:
-        raise SettingsError(
-            f"kafka.ssl_cafile {str(settings.ssl_cafile)!r} holds no certificates: {_said(error)}.", "It is a PEM file."
-        ) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.ssl_certfile is None:
-        if settings.ssl_keyfile is not None:
-            raise SettingsError("kafka.ssl_keyfile is set, but kafka.ssl_certfile is not.", "Set both.")
-        return context
-    password = settings.ssl_keypassword
-    secret = "" if password is None else password.get_secret_value()
-    try:  # a function: without one, OpenSSL asks at the terminal for the password of a key that has one
-        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, lambda: secret)
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise SettingsError(
-            f"kafka.ssl_certfile {str(settings.ssl_certfile)!r} and its key cannot be used: {_said(error)}.",
-            "They are PEM files of one pair; kafka.ssl_keypassword opens a key that has a password.",
-        ) from None
-    return context
 
 
 def connected(
@@ -182,11 +153,6 @@ def _will_not_change(reason: BaseException) -> bool:
 def _no_trust(error: BaseException) -> bool:
     text = str(error).lower()
     return any(words in text for words in _TLS_REFUSALS)
-
-
-def _said(error: BaseException) -> str:
-    """OpenSSL's reason, without the place in its source."""
-    return str(error).partition(" (_ssl")[0].partition("] ")[2] or str(error) or type(error).__name__
 
 
 @contextmanager

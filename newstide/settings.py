@@ -75,6 +75,11 @@ class MilvusSettings(_Group):
 
     uri: str | None = Field(None, description="http://host:19530, https://... with a token; empty: Milvus Lite")
     token: SecretStr | None = Field(None, description="user:password or API key")
+    ssl_cafile: Path | None = Field(
+        None, description="of https: who signed its certificate; empty: whom this machine trusts"
+    )
+    ssl_certfile: Path | None = Field(None, description="of https: our own, where it asks for one")
+    ssl_keyfile: Path | None = None
     database: str = "default"
     prefix: str = Field("", pattern=r"^[A-Za-z_]?[A-Za-z0-9_]*$", description="put before every collection's name")
     timeout: Duration = timedelta(seconds=30)
@@ -126,6 +131,9 @@ class ClusteringSettings(_Group):
     deviations: float = Field(2.0, ge=0, description="theta = mean + this many sd of random pairs' similarity")
     size_exponent: float = Field(1.5, ge=0, description="of a cluster's size in the calibrated selection")
     theta_drift: float = Field(0.02, ge=0, description="theta is kept until it has drifted by more than this")
+    inertia: float = Field(
+        0.02, ge=0, description="by how much a story of the last run counts as more alike than it is"
+    )
     seed: int = 42
     tutorial: bool = Field(False, description="the Milvus tutorial's clustering, exactly")
 

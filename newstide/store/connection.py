@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_
 
 from newstide.errors import SettingsError, StoreLimit, StoreUnavailable
 from newstide.settings import MilvusSettings
+from newstide.tls import said, tls_context
 
 T = TypeVar("T")
 
@@ -71,6 +73,7 @@ class Connection:
         self.timeout = settings.timeout.total_seconds()
         self.slow_timeout = self.timeout * _WAIT_LONGER
         self._settings = settings
+        self._tls = _tls(settings)
         self._client: MilvusClient | None = None
         self.version: str = self.call(lambda client: str(client.get_server_version(timeout=self.timeout)))
         self.lite = "lite" in self.version.lower()
@@ -124,16 +127,36 @@ class Connection:
 
     def _connected(self) -> MilvusClient:
         if self._client is None:
-            # A client's first call waits long where nobody listens; a socket says so at once.
-            socket.create_connection((self._host, self._port), timeout=min(self.timeout, 5)).close()
+            self._knock()
             options: dict[str, Any] = {"uri": self._settings.uri, "timeout": self.timeout}
             if self._settings.token is not None:
                 options["token"] = self._settings.token.get_secret_value()
             if self._settings.database != "default":
                 options["db_name"] = self._settings.database
+            if self._tls is not None:
+                options.update(_certificates(self._settings))
             # Clients share a channel by address otherwise, and inherit the state another one left it in.
             self._client = MilvusClient(**options, dedicated=True)
         return self._client
+
+    def _knock(self) -> None:
+        """A client's first call waits long where nobody listens, or nobody is trusted; a socket says so at once."""
+        with socket.create_connection((self._host, self._port), timeout=min(self.timeout, 5)) as bare:
+            if self._tls is None:
+                return
+            try:
+                with self._tls.wrap_socket(bare, server_hostname=self._host) as safe:
+                    greeting = safe.recv(1)  # of HTTP/2; that our own certificate is not liked comes in its place
+            except TimeoutError:
+                return
+            except ssl.SSLError as error:
+                raise StoreUnavailable(
+                    f"Milvus at {self.uri} and newstide do not trust each other: {said(error)}.",
+                    "Does that port speak TLS? Correct milvus.uri, milvus.ssl_cafile (who signed its certificate), or "
+                    "milvus.ssl_certfile and ssl_keyfile (which it may ask for).",
+                ) from None
+        if not greeting:
+            raise ConnectionError("it hangs up without a word; perhaps it asks for a certificate (milvus.ssl_certfile)")
 
     def _load(self, collection: str) -> None:
         try:
@@ -143,6 +166,9 @@ class Connection:
             raise self._away(_first_line(str(error))) from error
 
     def _explained(self, error: MilvusException) -> StoreUnavailable | StoreLimit:
+        cause = error.__cause__
+        if isinstance(cause, grpc.Call) and cause.code() in _NOT_ALLOWED_RPC:
+            return self._not_allowed(_first_line(str(cause.details())))  # the client speaks of its parameters
         text = _first_line(str(error.message or error))
         if error.code in _NOT_ALLOWED or "auth check failure" in text:
             return self._not_allowed(text)
@@ -192,6 +218,30 @@ def _address(uri: str) -> tuple[str, int]:
     if parts.scheme not in ("http", "https", "tcp") or not parts.hostname:
         raise SettingsError(f"milvus.uri {uri!r} is not an address.", "Write it as http://host:19530.")
     return parts.hostname, port
+
+
+def _tls(settings: MilvusSettings) -> ssl.SSLContext | None:
+    if urlsplit(settings.uri or "").scheme != "https":
+        return None
+    if settings.ssl_certfile is not None and (settings.ssl_keyfile is None or settings.ssl_cafile is None):
+        raise SettingsError(
+            "milvus.ssl_certfile is set, but milvus.ssl_keyfile or milvus.ssl_cafile is not.", "Set all three."
+        )
+    context = tls_context("milvus", settings.ssl_cafile, settings.ssl_certfile, settings.ssl_keyfile)
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+def _certificates(settings: MilvusSettings) -> dict[str, str]:
+    """For the client, whose own list of whom to trust is not this machine's."""
+    if settings.ssl_certfile is not None:
+        return {
+            "ca_pem_path": str(settings.ssl_cafile),
+            "client_pem_path": str(settings.ssl_certfile),
+            "client_key_path": str(settings.ssl_keyfile),
+        }
+    trusted = settings.ssl_cafile or ssl.get_default_verify_paths().cafile
+    return {} if trusted is None else {"server_pem_path": str(trusted)}
 
 
 def _first_line(text: str) -> str:

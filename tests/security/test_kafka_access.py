@@ -10,7 +10,7 @@ from access import SECRET, USER, Guarded
 
 from newstide.broker import Sender, ensure_topics, lag, make_consumer, reachable
 from newstide.errors import BrokerUnavailable, SettingsError
-from newstide.kafka_client import tls_context
+from newstide.kafka_client import client_options
 from newstide.settings import KafkaSettings
 
 WRONG = "nobody-was-told-this"
@@ -141,17 +141,18 @@ def test_files_that_cannot_be_right_are_named_before_anything_is_reached(
 ) -> None:
     paths: Any = {name: certificates / file for name, file in files.items()}
     with pytest.raises(SettingsError, match=words) as caught:
-        tls_context(KafkaSettings(security_protocol="SSL", **paths))
+        client_options(KafkaSettings(bootstrap_servers="localhost:1", security_protocol="SSL", **paths))
     assert SECRET not in str(caught.value)
 
 
 def test_the_password_of_a_key_is_in_no_error(certificates: Path) -> None:
     settings = KafkaSettings(
+        bootstrap_servers="localhost:1",
         security_protocol="SSL",
         ssl_certfile=certificates / "client.pem",
         ssl_keyfile=certificates / "client-locked.key",
         ssl_keypassword=WRONG,
     )
     with pytest.raises(SettingsError, match="ssl_keypassword") as caught:
-        tls_context(settings)
+        client_options(settings)
     assert WRONG not in str(caught.value) + repr(settings)
