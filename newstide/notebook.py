@@ -64,7 +64,7 @@ def load(
             any_of("cluster_label", numbers) if numbers else "cluster_label < -1" if numbers is not None else "",
         )
         headlines = store.headlines(where, _HEADLINES)
-        found = store.stories().drop(columns="former_ids")
+        found = store.stories().drop(columns="former_ids", errors="ignore")
         runs = store.runs()
     finally:
         store.close()

@@ -1,17 +1,23 @@
 """Fixtures that several test files share: one real Apache Kafka and one real Milvus Lite for the whole session."""
 
+import json
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from newstide import logs
 from newstide.broker import ensure_topics
+from newstide.embedding import load_embedder
+from newstide.headline import from_fields
 from newstide.local_kafka import LocalKafka
 from newstide.milvus_lite import LocalMilvus
-from newstide.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.store import HeadlineRow, open_store
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,3 +69,46 @@ def real_headlines() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real headlines are not here: {folder} does not exist; set NEWSTIDE_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def newsroom(local_kafka: LocalKafka, local_milvus: LocalMilvus, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings under which 400 headlines of the bundled day lie in Milvus, clustered in two runs, with their pages.
+
+    What tests add to it stays: they count what there is, and expect no number.
+    """
+    from clustering.reclusterer import recluster
+    from producers.sample import day_file
+
+    mark = uuid.uuid4().hex[:8]
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("newsroom"),
+        kafka=KafkaSettings(
+            bootstrap_servers=local_kafka.bootstrap_servers,
+            topic=f"headlines-{mark}",
+            dead_letter_topic=f"headlines-{mark}.dead-letter",
+            events_topic=f"story-events-{mark}",
+            lease_topic=f"recluster-lease-{mark}",
+        ),
+        milvus=MilvusSettings(uri=local_milvus.uri, prefix=f"n{mark}_"),
+        clustering=ClusteringSettings(window=None),
+    )
+    ensure_topics(settings.kafka)
+    lines = day_file().read_text(encoding="utf-8").splitlines()
+    for part in (lines[:250], lines[250:400]):
+        add_headlines(settings, [json.loads(line) for line in part])
+        recluster(settings)
+    return settings
+
+
+def add_headlines(settings: Settings, fields: list[dict[str, Any]]) -> None:
+    """Embeds headlines and inserts them, as the consumer would, without a label."""
+    embedder = load_embedder(settings.embedding)
+    found = [from_fields(one, 4_000_000_000_000).headline for one in fields]  # a clock that none of them is ahead of
+    vectors = embedder.encode([headline.text for headline in found])
+    store = open_store(settings.milvus, embedder.card)
+    now = int(time.time() * 1000)
+    try:
+        store.insert_headlines([HeadlineRow(one, vector, now) for one, vector in zip(found, vectors, strict=True)])
+    finally:
+        store.close()

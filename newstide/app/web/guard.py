@@ -7,6 +7,7 @@ were its own: only known names, and bare addresses, which no one can give away, 
 import hashlib
 import hmac
 import ipaddress
+import re
 import socket
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -21,6 +22,7 @@ from newstide.settings import PageSettings
 
 COOKIE = "newstide"
 _COOKIE_SECONDS = 30 * 86_400
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?")  # a name or an address, and a port
 _OPEN = "/healthz"  # asked by what starts and stops the server
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -77,11 +79,14 @@ class Guard:
         if self._token is None or scope["path"] == _OPEN:
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        if welcome := self._welcome(scope):
+            return welcome
         if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):
             return None
-        if hmac.compare_digest(cookie_parser(headers.get("cookie", "")).get(COOKIE, "").encode(), self._mark()):
+        if hmac.compare_digest(cookie.encode(), self._mark()):
             return None
-        return self._welcome(scope) or _refuse(
+        return _refuse(
             scope,
             401,
             "This server asks for a token.",
@@ -89,8 +94,13 @@ class Guard:
         )
 
     def _is_ours(self, host: str) -> bool:
-        name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
-        if "*" in self._names or name.lower() in self._names:
+        if "*" in self._names:
+            return True
+        parts = _HOST.fullmatch(host)
+        if parts is None:
+            return False
+        name = parts.group(1).lower()
+        if name in self._names:
             return True
         try:
             ipaddress.ip_address(name.strip("[]"))

@@ -57,7 +57,7 @@ class Reader:
         kept = self._stories
         if kept is not None and kept[0] == run and run:
             return kept[1]
-        stories = store.stories().drop(columns="former_ids")
+        stories = store.stories().drop(columns="former_ids", errors="ignore")
         self._stories = (run, stories)
         return stories
 
