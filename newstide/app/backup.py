@@ -30,7 +30,6 @@ from newstide.settings import Settings
 from newstide.store import HeadlineRow, LanguageMean, RunRow, Store, Tombstone, open_store, schema
 
 _FORMAT = "1"  # of the file
-_READABLE = ("1", "2")  # versions of the collections' schema; 1 had no `former_ids` of stories
 _BATCH = 4_096  # rows in memory and in a row group
 _ORDER = ("runs", "means", "headlines", "stories", "tombstones")
 _BACK = ("tombstones", "stories", "headlines", "means", "runs")  # runs last: they make the labels count
@@ -80,7 +79,7 @@ def back_up(settings: Settings, file: Path) -> BackupReport:
         NewstideError: The file cannot be written.
     """
     started = time.perf_counter()
-    store = open_store(settings.milvus, None)
+    store = open_store(settings.milvus, None, older=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}.part")
     now = iso_time(int(time.time() * 1000))
     rows: Counter[str] = Counter()
@@ -231,10 +230,10 @@ class _Backup:
             raise BackupDamaged(
                 f"{self.file} is a Parquet file, but no backup of newstide.", "`newstide backup` makes one."
             )
-        if version != _FORMAT or said["newstide.schema"] not in _READABLE:
+        if version != _FORMAT or said["newstide.schema"] not in schema.READABLE:
             raise SchemaMismatch(
                 f"{self.file} is a backup of version {version} with schema {said['newstide.schema']}; this newstide reads "
-                f"version {_FORMAT} with schema {' or '.join(_READABLE)}.",
+                f"version {_FORMAT} with schema {' or '.join(schema.READABLE)}.",
                 "Restore it with the newstide that made it.",
             )
         self.card = ModelCard(said["newstide.model"], int(said["newstide.dimension"]), said["newstide.fingerprint"])

@@ -102,6 +102,7 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
     started = time.perf_counter()
     embedder = load_embedder(settings.updated(embedding={"model": model}).embedding)
     old = open_store(settings.milvus, None)
+    stones = len(list(old.tombstones.all()))
     try:
         if old.card == embedder.card:
             open_store(settings.milvus, embedder.card).close()  # completes a swap that was cut off
@@ -118,12 +119,21 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
             _bring_stories(old, new, embedder)
             _bring_runs(old, new, model)
             new.settle()
+            if at_work := writers_at_work(settings.kafka):  # started meanwhile
+                return replace(report, at_work=at_work, seconds=time.perf_counter() - started)
+            old_suffix = old.suffix or aliases.suffix_of(old.card)
+            _turn(settings, suffix, plain_become=old_suffix)
+            if len(list(old.tombstones.all())) != stones:  # something was taken down in these moments
+                old_side = open_store(settings.milvus, old.card, suffix=old_suffix)
+                removed += _remove_gone(old_side, new)
+                old_side.close()
         finally:
             new.close()
     finally:
         old.close()
-    plain_become = aliases.suffix_of(old.card)
-    old_suffix = _swap(settings, suffix, old.suffix, plain_become, drop_old=drop_old)
+    if drop_old:
+        _drop(settings, old_suffix)
+        old_suffix = ""
     return replace(
         report,
         embedded=embedded + late,
@@ -269,16 +279,19 @@ def _means(store: Store) -> tuple[npt.NDArray[np.float32], dict[str, tuple[npt.N
     }
 
 
-def _swap(settings: Settings, suffix: str, old_suffix: str, plain_become: str, *, drop_old: bool) -> str:
-    """Turns the aliases; the suffix of the old collections, or an empty one where they are removed."""
+def _turn(settings: Settings, suffix: str, plain_become: str) -> None:
+    """Turns readers to the collections of that suffix."""
     connection = Connection(settings.milvus)
     try:
         aliases.swap(connection, settings.milvus.prefix, suffix, plain_become)
-        left = old_suffix or plain_become
-        if drop_old:
-            aliases.drop(connection, settings.milvus.prefix, left)
-            return ""
-        return left
+    finally:
+        connection.close()
+
+
+def _drop(settings: Settings, suffix: str) -> None:
+    connection = Connection(settings.milvus)
+    try:
+        aliases.drop(connection, settings.milvus.prefix, suffix)
     finally:
         connection.close()
 

@@ -42,6 +42,13 @@ class Collection:
         self._connection = connection
         self._key = schema.PRIMARY[kind]
 
+    def fields(self) -> list[str]:
+        """The names of its fields, the vector among them, as Milvus has them."""
+        described = self._connection.call(
+            lambda client: client.describe_collection(self.name, timeout=self._connection.timeout)
+        )
+        return [str(field["name"]) for field in described["fields"]]
+
     def query(self, where: str, columns: Sequence[str]) -> list[dict[str, Any]]:
         """The rows a filter holds for, as of now; it must be one that cannot hold for more than `MOST`."""
         return self._all(where, columns, limit=MOST)

@@ -17,7 +17,14 @@ class EmptyStore(NewstideError):
 
 
 def open_collection(
-    connection: Connection, kind: str, name: str, card: ModelCard | None, *, make: bool, description_bytes: int
+    connection: Connection,
+    kind: str,
+    name: str,
+    card: ModelCard | None,
+    *,
+    make: bool,
+    description_bytes: int,
+    older: bool = False,
 ) -> tuple[ModelCard, dict[str, int]]:
     """Makes one collection ready; what an earlier attempt left half done is completed.
 
@@ -28,6 +35,7 @@ def open_collection(
         card: The model its vectors must be of; None for whichever they are of.
         make: Whether to make what is missing, for which `card` must be given.
         description_bytes: Room for a description, where the collection is made.
+        older: Whether one that an earlier version made will do.
 
     Returns:
         The model of its vectors, and how many bytes of UTF-8 each text field holds.
@@ -46,7 +54,7 @@ def open_collection(
                 )
             _create(client, name, schema.fields(kind, card, description_bytes), schema.properties(card))
         description = dict(client.describe_collection(name, timeout=connection.timeout))
-        found = schema.read_card(description, name)
+        found = schema.read_card(description, name, older=older)
         schema.require_same_model(found, card or found, name)
         if make:
             for field, choices in schema.indexes(kind, lite=connection.lite).items():

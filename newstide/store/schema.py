@@ -10,6 +10,7 @@ from newstide.embedding.base import ModelCard
 from newstide.errors import ModelMismatch, SchemaMismatch
 
 SCHEMA_VERSION = "2"
+READABLE = ("1", "2")  # by a backup; 1 had no `former_ids` of stories
 COLLECTIONS = ("headlines", "stories", "runs", "means")  # of one model; `tombstones` belongs to none
 
 _BYTES = 4  # of UTF-8 a character at most: a server counts a VARCHAR in bytes, Lite in characters
@@ -67,19 +68,20 @@ def text_limits(description: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def read_card(description: Mapping[str, Any], name: str) -> ModelCard:
-    """The model that made a collection's vectors.
+def read_card(description: Mapping[str, Any], name: str, *, older: bool = False) -> ModelCard:
+    """The model that made a collection's vectors; with `older`, also of one that an earlier version made.
 
     Raises:
         SchemaMismatch: The collection was made by another version of newstide, or by something else.
     """
     properties = description.get("properties") or {}
     version = properties.get("newstide.schema")
-    if version != SCHEMA_VERSION:
+    if version not in (READABLE if older else (SCHEMA_VERSION,)):
         made_by = "something other than newstide" if version is None else f"newstide with schema {version}"
         raise SchemaMismatch(
             f"The collection {name!r} was made by {made_by}; this newstide needs schema {SCHEMA_VERSION}.",
-            "Set NEWSTIDE_MILVUS_PREFIX (or milvus.database) to keep newstide's collections apart.",
+            "Set NEWSTIDE_MILVUS_PREFIX (or milvus.database) to keep newstide's collections apart."
+            + (" `newstide backup` and `newstide restore` bring them over." if version in READABLE else ""),
         )
     return ModelCard(
         properties["newstide.model"], int(properties["newstide.dimension"]), properties["newstide.fingerprint"]

@@ -21,7 +21,9 @@ from newstide.store.tombstones import Tombstones
 _LABELS = 1_000  # rows in one update of labels: a server reads and rewrites each of them
 
 
-def open_store(settings: MilvusSettings, card: ModelCard | None, *, suffix: str | None = None) -> "Store":
+def open_store(
+    settings: MilvusSettings, card: ModelCard | None, *, suffix: str | None = None, older: bool = False
+) -> "Store":
     """Connects to Milvus.
 
     Args:
@@ -29,6 +31,7 @@ def open_store(settings: MilvusSettings, card: ModelCard | None, *, suffix: str 
         card: The model whose vectors are to be written: collections that are missing are made, those that are there
             are checked. None for reading only: the card is the one found in Milvus.
         suffix: Of the collections to open, whether readers are led to them or not; None for those they are led to.
+        older: Open also what an earlier version made, to read it with `Store.frames` and nothing else.
 
     Raises:
         StoreUnavailable: Milvus cannot be reached.
@@ -37,7 +40,7 @@ def open_store(settings: MilvusSettings, card: ModelCard | None, *, suffix: str 
     """
     connection = Connection(settings)
     try:
-        return _open(connection, settings, card, suffix)
+        return _open(connection, settings, card, suffix, older=older)
     except BaseException:
         connection.close()
         raise
@@ -260,9 +263,8 @@ class Store:
 
     def frames(self, kind: str, columns: Sequence[str] = (), *, batch_size: int = MOST) -> Iterator[pd.DataFrame]:
         """All rows of one of `schema.COLLECTIONS`, ascending by key, in frames; all columns unless some are named."""
-        wanted = list(columns) or [*schema.columns(kind), schema.VECTOR[kind]]
         collection = dict(zip(schema.COLLECTIONS, self._all_collections, strict=True))[kind]
-        return collection.iterate("", wanted, batch_size)
+        return collection.iterate("", list(columns) or collection.fields(), batch_size)
 
     def describe(self) -> dict[str, Any]:
         """Facts for people: the server's version, rows by collection, the model."""
@@ -290,7 +292,9 @@ class Store:
         }
 
 
-def _open(connection: Connection, settings: MilvusSettings, card: ModelCard | None, suffix: str | None) -> Store:
+def _open(
+    connection: Connection, settings: MilvusSettings, card: ModelCard | None, suffix: str | None, *, older: bool
+) -> Store:
     make = card is not None
     wanted = aliases.suffix_in_use(connection, settings.prefix) if suffix is None else suffix
     if wanted is None:  # nothing is there yet
@@ -299,7 +303,7 @@ def _open(connection: Connection, settings: MilvusSettings, card: ModelCard | No
     limits: dict[str, dict[str, int]] = {}
     for kind, name in names.items():
         card, limits[kind] = open_collection(
-            connection, kind, name, card, make=make, description_bytes=settings.description_bytes
+            connection, kind, name, card, make=make, description_bytes=settings.description_bytes, older=older
         )
     assert card is not None  # noqa: S101 - there is at least one collection
     if make and suffix is None and wanted:

@@ -171,7 +171,7 @@ class Tombstones:
                 lambda client: bool(client.has_collection(name, timeout=self._connection.timeout))
             ):
                 return None
-            open_collection(self._connection, "tombstones", name, _CARD, make=True, description_bytes=256)
+            open_collection(self._connection, "tombstones", name, _CARD, make=True, description_bytes=256, older=True)
             self._collection = Collection(self._connection, "tombstones", name, _CARD.dim)
         return self._collection
 

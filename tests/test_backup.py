@@ -1,0 +1,266 @@
+"""A backup holds everything, says when it is damaged, and goes back without a duplicate."""
+
+import json
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from pymilvus import MilvusClient
+from typer.testing import CliRunner
+
+from clustering.reclusterer import recluster
+from newstide.app.backup import BackupDamaged, back_up, check_file, restore
+from newstide.app.cli import app
+from newstide.app.services import run_consumer
+from newstide.app.takedown import forget
+from newstide.broker import ensure_topics
+from newstide.embedding.base import ModelCard
+from newstide.errors import ModelMismatch, NewstideError, SchemaMismatch
+from newstide.local_kafka import LocalKafka
+from newstide.milvus_lite import LocalMilvus
+from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.store import Store, open_store, schema
+from producers.publisher import produce_files
+from producers.sample import day_file
+
+ROWS = 200
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, local_kafka: LocalKafka, local_milvus: LocalMilvus) -> Settings:
+    """Two runs over a day's first 200 headlines, one of them taken down."""
+    folder = tmp_path_factory.mktemp("backup")
+    kafka = KafkaSettings(
+        bootstrap_servers=local_kafka.bootstrap_servers,
+        topic="backup",
+        dead_letter_topic="backup.dead-letter",
+        events_topic="backup-events",
+        lease_topic="backup-lease",
+        group="backup",
+    )
+    ensure_topics(kafka)
+    settings = Settings(
+        data_dir=folder,
+        kafka=kafka,
+        milvus=MilvusSettings(uri=local_milvus.uri, prefix="backup_"),
+        clustering=ClusteringSettings(window=None),
+    )
+    lines = day_file().read_text(encoding="utf-8").splitlines()
+    for part in (lines[:150], lines[150:ROWS]):
+        (folder / "part.jsonl").write_text("\n".join(part), encoding="utf-8")
+        produce_files([str(folder / "part.jsonl")], kafka, progress=False)
+        run_consumer(settings, stop=Event(), drain=True)
+        recluster(settings)
+    store = open_store(settings.milvus, None)
+    id_ = store.headlines("cluster_label == -1", ["id"])["id"].iloc[0]
+    store.close()
+    forget(settings, "id", id_)
+    recluster(settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def file(settings: Settings) -> Path:
+    path = settings.data_dir / "all.parquet"
+    back_up(settings, path)
+    return path
+
+
+@pytest.fixture
+def elsewhere(settings: Settings, tmp_path: Path) -> Settings:
+    """Settings of an empty installation beside it."""
+    return settings.updated(
+        data_dir=tmp_path,
+        milvus={"prefix": f"b{tmp_path.name[-8:].replace('-', '_')}_"},
+        kafka={"group": tmp_path.name},
+    )
+
+
+def contents(settings: Settings) -> dict[str, Any]:
+    """Everything in a store, for comparing."""
+    store = open_store(settings.milvus, None)
+    try:
+        found: dict[str, Any] = {
+            kind: pd.concat(list(store.frames(kind)), ignore_index=True) for kind in schema.COLLECTIONS
+        }
+        found["tombstones"] = sorted(store.tombstones.all(), key=lambda stone: stone.key)
+        return found
+    finally:
+        store.close()
+
+
+def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    assert ours["tombstones"] == theirs["tombstones"]
+    for kind in schema.COLLECTIONS:
+        vector = schema.VECTOR[kind]
+        columns = [name for name in ours[kind] if name != vector]
+        assert ours[kind][columns].to_dict("records") == theirs[kind][columns].to_dict("records"), kind
+        assert np.array_equal(np.stack(list(ours[kind][vector])), np.stack(list(theirs[kind][vector]))), kind
+
+
+def test_restored_into_an_empty_installation_everything_is_there_to_the_bit_and_numbers_go_on(
+    settings: Settings, file: Path, elsewhere: Settings
+) -> None:
+    report = restore(elsewhere, file)
+
+    assert report.written["headlines"] == ROWS - 1
+    assert_same(contents(elsewhere), contents(settings))
+    store, copy = open_store(settings.milvus, None), open_store(elsewhere.milvus, None)
+    try:
+        before = store.headlines("", ["id", "cluster_label"])
+        after = recluster(elsewhere, force=True)
+        assert (after.run, after.changed) == (4, 0)
+        assert copy.headlines("", ["id", "cluster_label"]).to_dict("list") == before.to_dict("list")
+        assert copy.highest_label() == store.highest_label()
+    finally:
+        store.close()
+        copy.close()
+    tally = run_consumer(elsewhere, stop=Event(), drain=True)
+    assert (tally.read, tally.stored, tally.taken_down) == (ROWS, 0, 1)
+
+
+def test_restored_twice_nothing_is_there_twice_and_what_was_cut_off_is_completed(
+    settings: Settings, file: Path, elsewhere: Settings
+) -> None:
+    restore(elsewhere, file)
+    store = open_store(elsewhere.milvus, None)
+    try:
+        gone = store.headlines("", ["id"])["id"].tolist()[:60]
+        store.delete_headlines(gone)
+        again = restore(elsewhere, file)
+        assert (again.written["headlines"], again.left_out) == (60, ROWS - 1 - 60)
+        assert store.count_headlines() == ROWS - 1
+    finally:
+        store.close()
+    assert_same(contents(elsewhere), contents(settings))
+
+
+def test_what_was_taken_down_since_stays_away(settings: Settings, file: Path, elsewhere: Settings) -> None:
+    restore(elsewhere, file)
+    store = open_store(elsewhere.milvus, None)
+    try:
+        id_ = store.headlines("", ["id"])["id"].iloc[3]
+        forget(elsewhere, "id", id_)
+        again = restore(elsewhere, file)
+        assert (again.written["headlines"], again.taken_down) == (0, 1)
+        assert not store.known_ids([id_])
+    finally:
+        store.close()
+
+
+def test_collections_that_went_on_by_themselves_or_are_of_another_model_are_refused(
+    file: Path, elsewhere: Settings
+) -> None:
+    restore(elsewhere, file)
+    recluster(elsewhere, force=True)
+    with pytest.raises(NewstideError, match=r"runs that the backup does not know \(run 4\)") as refused:
+        restore(elsewhere, file)
+    assert "--prefix" in refused.value.way_out
+    other = elsewhere.updated(milvus={"prefix": f"{elsewhere.milvus.prefix}o_"})
+    open_store(other.milvus, ModelCard("another", 512, "ab" * 16)).close()
+    with pytest.raises(ModelMismatch, match="another"):
+        restore(other, file)
+
+
+def test_a_file_that_is_damaged_or_none_is_refused_before_anything_is_written(
+    file: Path, elsewhere: Settings, tmp_path: Path
+) -> None:
+    content = file.read_bytes()
+    broken = tmp_path / "broken.parquet"
+    cases = {
+        "no whole Parquet file": content[: len(content) // 2],
+        "is damaged in row group": content[: len(content) // 2]
+        + bytes([content[len(content) // 2] ^ 0xFF])
+        + content[len(content) // 2 + 1 :],
+    }
+    for shown, damaged in cases.items():
+        broken.write_bytes(damaged)
+        with pytest.raises(BackupDamaged, match=shown):
+            restore(elsewhere, broken)
+    pd.DataFrame({"title": ["x"]}).to_parquet(broken)
+    with pytest.raises(BackupDamaged, match="no backup of newstide"):
+        check_file(broken)
+    with pytest.raises(BackupDamaged, match="There is no file"):
+        check_file(tmp_path / "none.parquet")
+    table, foot = pq.read_table(file), dict(pq.read_metadata(file).metadata)
+    del foot[b"ARROW:schema"]
+    for key, value, shown in (
+        (b"newstide.schema", b"99", "with schema 99"),
+        (b"newstide.backup", b"7", "of version 7"),
+    ):
+        pq.write_table(table.replace_schema_metadata({**foot, key: value}), broken)
+        with pytest.raises(SchemaMismatch, match=shown):
+            check_file(broken)
+    pq.write_table(table.slice(0, 100).replace_schema_metadata(foot), broken)
+    with pytest.raises(BackupDamaged, match="100 rows, not those its foot names"):
+        check_file(broken)
+    client = MilvusClient(uri=elsewhere.milvus.uri)
+    assert not client.has_collection(f"{elsewhere.milvus.prefix}headlines")
+    client.close()
+
+
+def test_a_disk_that_is_full_leaves_the_old_backup(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "kept.parquet"
+    path.write_bytes(b"the old one")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(NewstideError, match=r"cannot be written: .*No space left"):
+        back_up(settings, path)
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("kept.parquet", b"the old one")]
+
+
+def test_what_an_earlier_version_made_is_backed_up_and_restored_as_this_version_has_it(
+    settings: Settings, file: Path, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = schema._fields
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "SCHEMA_VERSION", "1")
+        earlier.setattr(
+            schema, "_fields", lambda kind: {name: of for name, of in fields(kind).items() if name != "former_ids"}
+        )
+        restore(elsewhere, file)
+    with pytest.raises(SchemaMismatch, match="schema 1; this newstide needs schema 2") as refused:
+        open_store(elsewhere.milvus, None)
+    assert "`newstide backup`" in refused.value.way_out
+    path = elsewhere.data_dir / "earlier.parquet"
+    back_up(elsewhere, path)
+    now = elsewhere.updated(milvus={"prefix": f"{elsewhere.milvus.prefix}now_"})
+    restore(now, path)
+    ours, theirs = contents(now), contents(settings)
+    assert all(ids == [] for ids in ours["stories"]["former_ids"])
+    theirs["stories"]["former_ids"] = ours["stories"]["former_ids"]
+    assert_same(ours, theirs)
+
+
+def test_the_commands_tell_what_they_did_and_any_parquet_reader_reads_the_headlines(
+    settings: Settings, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in as_environment(elsewhere).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NEWSTIDE_MILVUS_PREFIX", settings.milvus.prefix)
+    path = tmp_path / "by-command.parquet"
+    run = CliRunner()
+    made = run.invoke(app, ["backup", str(path), "--json"])
+    assert json.loads(made.stdout)["rows"]["headlines"] == ROWS - 1
+    frame = pd.read_parquet(path)
+    headlines = frame[frame["collection"] == "headlines"]
+    assert len(headlines) == ROWS - 1
+    assert all(headlines["title"].str.len() > 0)
+    assert all(abs(np.linalg.norm(vector) - 1) < 1e-3 for vector in headlines["vector"])
+    checked = run.invoke(app, ["restore", str(path), "--check"])
+    assert "Is in order" in checked.output
+    back = run.invoke(app, ["restore", str(path), "--prefix", elsewhere.milvus.prefix])
+    assert f"Headlines written: {ROWS - 1}" in " ".join(back.output.split())
+    store = open_store(elsewhere.milvus, None)
+    assert isinstance(store, Store)
+    assert store.count_headlines() == ROWS - 1
+    store.close()

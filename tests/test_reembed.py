@@ -1,0 +1,208 @@
+"""Another model while reading goes on: nothing is lost, stories keep their numbers, old installations take part."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from pymilvus import MilvusClient
+from typer.testing import CliRunner
+
+from clustering.lease import Lease
+from clustering.reclusterer import recluster
+from newstide.app import reembed as module
+from newstide.app.cli import app
+from newstide.app.reembed import reembed
+from newstide.app.services import run_consumer
+from newstide.app.takedown import forget
+from newstide.embedding import load_embedder
+from newstide.errors import ModelMismatch, NewstideError
+from newstide.settings import (
+    ClusteringSettings,
+    EmbeddingSettings,
+    KafkaSettings,
+    MilvusSettings,
+    Settings,
+    as_environment,
+)
+from newstide.store import aliases, open_store, schema
+from producers.publisher import produce_files
+from producers.sample import day_file
+
+ROWS, MORE = 180, 10
+NEW = "multilingual-e5-small"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
+    return Settings(
+        data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings, clustering=ClusteringSettings(window=None)
+    )
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[MilvusClient]:
+    opened = MilvusClient(uri=str(settings.milvus.uri))
+    yield opened
+    opened.close()
+
+
+def take_in(settings: Settings, first: int, last: int) -> None:
+    lines = day_file().read_text(encoding="utf-8").splitlines()[first:last]
+    path = settings.data_dir / "part.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    produce_files([str(path)], settings.kafka, progress=False)
+    run_consumer(settings, stop=Event(), drain=True)
+
+
+def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
+    settings: Settings, client: MilvusClient
+) -> None:
+    take_in(settings, 0, ROWS)
+    recluster(settings)
+    name = f"{settings.milvus.prefix}headlines"
+    old = open_store(settings.milvus, None)
+    before = old.headlines("", ["id", "cluster_label"]).set_index("id")["cluster_label"]
+    stories, highest = old.stories(), old.highest_label()
+
+    with Lease(settings.kafka) as lease:  # a reclusterer is at work: nothing is turned, but the vectors are made
+        assert lease.held(15_000)
+        waiting = reembed(settings, NEW)
+    assert not waiting.swapped
+    assert waiting.at_work == ("a reclusterer is",)
+    assert waiting.embedded == ROWS
+    assert "Stop it and give the same command again" in waiting.describe()
+    assert client.describe_collection(name)["collection_name"] == name + old.suffix
+
+    take_in(settings, ROWS, ROWS + MORE)  # meanwhile the world goes on
+    gone = before.index[0]
+    forget(settings, "id", gone)
+    recluster(settings)
+    now = old.headlines("", ["id", "cluster_label", "label_probability", "label_run"])
+
+    answers: list[int] = []
+    stop = Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            answers.append(client.query(name, filter="", output_fields=["count(*)"])[0]["count(*)"])
+
+    reader = Thread(target=read)
+    reader.start()
+    try:
+        done = reembed(settings, NEW)
+    finally:
+        stop.set()
+        reader.join()
+
+    assert set(answers) == {ROWS + MORE - 1}
+    assert done.swapped
+    assert (done.embedded, done.kept, done.removed) == (MORE, ROWS - 1, 1)
+    assert done.relabelled > 0
+    new = open_store(settings.milvus, None)
+    assert (new.card.name, new.dim) == (NEW, 384)
+    columns = ["id", "cluster_label", "label_probability", "label_run"]
+    assert new.headlines("", columns).to_dict("list") == now.to_dict("list")
+    assert client.describe_collection(name)["collection_name"] == name + new.suffix
+    with pytest.raises(ModelMismatch, match="multilingual-e5-small"):
+        open_store(settings.milvus, old.card)
+    with pytest.raises(NewstideError, match="already"):
+        reembed(settings, NEW)
+
+    changed = settings.updated(embedding={"model": NEW})
+    take_in(changed, ROWS + MORE, ROWS + MORE + 5)
+    assert new.count_headlines("label_run == 0") == 5
+    assert new.count_headlines("label_run == 0 and cluster_label >= 0") == 0  # no run has placed the stories yet
+    report = recluster(changed)
+    assert report.status == "finished"
+    assert report.rows == ROWS + MORE - 1 + 5
+    after = new.headlines("", ["id", "cluster_label"]).set_index("id")["cluster_label"]
+    survived = set(after) & set(stories["cluster_label"])
+    assert len(survived) >= 0.6 * len(stories)
+    both = before.index.intersection(after.index)
+    kept = [(before[both] == label)[after[both] == label].mean() for label in survived]
+    assert np.mean(kept) > 0.7, "a number stands for the headlines that it stood for"
+    assert new.highest_label() >= highest
+    assert min(set(after) - set(before) - {-1}, default=highest + 1) > highest
+    placed = new.stories('status == "open"')
+    assert placed["reach"].max() <= 1
+    old.close()
+    new.close()
+
+
+def test_collections_with_plain_names_are_given_an_alias_when_their_model_changes(
+    settings: Settings, client: MilvusClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:  # as earlier versions made them
+        earlier.setattr(aliases, "suffix_of", lambda _card: "")
+        take_in(settings, 0, 40)
+        recluster(settings)
+    plain = {f"{settings.milvus.prefix}{kind}" for kind in schema.COLLECTIONS}
+    assert plain <= set(client.list_collections())
+    take_in(settings, 40, 50)
+    assert recluster(settings).rows == 50
+    card = load_embedder(EmbeddingSettings()).card
+
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    told = CliRunner().invoke(app, ["reembed", "--to", NEW, "--json"])
+
+    report = json.loads(told.stdout)
+    assert report["swapped"]
+    assert report["old"] == aliases.suffix_of(card)
+    there = set(client.list_collections())
+    assert not plain & there
+    assert {name + report["old"] for name in plain} <= there
+    assert (
+        client.query(f"{settings.milvus.prefix}headlines", filter="", output_fields=["count(*)"])[0]["count(*)"] == 50
+    )
+    back = reembed(settings, "use-multilingual", drop_old=True)
+    assert (back.embedded, back.kept, back.swapped) == (0, 50, True)
+    left = {name for name in client.list_collections() if name.startswith(settings.milvus.prefix)}
+    assert left == {name + report["old"] for name in plain}
+    assert recluster(settings).rows == 50
+
+
+def test_what_was_cut_off_is_taken_up_and_a_headline_the_model_fails_on_is_left_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(settings, 0, 30)
+    real = load_embedder(EmbeddingSettings(model=NEW))
+    calls: list[int] = []
+
+    class Failing:
+        card = real.card
+        languages = real.languages
+
+        def encode(self, texts: list[str]) -> Any:
+            calls.append(len(texts))
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return real.encode(texts)
+
+    monkeypatch.setattr(module, "_BATCH", 8)
+    monkeypatch.setattr(module, "load_embedder", lambda _settings: Failing())
+    with pytest.raises(KeyboardInterrupt):
+        reembed(settings, NEW)
+    store = open_store(settings.milvus, None)
+    bad = store.headlines("", ["id", "title", "description"]).iloc[25]
+    store.close()
+
+    class Picky(Failing):
+        def encode(self, texts: list[str]) -> Any:
+            if any(text.startswith(bad["title"]) for text in texts):
+                from newstide.errors import EmbedderError
+
+                raise EmbedderError("not this one")
+            return real.encode(texts)
+
+    monkeypatch.setattr(module, "load_embedder", lambda _settings: Picky())
+    done = reembed(settings, NEW)
+    assert (done.kept, done.embedded, done.failed) == (16, 13, 1)
+    new = open_store(settings.milvus, None)
+    assert new.count_headlines() == 29
+    assert not new.known_ids([bad["id"]])
+    new.close()

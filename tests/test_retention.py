@@ -1,0 +1,114 @@
+"""`keep`: after a run what is older is gone, and story numbers stay taken."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from clustering.pages import oldest_on
+from clustering.reclusterer import recluster
+from newstide.app.services import run_consumer
+from newstide.errors import SettingsError
+from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.store import open_store
+from producers.publisher import produce_files
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+TOPICS = (
+    "The harbour bridge opens after years of work",
+    "Parliament votes on the new fishing quota",
+    "Storm leaves the northern valley without power",
+    "Champions lose the cup final on penalties",
+)
+
+
+def send_day(settings: Settings, day: int, folder: Path, topics: tuple[str, ...] = TOPICS) -> None:
+    """Five headlines of each topic, an hour apart."""
+    rows = [
+        {
+            "title": f"{topic}, day {day} report {number}",
+            "source": f"Paper {number}",
+            "url": f"https://papers.example/{day}/{place}/{number}",
+            "published_at": (START + timedelta(days=day, hours=number)).isoformat(),
+        }
+        for place, topic in enumerate(topics)
+        for number in range(5)
+    ]
+    path = folder / f"day-{day}.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    produce_files([str(path)], settings.kafka, progress=False)
+    run_consumer(settings, stop=Event(), drain=True)
+
+
+def test_old_rows_words_of_closed_stories_and_old_pages_go_and_numbers_stay_taken(
+    tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        keep="10d",
+        kafka=kafka_settings,
+        milvus=milvus_settings,
+        clustering=ClusteringSettings(window="3d"),
+    )
+    for day, topics in ((0, TOPICS), (4, TOPICS[1:2])):
+        send_day(settings, day, tmp_path, topics)
+        recluster(settings)
+    store = open_store(settings.milvus, None)
+    try:
+        assert store.count_headlines() == 25
+        first = store.stories()
+        assert len(first) >= 2
+        assert set(first["status"]) == {"open", "closed"}
+        assert all(first["title"] != "")
+        closed = set(first.loc[first["status"] == "closed", "cluster_label"])
+        highest = store.highest_label()
+
+        send_day(settings, 11, tmp_path, ("A comet is seen over the desert", "Teachers strike for smaller classes"))
+        report = recluster(settings)
+
+        newest = int((START + timedelta(days=11, hours=4)).timestamp() * 1000)
+        assert store.count_headlines(f"published_at <= {newest - 10 * 86_400_000}") == 0
+        assert store.count_headlines() == 15
+        after = store.stories().set_index("cluster_label")
+        assert set(first["cluster_label"]) <= set(after.index)
+        for label in closed:
+            assert after.loc[label, "title"] == ""
+            assert not any(after.loc[label, name] for name in ("keywords", "sources", "languages", "former_ids"))
+            assert after.loc[label, "size"] > 0
+        pages = {path.stem for path in settings.snapshots_dir.glob("run-*.html")}
+        assert pages == {"run-000002", "run-000003"}
+        oldest = oldest_on(settings.snapshots_dir / "run-000002.html")
+        assert oldest is not None
+        assert oldest > newest - 10 * 86_400_000
+        assert json.loads((settings.snapshots_dir / "latest.json").read_text())["runs"] == [2, 3]
+        assert "run-000001" not in (settings.snapshots_dir / "index.html").read_text()
+        assert min(set(after.index) - set(first["cluster_label"])) > highest
+        assert report.run == 3
+
+        send_day(settings, 40, tmp_path)
+        recluster(settings)
+        assert store.count_headlines() == 20
+        born = store.stories("created_run == 4")
+        assert len(born) >= 1
+        assert born["cluster_label"].min() > max(after.index)
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(("keep", "window"), [("3d", "7d"), ("90d", "none")])
+def test_keeping_for_less_than_the_window_is_refused(keep: str, window: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSTIDE_KEEP", keep)
+    monkeypatch.setenv("NEWSTIDE_CLUSTERING_WINDOW", window)
+    with pytest.raises(SettingsError, match=r"keep = .* is shorter than clustering\.window = ") as refused:
+        Settings.load()
+    assert "Keep them longer" in refused.value.way_out
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [({}, None), ({"keep": "90d"}, timedelta(days=90)), ({"keep": "none"}, None)]
+)
+def test_headlines_are_kept_for_ever_unless_told(given: dict[str, Any], kept: timedelta | None) -> None:
+    assert Settings.load(**given).keep == kept
