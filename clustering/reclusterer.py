@@ -141,6 +141,11 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
     with _timed(seconds, "graph"):
         graph, graph_report, searcher = _up_to_date_graph(store, window, rows, settings)
 
+    run = last_run + 1
+    book = StoryBook.read(store, last_run, int(rows["published_at"].min()))
+    previous = book.last_stories(rows)
+    living = book.open | book.unannounced
+
     with _timed(seconds, "clusters"):
         languages = rows["language"].tolist()
         clusters = cluster_rows(
@@ -152,13 +157,11 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
             graph.similarities,
             settings.clustering,
             known_theta=last.theta if last is not None and last.parameters == parameters else None,
+            previous=np.where(np.isin(previous, list(living)), previous, -1),
         )
 
     with _timed(seconds, "lineage"):
-        run = last_run + 1
-        book = StoryBook.read(store, last_run, int(rows["published_at"].min()))
-        previous = book.last_stories(rows)
-        lineage = match(previous, clusters.labels, book.open | book.unannounced, book.next_number)
+        lineage = match(previous, clusters.labels, living, book.next_number)
         events = announced(lineage, book)
 
     with _timed(seconds, "names"):

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.closeness import pair_closeness
+from clustering.inertia import resemblance
 from clustering.kernels import kernel, parallel_range
 from clustering.leaf_order import LeafOrder, leaf_order
 from newstide.errors import InvalidGraph
@@ -51,6 +52,8 @@ def select_calibrated(
     times: Values | None = None,
     time_weight: float = 0.0,
     time_scale: float = 1.0,
+    stories: Numbers | None = None,
+    inertia: float = 0.0,
 ) -> Selected:
     """Chooses clusters from a tree.
 
@@ -69,6 +72,8 @@ def select_calibrated(
         times: (n,) days, or None.
         time_weight: lambda.
         time_scale: tau, days.
+        stories: (n,) the last run's story of each row, -1 = none.
+        inertia: Mean similarity that counts on top for what was a story in the last run, by how much it is the same.
 
     Raises:
         InvalidGraph: The tree and the vectors do not belong together.
@@ -83,6 +88,9 @@ def select_calibrated(
         similarity += time_weight * (pair_closeness(parent, leaves, times, time_scale) - 1)
     sizes = (leaves.last - leaves.first)[n:].astype(np.float64)
     worth = np.where(sizes >= min_size, (similarity - theta) * sizes**exponent, 0.0)
+    if stories is not None and inertia > 0:
+        jaccard, story_size = resemblance(parent, leaves, stories)
+        worth += inertia * jaccard * story_size.astype(np.float64) ** exponent
     chosen = _best_antichain(parent, worth, n)
     labels, nodes = _numbered(chosen, leaves, n)
     probabilities = np.zeros(n, np.float32)

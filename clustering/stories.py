@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from clustering.hierarchy import build_hierarchy
 from clustering.hierarchy.clusters import library_clusters
+from clustering.inertia import rejoined
 from clustering.kernels import kernel, parallel_range
 from clustering.selection import select_calibrated
 from clustering.similarity import Threshold, collapse_titles, random_pair_threshold, reweigh, to_distance
@@ -50,6 +51,7 @@ def cluster_rows(
     settings: ClusteringSettings,
     *,
     known_theta: float | None = None,
+    previous: npt.NDArray[np.int64] | None = None,
 ) -> Clusters:
     """Clusters rows that have a neighbour graph.
 
@@ -62,6 +64,7 @@ def cluster_rows(
         similarities: (n, k) plain cosines.
         settings: Each step is one of them.
         known_theta: Of the last run: kept unless it has drifted by more than `theta_drift`.
+        previous: (n,) the last run's story of each row, -1 = none: clusters stay as they were where that is as good.
 
     Raises:
         InvalidGraph: The lists are too short for the settings.
@@ -78,7 +81,12 @@ def cluster_rows(
     centred = centre(vectors, languages, means) if settings.centre else vectors
     threshold = _threshold(centred[rows], settings, known_theta)
     labels, probabilities = _cluster_points(
-        _restrict(indices, similarities, rows, point), centred[rows], times_ms[rows] / _DAY, threshold.theta, settings
+        _restrict(indices, similarities, rows, point),
+        centred[rows],
+        times_ms[rows] / _DAY,
+        threshold.theta,
+        None if previous is None else previous[rows],
+        settings,
     )
     labels, probabilities = _give_to_copies(labels, probabilities, point)
     return Clusters(labels, probabilities, centred, means, threshold, len(rows))
@@ -145,6 +153,7 @@ def _cluster_points(
     vectors: Vectors,
     days: npt.NDArray[np.float64],
     theta: float,
+    previous: npt.NDArray[np.int64] | None,
     settings: ClusteringSettings,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     damped = settings.time_weight > 0
@@ -171,8 +180,21 @@ def _cluster_points(
             times=times,
             time_weight=settings.time_weight,
             time_scale=scale,
+            stories=previous,
+            inertia=settings.inertia,
         )
-        return chosen.labels, chosen.probabilities
+        if previous is None or settings.inertia == 0:
+            return chosen.labels, chosen.probabilities
+        labels = rejoined(
+            chosen.labels,
+            previous,
+            vectors,
+            theta,
+            times=times,
+            time_weight=settings.time_weight,
+            time_scale=scale,
+        )
+        return labels, chosen.probabilities
     labels, probabilities = library_clusters(hierarchy, settings.min_cluster_size, settings.selection)
     return labels, probabilities.astype(np.float32)
 

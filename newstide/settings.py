@@ -169,6 +169,18 @@ class PageSettings(_Group):
     most_listeners: int = Field(200, ge=1, description="open pages that are told of new runs")
 
 
+class MonitoringSettings(_Group):
+    """`/metrics`, `/healthz` and `/readyz` of each service."""
+
+    host: str = Field("127.0.0.1", description="address that is bound; whoever reaches it may read it")
+    port: int | None = Field(
+        None, ge=0, le=65_535, description="0: off; empty: consumer 9464, reclusterer 9465, producer 9466, or 3 further"
+    )
+    look_every: Duration = Field(timedelta(seconds=15), description="between looks at Kafka and Milvus")
+    silence: Duration = Field(timedelta(minutes=5), description="of a service's loop, before it counts as dead")
+    missed_runs: float = Field(3, gt=0, description="times --every, after which a last good run is too old")
+
+
 class Settings(BaseSettings):
     """All settings of one newstide installation."""
 
@@ -187,6 +199,7 @@ class Settings(BaseSettings):
     clustering: ClusteringSettings = ClusteringSettings()
     layout: LayoutSettings = LayoutSettings()
     pages: PageSettings = PageSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -21,7 +21,13 @@ Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 
-def cluster(rows: pd.DataFrame, vectors: Vectors, settings: ClusteringSettings, theta: float | None) -> Clusters:
+def cluster(
+    rows: pd.DataFrame,
+    vectors: Vectors,
+    settings: ClusteringSettings,
+    theta: float | None = None,
+    previous: Labels | None = None,
+) -> Clusters:
     place = {id_: row for row, id_ in enumerate(rows["id"])}
     graph, _ = update_graph(
         None, rows["id"].tolist(), lambda some: vectors[[place[id_] for id_ in some]], ExactSearcher(), k=30, spare=0
@@ -35,6 +41,7 @@ def cluster(rows: pd.DataFrame, vectors: Vectors, settings: ClusteringSettings, 
         graph.similarities,
         settings,
         known_theta=theta,
+        previous=previous,
     )
 
 
@@ -63,9 +70,9 @@ def steps() -> list[Step]:
     next_number, theta, made = 0, None, []
     for until in np.quantile(times, np.arange(1, 7) / 6):
         inside = np.flatnonzero(times <= until)
-        clusters = cluster(rows.iloc[inside], vectors[inside], settings.clustering, theta)
-        theta = clusters.threshold.theta
         before = labels[inside]
+        clusters = cluster(rows.iloc[inside], vectors[inside], settings.clustering, theta, before)
+        theta = clusters.threshold.theta
         lineage = match(before, clusters.labels, np.unique(labels[labels >= 0]).tolist(), next_number)
         next_number = lineage.next_number
         labels[inside] = lineage.labels
@@ -120,10 +127,10 @@ def test_a_hundredth_more_headlines_leave_almost_every_label_as_it_was(real_head
     vectors = load_embedder(Settings().embedding).encode(rows["title"].tolist())
     settings = Settings().updated(clustering={"time_weight": 0.0}).clustering
     known = np.sort(np.random.default_rng(0).choice(len(rows), round(len(rows) / 1.01), replace=False))
-    first = cluster(rows.iloc[known], vectors[known], settings, None)
+    first = cluster(rows.iloc[known], vectors[known], settings)
     before = np.full(len(rows), -1, np.int64)
     before[known] = first.labels
-    second = cluster(rows, vectors, settings, first.threshold.theta)
+    second = cluster(rows, vectors, settings, first.threshold.theta, before)
     stories = np.unique(first.labels[first.labels >= 0])
     after = match(before, second.labels, stories.tolist(), int(stories.max()) + 1).labels
     assert (after == before)[before >= 0].mean() >= 0.995

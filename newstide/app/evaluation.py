@@ -248,7 +248,13 @@ def _graph(
     return graph
 
 
-def _clusters(graph: NeighbourGraph, rows: pd.DataFrame, settings: Settings, theta: float | None = None) -> Clusters:
+def _clusters(
+    graph: NeighbourGraph,
+    rows: pd.DataFrame,
+    settings: Settings,
+    theta: float | None = None,
+    previous: Labels | None = None,
+) -> Clusters:
     return cluster_rows(
         graph.vectors,
         rows["title"].tolist(),
@@ -258,6 +264,7 @@ def _clusters(graph: NeighbourGraph, rows: pd.DataFrame, settings: Settings, the
         graph.similarities,
         settings.clustering,
         known_theta=theta,
+        previous=previous,
     )
 
 
@@ -287,7 +294,8 @@ def _replay(
         inside = np.flatnonzero(seen if length is None else seen & (times > times[seen].max() - length))
         part = rows.iloc[inside].reset_index(drop=True)
         graph = _graph(graph, part["id"].tolist(), rows["id"].tolist(), vectors, settings)
-        clusters = _clusters(graph, part, settings, theta)
+        living = np.where(np.isin(labels[inside], stories.numbers), labels[inside], -1)
+        clusters = _clusters(graph, part, settings, theta, living)
         theta = clusters.threshold.theta
         lineage = match(labels[inside], clusters.labels, stories.numbers.tolist(), next_number)
         next_number = lineage.next_number
