@@ -53,7 +53,7 @@ def main() -> None:
     for model in chosen.models:
         for name in chosen.sets:
             rows = read_labelled(chosen.data / f"{name}.parquet", needs_time=False)
-            vectors = _embeddings(chosen.embeddings, model, name, rows["title"].tolist())
+            vectors = embeddings(chosen.embeddings, model, name, rows["title"].tolist())
             if vectors is None:
                 break
             for method in chosen.methods:
@@ -93,7 +93,7 @@ def _measure(model: str, name: str, method: str, rows: pd.DataFrame, vectors: Ve
     return result
 
 
-def _embeddings(folder: Path, model: str, name: str, titles: Sequence[str]) -> Vectors | None:
+def embeddings(folder: Path, model: str, name: str, titles: Sequence[str]) -> Vectors | None:
     """Vectors (n, dim) of the titles, computed once and kept; None where the model is not installed."""
     text = hashlib.sha256("\n".join(titles).encode()).hexdigest()[:16]
     path = folder / f"{model}-{name}-{text}.npy"

@@ -157,7 +157,7 @@ def print_evaluation(report: dict[str, Any]) -> None:
         console.print(f"{report['churn']:.2%} of clustered headlines changed their story a run", highlight=False)
 
 
-def read_labelled(path: Path, *, needs_time: bool) -> pd.DataFrame:
+def read_labelled(path: Path, *, needs_time: bool, needs_stories: bool = True) -> pd.DataFrame:
     """A labelled file as a table, one row an id, ascending; see `evaluate_file`. Raises: SourceError."""
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".csv": pd.read_csv,
@@ -171,7 +171,7 @@ def read_labelled(path: Path, *, needs_time: bool) -> pd.DataFrame:
         rows = readers[path.suffix](path)
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read: {error}") from error
-    missing = [name for name in ("title", "story_id") if name not in rows]
+    missing = [name for name in ("title", *(["story_id"] if needs_stories else [])) if name not in rows]
     if missing:
         raise SourceError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, rows.columns))}.")
     if needs_time and "published_at" not in rows:
@@ -194,7 +194,7 @@ def read_labelled(path: Path, *, needs_time: bool) -> pd.DataFrame:
             "source": source.to_numpy(object),
             "language": language.map(parse_language).to_numpy(object),
             "published_at": times.fillna(times.min()).fillna(pd.Timestamp(0, tz="UTC")).astype("int64").to_numpy(),
-            "story_id": rows["story_id"].where(rows["story_id"].notna(), "").astype(str).to_numpy(object),
+            "story_id": _texts(rows.get("story_id", blank)).to_numpy(object),
         }
     )
     frame = frame[frame["title"] != ""].drop_duplicates("id")
