@@ -18,7 +18,14 @@ from newstide.settings import Settings
 log = logs.get("reclusterer")
 
 
-def run_every(every: timedelta, settings: Settings, *, stop: Event, on_beat: Callable[[], None]) -> None:
+def run_every(
+    every: timedelta,
+    settings: Settings,
+    *,
+    stop: Event,
+    on_beat: Callable[[], None],
+    on_run: Callable[..., None] = lambda _report, **_: None,
+) -> None:
     """Reclusters now and then every `every`, until `stop` is set; the run at hand is finished first.
 
     A run that fails is logged and the next tick tries again; while another reclusterer holds the lease, this one
@@ -29,13 +36,14 @@ def run_every(every: timedelta, settings: Settings, *, stop: Event, on_beat: Cal
         settings: Of the runs.
         stop: Ends the schedule.
         on_beat: Called about once a second while the service is alive.
+        on_run: Called after each tick with its report, or None where it failed or (`stood_by=True`) another was at work.
     """
     scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(1)}, timezone="UTC")
     with Lease(settings.kafka) as lease:
         scheduler.add_job(
             _run,
             IntervalTrigger(seconds=every.total_seconds(), timezone="UTC"),
-            args=(settings, lease),
+            args=(settings, lease, on_run),
             next_run_time=datetime.now().astimezone(),
             coalesce=True,
             max_instances=1,
@@ -50,17 +58,21 @@ def run_every(every: timedelta, settings: Settings, *, stop: Event, on_beat: Cal
             scheduler.shutdown(wait=True)
 
 
-def _run(settings: Settings, lease: Lease) -> None:
+def _run(settings: Settings, lease: Lease, on_run: Callable[..., None]) -> None:
     if not lease.held(wait_ms=5_000):
         log.info("standing by: another reclusterer is at work")
+        on_run(None, stood_by=True)
         return
     try:
         report = recluster(settings, lease=lease)
     except NewstideError as error:
+        on_run(None)
         log.error("the run failed; the last good labels and page stay in place", reason=str(error))
     except Exception:
+        on_run(None)
         log.exception("the run failed unexpectedly; the last good labels and page stay in place")
     else:
+        on_run(report)
         log.info("run", **report.facts())
 
 

@@ -115,13 +115,18 @@ def end_offsets(settings: KafkaSettings, topic: str) -> dict[int, int]:
         return _offsets(admin, _partitions(admin, topic), OffsetSpec.LATEST)
 
 
-def lag(settings: KafkaSettings, group: str) -> dict[int, int]:
+def lag(settings: KafkaSettings, group: str, patience: float | None = None) -> dict[int, int]:
     """How many messages of the topic of headlines a group has not committed, by partition.
+
+    Args:
+        settings: Addresses, security and the topic.
+        group: The consumer group.
+        patience: Seconds to wait for a broker that is not there; None: 10.
 
     Raises:
         BrokerUnavailable: Kafka cannot be reached, or the topic is missing.
     """
-    with _admin(settings) as admin:
+    with _admin(settings, patience) as admin:
         partitions = _partitions(admin, settings.topic)
         ends = _offsets(admin, partitions, OffsetSpec.LATEST)
         starts = _offsets(admin, partitions, OffsetSpec.EARLIEST)

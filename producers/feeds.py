@@ -109,6 +109,7 @@ class FeedPoller:
         send: Sends rows and returns once all are acknowledged, or raises `DeliveryError`.
         allow_private: Feeds may lie at private and loopback addresses.
         now: Epoch seconds.
+        on_poll: Called after each look at a feed: `well`, `read`, `rejected`, and how many feeds are `failing` now.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class FeedPoller:
         send: Callable[[Sequence[Row]], None],
         allow_private: bool = False,
         now: Callable[[], float] = time.time,
+        on_poll: Callable[..., None] = lambda **_counts: None,
     ) -> None:
         self.read = 0
         self.rejected = 0
@@ -127,6 +129,7 @@ class FeedPoller:
         self._send = send
         self._allow_private = allow_private
         self._now = now
+        self._on_poll = on_poll
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         self._sending = Lock()
@@ -171,20 +174,24 @@ class FeedPoller:
         now = self._now()
         if now < self._not_before.get(url, 0.0):
             return
+        read = rejected = 0
         try:
             poll = poll_feed(self._client, url, self._state, now, allow_private=self._allow_private)
             with self._sending:
                 self.read += len(poll.rows) + poll.rejected
                 self.rejected += poll.rejected
+                read, rejected = len(poll.rows) + poll.rejected, poll.rejected
                 if poll.rows:
                     self._send(poll.rows)
                 if poll.changed:
                     self._state.remember(url, poll.ids, poll.etag, poll.last_modified, now)
         except (SourceError, DeliveryError) as error:
             self._failed(url, every, now, error)
+            self._on_poll(well=False, read=read, rejected=rejected, failing=len(self._failures))
         else:
             if self._failures.pop(url, 0):
                 log.info("the feed is back", feed=url)
+            self._on_poll(well=True, read=read, rejected=rejected, failing=len(self._failures))
             if poll.rows:
                 log.info("new headlines", feed=url, count=len(poll.rows))
 

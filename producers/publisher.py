@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -100,6 +100,7 @@ def produce_feeds(
     once: bool = False,
     allow_private: bool = False,
     stop: Event | None = None,
+    on_poll: Callable[..., None] = lambda **_counts: None,
 ) -> Summary:
     """`newstide produce --rss URL...`: polls feeds and sends what is new in them, until `stop` is set.
 
@@ -111,6 +112,7 @@ def produce_feeds(
         once: Poll each feed once, then end.
         allow_private: Feeds may lie at private and loopback addresses.
         stop: Ends the polling.
+        on_poll: Called after each look at a feed, as `FeedPoller` says.
 
     Raises:
         SourceError: With `once`, no feed at all could be read.
@@ -120,7 +122,9 @@ def produce_feeds(
     ensure_topics(settings)
     sender = Sender(settings)
     try:
-        with FeedPoller(urls, state, lambda rows: _send_all(sender, settings.topic, rows), allow_private) as poller:
+        with FeedPoller(
+            urls, state, lambda rows: _send_all(sender, settings.topic, rows), allow_private, on_poll=on_poll
+        ) as poller:
             if once:
                 poller.poll_once()
             else:

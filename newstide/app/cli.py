@@ -87,8 +87,9 @@ def produce(
     as_json: AsJson = False,
 ) -> None:
     """Sends headlines from files or feeds to Kafka."""
+    from newstide.app.services import run_feeds
     from newstide.app.supervisor import stop_on_signals
-    from producers.publisher import produce_feeds, produce_files
+    from producers.publisher import produce_files
 
     settings = settings_of(context, services=True)
     if not files and not rss:
@@ -97,14 +98,13 @@ def produce(
         raise SettingsError("Files and feeds cannot be sent by one command.", "Use two.")
     rejected_rows = rejects or settings.data_dir / "rejects.jsonl"
     if rss:
-        summary = produce_feeds(
+        summary = run_feeds(
+            settings,
             rss,
-            settings.kafka,
-            state=settings.data_dir / "feeds.sqlite",
+            stop=stop_on_signals(),
             every=duration(every, "--every"),
             once=once,
             allow_private=allow_private,
-            stop=stop_on_signals(),
         )
     else:
         summary = produce_files(
