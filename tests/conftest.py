@@ -2,22 +2,18 @@
 
 import json
 import os
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from newsroom import add_headlines
 
 from newstide import logs
 from newstide.broker import ensure_topics
-from newstide.embedding import load_embedder
-from newstide.headline import from_fields
 from newstide.local_kafka import LocalKafka
 from newstide.milvus_lite import LocalMilvus
 from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
-from newstide.store import HeadlineRow, open_store
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -99,16 +95,3 @@ def newsroom(local_kafka: LocalKafka, local_milvus: LocalMilvus, tmp_path_factor
         add_headlines(settings, [json.loads(line) for line in part])
         recluster(settings)
     return settings
-
-
-def add_headlines(settings: Settings, fields: list[dict[str, Any]]) -> None:
-    """Embeds headlines and inserts them, as the consumer would, without a label."""
-    embedder = load_embedder(settings.embedding)
-    found = [from_fields(one, 4_000_000_000_000).headline for one in fields]  # a clock that none of them is ahead of
-    vectors = embedder.encode([headline.text for headline in found])
-    store = open_store(settings.milvus, embedder.card)
-    now = int(time.time() * 1000)
-    try:
-        store.insert_headlines([HeadlineRow(one, vector, now) for one, vector in zip(found, vectors, strict=True)])
-    finally:
-        store.close()

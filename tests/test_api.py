@@ -9,7 +9,7 @@ import httpx
 import jsonschema
 import pandas as pd
 import pytest
-from conftest import add_headlines
+from newsroom import add_headlines
 from test_web import served, write_run
 
 from newstide.app.reading import StoryFilter, UnknownStory, chosen_stories, story_lineage
