@@ -1,5 +1,7 @@
 """The JSON API over a real Milvus Lite with two runs of real headlines."""
 
+import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from newstide.app.reading import StoryFilter, UnknownStory, chosen_stories, stor
 from newstide.headline import iso_time, parse_time
 from newstide.milvus_lite import LocalMilvus
 from newstide.processes import free_port
-from newstide.settings import Settings
+from newstide.settings import PageSettings, Settings
 from newstide.store import Store, open_store
 
 HOSTILE = 'x" or id != "'
@@ -299,6 +301,29 @@ def test_a_mistake_is_one_shape_that_names_the_value(
     assert problem.get("parameter") == parameter
     assert words in problem["detail"] + problem.get("way_out", "")
     assert len(problem["detail"]) < 400
+
+
+def test_the_examples_of_the_documentation_are_true(client: httpx.Client) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+    examples = re.findall(r"curl -s 'http://127\.0\.0\.1:8000([^']+)'\n```\n```json\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 6
+    largest = get(client, "/api/stories", limit=1)["items"][0]["cluster_label"]
+    for path, shown in examples:
+        answer = client.get(path.replace("/stories/3", f"/stories/{largest}")).json()
+        assert holds(json.loads(shown), answer), path
+    named = set(re.findall(r"NEWSTIDE_PAGES_([A-Z_]+)", text))
+    assert named <= {name.upper() for name in PageSettings.model_fields}
+
+
+def holds(example: Any, answer: Any) -> bool:
+    """Whether every field that the example shows is there, of the same type."""
+    if isinstance(example, dict):
+        return isinstance(answer, dict) and all(
+            name in answer and holds(example[name], answer[name]) for name in example
+        )
+    if isinstance(example, list):
+        return isinstance(answer, list) and all(holds(example[0], one) for one in answer[:1] if example)
+    return example is None or answer is None or isinstance(answer, type(example))
 
 
 def test_nothing_can_be_written(client: httpx.Client) -> None:

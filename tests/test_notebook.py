@@ -131,6 +131,19 @@ def test_the_example_runs(newsroom: Settings, monkeypatch: pytest.MonkeyPatch) -
     assert any("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs)
 
 
+def test_the_code_in_the_documentation_runs(
+    newsroom: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in as_environment(newsroom).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "notebook.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 3
+    exec("\n".join(blocks), {})  # noqa: S102 - our own documentation
+    assert "growth" in capsys.readouterr().out
+    assert (tmp_path / "recent.html").stat().st_size > 1_000_000
+
+
 def test_the_example_is_stored_without_outputs() -> None:
     notebook = example()
     assert all(not cell.outputs and cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")

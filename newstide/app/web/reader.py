@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _AT_ONCE = 4  # questions to Milvus; pages are served beside them
 _PATIENCE = timedelta(seconds=5)  # a reader at a browser does not wait as long as a service does
+_KEPT = 10.0  # seconds
 _AWAY = 2.0  # seconds for which nobody else tries
 
 
@@ -36,7 +37,7 @@ class Reader:
         self._opening, self._encoding = threading.Lock(), threading.Lock()
         self._store: Store | None = None
         self._embedder: Embedder | None = None
-        self._stories: tuple[int, pd.DataFrame] | None = None
+        self._stories: tuple[int, float, pd.DataFrame] | None = None
         self._away: tuple[float, StoreUnavailable] | None = None
 
     async def read(self, question: Callable[[Store], T]) -> T:
@@ -51,14 +52,14 @@ class Reader:
         return await anyio.to_thread.run_sync(self._read, question, limiter=self._limiter)
 
     def stories(self, store: Store) -> pd.DataFrame:
-        """All stories; they change only with a run, and are kept until the next."""
+        """All stories, kept until the next run; not for long, since headlines may be taken down between two runs."""
         last = store.last_run()
         run = 0 if last is None else last.run
-        kept = self._stories
-        if kept is not None and kept[0] == run and run:
-            return kept[1]
+        kept, now = self._stories, time.monotonic()
+        if kept is not None and kept[0] == run and now - kept[1] < _KEPT:
+            return kept[2]
         stories = store.stories().drop(columns="former_ids", errors="ignore")
-        self._stories = (run, stories)
+        self._stories = (run, now, stories)
         return stories
 
     def vector(self, store: Store, text: str) -> npt.NDArray[np.float32]:
