@@ -258,9 +258,11 @@ def require_keep_covers_window(settings: Settings) -> None:
     """Raises `SettingsError` where headlines would be removed that are still being clustered."""
     keep, window = settings.keep, settings.clustering.window
     if keep is not None and (window is None or keep < window):
-        shown = "none, that is everything" if window is None else str(window)
+        day = timedelta(days=1)
+        shown = "none, that is everything" if window is None else f"{window / day:g} days"
         raise SettingsError(
-            f"keep = {keep} is shorter than clustering.window = {shown}: headlines would go that are being clustered.",
+            f"keep = {keep / day:g} days is shorter than clustering.window = {shown}: "
+            "headlines would go that are being clustered.",
             "Keep them longer, or set a window of at most that length.",
         )
 

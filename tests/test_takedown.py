@@ -176,7 +176,7 @@ def test_the_command_shows_what_would_go_asks_and_tells_what_went(
     assert "Remove them for good" in refused.output
     assert store.count_headlines() == count
     done = run.invoke(app, ["forget", "--id", row["id"], "--yes"])
-    assert "Gone: 1 headlines" in done.output
+    assert "Headlines removed: 1;" in done.output
     assert store.count_headlines() == count - 1
     unclear = run.invoke(app, ["forget", "--id", "a", "--url", "b"])
     assert isinstance(unclear.exception, SettingsError)

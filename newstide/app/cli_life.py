@@ -48,7 +48,7 @@ def forget(
                 print_json({"kind": kind, "value": value, "tombstones_removed": count})
             else:
                 console.print(
-                    Text(f"{count:,} tombstones removed: it may come in again." if count else "It is not blocked.")
+                    Text(f"Tombstones removed: {count:,}. It may come in again." if count else "It is not blocked.")
                 )
             return
         target = takedown.look_up(settings, kind, value)
@@ -78,7 +78,7 @@ def forget(
         else:
             console.print(
                 Text(
-                    f"Gone: {done.headlines:,} headlines; cleaned: {done.stories:,} stories, {done.pages:,} pages. "
+                    f"Gone. Headlines removed: {done.headlines:,}; stories cleaned: {done.stories:,}; pages: {done.pages:,}. "
                     "Consumers keep them out from 2 s on; the next run clears caches and what was on its way."
                 )
             )
