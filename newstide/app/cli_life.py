@@ -78,8 +78,8 @@ def forget(
         else:
             console.print(
                 Text(
-                    f"Gone. Headlines removed: {done.headlines:,}; stories cleaned: {done.stories:,}; pages: {done.pages:,}. "
-                    "Consumers keep them out from 2 s on; the next run clears caches and what was on its way."
+                    f"Gone. Headlines removed: {done.headlines:,}; stories cleaned: {done.stories:,}; "
+                    f"pages: {done.pages:,}. Consumers keep them out from 2 s on; the next run clears caches and what was on its way."
                 )
             )
 
