@@ -79,7 +79,8 @@ def forget(
             console.print(
                 Text(
                     f"Gone. Headlines removed: {done.headlines:,}; stories cleaned: {done.stories:,}; "
-                    f"pages: {done.pages:,}. Consumers keep them out from 2 s on; the next run clears caches and what was on its way."
+                    f"pages: {done.pages:,}. Consumers keep them out from 2 s on; the next run clears caches and "
+                    "what was on its way."
                 )
             )
 
