@@ -319,6 +319,7 @@ def test_services_reach_each_other_over_a_network_they_share() -> None:
     for source in ("consumer", "reclusterer", "producer"):
         assert reach(source, "kafka")
         assert reach(source, "milvus")
+    assert reach("web", "milvus")
     assert reach("milvus", "etcd")
     assert reach("milvus", "minio")
     assert not reach("consumer", "minio")
@@ -354,7 +355,7 @@ def test_our_containers_can_write_where_newstide_writes_and_nowhere_else() -> No
     targets = {name: {volume.split(":", 1)[1] for volume in SERVICES[name]["volumes"]} for name in OURS}
     assert targets["consumer"] == {"/data", "/home/newstide/.cache"}
     assert targets["reclusterer"] == {"/data", "/pages", "/home/newstide/.cache"}
-    assert targets["web"] == {"/pages:ro"}
+    assert targets["web"] == {"/pages:ro", "/home/newstide/.cache"}
 
 
 @pytest.mark.parametrize("name", OURS)
