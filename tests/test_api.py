@@ -15,6 +15,7 @@ from newsroom import add_headlines
 from test_web import served, write_run
 
 from newstide.app.reading import StoryFilter, UnknownStory, chosen_stories, story_lineage
+from newstide.app.web.reader import Reader
 from newstide.headline import iso_time, parse_time
 from newstide.milvus_lite import LocalMilvus
 from newstide.processes import free_port
@@ -324,6 +325,24 @@ def holds(example: Any, answer: Any) -> bool:
     if isinstance(example, list):
         return isinstance(answer, list) and all(holds(example[0], one) for one in answer[:1] if example)
     return example is None or answer is None or isinstance(answer, type(example))
+
+
+def test_what_nobody_foresaw_is_the_same_shape_and_tells_no_secret(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newstide.app.web.api.story_records", lambda _frame: 1 // 0)
+    answer = client.get("/api/stories")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "division" not in answer.text
+
+
+def test_stories_taken_down_between_two_runs_are_soon_gone(newsroom: Settings, store: Store) -> None:
+    reader = Reader(newsroom)
+    there = reader.stories(store)
+    assert reader.stories(store) is there
+    assert reader._stories is not None
+    reader._stories = (reader._stories[0], reader._stories[1] - 11, reader._stories[2])
+    assert reader.stories(store) is not there
 
 
 def test_nothing_can_be_written(client: httpx.Client) -> None:

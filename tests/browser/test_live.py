@@ -122,10 +122,17 @@ def test_a_run_that_ends_is_offered_and_shown_in_the_same_view(visitor: Any, new
         page.goto("about:blank")  # before the server goes: a page that loses it complains
 
 
-def test_where_nobody_reads_the_newest_map_renews_itself(visitor: Any, address: str, runs: Any) -> None:
+def test_where_nobody_reads_the_newest_map_renews_itself_but_for_a_selection(
+    visitor: Any, address: str, runs: Any
+) -> None:
     page = visitor.visit(f"{address}/latest.html#theme=dark")
     page.evaluate(IDLE)
+    page.evaluate("document.getElementById('selection').hidden = false")  # which would be lost
     runs(2)
+    expect(page.get_by_role("button", name="New map: run 2")).to_be_visible()
+    page.wait_for_timeout(1200)
+    assert page.locator("html").get_attribute("data-run") == "1"
+    page.evaluate("document.getElementById('selection').hidden = true")
     page.wait_for_selector("html[data-run='2'][data-ready=yes]", state="attached", timeout=10_000)
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
@@ -159,16 +166,6 @@ def test_an_older_map_and_the_list_of_runs_lead_to_the_new_one(visitor: Any, add
     runs(3)
     page.get_by_role("button", name="New map: run 3").click()
     page.wait_for_selector("html[data-run='3'][data-ready=yes]", state="attached")
-
-
-def test_a_selection_is_not_lost_to_a_new_map(visitor: Any, address: str, runs: Any) -> None:
-    page = visitor.visit(f"{address}/latest.html")
-    page.evaluate(IDLE)
-    page.evaluate("document.getElementById('selection').hidden = false")
-    runs(2)
-    expect(page.get_by_role("button", name="New map: run 2")).to_be_visible()
-    page.wait_for_timeout(2000)
-    assert page.locator("html").get_attribute("data-run") == "1"
 
 
 def test_a_deep_link_opens_through_the_server_with_a_token_once(browser: Browser, folder: Path, runs: Any) -> None:

@@ -22,7 +22,7 @@
   const box = document.createElement("div");
   box.id = "offer";
   box.setAttribute("role", "status"); // read out when it fills
-  Object.assign(box.style, { position: "fixed", left: "50%", bottom: "1rem", transform: "translateX(-50%)", zIndex: "8", display: "flex", flexWrap: "wrap", justifyContent: "center", alignItems: "center", gap: ".4rem", maxWidth: "calc(100vw - 1.5rem)" });
+  Object.assign(box.style, { position: "fixed", left: "0", right: "0", bottom: "1rem", margin: "0 auto", width: "fit-content", zIndex: "8", display: "flex", flexWrap: "wrap", justifyContent: "center", alignItems: "center", gap: ".4rem", maxWidth: "calc(100vw - 1.5rem)" });
   document.body.append(box);
 
   function button(text, pressed, loud) {

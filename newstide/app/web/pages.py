@@ -15,6 +15,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 from starlette.exceptions import HTTPException
@@ -38,8 +39,9 @@ _KEPT = 8  # files in memory, ready to be sent: at most about as many times 8 MB
 _FOREVER = "max-age=31536000, immutable"
 _POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
 _HEAD = 16_384  # bytes, in which the policy stands
-_PLOTLY = b'<script src="plotly.min.js"></script>'
+_SCRIPT = re.compile(rb'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"></script>')  # as the pages' templates write it
 _LIVE = "live.js"
+_TOLD = "latest.js"  # loaded by pages that are opened as files, and written with each run
 _SELF = ("'self'", "file:")
 
 _EMPTY = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5">
@@ -82,7 +84,7 @@ class Pages:
     def __init__(self, directory: Path, *, private: bool) -> None:
         self._directory = directory
         self._reach = "private" if private else "public"
-        self._kept: OrderedDict[str, tuple[tuple[int, ...], Ready]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[tuple[Any, ...], Ready]] = OrderedDict()
         self._lock = threading.Lock()
         self._live = _ready((files("newstide.app.web") / _LIVE).read_bytes(), _TYPES[".js"], NO_CONTENT_POLICY)
 
@@ -127,11 +129,9 @@ class Pages:
         try:
             if path.is_symlink() or not path.is_file():
                 return None
-            stat = path.stat()
-            mark: tuple[int, ...] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-            plotly = self._find("plotly.min.js") if name.endswith(".html") else None
-            if plotly is not None:
-                mark += (int(plotly.tag, 16),)
+            mark = _mark(path)
+            if path.suffix == ".html":  # which names what its scripts hold
+                mark += tuple(_mark(script) for script in sorted(self._directory.glob("*.js")) if script.name != _TOLD)
             with self._lock:
                 kept = self._kept.get(name)
                 if kept is not None and kept[0] == mark:
@@ -140,7 +140,7 @@ class Pages:
             content = path.read_bytes()
         except OSError:  # gone meanwhile, or not ours to read
             return None
-        ready = self._page(content, plotly) if name.endswith(".html") else _ready(content, kind, NO_CONTENT_POLICY)
+        ready = self._page(content) if path.suffix == ".html" else _ready(content, kind, NO_CONTENT_POLICY)
         with self._lock:
             self._kept[name] = (mark, ready)
             self._kept.move_to_end(name)
@@ -148,23 +148,25 @@ class Pages:
                 self._kept.popitem(last=False)
         return ready
 
-    def _page(self, content: bytes, plotly: Ready | None) -> Ready:
+    def _page(self, content: bytes) -> Ready:
         """A page with the live view in it, its scripts named by what they hold, and the policy that allows just them."""
-        scripts = {_LIVE: self._live} | ({"plotly.min.js": plotly} if plotly is not None else {})
-        tags = {
-            name: f'<script src="{name}?v={script.tag}" integrity="{script.integrity}"></script>'.encode()
-            for name, script in scripts.items()
-        }
-        if plotly is not None:
-            content = content.replace(_PLOTLY, tags["plotly.min.js"], 1)
+        hashes: list[str] = []
+
+        def named(script: Ready, name: str) -> bytes:
+            hashes.append(script.integrity)
+            return f'<script src="{name}?v={script.tag}" integrity="{script.integrity}"></script>'.encode()
+
+        def found(match: re.Match[bytes]) -> bytes:
+            name = match.group(1).decode()
+            script = self._find(name)
+            return match.group() if script is None else named(script, name)
+
+        content = _SCRIPT.sub(found, content)
         at = content.rfind(b"</body>")
         if at >= 0:
-            content = content[:at] + tags[_LIVE] + b"\n" + content[at:]
+            content = content[:at] + named(self._live, _LIVE) + b"\n" + content[at:]
         own = _POLICY.search(content[:_HEAD])
-        policy = served_policy(
-            html.unescape(own.group(1).decode()) if own else NO_CONTENT_POLICY,
-            [script.integrity for script in scripts.values()],
-        )
+        policy = served_policy(html.unescape(own.group(1).decode()) if own else NO_CONTENT_POLICY, hashes)
         return _ready(content, _TYPES[".html"], policy)
 
 
@@ -184,6 +186,12 @@ def served_policy(policy: str, hashes: list[str]) -> str:
     if "frame-ancestors" not in policy:
         parts.append("frame-ancestors 'none'")
     return "; ".join(parts)
+
+
+def _mark(path: Path) -> tuple[Any, ...]:
+    """Changes whenever the file does."""
+    stat = path.stat()
+    return path.name, stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def _ready(body: bytes, kind: str, policy: str) -> Ready:

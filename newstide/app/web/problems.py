@@ -89,7 +89,8 @@ def handle_problems(app: FastAPI) -> None:
         detail = f"There is nothing at {path}." if error.status_code == 404 else f"{path}: {error.detail}."
         if request.url.path.startswith("/api/"):
             return problem(error.status_code, detail, headers=error.headers)
-        return PlainTextResponse(detail + "\n", error.status_code, headers=error.headers)
+        headers = {"Cache-Control": "no-store", **(error.headers or {})}
+        return PlainTextResponse(detail + "\n", error.status_code, headers=headers)
 
     async def deliberate(_request: Request, error: Exception) -> Response:
         assert isinstance(error, NewstideError)  # noqa: S101
@@ -97,6 +98,10 @@ def handle_problems(app: FastAPI) -> None:
             return problem(404, error.message, way_out=error.way_out)
         return problem(503, error.message, way_out=error.way_out, headers={"Retry-After": _RETRY_SECONDS})
 
+    async def unforeseen(_request: Request, _error: Exception) -> Response:
+        return problem(500, "Something went wrong that should not have.", way_out="The server's log says what.")
+
+    app.add_exception_handler(Exception, unforeseen)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(BadValue, bad_value)
     app.add_exception_handler(HTTPException, http)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from newstide.app.endpoints import with_endpoints
 from newstide.embedding import Embedder, load_embedder
-from newstide.errors import NewstideError, StoreUnavailable
+from newstide.errors import ModelMismatch, StoreLimit, StoreUnavailable
 from newstide.settings import Settings
 from newstide.store import Store, open_store
 from newstide.store.schema import require_same_model
@@ -89,7 +89,7 @@ class Reader:
             self._away = (time.monotonic(), error)
             self.close()
             raise
-        except NewstideError:
+        except (StoreLimit, ModelMismatch):
             self.close()  # the collections may be others by now
             raise
 
