@@ -163,7 +163,11 @@ def test_an_older_map_and_the_list_of_runs_lead_to_the_new_one(visitor: Any, add
     page.wait_for_selector("html[data-events=yes]", state="attached")
     page.wait_for_timeout(1500)
     expect(page.locator("#offer button")).to_have_count(0)
+    seen = "(yes) => { Object.defineProperty(document, 'hidden', { value: !yes, configurable: true });"
+    page.evaluate(seen + " document.dispatchEvent(new Event('visibilitychange')); }", False)
+    page.wait_for_selector("html:not([data-events])", state="attached")  # a page behind others holds no connection
     runs(3)
+    page.evaluate(seen + " document.dispatchEvent(new Event('visibilitychange')); }", True)
     page.get_by_role("button", name="New map: run 3").click()
     page.wait_for_selector("html[data-run='3'][data-ready=yes]", state="attached")
 

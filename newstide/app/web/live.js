@@ -77,7 +77,7 @@
   function listen() {
     if (source !== null || document.hidden) return;
     root.dataset.events = "yes"; // the page itself need not ask meanwhile
-    source = new EventSource("/events");
+    source = new EventSource("events");
     source.addEventListener("open", () => { failures = 0; });
     source.addEventListener("run", (event) => {
       latest = JSON.parse(event.data);
