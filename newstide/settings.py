@@ -167,6 +167,16 @@ class PageSettings(_Group):
     most_listeners: int = Field(200, ge=1, description="open pages that are told of new runs")
 
 
+class FeedSettings(_Group):
+    """What a feed, which somebody else writes, may take."""
+
+    max_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="of a feed, unpacked")
+    timeout: Duration = Field(timedelta(seconds=60), description="of one fetch altogether")
+    redirects: int = Field(5, ge=0, le=20)
+    parse_seconds: int = Field(10, ge=1, le=600, description="of CPU time; a hostile 2 MiB take as much")
+    parse_mb: int = Field(1024, ge=256, description="memory of the process that parses it")
+
+
 class MonitoringSettings(_Group):
     """`/metrics`, `/healthz` and `/readyz` of each service."""
 
@@ -198,6 +208,7 @@ class Settings(BaseSettings):
     layout: LayoutSettings = LayoutSettings()
     pages: PageSettings = PageSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    feeds: FeedSettings = FeedSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -1,9 +1,9 @@
 """Headlines from RSS and Atom feeds: polled, parsed, and only what was not sent before."""
 
-import calendar
-import html
-import io
-import re
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,15 +19,17 @@ import httpx
 
 from newstide import logs
 from newstide.errors import DeliveryError, InvalidHeadline, SourceError
-from newstide.headline import MAX_DESCRIPTION, MAX_ID_BYTES, derive_id, from_fields, shorten
+from newstide.headline import from_fields
+from newstide.settings import FeedSettings
 from producers.feed_state import FeedState
 from producers.fetch import fetch, make_client
 from producers.sources import Row
 
 _AT_ONCE = 4  # feeds fetched side by side
+_SLACK = 20.0  # seconds of waiting beyond the CPU time that parsing may take: the machine may be busy
+_KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # of the environment, for the parser
+_PARSER = Path(__file__).with_name("feed_parser.py")  # by its path: the package's other modules take long to load
 _LONGEST_WAIT = timedelta(hours=6)  # between attempts at a feed that is broken
-_MAX_ENTRIES = 5_000  # of one feed looked at
-_TAG = re.compile(r"(<[^<>]*>)")  # linear in any text
 
 log = logs.get("feeds")
 
@@ -44,7 +46,15 @@ class Poll:
     changed: bool = True
 
 
-def poll_feed(client: httpx.Client, url: str, state: FeedState, now: float, *, allow_private: bool = False) -> Poll:
+def poll_feed(
+    client: httpx.Client,
+    url: str,
+    state: FeedState,
+    now: float,
+    *,
+    allow_private: bool = False,
+    limits: FeedSettings | None = None,
+) -> Poll:
     """Fetches a feed, where it has changed, and finds what was not sent before. Remembers nothing by itself.
 
     Args:
@@ -53,14 +63,15 @@ def poll_feed(client: httpx.Client, url: str, state: FeedState, now: float, *, a
         state: What was sent, and the validators of the last look.
         now: Epoch seconds.
         allow_private: The feed may lie at a private or loopback address.
+        limits: Of what it may take; by default those of the settings.
 
     Raises:
         SourceError: The feed cannot be fetched, or is none.
     """
-    page = fetch(client, url, state.validators(url), allow_private=allow_private)
+    page = fetch(client, url, state.validators(url), allow_private=allow_private, limits=limits)
     if page.status == 304:
         return Poll([], changed=False)
-    rows, rejected = parse_feed(page.content, url, now, content_type=page.content_type)
+    rows, rejected = parse_feed(page.content, url, now, content_type=page.content_type, limits=limits)
     ids = [row.headline.id for row in rows]
     unsent = state.unsent(url, ids)
     fresh = {row.headline.id: row for row in reversed(rows) if row.headline.id in unsent}
@@ -68,28 +79,18 @@ def poll_feed(client: httpx.Client, url: str, state: FeedState, now: float, *, a
     return Poll(oldest_first, ids, rejected, page.etag, page.last_modified)
 
 
-def parse_feed(content: bytes, url: str, now: float, *, content_type: str = "") -> tuple[list[Row], int]:
+def parse_feed(
+    content: bytes, url: str, now: float, *, content_type: str = "", limits: FeedSettings | None = None
+) -> tuple[list[Row], int]:
     """Rows of a feed in its own order, and how many entries are no headlines.
 
     Raises:
-        SourceError: It is no feed.
+        SourceError: It is no feed, or took too much to parse.
     """
-    import feedparser
-
-    # A stream, not bytes: feedparser takes bytes and strings for addresses and file names first. Its parser resolves no
-    # external entities and drops entity declarations. Tags are taken out here, so it need not sanitize them.
-    headers = {"content-location": url, **({"content-type": content_type} if content_type else {})}
-    try:
-        parsed = feedparser.parse(io.BytesIO(content), response_headers=headers, sanitize_html=False)
-    except Exception as error:  # noqa: BLE001 - whatever a hostile feed makes it raise is that feed's fault
-        raise SourceError(f"{url} cannot be parsed: {shorten(repr(error), 200)}.", "It is no sound feed.") from None
-    if not parsed.entries and not parsed.get("version"):
-        raise SourceError(f"{url} is no RSS or Atom feed.", "Is the address that of a page? Look for its feed.")
     rows: list[Row] = []
     rejected = 0
-    for number, entry in enumerate(parsed.entries[:_MAX_ENTRIES], 1):
+    for number, fields in enumerate(_parse_apart(content, url, content_type, limits or FeedSettings()), 1):
         try:
-            fields = _fields(entry, parsed.feed, url)
             decoded = from_fields(fields, int(now * 1000))
         except (InvalidHeadline, ValueError, OverflowError) as error:
             rejected += 1
@@ -109,6 +110,7 @@ class FeedPoller:
         send: Sends rows and returns once all are acknowledged, or raises `DeliveryError`.
         allow_private: Feeds may lie at private and loopback addresses.
         now: Epoch seconds.
+        limits: Of what a feed may take.
         on_poll: Called after each look at a feed: `well`, `read`, `rejected`, and how many feeds are `failing` now.
     """
 
@@ -120,7 +122,12 @@ class FeedPoller:
         allow_private: bool = False,
         now: Callable[[], float] = time.time,
         on_poll: Callable[..., None] = lambda **_counts: None,
+        limits: FeedSettings | None = None,
     ) -> None:
+        if any("@" in urlsplit(url).netloc for url in urls):
+            raise SourceError(
+                "A feed's address holds a name and a password.", "Feeds are read without; leave them out."
+            )
         self.read = 0
         self.rejected = 0
         self._urls = list(dict.fromkeys(urls))
@@ -130,6 +137,7 @@ class FeedPoller:
         self._allow_private = allow_private
         self._now = now
         self._on_poll = on_poll
+        self._limits = limits
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         self._sending = Lock()
@@ -176,7 +184,9 @@ class FeedPoller:
             return
         read = rejected = 0
         try:
-            poll = poll_feed(self._client, url, self._state, now, allow_private=self._allow_private)
+            poll = poll_feed(
+                self._client, url, self._state, now, allow_private=self._allow_private, limits=self._limits
+            )
             with self._sending:
                 self.read += len(poll.rows) + poll.rejected
                 self.rejected += poll.rejected
@@ -218,46 +228,36 @@ class FeedPoller:
         self._not_before[url] = now + wait.total_seconds() * (0.8 if failures > 1 else 0)  # ticks jitter
 
 
-def _fields(entry: Any, feed: Any, url: str) -> dict[str, Any]:
-    link = str(entry.get("link") or "")
-    if not link.startswith(("http://", "https://")):
-        link = ""  # feedparser takes the guid where there is no link
-    guid = str(entry.get("id") or "")
-    moment = entry.get("published_parsed") or entry.get("updated_parsed")
-    source = _text(entry.get("source") or {}, "title") or _text(feed, "title") or urlsplit(url).hostname or ""
-    return {
-        "title": _text(entry, "title"),
-        "description": _text(entry, "summary"),
-        "url": link,
-        "source": source,
-        "language": entry.get("language") or feed.get("language") or "",
-        "published_at": None if moment is None else calendar.timegm(moment) * 1000,
-        "id": None if link else _guid(guid),
-    }
+def _parse_apart(content: bytes, url: str, content_type: str, limits: FeedSettings) -> list[dict[str, Any]]:
+    """The entries of a feed as fields of headlines, in the feed's order.
 
+    Args:
+        content: The feed.
+        url: Where it was; relative links start there.
+        content_type: As its server said.
+        limits: Seconds and memory that its parsing may take.
 
-def _guid(guid: str) -> str:
-    """The id of an entry without a link. With one it is the url's: the same headline comes from elsewhere, too."""
-    return guid if len(guid.encode()) <= MAX_ID_BYTES else derive_id(guid, "", "", None)
-
-
-def _text(entry: Any, name: str) -> str:
-    """An entry's text, cut before it is worked on; tags and entities count only where it is HTML."""
-    text = str(entry.get(name) or "")[: 4 * MAX_DESCRIPTION]
-    kind = (entry.get(f"{name}_detail") or {}).get("type", "text/html")
-    return text if kind == "text/plain" else html.unescape(_without_tags(text))
-
-
-def _without_tags(text: str) -> str:
-    kept: list[str] = []
-    inside_script = False
-    for number, part in enumerate(_TAG.split(text)):
-        if number % 2:
-            name = part[1:].lower()
-            inside_script = name.startswith(("script", "style")) or (
-                inside_script and not name.startswith(("/script", "/style"))
-            )
-            kept.append(" ")
-        elif not inside_script:
-            kept.append(part)
-    return "".join(kept)
+    Raises:
+        SourceError: It is no feed, or took too much.
+    """
+    order = {"url": url, "content_type": content_type, "seconds": limits.parse_seconds, "megabytes": limits.parse_mb}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(_PARSER)],
+            input=json.dumps(order).encode() + b"\n" + content,
+            capture_output=True,
+            env={name: os.environ[name] for name in _KEPT if name in os.environ},
+            timeout=limits.parse_seconds + _SLACK,
+            check=False,
+        )
+        told = json.loads(done.stdout) if done.returncode == 0 else {}
+    except (subprocess.TimeoutExpired, ValueError):
+        told = {}
+    if "entries" in told:
+        return list(told["entries"])
+    if "error" in told:
+        raise SourceError(f"{url} cannot be parsed: it {told['error']}.", "It is no sound feed.")
+    raise SourceError(
+        f"{url} cannot be parsed within {limits.parse_seconds} s and {limits.parse_mb} MB.",
+        "It is no sound feed, or NEWSTIDE_FEEDS_PARSE_SECONDS and _PARSE_MB are too low for it.",
+    )

@@ -11,11 +11,9 @@ import httpx
 from newstide import __version__
 from newstide.errors import SourceError
 from newstide.headline import shorten
+from newstide.settings import FeedSettings
 
-MAX_BYTES = 5 * 1024 * 1024  # after decompression
-_MAX_REDIRECTS = 5
 _TIMEOUT = httpx.Timeout(10.0)  # to connect, and for each piece
-_WITHIN = 60.0  # seconds altogether: a server that drips must not hold a poll
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -39,7 +37,14 @@ def make_client() -> httpx.Client:
     )
 
 
-def fetch(client: httpx.Client, url: str, headers: Mapping[str, str], *, allow_private: bool = False) -> Page:
+def fetch(
+    client: httpx.Client,
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    allow_private: bool = False,
+    limits: FeedSettings | None = None,
+) -> Page:
     """GETs a page.
 
     Every hop's host is resolved here, and the connection goes to the very address that was checked: a name that
@@ -50,13 +55,15 @@ def fetch(client: httpx.Client, url: str, headers: Mapping[str, str], *, allow_p
         url: http or https.
         headers: For the request.
         allow_private: Private, loopback and other special addresses are allowed.
+        limits: Size, time and redirects; by default those of the settings.
 
     Raises:
         SourceError: Not reachable, not allowed, too large, too slow, too many redirects, or an error status.
     """
     hop = url
-    deadline = time.monotonic() + _WITHIN
-    for _ in range(_MAX_REDIRECTS + 1):
+    limits = limits or FeedSettings()
+    deadline = time.monotonic() + limits.timeout.total_seconds()
+    for _ in range(limits.redirects + 1):
         try:
             target = httpx.URL(hop)
             request = _request(client, target, headers, allow_private)
@@ -65,13 +72,13 @@ def fetch(client: httpx.Client, url: str, headers: Mapping[str, str], *, allow_p
                 if response.status_code in _REDIRECTS and "location" in response.headers:
                     hop = str(target.join(response.headers["location"]))
                     continue
-                return _page(response, url, deadline)
+                return _page(response, url, deadline, limits)
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             reason = shorten(str(error), 200) or type(error).__name__
             raise SourceError(f"{url} cannot be fetched: {reason}.", "Is the address right?") from None
-    raise SourceError(f"{url} redirects more than {_MAX_REDIRECTS} times.", "Is the address right?")
+    raise SourceError(f"{url} redirects more than {limits.redirects} times.", "Is the address right?")
 
 
 def _request(client: httpx.Client, url: httpx.URL, headers: Mapping[str, str], allow_private: bool) -> httpx.Request:
@@ -112,7 +119,7 @@ def _public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def _page(response: httpx.Response, url: str, deadline: float) -> Page:
+def _page(response: httpx.Response, url: str, deadline: float, limits: FeedSettings) -> Page:
     if response.status_code == 304:
         return Page(304, b"")
     if response.status_code != 200:
@@ -123,10 +130,10 @@ def _page(response: httpx.Response, url: str, deadline: float) -> Page:
     content = bytearray()
     for piece in response.iter_bytes(65_536):
         content += piece
-        if len(content) > MAX_BYTES:
-            raise SourceError(f"{url} is larger than {MAX_BYTES // 2**20} MiB.", "Is it a feed?")
+        if len(content) > limits.max_bytes:
+            raise SourceError(f"{url} is larger than {limits.max_bytes / 2**20:g} MiB.", "Is it a feed?")
         if time.monotonic() > deadline:
-            raise SourceError(f"{url} took longer than {_WITHIN:.0f} s.", "It is tried again.")
+            raise SourceError(f"{url} took longer than {limits.timeout.total_seconds():.0f} s.", "It is tried again.")
     return Page(
         200,
         bytes(content),

@@ -18,7 +18,7 @@ from newstide import logs
 from newstide.broker import Sender, ensure_topics
 from newstide.errors import SourceError
 from newstide.headline import encode
-from newstide.settings import KafkaSettings
+from newstide.settings import FeedSettings, KafkaSettings
 from producers.feeds import FeedPoller
 from producers.pacing import paced, parse_pace
 from producers.sources import Rejected, Row, read_files
@@ -101,6 +101,7 @@ def produce_feeds(
     allow_private: bool = False,
     stop: Event | None = None,
     on_poll: Callable[..., None] = lambda **_counts: None,
+    limits: FeedSettings | None = None,
 ) -> Summary:
     """`newstide produce --rss URL...`: polls feeds and sends what is new in them, until `stop` is set.
 
@@ -113,6 +114,7 @@ def produce_feeds(
         allow_private: Feeds may lie at private and loopback addresses.
         stop: Ends the polling.
         on_poll: Called after each look at a feed, as `FeedPoller` says.
+        limits: Of what a feed may take.
 
     Raises:
         SourceError: With `once`, no feed at all could be read.
@@ -123,7 +125,12 @@ def produce_feeds(
     sender = Sender(settings)
     try:
         with FeedPoller(
-            urls, state, lambda rows: _send_all(sender, settings.topic, rows), allow_private, on_poll=on_poll
+            urls,
+            state,
+            lambda rows: _send_all(sender, settings.topic, rows),
+            allow_private,
+            on_poll=on_poll,
+            limits=limits,
         ) as poller:
             if once:
                 poller.poll_once()

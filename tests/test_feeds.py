@@ -1,6 +1,7 @@
 """Feeds from a local web server: only what is new, only what is allowed, and never more than one feed's trouble."""
 
 import gzip
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,10 @@ import httpx
 import pytest
 
 from newstide.errors import DeliveryError, SourceError
-from newstide.settings import KafkaSettings
+from newstide.settings import FeedSettings, KafkaSettings
 from producers.feed_state import FeedState
 from producers.feeds import FeedPoller, parse_feed, poll_feed
-from producers.fetch import MAX_BYTES, _public, fetch, make_client
+from producers.fetch import _public, fetch, make_client
 from producers.publisher import produce_feeds
 from producers.sources import Row
 
@@ -172,8 +173,8 @@ def test_a_damaged_memory_is_an_error_that_names_the_file(tmp_path: Path) -> Non
     [
         ("/absent", "answers 404"),
         ("/page", "is no RSS or Atom feed"),
-        ("/large", "is larger than 5 MiB"),
-        ("/bomb", "is larger than 5 MiB"),
+        ("/large", "is larger than 2 MiB"),
+        ("/bomb", "is larger than 2 MiB"),
         ("/loop", "redirects more than 5 times"),
         ("/file", "is no http or https address"),
         ("/garbage", "cannot be fetched"),
@@ -181,7 +182,7 @@ def test_a_damaged_memory_is_an_error_that_names_the_file(tmp_path: Path) -> Non
 )
 def test_pages_that_are_no_feeds_are_refused_by_name(site: Site, client: httpx.Client, path: str, reason: str) -> None:
     site.page("/page", "<html><body>News</body></html>", Content_Type="text/html")
-    site.page("/large", rss("One") + " " * MAX_BYTES)
+    site.page("/large", rss("One") + " " * FeedSettings().max_bytes)
     site.page("/bomb", gzip.compress(b" " * 100_000_000), Content_Encoding="gzip")
     site.page("/loop", "", 302, Location="/loop")
     site.page("/file", "", 302, Location="file:///etc/passwd")
@@ -265,6 +266,49 @@ def test_entities_are_not_expanded_and_files_not_read(tmp_path: Path) -> None:
     assert "hidden" not in row.headline.title
     with pytest.raises(SourceError):  # a body that is a file's name is not opened
         parse_feed(str(secret).encode(), "https://desk.example/rss", NOW)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"<rss><channel><item><title>" + b"<a>" * 600_000,
+        b"<html>" + b"<p " * 600_000,
+        b"<rss><channel>" + b"<item>" * 300_000,
+    ],
+    ids=["open tags", "broken tags", "open items"],
+)
+def test_a_feed_that_keeps_the_parser_busy_is_given_up(hostile: bytes) -> None:
+    started = time.monotonic()
+    with pytest.raises(SourceError, match=r"desk\.example/rss cannot be parsed within 1 s and 512 MB"):
+        parse_feed(hostile, "https://desk.example/rss", NOW, limits=FeedSettings(parse_seconds=1, parse_mb=512))
+    assert time.monotonic() - started < 15
+
+
+def test_a_feed_that_takes_all_memory_is_given_up() -> None:
+    hostile = b"<rss version='2.0'><channel>" + b" " * (256 << 20)
+    with pytest.raises(SourceError, match="cannot be parsed within 60 s and 256 MB"):
+        parse_feed(hostile, "https://desk.example/rss", NOW, limits=FeedSettings(parse_seconds=60, parse_mb=256))
+
+
+def test_the_parser_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, str] = {}
+    run = subprocess.run
+
+    def listen(*arguments: Any, **options: Any) -> Any:
+        seen.update(options["env"])
+        return run(*arguments, **options)
+
+    monkeypatch.setenv("NEWSTIDE_KAFKA_SASL_PASSWORD", "tell-nobody")
+    monkeypatch.setattr("producers.feeds.subprocess.run", listen)
+    parse_feed(rss("One").encode(), "https://desk.example/rss", NOW)
+    assert "PATH" in seen
+    assert not [name for name, text in seen.items() if name.startswith("NEWSTIDE_") or text == "tell-nobody"]
+
+
+def test_an_address_with_a_password_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SourceError, match="holds a name and a password") as caught:
+        FeedPoller(["https://desk:tell-nobody@feeds.example/rss"], ":memory:", lambda _rows: None)
+    assert "tell-nobody" not in str(caught.value)
 
 
 class Outbox:
