@@ -12,6 +12,7 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import ConnectError, MilvusException, MilvusUnavailableException
 from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential_jitter
 
+from newstide import logs
 from newstide.errors import SettingsError, StoreLimit, StoreUnavailable
 from newstide.settings import MilvusSettings
 from newstide.tls import said, tls_context
@@ -19,6 +20,7 @@ from newstide.tls import said, tls_context
 T = TypeVar("T")
 
 _WAIT_LONGER = 10  # times the timeout, for what a server needs minutes for: loading, building an index, flushing
+_LITE_UNEXPECTED = 1  # Milvus Lite: whatever it did not foresee, a broken file among them
 _NOT_LOADED = (101, 106)  # Milvus Lite: whenever it has been started again
 _NOT_ALLOWED = (1400, 1401, 1800, 1801, 1802, 1803, 1804, 1805, 1806, 1807)
 _REFUSED = (6, 10, 11, 26, 35, 100, 700, 702, 800, 801, *range(1100, 1200), *range(1700, 1800))
@@ -44,6 +46,8 @@ _REFUSED_RPC = (
     grpc.StatusCode.UNIMPLEMENTED,
 )
 _NOT_ALLOWED_RPC = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
+log = logs.get("milvus")
 
 
 class _Away(StoreUnavailable):
@@ -75,6 +79,7 @@ class Connection:
         self._settings = settings
         self._tls = _tls(settings)
         self._client: MilvusClient | None = None
+        self.lite = False  # as long as nobody has asked
         self.version: str = self.call(lambda client: str(client.get_server_version(timeout=self.timeout)))
         self.lite = "lite" in self.version.lower()
 
@@ -100,6 +105,22 @@ class Connection:
         except _Away as error:
             raise StoreUnavailable(error.message, error.way_out) from error
         return answer
+
+    def load(self, client: MilvusClient, collection: str) -> None:
+        """Loads a collection; indexes that Milvus Lite cannot read are built anew from the rows.
+
+        A Lite that is killed while it writes an index leaves a file cut short, and from then on refuses to load the
+        collection (3.2.2 writes in place). The rows are whole: they lie in files and a log of their own.
+        """
+        try:
+            client.load_collection(collection, timeout=self.slow_timeout)
+        except MilvusException as error:
+            broken = type(error) is MilvusException and error.code == _LITE_UNEXPECTED
+            if not (self.lite and broken) or isinstance(error.__cause__, grpc.RpcError):
+                raise
+            log.warning("an index is damaged and built anew", collection=collection, reason=_first_line(str(error)))
+            _rebuild_indexes(client, collection, self.slow_timeout)
+            client.load_collection(collection, timeout=self.slow_timeout)
 
     def close(self) -> None:
         """Closes the client; the next call opens another."""
@@ -160,7 +181,7 @@ class Connection:
 
     def _load(self, collection: str) -> None:
         try:
-            self._connected().load_collection(collection, timeout=self.slow_timeout)
+            self.load(self._connected(), collection)
         except (MilvusException, grpc.RpcError) as error:
             self.close()
             raise self._away(_first_line(str(error))) from error
@@ -207,6 +228,18 @@ class Connection:
 
     def _refused(self, reason: str) -> StoreLimit:
         return StoreLimit(f"Milvus at {self.uri} refused a request: {reason}.")
+
+
+def _rebuild_indexes(client: MilvusClient, collection: str, timeout: float) -> None:
+    """Drops all indexes, and their files with them, and declares them again; loading builds them."""
+    wanted = client.prepare_index_params()
+    for name in client.list_indexes(collection):
+        found = client.describe_index(collection, name, timeout=timeout)
+        kind = {key: found[key] for key in ("index_type", "metric_type") if found.get(key)}
+        wanted.add_index(found["field_name"], index_name=name, **kind)
+    while left := client.list_indexes(collection):  # Lite drops all at the first call
+        client.drop_index(collection, left[0], timeout=timeout)
+    client.create_index(collection, wanted, timeout=timeout, sync=False)
 
 
 def _address(uri: str) -> tuple[str, int]:

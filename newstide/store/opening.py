@@ -59,7 +59,7 @@ def open_collection(
         if make:
             for field, choices in schema.indexes(kind, lite=connection.lite).items():
                 _index(client, name, field, choices, connection.slow_timeout)
-        client.load_collection(name, timeout=connection.slow_timeout)
+        connection.load(client, name)
         return found, schema.text_limits(description)
 
     return connection.call(prepare)
