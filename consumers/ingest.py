@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import CommitFailedError, KafkaError, RebalanceInProgressError
-from kafka.structs import OffsetAndMetadata
+import numpy as np
+import numpy.typing as npt
+from kafka import KafkaConsumer
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from consumers.assignment import OpenStories, assign
 from consumers.dead_letters import send_dead_letter
+from consumers.group import Handover
 from newstide import logs
 from newstide.broker import Sender
 from newstide.embedding import Embedder, unknown_languages
@@ -26,6 +27,7 @@ from newstide.settings import Settings
 from newstide.store import HeadlineRow, Store
 
 _STORIES_EVERY = 2.0  # seconds between looks for a newer run's stories
+_SHOW_UP_EVERY = 5.0  # seconds of work on one batch, after which the group is told that this member lives
 
 log = logs.get("consumer")
 
@@ -74,7 +76,7 @@ def ingest(
     """Runs until `stop` is set, or with `drain` until every partition is read to its end.
 
     Args:
-        consumer: Subscribed to the topic of headlines, not committing by itself.
+        consumer: A member of the group (`join_group`), not committing by itself.
         sender: For dead letters.
         store: Opened with the embedder's card.
         embedder: The model.
@@ -87,11 +89,16 @@ def ingest(
         The counts of everything read.
     """
     tally = Tally()
-    batches = _Batches(consumer, sender, store, embedder, settings, tally, stop)
+    handover = Handover(consumer, settings.kafka.topic)
+    batches = _Batches(consumer, handover, sender, store, embedder, settings, tally, stop)
     while not stop.is_set():
-        records = _poll(consumer, settings, stop)
-        if records and batches.finish(records):
-            _commit(consumer, records)
+        started = time.perf_counter()
+        records = _poll(consumer, handover, settings, stop)
+        polled = time.perf_counter()
+        if records and (written := batches.finish(records)):
+            finished = time.perf_counter()
+            handover.commit(written)
+            tally.took(poll=polled - started, commit=time.perf_counter() - finished)
         on_beat(tally)
         if drain and not records and _caught_up(consumer):
             break
@@ -103,6 +110,7 @@ class _Batches:
     """Carries one batch after another from records to acknowledged rows."""
 
     consumer: KafkaConsumer
+    handover: Handover
     sender: Sender
     store: Store
     embedder: Embedder
@@ -113,10 +121,15 @@ class _Batches:
     stories_run: int = -1
     stories_checked: float = float("-inf")
     strange_languages: set[str] = field(default_factory=set)
+    shown_up: float = 0.0  # when the group last heard from us
 
-    def finish(self, records: Sequence[Any]) -> bool:
-        """Stores a batch; while Milvus is away, waits without leaving the group. False: stopped before it was done."""
-        paused = False
+    def finish(self, records: Sequence[Any]) -> Sequence[Any]:
+        """Stores a batch; while Milvus is away, waits without leaving the group.
+
+        Returns:
+            The records that are done with: none where this was stopped before, fewer where others' partitions moved.
+        """
+        self.shown_up = time.monotonic()
         retrying = Retrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_exponential_jitter(initial=0.5, max=30),
@@ -128,23 +141,41 @@ class _Batches:
         try:
             for attempt in retrying:
                 with attempt:
-                    if attempt.retry_state.attempt_number == 2:
-                        self.consumer.pause(*self.consumer.assignment())
-                        paused = True
+                    records = self.handover.ours(records)
                     self._store(records)
         except StoreUnavailable:
-            return False
-        if paused:
-            self.consumer.resume(*self.consumer.paused())
-            log.info("Milvus is back", attempts=retrying.statistics.get("attempt_number"))
-        return True
+            return []
+        finally:
+            if paused := self.consumer.paused():
+                self.consumer.resume(*paused)
+        if (attempts := retrying.statistics.get("attempt_number", 1)) > 1:
+            log.info("Milvus is back", attempts=attempts)
+        return records
 
     def _wait_in_group(self, seconds: float) -> None:
         """Sleeps, polling paused partitions so that the group does not take this member for dead."""
         until = time.monotonic() + seconds
         while not self.stop.is_set() and (left := until - time.monotonic()) > 0:
-            self.consumer.pause(*self.consumer.assignment())
-            self.consumer.poll(timeout_ms=int(min(left, 0.5) * 1000))
+            self._show_up(min(left, 0.5))
+
+    def _show_up(self, seconds: float = 0.0) -> None:
+        """Polls without reading any further: the batch at hand is all the work there is."""
+        self.consumer.pause(*self.consumer.assignment())
+        self.consumer.poll(timeout_ms=int(seconds * 1000))
+        self.shown_up = time.monotonic()
+
+    def _show_up_in_time(self) -> None:
+        if time.monotonic() - self.shown_up > _SHOW_UP_EVERY:
+            self._show_up()
+
+    def _embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The texts' vectors; a slow model is asked for some of them at a time, to poll in between."""
+        size = max(self.settings.embedding.batch_size, 1)
+        parts = []
+        for start in range(0, len(texts), size):
+            parts.append(self.embedder.encode(texts[start : start + size]))
+            self._show_up_in_time()
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _store(self, records: Sequence[Any]) -> None:
         started = time.perf_counter()
@@ -186,7 +217,7 @@ class _Batches:
         try:
             started = time.perf_counter()
             headlines = [headline for headline, _ in pairs]
-            vectors = self.embedder.encode([headline.text for headline in headlines])
+            vectors = self._embed([headline.text for headline in headlines])
             embedded_at = time.perf_counter()
             labels, probabilities = assign(vectors, [headline.language for headline in headlines], self._stories())
             assigned_at = time.perf_counter()
@@ -241,11 +272,12 @@ class _Batches:
                 )
 
 
-def _poll(consumer: KafkaConsumer, settings: Settings, stop: Event) -> list[Any]:
+def _poll(consumer: KafkaConsumer, handover: Handover, settings: Settings, stop: Event) -> list[Any]:
     """Up to a batch of records; waits at most `linger` for it to fill once the first has come."""
     size = settings.consumer.batch_size
     linger = settings.consumer.linger.total_seconds()
     records: list[Any] = []
+    handover.begin()
     deadline = time.monotonic() + max(linger, 0.2)
     while len(records) < size and not stop.is_set():
         left = deadline - time.monotonic()
@@ -255,22 +287,7 @@ def _poll(consumer: KafkaConsumer, settings: Settings, stop: Event) -> list[Any]
         records.extend(record for partition in polled.values() for record in partition)
         if left <= 0:
             break
-    return records
-
-
-def _commit(consumer: KafkaConsumer, records: Sequence[Any]) -> None:
-    offsets: dict[TopicPartition, OffsetAndMetadata] = {}
-    for record in records:
-        partition = TopicPartition(record.topic, record.partition)
-        if partition not in offsets or offsets[partition].offset <= record.offset:
-            offsets[partition] = OffsetAndMetadata(record.offset + 1, "", -1)
-    try:
-        consumer.commit(offsets)
-    except (CommitFailedError, RebalanceInProgressError) as error:
-        # Another member has the partitions now: it reads these messages again and finds their ids in Milvus.
-        log.info("the group was rebalanced before a commit; nothing is lost", reason=str(error))
-    except KafkaError as error:
-        log.warning("offsets could not be committed; these messages may be read again", reason=str(error))
+    return handover.ours(records)
 
 
 def _caught_up(consumer: KafkaConsumer) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from newstide import logs
 from newstide.app.health import beat
 from newstide.app.monitoring import Monitor, monitored
-from newstide.broker import Sender, ensure_topics, make_consumer
+from newstide.broker import Sender, ensure_topics
 from newstide.embedding import load_embedder
 from newstide.errors import RunFailed
 from newstide.settings import Settings
@@ -29,6 +29,7 @@ def run_consumer(settings: Settings, *, stop: Event, drain: bool) -> "Tally":
 
 
 def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain: bool) -> "Tally":
+    from consumers.group import join_group
     from consumers.ingest import ingest
 
     log = logs.get("consumer")
@@ -36,7 +37,7 @@ def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain:
     ensure_topics(settings.kafka)
     store = open_store(settings.milvus, embedder.card)
     sender = Sender(settings.kafka)
-    consumer = make_consumer(settings.kafka, [settings.kafka.topic], group=settings.kafka.group)
+    consumer = join_group(settings.kafka)
     log.info("consuming", topic=settings.kafka.topic, model=embedder.card.name, rows=store.count_headlines())
     try:
         tally = ingest(
@@ -103,6 +104,7 @@ def run_feeds(
             allow_private=allow_private,
             stop=stop,
             on_poll=on_poll,
+            limits=settings.feeds,
         )
 
     if once:

@@ -1,0 +1,87 @@
+"""Membership in the consumer group: partitions move one by one, and what they leave behind is handed over.
+
+With Kafka's cooperative protocol (KIP-429) a member keeps reading what it keeps. A partition that is taken away from it
+takes along its offsets that are not committed yet; its records that are not written yet are dropped here, since the new
+owner reads them.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import CommitFailedError, KafkaError, RebalanceInProgressError
+from kafka.structs import OffsetAndMetadata
+
+from newstide import logs
+from newstide.broker import make_consumer
+from newstide.settings import KafkaSettings
+
+log = logs.get("consumer")
+
+
+def join_group(settings: KafkaSettings, **options: Any) -> KafkaConsumer:
+    """A member of the group that reads the topic of headlines; `options` of kafka-python's client win over ours."""
+    ours = {"partition_assignment_strategy": [CooperativeStickyAssignor]}
+    return make_consumer(settings, [settings.topic], group=settings.group, **{**ours, **options})
+
+
+class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Offsets of what is written, and partitions that were taken away.
+
+    The callbacks run on the client's own loop: they note and send, and never wait.
+
+    Args:
+        consumer: Subscribed by `join_group`.
+        topic: The topic it is subscribed to.
+    """
+
+    def __init__(self, consumer: KafkaConsumer, topic: str) -> None:
+        self._consumer = consumer
+        self._written: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._gone: set[TopicPartition] = set()
+        consumer.subscribe([topic], listener=self)
+
+    def begin(self) -> None:
+        """A new batch is read: what was taken away before is no part of it."""
+        self._gone = set()
+
+    def ours(self, records: Sequence[Any]) -> list[Any]:
+        """The records of partitions that have not been taken away since `begin`."""
+        gone = self._gone
+        return [record for record in records if TopicPartition(record.topic, record.partition) not in gone]
+
+    def commit(self, records: Sequence[Any]) -> None:
+        """Commits the offsets of records that are written, and of earlier ones whose commit failed."""
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            if partition not in self._written or self._written[partition].offset <= record.offset:
+                self._written[partition] = OffsetAndMetadata(record.offset + 1, "", -1)
+        offsets = {partition: at for partition, at in self._written.items() if partition not in self._gone}
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets)
+        except (CommitFailedError, RebalanceInProgressError) as error:
+            # Another member may have the partitions now: it reads these messages again and finds their ids in Milvus.
+            log.info("the group was rebalanced before a commit; nothing is lost", reason=str(error))
+        except KafkaError as error:
+            log.warning("offsets could not be committed; these messages may be read again", reason=str(error))
+        else:
+            self._written = {}
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Commits what is written of these partitions, before another member gets them."""
+        self._gone = self._gone | set(revoked)
+        left = {partition: self._written.pop(partition) for partition in revoked if partition in self._written}
+        if left:
+            self._consumer.commit_async(left)
+
+    def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
+        """They are another member's already: nothing may be committed any more."""
+        self._gone = self._gone | set(lost)
+        for partition in lost:
+            self._written.pop(partition, None)
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """They are read from their last commit on."""
