@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from newstide.broker import Sender
-from newstide.headline import shorten
+from newstide.headline import REPLAYS, shorten
 
 
 def send_dead_letter(sender: Sender, topic: str, record: Any, reason: str) -> None:
@@ -20,7 +20,9 @@ def send_dead_letter(sender: Sender, topic: str, record: Any, reason: str) -> No
 
 
 def _origin(record: Any, reason: str) -> Mapping[str, bytes]:
+    replayed = {name: value for name, value in record.headers or () if name == REPLAYS}
     return {
+        **replayed,
         "reason": shorten(reason, 1000).encode("utf-8", "replace"),
         "topic": str(record.topic).encode(),
         "partition": str(record.partition).encode(),

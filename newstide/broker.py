@@ -187,9 +187,15 @@ class Sender:
         self._reported_failed = 0
 
     def send(
-        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+        self,
+        topic: str,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        timestamp: int | None = None,
     ) -> None:
-        """Hands a message over; `flush` tells what became of it.
+        """Hands a message over; `flush` tells what became of it. Its timestamp (epoch ms) is now, unless given.
 
         Raises:
             DeliveryError: Kafka does not say where the topic is: it is away, or the topic is missing.
@@ -201,7 +207,7 @@ class Sender:
             self._free.acquire()
         self._sent += 1
         try:
-            future = self._producer.send(topic, key=key, value=value, headers=list(headers))
+            future = self._producer.send(topic, key=key, value=value, headers=list(headers), timestamp_ms=timestamp)
         except KafkaTimeoutError as error:
             self._not_acknowledged(error)
             raise DeliveryError(

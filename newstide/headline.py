@@ -21,6 +21,7 @@ MAX_SOURCE = 256  # characters; longer ones are cut
 MAX_URL = 2_048  # characters; longer ones are left out
 MAX_ID_BYTES = 128  # of UTF-8: Milvus servers count a VARCHAR in bytes
 MAX_AHEAD_MS = 3_600_000  # a headline further ahead of its message's timestamp is taken as published then
+REPLAYS = "replays"  # a Kafka header: how often a message was sent again from the dead letters
 LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas agree on
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from newstide import __version__, logs
-from newstide.app import cli_life
+from newstide.app import cli_dead_letters, cli_life
 from newstide.app import health as heartbeat
 from newstide.app.options import AsJson, Limit, duration, print_json, settings_of
 from newstide.errors import NewstideError, SettingsError
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 
 cli_life.register(app)
+cli_dead_letters.register(app)
 
 
 def main() -> None:

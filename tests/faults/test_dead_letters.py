@@ -1,0 +1,79 @@
+"""`newstide dead-letters`: what was refused is shown, and sent again as often as makes sense."""
+
+import json
+from pathlib import Path
+from threading import Event
+
+import pytest
+from typer.testing import CliRunner
+
+from newstide.app.cli import app
+from newstide.app.dead_letters import MOST_REPLAYS, letters, preview, replay
+from newstide.app.services import run_consumer
+from newstide.broker import Sender, end_offsets
+from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.store import open_store
+
+LONG = json.dumps({"title": "A headline with a long description", "description": "word " * 20_000}).encode()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
+    return Settings(data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings)
+
+
+def send(settings: Settings, *values: bytes | None) -> None:
+    sender = Sender(settings.kafka)
+    for value in values:
+        sender.send(settings.kafka.topic, key=b"key", value=value)
+    sender.flush()
+    sender.close()
+
+
+def test_letters_are_listed_escaped_and_replayed_until_they_are_given_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    send(settings, LONG, b"\x1b[31mred", '{"title": "\u202eevil" '.encode(), None)
+    assert run_consumer(settings, stop=Event(), drain=True).dead_letters == 4
+
+    shown = CliRunner().invoke(app, ["dead-letters", "list", "--json"])
+    assert shown.exit_code == 0, shown.output
+    found = json.loads(shown.output)
+    assert len(found) == 4
+    assert all(one["reason"] and one["topic"] == settings.kafka.topic and one["offset"] >= 0 for one in found)
+    table = CliRunner().invoke(app, ["dead-letters", "list", "--limit", "3"]).output
+    assert "4 dead letters, 3 shown" in table
+    for output in (shown.output, table):
+        assert "\x1b" not in output
+        assert "\u202e" not in output
+
+    dry = replay(settings.kafka, dry_run=True)
+    assert (dry.sent, sum(end_offsets(settings.kafka, settings.kafka.topic).values())) == (4, 4)
+
+    # The cause of one is mended: larger messages are allowed now.
+    mended = settings.updated(consumer={"max_message_bytes": 200_000})
+    some = replay(settings.kafka, reason="BYTES; 65,536")
+    assert (some.sent, some.other_reason) == (1, 3)
+    tally = run_consumer(mended, stop=Event(), drain=True)
+    assert (tally.stored, tally.dead_letters) == (1, 0)
+
+    # Whoever replays again and again sends each of the others a bounded number of times, and the good one twice over.
+    for again in range(1, MOST_REPLAYS + 3):
+        report = json.loads(CliRunner().invoke(app, ["dead-letters", "replay", "--json"]).output)
+        assert report["sent"] == (4 if again <= MOST_REPLAYS else 1)
+        tally = run_consumer(mended, stop=Event(), drain=True)
+        assert (tally.stored, tally.duplicates) == (0, 1)
+    assert report["given_up"] == 3 * (1 + MOST_REPLAYS)
+    assert len(list(letters(settings.kafka))) == 4 + 3 * MOST_REPLAYS
+    store = open_store(settings.milvus, None)
+    assert store.count_headlines() == 1
+    store.close()
+
+
+def test_what_is_listed_never_reaches_beyond_its_line() -> None:
+    for value in (b"\xff\xfe\x00", "a\nb\u2028c\u200f\ue000".encode(), b"x" * 1_000_000):
+        assert preview(value).isprintable()
+        assert len(preview(value)) <= 120
+    assert preview(None) == ""
