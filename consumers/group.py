@@ -22,7 +22,12 @@ log = logs.get("consumer")
 
 def join_group(settings: KafkaSettings, **options: Any) -> KafkaConsumer:
     """A member of the group that reads the topic of headlines; `options` of kafka-python's client win over ours."""
-    ours = {"partition_assignment_strategy": [CooperativeStickyAssignor]}
+    ours = {
+        "partition_assignment_strategy": [CooperativeStickyAssignor],
+        # How long the partitions of one that was killed lie idle. Heartbeats come from the client's own thread.
+        "session_timeout_ms": 10_000,
+        "heartbeat_interval_ms": 3_000,
+    }
     return make_consumer(settings, [settings.topic], group=settings.group, **{**ours, **options})
 
 

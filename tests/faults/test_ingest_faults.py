@@ -1,0 +1,336 @@
+"""The consumer's loop under bad messages, slow parts, rebalances and signals; real Kafka, real Milvus."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from hashing import POISON, Hashing
+
+from consumers.group import join_group
+from consumers.ingest import Tally, ingest
+from newstide.broker import Sender, lag, make_consumer
+from newstide.headline import Headline, encode
+from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.store import HeadlineRow, Store, open_store
+
+NEWSTIDE = [sys.executable, "-m", "newstide.app"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
+    return Settings(data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    opened = open_store(settings.milvus, Hashing.card)
+    yield opened
+    opened.close()
+
+
+@dataclass
+class Worker:
+    """A consumer in a thread of its own; `tally` once it has ended."""
+
+    settings: Settings
+    embedder: Hashing
+    options: dict[str, Any]
+    drain: bool = False
+
+    def __post_init__(self) -> None:
+        self.stop = threading.Event()
+        self.tally = Tally()
+        self.seen = Tally()
+        self.consumer = join_group(self.settings.kafka, **self.options)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        store, sender = open_store(self.settings.milvus, self.embedder.card), Sender(self.settings.kafka)
+        try:
+            self.tally = ingest(
+                self.consumer,
+                sender,
+                store,
+                self.embedder,
+                self.settings,
+                stop=self.stop,
+                drain=self.drain,
+                on_beat=lambda tally: setattr(self, "seen", tally),
+            )
+        finally:
+            self.consumer.close(autocommit=False)
+            sender.close()
+            store.close()
+
+    def end(self) -> Tally:
+        self.stop.set()
+        return self.join()
+
+    def join(self, seconds: float = 60) -> Tally:
+        self.thread.join(seconds)
+        assert not self.thread.is_alive()
+        return self.tally
+
+
+def drained(settings: Settings, embedder: Hashing | None = None, **options: Any) -> Tally:
+    return Worker(settings, embedder or Hashing(), options, drain=True).join(120)
+
+
+def headline(number: int, **fields: Any) -> Headline:
+    return Headline(
+        **{"id": f"h{number:06d}", "title": f"Headline {number}", "published_at": 1_700_000_000_000, **fields}
+    )
+
+
+def send(settings: Settings, values: Sequence[tuple[bytes | None, bytes | None]]) -> None:
+    sender = Sender(settings.kafka)
+    for key, value in values:
+        sender.send(settings.kafka.topic, key=key, value=value)
+    sender.flush()
+    sender.close()
+
+
+def good(numbers: range) -> list[tuple[bytes | None, bytes | None]]:
+    return [(str(number).encode(), encode(headline(number))) for number in numbers]
+
+
+def reasons(settings: Settings) -> list[str]:
+    reader = make_consumer(
+        settings.kafka, [settings.kafka.dead_letter_topic], group="reader", consumer_timeout_ms=2_000
+    )
+    found = [dict(record.headers)["reason"].decode() for record in reader]
+    reader.close()
+    return found
+
+
+def wait_for(what: str, condition: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.05)
+
+
+def test_one_bad_row_is_found_and_the_rest_of_its_batch_written(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = "h000033"
+    insert = Store.insert_headlines
+
+    def insert_unless(self: Store, rows: Sequence[HeadlineRow]) -> int:
+        broken = [HeadlineRow(row.headline, row.embedding * 2, row.ingested_at) for row in rows]
+        return insert(self, [bad if row.headline.id == refused else row for row, bad in zip(rows, broken, strict=True)])
+
+    monkeypatch.setattr(Store, "insert_headlines", insert_unless)
+    poisoned = (b"p", encode(headline(900, title=f"a text like {POISON}")))
+    send(settings, [*good(range(100)), poisoned])
+    tally = drained(settings)
+    assert (tally.read, tally.stored, tally.dead_letters, tally.duplicates) == (101, 99, 2, 0)
+    assert store.count_headlines() == 99
+    assert refused not in store.known_ids([refused])
+    found = reasons(settings)
+    assert len(found) == 2
+    assert any(refused in reason for reason in found)
+
+
+def test_a_slow_model_and_a_milvus_that_stays_away_never_overrun_the_poll_interval(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each batch takes longer than the interval: a member that did not poll would be put out of the group."""
+    from newstide.errors import StoreUnavailable
+
+    monkeypatch.setattr("consumers.ingest._SHOW_UP_EVERY", 0.5)
+    away_until = time.monotonic() + 9
+    insert = Store.insert_headlines
+
+    def insert_later(self: Store, rows: Sequence[HeadlineRow]) -> int:
+        if time.monotonic() < away_until:
+            raise StoreUnavailable("Milvus is away.")
+        return insert(self, rows)
+
+    monkeypatch.setattr(Store, "insert_headlines", insert_later)
+    slow = settings.updated(embedding={"batch_size": 8}, consumer={"batch_size": 64})
+    send(settings, good(range(128)))
+    worker = Worker(
+        slow, Hashing(0.5), {"max_poll_interval_ms": 3_000, "session_timeout_ms": 6_000, "heartbeat_interval_ms": 500}
+    )
+    in_flight = []
+    while worker.seen.stored < 128 and worker.thread.is_alive():
+        positions = sum(worker.consumer.position(partition) or 0 for partition in worker.consumer.assignment())
+        in_flight.append(positions - worker.seen.read)
+        assert time.monotonic() < away_until + 60
+        time.sleep(0.2)
+    tally = worker.end()
+    assert (tally.read, tally.stored, tally.duplicates) == (128, 128, 0), "it was put out of the group and read again"
+    assert max(in_flight) <= 64
+    assert sum(lag(settings.kafka, settings.kafka.group).values()) == 0
+
+
+def test_two_consumers_one_killed_one_added_lose_and_double_nothing(settings: Settings, store: Store) -> None:
+    brisk = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 500}
+    small = settings.updated(consumer={"batch_size": 16})
+    first = Worker(small, Hashing(0.02), brisk)
+    send(settings, good(range(400)))
+    wait_for("the first reads", lambda: first.seen.stored > 50)
+    second = Worker(small, Hashing(0.02), brisk)
+    wait_for("the second has its share", lambda: len(second.consumer.assignment()) == 2)
+    assert len(first.consumer.assignment()) == 2
+    third = _killable(small)
+    wait_for("the third has its share", lambda: b"assigned" in third.log.read_bytes(), 30)
+    send(settings, good(range(400, 1_200)))
+    time.sleep(0.3)
+    third.process.kill()
+    third.process.wait()
+    killed = time.monotonic()
+    wait_for("all is read", lambda: sum(lag(settings.kafka, settings.kafka.group).values()) == 0)
+    took = time.monotonic() - killed
+    held = len(first.consumer.assignment()) + len(second.consumer.assignment())
+    tallies = [first.end(), second.end()]
+    print(f"taken over within {took:.1f} s of the kill; session timeout 6 s")  # noqa: T201
+    assert held == 4
+    rows = store.headlines("", ["id"])["id"]
+    assert rows.is_unique
+    assert set(rows) == {headline(number).id for number in range(1_200)}
+    assert took < 25
+    assert sum(tally.duplicates for tally in tallies) <= 3 * 16, "a handover repeats a batch of each member at most"
+
+
+@dataclass
+class Killable:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def _killable(settings: Settings) -> Killable:
+    """A consumer with the cheap model as a process, to be killed."""
+    code = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from hashing import Hashing
+from consumers.group import join_group
+from consumers.ingest import ingest
+from newstide.broker import Sender
+from newstide.settings import Settings
+from newstide.store import open_store
+settings = Settings.load()
+consumer = join_group(settings.kafka, session_timeout_ms=6_000, heartbeat_interval_ms=500)
+def beat(_tally):
+    if consumer.assignment():
+        print("assigned", flush=True)
+ingest(consumer, Sender(settings.kafka), open_store(settings.milvus, Hashing.card), Hashing(0.02), settings,
+       stop=threading.Event(), on_beat=beat)
+"""
+    log = settings.data_dir / "killable.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(Path(__file__).parent)],
+            env={**os.environ, **as_environment(settings)},
+            stdout=output,
+            stderr=output,
+        )
+    return Killable(process, log)
+
+
+def fuzzed(number: int, seed: int) -> Iterator[tuple[bytes | None, bytes | None]]:
+    """Good messages with bytes flipped, cut or doubled, and JSON of every shape."""
+    random_ = random.Random(seed)
+    letters = "\x00\u202e\ud800é漢🎉\"'\\<script> 1 or 1==1"
+    for at in range(number):
+        kind = at % 4
+        value = bytearray(
+            encode(headline(at // 2, title=f"Headline {at // 2} " + random_.choice(letters).replace("\ud800", "")))
+        )
+        if kind == 1:
+            for _ in range(random_.randint(1, 4)):
+                value[random_.randrange(len(value))] ^= 1 << random_.randrange(8)
+        elif kind == 2:
+            fields: dict[str, Any] = {"title": "".join(random_.choices(letters, k=random_.randint(0, 40)))}
+            fields["id"] = random_.choice(["", '" or 1==1', "x" * 200, 7, None, f"f{at}"])
+            fields["published_at"] = random_.choice(
+                [None, -1, 4_102_444_800_000, "2099-01-01T00:00:00Z", 1e300, "soon"]
+            )
+            fields["url"] = random_.choice(["javascript:alert(1)", "http://[", "https://example.org/a", 5])
+            value = bytearray(json.dumps(fields).encode())
+        elif kind == 3:
+            value = bytearray(
+                random_.choice(
+                    [
+                        b"",
+                        b"[" * 5_000,
+                        b'{"title":' * 800,
+                        b"null",
+                        b"\xff\xfe",
+                        b"{}",
+                        random_.randbytes(60),
+                        bytes(70_000),
+                    ]
+                )
+            )
+        yield random_.choice([None, b"", b"key", random_.randbytes(20)]), bytes(value)
+
+
+def test_fuzzed_messages_are_rows_dead_letters_or_counted_duplicates_and_memory_stays_flat(
+    settings: Settings, store: Store
+) -> None:
+    number = int(os.environ.get("FUZZED_MESSAGES", "1200"))
+    send(settings, good(range(1_000_000, 1_000_000 + number)))
+    started = time.monotonic()
+    clean = drained(settings)
+    clean_seconds = sum(clean.seconds.values())
+    assert (clean.read, clean.stored) == (number, number)
+    before = psutil.Process().memory_info().rss
+    send(settings, list(fuzzed(number, 7)))
+    tally = drained(settings)
+    assert tally.read == number == tally.stored + tally.dead_letters + tally.duplicates
+    assert store.count_headlines() == number + tally.stored
+    assert min(tally.stored, tally.dead_letters, tally.duplicates) > number // 20
+    found = reasons(settings)
+    assert len(found) == tally.dead_letters
+    assert all(found)
+    grown = psutil.Process().memory_info().rss - before
+    assert grown < 60 * 2**20, f"{grown / 2**20:.0f} MB more than before"
+    seconds = sum(tally.seconds.values())
+    print(  # noqa: T201
+        f"{number} messages: clean {number / clean_seconds:.0f}/s, fuzzed {number / seconds:.0f}/s, "
+        f"{grown / 2**20:.1f} MB, {time.monotonic() - started:.1f} s"
+    )
+    assert seconds < clean_seconds * 1.5 + 0.5  # the machine of a test is a noisy one; the bar is 1.3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_batch_finish_commits_leaves_the_group_and_ends_with_0(
+    settings: Settings, number: signal.Signals
+) -> None:
+    from newstide.broker import group_members
+
+    send(settings, good(range(3_000)))
+    quiet = settings.updated(monitoring={"port": 0})
+    process = subprocess.Popen(
+        [*NEWSTIDE, "consume"], env={**os.environ, **as_environment(quiet)}, stderr=subprocess.PIPE
+    )
+    try:
+        wait_for("it reads", lambda: sum(lag(settings.kafka, settings.kafka.group).values()) < 3_000, 60)
+        process.send_signal(number)
+        signalled = time.monotonic()
+        _, said = process.communicate(timeout=30)
+        took = time.monotonic() - signalled
+    finally:
+        process.kill()
+    assert process.returncode == 0, said.decode()
+    assert took < 10
+    assert group_members(settings.kafka, settings.kafka.group) == 0
+    store = open_store(settings.milvus, None)
+    committed = 3_000 - sum(lag(settings.kafka, settings.kafka.group).values())
+    assert store.count_headlines() == committed > 0
+    store.close()
