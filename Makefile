@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 bin := $(VENV)/bin
 bge_bin := $(BGE_VENV)/bin
 
-.PHONY: help demo test test-bge lint format bench clean
+.PHONY: help demo test test-bge lint format bench soak clean
 
 help:  ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ format: $(VENV)/.dev  ## Lets ruff write the code's format
 
 bench: $(VENV)/.dev  ## The benchmarks; tables on screen, JSON in benchmarks/results
 	$(bin)/python -m benchmarks
+
+soak: $(VENV)/.dev  ## An hour of steady headlines: lag, memory, delays; MINUTES=5 for less
+	$(bin)/python -m benchmarks.soak --minutes $(or $(MINUTES),60) --json benchmarks/results/soak.json
 
 clean:  ## Removes the environments
 	rm -rf $(VENV) $(BGE_VENV)

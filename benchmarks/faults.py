@@ -51,12 +51,18 @@ _PATIENCE = 300.0  # seconds
 class Service:
     """`newstide COMMAND` as a process; started again whenever it is found dead."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, command: Sequence[str] = ()) -> None:
         self.name = name
+        self._command = command or _COMMANDS[name]
         self._settings = settings
         self._log = settings.data_dir / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._start_of_log = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process."""
+        return None if self._process is None else self._process.pid
 
     def keep_up(self) -> None:
         """Starts it unless it runs."""
@@ -66,7 +72,7 @@ class Service:
             self._start_of_log = log.tell()
             own = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
             self._process = subprocess.Popen(
-                dying_with_parent([sys.executable, "-m", "newstide.app", *_COMMANDS[self.name]]),
+                dying_with_parent([sys.executable, "-m", "newstide.app", *self._command]),
                 env={**own, **as_environment(self._settings)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -194,7 +200,7 @@ def _kill_all(
             server = servers[victim]
             assert server.pid is not None
             os.kill(server.pid, signal.SIGKILL)
-            _until(f"{victim} is dead", lambda server=server: not server.alive())  # type: ignore[misc]
+            _until(f"{victim} is dead", lambda server=server: not server.alive())
             time.sleep(pause)
             server.start()
     for service in services.values():
