@@ -5,6 +5,7 @@ takes along its offsets that are not committed yet; its records that are not wri
 owner reads them.
 """
 
+import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from kafka.structs import OffsetAndMetadata
 from newstide import logs
 from newstide.broker import make_consumer
 from newstide.settings import KafkaSettings
+
+_AGAIN_AFTER = 2.0  # seconds from a failed commit to the next try, while nothing new is read
 
 log = logs.get("consumer")
 
@@ -45,6 +48,7 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
         self._written: dict[TopicPartition, OffsetAndMetadata] = {}
         self._gone: set[TopicPartition] = set()
+        self._failed_at: float | None = None  # when a commit failed, as long as none has come through since
         consumer.subscribe([topic], listener=self)
 
     def begin(self) -> None:
@@ -62,18 +66,30 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
             partition = TopicPartition(record.topic, record.partition)
             if partition not in self._written or self._written[partition].offset <= record.offset:
                 self._written[partition] = OffsetAndMetadata(record.offset + 1, "", -1)
-        offsets = {partition: at for partition, at in self._written.items() if partition not in self._gone}
+        ours = self._consumer.assignment() - self._gone  # never set another member's offset back
+        self._written = {partition: at for partition, at in self._written.items() if partition in ours}
+        offsets = dict(self._written)
         if not offsets:
+            self._failed_at = None
             return
         try:
             self._consumer.commit(offsets)
         except (CommitFailedError, RebalanceInProgressError) as error:
             # Another member may have the partitions now: it reads these messages again and finds their ids in Milvus.
+            self._failed_at = time.monotonic()
             log.info("the group was rebalanced before a commit; nothing is lost", reason=str(error))
         except KafkaError as error:
-            log.warning("offsets could not be committed; these messages may be read again", reason=str(error))
+            if self._failed_at is None:
+                log.warning("offsets could not be committed; trying again", reason=str(error))
+            self._failed_at = time.monotonic()
         else:
             self._written = {}
+            self._failed_at = None
+
+    def catch_up(self) -> None:
+        """Commits what a failed commit left, now and then; called while nothing new is read."""
+        if self._failed_at is not None and time.monotonic() - self._failed_at > _AGAIN_AFTER:
+            self.commit([])
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Commits what is written of these partitions, before another member gets them."""

@@ -99,6 +99,8 @@ def ingest(
             finished = time.perf_counter()
             handover.commit(written)
             tally.took(poll=polled - started, commit=time.perf_counter() - finished)
+        elif not records:
+            handover.catch_up()
         on_beat(tally)
         if drain and not records and _caught_up(consumer):
             break

@@ -178,6 +178,28 @@ def test_a_slow_model_and_a_milvus_that_stays_away_never_overrun_the_poll_interv
     assert sum(lag(settings.kafka, settings.kafka.group).values()) == 0
 
 
+def test_a_commit_that_failed_is_made_up_for_though_nothing_new_comes(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kafka import KafkaConsumer
+    from kafka.errors import KafkaConnectionError
+
+    failures: list[int] = []
+    commit = KafkaConsumer.commit
+
+    def commit_later(self: Any, *arguments: Any) -> None:
+        if not failures:
+            failures.append(1)
+            raise KafkaConnectionError("the broker has just died")
+        commit(self, *arguments)
+
+    monkeypatch.setattr(KafkaConsumer, "commit", commit_later)
+    send(settings, good(range(20)))
+    worker = Worker(settings, Hashing(), {})
+    wait_for("the offsets are committed", lambda: not sum(lag(settings.kafka, settings.kafka.group).values()), 30)
+    assert (worker.end().read, failures) == (20, [1])
+
+
 def test_two_consumers_one_killed_one_added_lose_and_double_nothing(settings: Settings, store: Store) -> None:
     brisk = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 500}
     small = settings.updated(consumer={"batch_size": 16})
