@@ -1,0 +1,262 @@
+"""How fast headlines get from the topic into Milvus, and how soon: `python -m benchmarks.ingest --json FILE`.
+
+A real local Kafka and a real Milvus Lite server share the machine with the consumer. In one run, for each model:
+
+* `embedder`: texts a second of the model alone, in the consumer's batches, with all cores.
+* `ingest`: headlines a second from topic to acknowledged rows, and the share of each stage; then the same beside a
+  reclustering run.
+* `steady`: headlines sent at a fixed rate; for each, how long until a client that reads strictly sees its row, which
+  carries its provisional label from the first.
+"""
+
+import argparse
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import machine_card, write_json
+from newstide import logs
+from newstide.app.supervisor import LocalServices, service
+from newstide.broker import Sender, ensure_topics, lag
+from newstide.embedding import Embedder, load_embedder
+from newstide.headline import Headline, encode
+from newstide.settings import Settings
+from newstide.store import Store, open_store
+from producers.sample import day_file
+
+SEED = 42
+MODELS = ("use-multilingual", "multilingual-e5-small")
+_LOOK_EVERY = 0.05  # seconds
+_PATIENCE = 120.0
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--headlines", type=int, nargs="+", default=[20_000, 3_000], help="for each model")
+    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--rate", type=float, default=50.0, help="headlines a second in the steady part")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the steady part; 0 = leave it out")
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    card = machine_card(SEED)
+    logs.configure("warning", json=False)
+    found: list[dict[str, Any]] = []
+    numbers = chosen.headlines * len(chosen.models)
+    for model, headlines in zip(chosen.models, numbers, strict=False):
+        with _pipeline(model) as (settings, embedder, store):
+            source = made_headlines()
+            found.append({"model": model, **throughput(settings, embedder, store, source, headlines)})
+            if chosen.seconds:
+                found[-1] |= steady(settings, store, source, chosen.rate, chosen.seconds)
+    Console(width=140).print(table(found))
+    if chosen.json:
+        write_json(chosen.json, card, found)
+
+
+@contextmanager
+def _pipeline(model: str) -> Iterator[tuple[Settings, Embedder, Store]]:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder)).updated(embedding={"model": model})
+        embedder = load_embedder(settings.embedding)
+        with LocalServices(settings) as local:
+            ensure_topics(local.settings.kafka)
+            store = open_store(local.settings.milvus, embedder.card)
+            try:
+                yield local.settings, embedder, store
+            finally:
+                store.close()
+
+
+def made_headlines() -> Iterator[Headline]:
+    """The bundled day's headlines again and again, each time with other numbers in them: no two texts are the same."""
+    day = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
+    now = int(time.time() * 1000)
+    for number in count():
+        one = day[number % len(day)]
+        yield Headline(
+            id=f"made-{number:09d}",
+            title=f"{one['title']} ({number})",
+            description=one.get("description", ""),
+            source=one.get("source", ""),
+            language=one.get("language", ""),
+            published_at=now + number,
+        )
+
+
+def throughput(
+    settings: Settings, embedder: Embedder, store: Store, source: Iterator[Headline], headlines: int
+) -> dict[str, Any]:
+    """The embedder's rate, then ingest's, alone and beside a run."""
+    batch = settings.consumer.batch_size
+    warm = [next(source).text for _ in range(2 * batch)]
+    embedder.encode(warm[:batch])
+    texts = [next(source).text for _ in range(headlines)]
+    started = time.perf_counter()
+    for start in range(0, headlines, batch):
+        embedder.encode(texts[start : start + batch])
+    embedder_rate = headlines / (time.perf_counter() - started)
+    alone, stages = _ingested(settings, embedder, store, source, headlines)
+    running = service("recluster", ["recluster", "--once", "--force"], settings)
+    first = service("recluster", ["recluster", "--once", "--force"], settings)
+    first.start()
+    assert first.process is not None
+    first.process.wait()
+    running.start()
+    beside, _ = _ingested(settings, embedder, store, source, headlines // 4)
+    assert running.process is not None
+    still_running = running.process.poll() is None
+    running.process.wait()
+    return {
+        "headlines": headlines,
+        "embedder_rate": embedder_rate,
+        "ingest_rate": alone,
+        "share": alone / embedder_rate,
+        "stages": stages,
+        "beside_run_rate": beside,
+        "beside_run_share": beside / embedder_rate,
+        "run_lasted": still_running,
+    }
+
+
+def _ingested(
+    settings: Settings, embedder: Embedder, store: Store, source: Iterator[Headline], headlines: int
+) -> tuple[float, dict[str, float]]:
+    """Headlines a second, and each stage's share of the time."""
+    from consumers.group import join_group
+    from consumers.ingest import ingest
+
+    send(settings, [next(source) for _ in range(headlines)])
+    consumer = join_group(settings.kafka)
+    sender = Sender(settings.kafka)
+    try:
+        while not consumer.assignment():  # joining the group takes Kafka some seconds, whoever joins
+            consumer.poll(timeout_ms=100, max_records=1)
+            for partition in consumer.assignment():
+                consumer.seek(partition, consumer.committed(partition) or 0)
+        started = time.perf_counter()
+        tally = ingest(consumer, sender, store, embedder, settings, stop=threading.Event(), drain=True)
+        seconds = time.perf_counter() - started
+    finally:
+        consumer.close(autocommit=False)
+        sender.close()
+    if tally.stored != headlines:
+        raise SystemExit(f"{headlines} headlines were sent, {tally.stored} stored: {tally}")
+    shares = {stage: spent / seconds for stage, spent in tally.seconds.items()}
+    return headlines / seconds, {**shares, "other": 1 - sum(shares.values())}
+
+
+def send(settings: Settings, headlines: Sequence[Headline]) -> None:
+    """Puts headlines on the topic and waits until Kafka has them."""
+    sender = Sender(settings.kafka)
+    for headline in headlines:
+        sender.send(settings.kafka.topic, key=headline.id.encode(), value=encode(headline))
+    sender.flush()
+    sender.close()
+
+
+def steady(settings: Settings, store: Store, source: Iterator[Headline], rate: float, seconds: float) -> dict[str, Any]:
+    """Seconds from the call that sends a headline until a strictly consistent read finds its row."""
+    consumer = service("consume", ["consume"], settings)
+    consumer.start()
+    sender = Sender(settings.kafka)
+    sent: dict[str, float] = {}
+    delays: dict[str, float] = {}
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set() or (len(delays) < len(sent) and time.monotonic() < until + _PATIENCE):
+            waiting = [id_ for id_ in list(sent) if id_ not in delays]
+            seen = store.known_ids(waiting) if waiting else set()
+            now = time.monotonic()
+            delays.update({id_: now - sent[id_] for id_ in seen})
+            time.sleep(_LOOK_EVERY)
+
+    until = time.monotonic() + _PATIENCE
+    watcher = threading.Thread(target=watch)
+    try:
+        first = next(source)
+        sent[first.id] = time.monotonic()
+        sender.send(settings.kafka.topic, key=first.id.encode(), value=encode(first))
+        sender.flush()
+        watcher.start()
+        while len(delays) < 1:  # the consumer loads its model and joins the group
+            if time.monotonic() > until:
+                raise SystemExit("The consumer stored nothing within two minutes.")
+            time.sleep(0.1)
+        started = time.monotonic()
+        until = started + seconds
+        for number in count():
+            due = started + number / rate
+            if due > until:
+                break
+            time.sleep(max(0.0, due - time.monotonic()))
+            headline = replace(next(source), published_at=int(time.time() * 1000))
+            sent[headline.id] = time.monotonic()
+            sender.send(settings.kafka.topic, key=headline.id.encode(), value=encode(headline))
+        sender.flush()
+    finally:
+        done.set()
+        watcher.join()
+        sender.close()
+        behind = sum(lag(settings.kafka, settings.kafka.group).values())
+        consumer.stop()
+    del sent[first.id], delays[first.id]
+    rows = store.headlines("label_run == 0", ["id", "cluster_label"]).set_index("id")["cluster_label"]
+    labelled = rows.reindex(list(sent)).ge(0).mean()
+    values = np.array([delays.get(id_, np.inf) for id_ in sent])
+    return {
+        "rate": rate,
+        "steady_seconds": seconds,
+        "steady_headlines": len(values),
+        "delay_p50": float(np.quantile(values, 0.5)),
+        "delay_p95": float(np.quantile(values, 0.95)),
+        "delay_max": float(values.max()),
+        "labelled_on_arrival": float(labelled),
+        "lag_at_end": behind,
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Table:
+    """The results as a table."""
+    shown = Table(
+        *(
+            "model",
+            "headlines",
+            "embedder /s",
+            "ingest /s",
+            "share",
+            "beside a run",
+            "stages",
+            "steady /s",
+            "p50",
+            "p95",
+        ),
+        title="From topic to Milvus",
+    )
+    for row in rows:
+        stages = sorted(row["stages"].items(), key=lambda item: -item[1])
+        delays = [f"{row['rate']:g}", f"{row['delay_p50']:.2f} s", f"{row['delay_p95']:.2f} s"] if "rate" in row else []
+        shown.add_row(
+            *(row["model"], f"{row['headlines']:,}"),
+            *(f"{row['embedder_rate']:,.0f}", f"{row['ingest_rate']:,.0f}", f"{row['share']:.0%}"),
+            f"{row['beside_run_rate']:,.0f}",
+            ", ".join(f"{name} {share:.0%}" for name, share in stages if share >= 0.005),
+            *delays,
+        )
+    return shown
+
+
+if __name__ == "__main__":
+    main()
