@@ -18,7 +18,7 @@ import pandas as pd
 from clustering.snapshot import Snapshot, write_snapshot
 
 _SYLLABLES = ["ba", "ster", "lo", "min", "is", "tra", "ne", "cor", "vi", "dal", "un", "pe", "ri", "gon", "te", "sa"]
-_CHROMIUM = [
+CHROMIUM_FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
     *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
@@ -125,7 +125,7 @@ def _interactive(page: Path) -> tuple[float, float]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         tab = browser.new_page(viewport={"width": 1440, "height": 900})
         tab.goto("about:blank")
         meter = tab.context.new_cdp_session(tab)

@@ -107,7 +107,7 @@
   // Pixels across a point: smaller where many share the map, or the screen is small.
   function size() {
     const box = map.getBoundingClientRect();
-    return Math.min(8, Math.max(2.6, 0.3 * Math.sqrt((box.width * box.height) / Math.max(count, 1))));
+    return Math.min(8, Math.max(3, 0.3 * Math.sqrt((box.width * box.height) / Math.max(count, 1))));
   }
   const home = wholeMap();
   let mask = null; // the rows that match, as drawn
@@ -214,6 +214,7 @@
   // ---- threads under the points ------------------------------------------------------------------------------------
   // A story's headlines are joined by their shortest tree, so that the eye finds them together; long threads are faint.
   const THREADED = 20000; // points; more lie so close that threads would only cover them
+  const FAR_THREADED = 5000; // the same for threads across the map
   const LONGEST = 400; // rows of a story whose tree is worth its time
   const threads = count > THREADED ? [] : stories.map((story) => ({ number: story.number, edges: shortestTree((rowsOf.get(story.number) || []).slice(0, LONGEST)) }));
 
@@ -263,7 +264,7 @@
         pen.stroke(line);
       };
       pen.strokeStyle = colour(number);
-      stroke(lines.far, 1, 0.16);
+      if (count <= FAR_THREADED) stroke(lines.far, 1, 0.16);
       stroke(lines.near, wide * weight, 0.15);
       stroke(lines.near, 1.4, 0.5);
     }
@@ -289,38 +290,57 @@
     }
     ranked.sort((a, b) => b.lit - a.lit || a.story.number - b.story.number);
     placed = [];
+    let tried = 0;
     const family = getComputedStyle(document.body).fontFamily;
     for (const { story, lit } of ranked) {
-      if (placed.length >= most) break;
+      if (placed.length >= most || ++tried > 12 * most) break;
       const x = across(story.place[0], view, box);
       const y = down(story.place[1], view, box);
       if (x < 0 || y < 0 || x > box.width || y > box.height) continue;
       const size = lit * 2.5 >= ranked[0].lit ? 14.5 : lit * 6 >= ranked[0].lit ? 13 : 12;
       ruler.font = `600 ${size}px ${family}`;
-      const room = Math.min(box.width - 12, story.number === state.story ? 420 : box.width < 500 ? 150 : 215);
-      let letters = Array.from(story.title);
-      let text = story.title;
-      while (letters.length > 4 && ruler.measureText(text).width > room) {
-        letters = letters.slice(0, -1);
-        text = letters.join("").trimEnd() + "…";
-      }
-      const width = ruler.measureText(text).width + 21; // the dot and the rim
-      const height = size + 8;
+      const room = Math.min(box.width - 34, story.number === state.story ? 300 : box.width < 500 ? 130 : 165);
+      const lines = broken(story.title, room);
+      const width = Math.max(...lines.map((line) => ruler.measureText(line).width)) + 21; // the dot and the rim
+      const height = lines.length * size * 1.25 + 4;
       const spot = [[0, -height * 0.95], [0, height * 0.95], [width * 0.55, 0], [-width * 0.55, 0]]
         .map(([right, lower]) => {
           const left = Math.min(Math.max(x + right - width / 2, 4), box.width - width - 4);
           return { left, top: y + lower - height / 2, right: left + width, bottom: y + lower + height / 2 };
         })
         .find((area) => area.top > 2 && area.bottom < box.height - 4 && !placed.some((other) => overlap(area, other.area)));
-      if (spot) placed.push({ story, text, size, area: spot, x: spot.left - x, y: spot.top - y });
+      if (spot) placed.push({ story, lines, size, area: spot, x: spot.left - x, y: spot.top - y });
     }
     $("labels").replaceChildren(...placed.map((label) => {
-      label.node = make("span", label.text);
+      label.node = make("span", label.lines.join("\n"));
       label.node.style.fontSize = label.size + "px";
       label.node.style.setProperty("--story", colour(label.story.number));
       return label.node;
     }));
     placeLabels(view);
+  }
+  // A title in two lines at most, broken between words; what does not fit is cut.
+  function broken(title, room) {
+    const wide = (text) => ruler.measureText(text).width > room;
+    const start = title.slice(0, 300);
+    if (!wide(start)) return [start];
+    const words = start.split(/\s+/);
+    let first = words[0];
+    let used = 1;
+    while (used < words.length && !wide(`${first} ${words[used]}`)) first += " " + words[used++];
+    if (used === words.length || wide(first)) return [cut(wide(first) ? start : first, wide)];
+    const rest = words.slice(used).join(" ");
+    return [first, wide(rest) ? cut(rest, wide) : rest];
+  }
+  function cut(text, wide) {
+    const letters = Array.from(text);
+    let [fits, most] = [1, letters.length];
+    while (fits < most) {
+      const middle = Math.ceil((fits + most) / 2);
+      if (wide(letters.slice(0, middle).join("") + "…")) most = middle - 1;
+      else fits = middle;
+    }
+    return letters.slice(0, fits).join("").replace(/[\s,;:.–-]+$/, "") + "…";
   }
   const overlap = (a, b) => a.left < b.right + 4 && a.right + 4 > b.left && a.top < b.bottom + 1 && a.bottom + 1 > b.top;
   const across = (value, view, box) => ((value - view.x[0]) / (view.x[1] - view.x[0])) * box.width;
