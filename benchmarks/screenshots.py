@@ -84,7 +84,7 @@ def _take(chromium: str, views: dict[str, Path], to: Path) -> int:
 def _small(content: bytes) -> bytes:
     """A PNG with a palette, a third of the size; as it was where Pillow is not installed."""
     try:
-        from PIL import Image
+        from PIL import Image  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return content
     picture = Image.open(io.BytesIO(content)).convert("RGB").quantize(_COLOURS, kmeans=3, dither=Image.Dither.NONE)

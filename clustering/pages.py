@@ -7,7 +7,8 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from newstide.store import TAKEN_DOWN, words_left
 
 _DATA = re.compile(r'(<script type="application/json" id="data" data-packed="(yes|no)">)(.*?)(</script>)', re.DOTALL)
 _ROW_LISTS = ("x", "y", "title", "url", "time", "label", "source", "language")
+
+_HOUR, _DAY = 3_600_000, 86_400_000  # ms
 
 Hides = Callable[[str, int, str, str], bool]  # title, time (epoch ms), url, source
 
@@ -60,6 +63,67 @@ def oldest_on(page: Path) -> int | None:
     return int(_read(found)["begin"]) if found else None
 
 
+def thinned(pages: Mapping[int, int], keep_all: timedelta | None, keep_hourly: timedelta | None) -> list[int]:
+    """The runs whose pages are to go: of old pages the last of each hour stays, of very old ones the last of each day.
+
+    The age of a page is counted to the newest one. What stays today is a part of what stayed yesterday, so that it does
+    not matter how often pages are thinned.
+
+    Args:
+        pages: When each run finished (epoch ms), by its number.
+        keep_all: The age up to which every page stays; None: all stay.
+        keep_hourly: The time after that in which one an hour stays, before one a day (UTC); None: one an hour stays.
+
+    Returns:
+        Their numbers, ascending.
+    """
+    if keep_all is None or not pages:
+        return []
+    newest = max(pages.values())
+    hourly_from = newest - _ms(keep_all)
+    daily_from = None if keep_hourly is None else hourly_from - _ms(keep_hourly)
+    last: dict[tuple[int, int], tuple[int, int]] = {}  # (span, which) -> (time, run)
+    for run, time in pages.items():
+        for span in (_HOUR, _DAY):
+            key = (span, time // span)
+            last[key] = max(last.get(key, (time, run)), (time, run))
+    gone = []
+    for run, time in sorted(pages.items()):
+        if time >= hourly_from:
+            continue
+        span = _DAY if daily_from is not None and time < daily_from else _HOUR
+        if last[span, time // span] != (time, run):
+            gone.append(run)
+    return gone
+
+
+def thin_pages(directory: Path, keep_all: timedelta | None, keep_hourly: timedelta | None) -> list[int]:
+    """Deletes the pages that `thinned` names; the last run's stays, and one whose facts are damaged.
+
+    Returns:
+        Their runs, ascending.
+
+    Raises:
+        OSError: A file cannot be read, deleted or written.
+    """
+    if keep_all is None:
+        return []
+    finished: dict[int, int] = {}
+    for path in directory.glob("run-*.json"):
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            finished[int(facts["run"])] = round(datetime.fromisoformat(facts["finished_at"]).timestamp() * 1000)
+        except (ValueError, KeyError, TypeError):
+            continue
+    latest = directory / "latest.json"
+    kept = {max(finished, default=-1)}
+    if latest.exists():
+        kept.add(int(json.loads(latest.read_text(encoding="utf-8"))["run"]))
+    gone = [run for run in thinned(finished, keep_all, keep_hourly) if run not in kept]
+    remove_pages(directory, gone)
+    return gone
+
+
 def remove_pages(directory: Path, runs: Collection[int]) -> None:
     """Deletes the pages of these runs, and lists those that are left. The latest page stays as it is.
 
@@ -79,6 +143,10 @@ def remove_pages(directory: Path, runs: Collection[int]) -> None:
         write(latest, text)
         write(directory / "latest.js", f"window.newstideLatest = {text};\n")
     write_index(directory)
+
+
+def _ms(span: timedelta) -> int:
+    return round(span.total_seconds() * 1000)
 
 
 def _read(found: "re.Match[str]") -> dict[str, Any]:

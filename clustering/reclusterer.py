@@ -31,7 +31,7 @@ from clustering.neighbours import (
     save_graph,
     update_graph,
 )
-from clustering.retention import clear_old, enforce_tombstones
+from clustering.retention import clear_old, enforce_tombstones, thin_old_pages
 from clustering.snapshot import Snapshot, write_snapshot
 from clustering.stories import cluster_rows
 from clustering.window import Window, fix_window, read_window
@@ -118,6 +118,7 @@ def recluster(settings: Settings, *, lease: Lease | None = None, force: bool = F
         enforce_tombstones(store, settings)
         report = _run(store, settings, lease, force=force)
         clear_old(store, settings, lease)
+        thin_old_pages(settings)
         return report
     finally:
         store.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from clustering.lease import Lease
-from clustering.pages import clean_pages, oldest_on, remove_pages
+from clustering.pages import clean_pages, oldest_on, remove_pages, thin_pages
 from newstide import logs
 from newstide.settings import Settings, require_keep_covers_window
 from newstide.store import Blocklist, Store, remove_headlines
@@ -102,6 +102,19 @@ def clear_old(store: Store, settings: Settings, lease: Lease | None = None) -> C
     if cleared != Cleared():
         log.info("cleared what is too old", headlines=headlines, stories=stories, pages=len(pages))
     return cleared
+
+
+def thin_old_pages(settings: Settings) -> int:
+    """Leaves of old pages one an hour, later one a day; how many went. It is tried again after the next run if it fails."""
+    pages = settings.pages
+    try:
+        gone = thin_pages(settings.snapshots_dir, pages.keep_all, pages.keep_hourly)
+    except (OSError, ValueError, KeyError) as error:
+        log.warning("old pages could not be thinned; the next run tries again", reason=str(error))
+        return 0
+    if gone:
+        log.info("thinned old pages", pages=len(gone))
+    return len(gone)
 
 
 def _strip_stories(store: Store, before: int) -> int:

@@ -156,6 +156,10 @@ class PageSettings(_Group):
 
     directory: Path | None = Field(None, description="of the pages; empty: `snapshots` in the data folder")
     max_points: int = Field(50_000, ge=100, description="points drawn; the page says what it leaves out")
+    keep_all: Window = Field(timedelta(days=1), description="every page for so long; none = for ever, none is thinned")
+    keep_hourly: Window = Field(
+        timedelta(days=14), description="then one an hour for so long, then one a day; none = hourly for ever"
+    )
     host: str = Field("127.0.0.1", description="address `newstide web` binds")
     port: Port = Field(8000, description="of `newstide web`")
     token: SecretStr | None = Field(
@@ -294,7 +298,7 @@ def settings_file() -> Path:
 
 def _written(name: str, value: Any) -> str | None:
     if value is None:
-        return "none" if name == "clustering_window" else None
+        return "none" if name in {"clustering_window", "pages_keep_all", "pages_keep_hourly"} else None
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, timedelta):
