@@ -1,13 +1,20 @@
 """How large a run's page is, how long it takes to write and, in headless Chromium, to become interactive.
 
-    python -m benchmarks.pages [--rows 1000 50000 500000]
+    python -m benchmarks.pages [--rows 1000 50000 500000] [--repeats 3] [--maps-python PYTHON]
 
-Beside it, `plotly.express.scatter` of the same headlines, coloured by story (as numbers: one trace) with the same texts on
-hover. plotly.js is left out of both sizes; it lies beside both pages.
+Beside it, of the same headlines with the same texts on hover: `plotly.express.scatter`, coloured by story (as numbers: one
+trace), and datamapplot's interactive page, with the stories' titles as labels. plotly.js is left out of the sizes of the
+first two; it lies beside their pages. datamapplot's page loads deck.gl and fonts from elsewhere, so that it is written but
+not opened: its time would be the network's. `--maps-python` is an interpreter that has datamapplot, where this
+one has not (`pip install 'newstide[maps]'`).
 """
 
 import argparse
+import importlib.util
 import shutil
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,23 +32,54 @@ CHROMIUM_FLAGS = [
 ]
 
 
+_MAPS = """
+import sys, time
+import datamapplot, numpy, pandas
+frame = pandas.read_parquet(sys.argv[1])
+started = time.perf_counter()
+figure = datamapplot.create_interactive_plot(
+    frame[["x", "y"]].to_numpy(numpy.float32), frame["story"].to_numpy(object), hover_text=frame["hover"].to_numpy(object),
+    enable_search=True, inline_data=True, offline_mode=False,
+)
+figure.save(sys.argv[2])
+print(time.perf_counter() - started)
+"""
+
+
+class LeftOut(Exception):
+    """Why a contender is not measured."""
+
+
 def main() -> None:
     """Prints a line for each page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 5_000, 50_000, 500_000])
-    rows = parser.parse_args().rows
-    print(f"{'page':<18}{'headlines':>10}{'stories':>9}{'write s':>9}{'MB':>8}{'interactive s':>15}{'of it busy':>12}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 50_000, 500_000])
+    parser.add_argument("--repeats", type=int, default=3, help="times each page is opened; the median is told")
+    parser.add_argument("--maps-python", default=sys.executable, help="an interpreter that has datamapplot")
+    chosen = parser.parse_args()
+    print(
+        "| page | headlines | stories | written, s | MB | interactive, s | of it busy, s |\n|---|---|---|---|---|---|---|"
+    )
     with tempfile.TemporaryDirectory() as directory:
-        for count in rows:
+        for count in chosen.rows:
             snapshot = made_snapshot(count)
-            for name, write in (("newstide", _newstide), ("plotly.express", _plotly_express)):
+            writers = {"newstide": _newstide, "plotly.express": _plotly_express}
+            for name, write in writers.items():
                 started = time.perf_counter()
                 page = write(Path(directory) / f"{name}-{count}", snapshot)
-                seconds = time.perf_counter() - started
-                opened, busy = _interactive(page)
-                size = page.stat().st_size / 1e6
-                shown = f"{count:>10,}{len(snapshot.stories):>9,}{seconds:>9.2f}{size:>8.2f}"
-                print(f"{name:<18}{shown}{opened:>15.2f}{busy:>12.2f}", flush=True)
+                _tell(name, snapshot, time.perf_counter() - started, page, chosen.repeats)
+            try:
+                page, seconds = _datamapplot(Path(directory), snapshot, chosen.maps_python)
+                _tell("datamapplot", snapshot, seconds, page, repeats=0)
+            except LeftOut as reason:
+                print(f"| datamapplot | {count:,} | left out: {reason} | | | | |", flush=True)
+
+
+def _tell(name: str, snapshot: Snapshot, seconds: float, page: Path, repeats: int) -> None:
+    opened = [_interactive(page) for _ in range(repeats)]
+    times = [f"{statistics.median(column):.2f}" for column in zip(*opened, strict=True)] or ["not opened", ""]
+    cells = [name, f"{len(snapshot.headlines):,}", f"{len(snapshot.stories):,}", f"{seconds:.2f}"]
+    print("|", " | ".join([*cells, f"{page.stat().st_size / 1e6:.2f}", *times]), "|", flush=True)
 
 
 def made_snapshot(rows: int) -> Snapshot:
@@ -111,6 +149,23 @@ def _plotly_express(directory: Path, snapshot: Snapshot) -> Path:
     figure = px.scatter(snapshot.headlines, x="x", y="y", color="cluster_label", hover_data=hover)
     figure.write_html(page, include_plotlyjs="directory")
     return page
+
+
+def _datamapplot(directory: Path, snapshot: Snapshot, python: str) -> tuple[Path, float]:
+    """Its page, and the seconds that making and writing it took, without the interpreter's start."""
+    if python == sys.executable and importlib.util.find_spec("datamapplot") is None:
+        raise LeftOut("datamapplot is not installed (`pip install 'newstide[maps]'`, or --maps-python)")
+    headlines = snapshot.headlines
+    titles = dict(zip(snapshot.stories["cluster_label"], snapshot.stories["title"], strict=True))
+    columns = ["title", "source", "url", "language", "published_at"]
+    hover = headlines[columns].astype(str).agg(" · ".join, axis=1)
+    data, page = directory / "rows.parquet", directory / f"datamapplot-{len(headlines)}.html"
+    story = headlines["cluster_label"].map(titles).fillna("Unlabelled")
+    pd.DataFrame({"x": headlines["x"], "y": headlines["y"], "story": story, "hover": hover}).to_parquet(data)
+    made = subprocess.run([python, "-c", _MAPS, data, page], capture_output=True, text=True, check=False, timeout=1800)
+    if made.returncode:
+        raise LeftOut(f"it ended with {(made.stderr.strip().splitlines() or [str(made.returncode)])[-1]}")
+    return page, float(made.stdout.split()[-1])
 
 
 def _interactive(page: Path) -> tuple[float, float]:
