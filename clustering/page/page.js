@@ -710,6 +710,31 @@
     state.to = Number($("to").value);
     update();
   });
+  // The brush: a drag across the histogram chooses the time between, a double click all of it.
+  let brushed = null;
+  function span(from, to) {
+    if (from === state.from && to === state.to) return;
+    state.from = from;
+    state.to = to;
+    $("from").value = from;
+    $("to").value = to;
+    update();
+  }
+  function binAt(event) {
+    const box = $("histogram").getBoundingClientRect();
+    return Math.min(BINS, Math.max(0, ((event.clientX - box.left) / box.width) * BINS));
+  }
+  $("histogram").addEventListener("pointerdown", (event) => {
+    brushed = binAt(event);
+    $("histogram").setPointerCapture(event.pointerId);
+  });
+  $("histogram").addEventListener("pointermove", (event) => {
+    if (brushed === null || Math.abs(binAt(event) - brushed) < 0.5) return;
+    const from = Math.min(BINS - 1, Math.floor(Math.min(binAt(event), brushed)));
+    span(from, Math.max(from + 1, Math.ceil(Math.max(binAt(event), brushed))));
+  });
+  for (const end of ["pointerup", "pointercancel"]) $("histogram").addEventListener(end, () => { brushed = null; });
+  $("histogram").addEventListener("dblclick", () => span(0, BINS));
   $("more").addEventListener("click", () => { state.shown += 200; list(); });
   $("home").addEventListener("click", () => { go(home); remember(); });
   $("lasso").addEventListener("click", () => lasso($("lasso").getAttribute("aria-pressed") !== "true"));

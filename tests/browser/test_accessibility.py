@@ -18,16 +18,31 @@ from clustering.snapshot import write_snapshot
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["latest.html", "latest.html#story=3", "latest.html#q=headline&lang=de", "index.html"])
-def test_axe_finds_nothing_wrong(browser: Browser, tmp_path: Path, view: str, theme: Any) -> None:
+VIEWS = ["latest.html", "latest.html#story=3", "latest.html#q=headline&lang=de", "index.html"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pages of two runs."""
+    directory = tmp_path_factory.mktemp("pages")
     for run in (1, 2):
-        write_snapshot(tmp_path, make_snapshot(run=run), max_points=1000)
-    name = write_index(tmp_path).as_uri().replace("index.html", view)
-    page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=theme)
-    page.goto(name)
-    page.wait_for_selector("html[data-theme]", state="attached")
-    page.wait_for_timeout(500)
+        write_snapshot(directory, make_snapshot(run=run), max_points=1000)
+    write_index(directory)
+    return directory
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe_finds_nothing_wrong(browser: Browser, folder: Path, view: str, width: int, theme: Any) -> None:
+    page = browser.new_page(
+        viewport={"width": width, "height": 844}, color_scheme=theme, is_mobile=width < 500, has_touch=width < 500
+    )
+    page.goto((folder / "index.html").as_uri().replace("index.html", view))
+    ready = "html[data-theme]" if view == "index.html" else "html[data-ready=yes]"
+    page.wait_for_selector(ready, state="attached")
+    if "story" in view:
+        assert page.locator("#story h2").is_visible()
     violations = Axe().run(page).response["violations"]
     page.close()
     assert [(found["id"], found["nodes"][0]["html"]) for found in violations] == []

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from test_snapshot import make_snapshot
+from test_snapshot import BEGIN, HOUR, make_snapshot
 
 from clustering.gallery import write_index
 from clustering.snapshot import Snapshot, export_page, write_snapshot
@@ -148,6 +149,92 @@ def test_filters_leave_what_matches(page: Page) -> None:
     assert "time=" in hash_of(page)
 
 
+def _box(page: Page, selector: str) -> Any:
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    return box
+
+
+def _drag(page: Page, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    page.mouse.move(*begin)
+    page.mouse.down()
+    page.mouse.move(*end, steps=8)
+    page.mouse.up()
+
+
+def test_a_drag_across_the_histogram_chooses_a_time(page: Page) -> None:
+    whole = coloured(pixels(page))
+    box = _box(page, "#histogram")
+    middle = box["y"] + box["height"] / 3
+    _drag(page, (box["x"] + box["width"] * 0.74, middle), (box["x"] + box["width"] * 0.26, middle))
+    assert (page.input_value("#from"), page.input_value("#to")) == ("12", "36")
+    expect(page.locator("#histogram rect.in")).to_have_count(24)
+    expect(page.locator("#stories .size").first).to_contain_text("/")
+    assert coloured(pixels(page)) < whole
+    begin, end = (
+        page.evaluate("[...location.hash.matchAll(/\\d{13}/g)].map(Number)") if "time=" in hash_of(page) else (0, 0)
+    )
+    assert abs((end - begin) / HOUR - 12) < 0.1  # half of a day
+    page.mouse.dblclick(box["x"] + 5, middle)
+    expect(page.locator("#stories .size").first).not_to_contain_text("/")
+    assert "time=" not in hash_of(page)
+
+
+def test_the_ends_of_the_time_are_dragged(page: Page) -> None:
+    box = _box(page, "#to")
+    low = box["y"] + box["height"] / 2
+    _drag(page, (box["x"] + box["width"] - 8, low), (box["x"] + box["width"] / 2, low))
+    assert page.input_value("#to") == "24"
+    expect(page.locator("#stories .size").first).to_contain_text("/")
+
+
+@pytest.mark.parametrize(
+    ("menu", "column", "choice"), [("#language", "language", "de"), ("#source", "source", "Paper 1")]
+)
+def test_a_filter_counts_what_it_leaves(page: Page, menu: str, column: str, choice: str) -> None:
+    headlines = make_snapshot(rows=300, run=2).headlines
+    left = headlines[(headlines[column] == choice) & (headlines["cluster_label"] >= 0)]
+    page.select_option(menu, choice)
+    expect(page.locator("#stories .size").first).to_contain_text("/")
+    texts = page.locator("#stories .size").all_text_contents()
+    assert sum(int(text.split("/")[0]) for text in texts) == len(left)
+    assert f"{choice}" in hash_of(page).replace("+", " ")
+    page.select_option(menu, "")
+    expect(page.locator("#stories .size").first).not_to_contain_text("/")
+
+
+def test_stories_carry_badges_and_sort_by_growth(visitor: Any, tmp_path: Path) -> None:
+    snapshot = make_snapshot(rows=300)
+    stories = snapshot.stories
+    stories["size"] = [50, 45, 40, 35, 30, 0]
+    stories["previous_size"] = [0, 45, 20, 34, 35, 9]
+    stories["events"] = pd.Series([["born"], [], ["grown", "merged"], ["born"], ["split"], ["closed"]], dtype=object)
+    stories["parents"] = pd.Series([[], [], [], [4], [], []], dtype=object)
+    stories["status"] = ["open"] * 5 + ["closed"]
+    stories["successor"] = [-1] * 5 + [2]
+    write_snapshot(tmp_path, snapshot, max_points=1000)
+    page = visitor.visit((tmp_path / "latest.html").as_uri())
+
+    def badges(number: int) -> list[str]:
+        texts: list[str] = page.locator(f"[data-story='{number}'] .badge").all_text_contents()
+        return texts
+
+    assert [badges(number) for number in range(6)] == [
+        ["new"],
+        [],
+        ["growing +20", "merged from 5"],
+        ["split from 4"],
+        ["split"],
+        ["went into 2"],
+    ]
+    expect(page.locator("#count")).to_have_text("5 stories, 1 closing")
+    numbers = "all => all.map(e => Number(e.dataset.story))"
+    assert page.eval_on_selector_all("#stories button", numbers) == [0, 1, 2, 3, 4, 5]
+    page.select_option("#sort", "growth")
+    assert page.eval_on_selector_all("#stories button", numbers) == [0, 2, 3, 1, 4, 5]
+    assert "sort=growth" in hash_of(page)
+
+
 def test_a_story_opens_from_the_list_and_closes_with_escape(page: Page) -> None:
     page.locator("#stories button").first.click()
     story = page.locator("#story")
@@ -263,6 +350,33 @@ def test_lasso_lists_headlines_and_saves_them(page: Page, tmp_path: Path) -> Non
     expect(page.locator("#list")).to_be_visible()
 
 
+def test_saved_cells_are_texts_that_no_spreadsheet_runs(visitor: Any, tmp_path: Path) -> None:
+    snapshot = make_snapshot(rows=30)
+    title = '=HYPERLINK("https://x.example"), "so"'
+    snapshot.headlines["title"] = title
+    write_snapshot(tmp_path, snapshot, max_points=1000)
+    page = visitor.visit((tmp_path / "latest.html").as_uri())
+    page.click("#lasso")
+    page.wait_for_function("document.getElementById('map').layout.dragmode === 'lasso'")
+    page.wait_for_timeout(500)
+    box = _box(page, "#map")
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    for across, down in ((0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.01)):
+        page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"], steps=8)
+    page.mouse.up()
+    expect(page.locator("#selection")).to_be_visible()
+    with page.expect_download() as download:
+        page.click("#export")
+    saved = tmp_path / "saved.csv"
+    download.value.save_as(saved)
+    rows = list(csv.DictReader(io.StringIO(saved.read_text(encoding="utf-8-sig"))))
+    assert {row["title"] for row in rows} == {"'" + title}
+    known = {(row["url"], row["source"], row["language"]) for row in snapshot.headlines.to_dict("records")}
+    assert {(row["url"], row["source"], row["language"]) for row in rows} == known
+    assert [row["published_at"] for row in rows] == sorted((row["published_at"] for row in rows), reverse=True)
+
+
 def test_runs_before_and_after_are_a_click_away(visitor: Any, pages: Path) -> None:
     page = visitor.visit((pages / "latest.html").as_uri())
     page.click("#previous")
@@ -302,6 +416,65 @@ def test_the_keyboard_reaches_search_stories_and_back(page: Page) -> None:
     assert page.evaluate("document.activeElement.id") == "back"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.dataset.story") is not None
+
+
+def test_arrow_keys_move_the_map_and_plus_and_minus_zoom(page: Page) -> None:
+    def view() -> Any:
+        page.wait_for_timeout(150)
+        return page.evaluate("[...map.layout.xaxis.range, ...map.layout.yaxis.range]")
+
+    left, right, bottom, top = view()
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    moved = view()
+    assert moved[0] > left
+    assert moved[2] > bottom
+    assert moved[1] - moved[0] == pytest.approx(right - left)
+    page.keyboard.press("+")
+    near = view()
+    assert near[1] - near[0] == pytest.approx(0.7 * (right - left))
+    page.keyboard.press("-")
+    far = view()
+    assert far[3] - far[2] == pytest.approx(0.98 * (top - bottom))
+    page.keyboard.press("0")
+    assert view() == pytest.approx([left, right, bottom, top])
+
+
+def test_a_link_keeps_time_and_source(visitor: Any, pages: Path) -> None:
+    begin = BEGIN + 6 * HOUR
+    link = f"#time={begin}-{begin + 12 * HOUR}&source=Paper+1"
+    page = visitor.visit((pages / "latest.html").as_uri() + link)
+    assert (page.input_value("#from"), page.input_value("#to")) == ("12", "36")
+    assert page.input_value("#source") == "Paper 1"
+    headlines = make_snapshot(rows=300, run=2).headlines
+    inside = headlines["published_at"].between(begin, begin + 12 * HOUR)
+    left = headlines[inside & (headlines["source"] == "Paper 1") & (headlines["cluster_label"] >= 0)]
+    texts = page.locator("#stories .size").all_text_contents()
+    assert sum(int(text.split("/")[0]) for text in texts) == len(left) > 10
+
+
+def test_on_a_phone_one_searches_opens_a_story_and_sees_it_on_the_map(browser: Browser, pages: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.goto((pages / "latest.html").as_uri())
+    page.wait_for_selector("html[data-ready=yes]", state="attached")
+    page.fill("#query", "leuchtturm")
+    expect(page.locator("#stories button")).to_have_count(1)
+    page.locator("#stories button").first.tap()
+    expect(page.locator("#story")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    before = page.evaluate("map.layout.xaxis.range")
+    page.get_by_role("button", name="show on map").tap()
+    page.wait_for_timeout(300)
+    after = page.evaluate("map.layout.xaxis.range")
+    assert after[1] - after[0] < before[1] - before[0]
+    assert _box(page, "#stage")["y"] < 400
+    small = page.eval_on_selector_all(
+        "button, select, .button",
+        "all => all.map(e => e.getBoundingClientRect()).filter(b => b.width && (b.height < 24 || b.width < 24)).length",
+    )
+    assert small == 0  # WCAG 2.2: a target is 24 pixels wide and high
+    page.close()
 
 
 def test_many_headlines_are_drawn_with_webgl_over_the_shade_of_those_left_out(visitor: Any, tmp_path: Path) -> None:
