@@ -7,9 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from kafka import KafkaConsumer
+from kafka.errors import KafkaError
 
 from newstide.broker import make_consumer
 from newstide.errors import RunFailed
+from newstide.kafka_client import unavailable
 from newstide.settings import KafkaSettings
 
 _LONGEST_RUN_MS = 60 * 60 * 1000  # a member that does not poll for this long loses the lease
@@ -23,6 +25,7 @@ class Lease:
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
         self._consumer: KafkaConsumer = make_consumer(
             settings,
             [settings.lease_topic],
@@ -33,11 +36,18 @@ class Lease:
         )
 
     def held(self, wait_ms: int = 0) -> bool:
-        """Whether this process may write now; where it may not yet, waits up to `wait_ms` for the group to settle."""
+        """Whether this process may write now; where it may not yet, waits up to `wait_ms` for the group to settle.
+
+        Raises:
+            BrokerUnavailable: Kafka is away.
+        """
         deadline = time.monotonic() + wait_ms / 1000
-        self._consumer.poll(timeout_ms=0)
-        while not self._consumer.assignment() and (left := deadline - time.monotonic()) > 0:
-            self._consumer.poll(timeout_ms=min(100, int(left * 1000) + 1))
+        try:
+            self._consumer.poll(timeout_ms=0)
+            while not self._consumer.assignment() and (left := deadline - time.monotonic()) > 0:
+                self._consumer.poll(timeout_ms=min(100, int(left * 1000) + 1))
+        except KafkaError as error:
+            raise unavailable(self._settings, error) from None
         return bool(self._consumer.assignment())
 
     def require(self) -> None:

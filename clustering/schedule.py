@@ -59,11 +59,11 @@ def run_every(
 
 
 def _run(settings: Settings, lease: Lease, on_run: Callable[..., None]) -> None:
-    if not lease.held(wait_ms=5_000):
-        log.info("standing by: another reclusterer is at work")
-        on_run(None, stood_by=True)
-        return
     try:
+        if not lease.held(wait_ms=5_000):
+            log.info("standing by: another reclusterer is at work")
+            on_run(None, stood_by=True)
+            return
         report = recluster(settings, lease=lease)
     except NewstideError as error:
         on_run(None)
