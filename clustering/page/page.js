@@ -293,14 +293,14 @@
     let tried = 0;
     const family = getComputedStyle(document.body).fontFamily;
     for (const { story, lit } of ranked) {
-      if (placed.length >= most || ++tried > 12 * most) break;
+      if (placed.length >= most || ++tried > 6 * most) break;
       const x = across(story.place[0], view, box);
       const y = down(story.place[1], view, box);
       if (x < 0 || y < 0 || x > box.width || y > box.height) continue;
       const size = lit * 2.5 >= ranked[0].lit ? 14.5 : lit * 6 >= ranked[0].lit ? 13 : 12;
       ruler.font = `600 ${size}px ${family}`;
       const room = Math.min(box.width - 34, story.number === state.story ? 300 : box.width < 500 ? 130 : 165);
-      const lines = broken(story.title, room);
+      const lines = broken(story, room, ruler.font);
       const width = Math.max(...lines.map((line) => ruler.measureText(line).width)) + 21; // the dot and the rim
       const height = lines.length * size * 1.25 + 4;
       const spot = [[0, -height * 0.95], [0, height * 0.95], [width * 0.55, 0], [-width * 0.55, 0]]
@@ -320,9 +320,15 @@
     placeLabels(view);
   }
   // A title in two lines at most, broken between words; what does not fit is cut.
-  function broken(title, room) {
+  const known = new Map();
+  function broken(story, room, font) {
+    const key = `${story.number} ${room} ${font}`;
+    if (!known.has(key)) known.set(key, fitted(story.title, room));
+    return known.get(key);
+  }
+  function fitted(title, room) {
     const wide = (text) => ruler.measureText(text).width > room;
-    const start = title.slice(0, 300);
+    const start = title.slice(0, 120);
     if (!wide(start)) return [start];
     const words = start.split(/\s+/);
     let first = words[0];
