@@ -1,112 +1,89 @@
 """Kills every part of newstide while headlines stream in, and counts what is lost: `python -m benchmarks.faults`.
 
-    python -m benchmarks.faults --headlines 20000 --kills 20 --json FILE
+    python -m benchmarks.faults --headlines 20000 --kills 20    # 20 kills of each
+    python -m benchmarks.faults --fuzz 10000                    # fuzzed messages instead, see `benchmarks.fuzz`
 
 The real services run as processes of their own: Kafka, Milvus Lite, `newstide consume`, `newstide recluster`. Headlines
-are sent in portions; after each, one of the four is killed with SIGKILL at a moment that a seed list fixes, and started
-again. When all is read and one more run was made, every headline must be in Milvus once, and rows, stories, the run and
-its page must agree. `tests/faults` runs a short form.
+come in portions at a steady rate; within each, one of the four gets SIGKILL at a moment drawn from a fixed seed, and is
+started again. What it was doing is looked up while it is dead. When all is read and one more run was made, every
+headline must be in Milvus once or in the topic of dead letters, and rows, stories, the run and its page must agree.
+`tests/faults` runs a short form. The JSON goes to `benchmarks/results`, the table into `docs/reliability.md`.
 """
 
 import argparse
 import json
 import os
-import queue
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine_card, write_json
+from benchmarks.machine import RESULTS, machine_card, write_json
+from benchmarks.services import COMMANDS, RATE, Feed, Service, fed, made_headlines, opened, until
 from newstide import logs
-from newstide.broker import Sender, ensure_topics, lag
+from newstide.app.dead_letters import letters
+from newstide.broker import ensure_topics, lag
 from newstide.errors import BrokerUnavailable
-from newstide.headline import Headline, encode
+from newstide.headline import Headline
 from newstide.local_kafka import LocalKafka
 from newstide.milvus_lite import LocalMilvus
-from newstide.processes import LocalServer, dying_with_parent, terminate
-from newstide.settings import ClusteringSettings, MonitoringSettings, Settings, as_environment
-from newstide.store import Store, open_store
-from producers.sample import day_file
+from newstide.processes import LocalServer
+from newstide.settings import ClusteringSettings, MonitoringSettings, Settings
+from newstide.store import Store
 
 SEED = 20_261_124
 VICTIMS = ("consumer", "reclusterer", "broker", "Milvus")
-_COMMANDS = {"consumer": ["consume"], "reclusterer": ["recluster", "--every", "2s"]}
-_READY = {"consumer": "consuming", "reclusterer": "reclustering"}  # words of their logs
-_LATEST = {"consumer": 1.0, "reclusterer": 3.0, "broker": 1.0, "Milvus": 1.0}  # seconds after they are at work
-_PATIENCE = 300.0  # seconds
+PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
+_WHILE_WRITING = 0.5  # share of the reclusterer's kills that are drawn from the moments after its first label
+_TAIL = 0.3  # seconds after a portion in which a kill may still come
 
 
-class Service:
-    """`newstide COMMAND` as a process; started again whenever it is found dead."""
+@dataclass(frozen=True)
+class Kill:
+    """One kill, and what it met."""
 
-    def __init__(self, name: str, settings: Settings, command: Sequence[str] = ()) -> None:
-        self.name = name
-        self._command = command or _COMMANDS[name]
-        self._settings = settings
-        self._log = settings.data_dir / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._start_of_log = 0
-
-    @property
-    def pid(self) -> int | None:
-        """Its process."""
-        return None if self._process is None else self._process.pid
-
-    def keep_up(self) -> None:
-        """Starts it unless it runs."""
-        if self._process is not None and self._process.poll() is None:
-            return
-        with self._log.open("ab") as log:
-            self._start_of_log = log.tell()
-            own = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
-            self._process = subprocess.Popen(
-                dying_with_parent([sys.executable, "-m", "newstide.app", *self._command]),
-                env={**own, **as_environment(self._settings)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def wait_until_ready(self) -> None:
-        """Until its log says that it is at work; started again where it gave up because another was away."""
-        _until(f"the {self.name} is at work", self._ready)
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def stop(self, within: float = 60.0) -> int:
-        """SIGTERM; its exit code."""
-        return 0 if self._process is None else terminate(self._process, within)
-
-    def _ready(self) -> bool:
-        self.keep_up()
-        return _READY[self.name].encode() in self._log.read_bytes()[self._start_of_log :]
+    victim: str
+    second: float  # since the start
+    in_flight: int  # headlines sent or being sent that were not in Milvus yet (of Milvus: not committed yet)
+    uncommitted: int = 0  # of a consumer: rows in Milvus whose offsets were not committed
+    run: str = ""  # of a reclusterer: how far it was, one of `STAGES`
 
 
-def run(headlines: int, kills: int, folder: Path, *, pause: float = 0.0) -> dict[str, Any]:
+STAGES = ("before its labels", "labels written, run not", "run written, page not", "between runs")
+
+
+@dataclass
+class _Scene:
+    """Everything that runs, and what has happened to it."""
+
+    settings: Settings
+    services: dict[str, Service]
+    servers: dict[str, LocalServer]
+    feed: Feed
+    started: float
+    kills: list[Kill] = field(default_factory=list)
+
+
+def run(
+    headlines: int, kills: int, folder: Path, *, on_kill: Callable[[Kill], None] = lambda _kill: None
+) -> dict[str, Any]:
     """Sends headlines, kills each of `VICTIMS` so many times, and looks at what is there.
 
     Args:
         headlines: How many.
         kills: Of each victim, at random moments from a fixed seed.
         folder: For all data.
-        pause: Seconds to wait after each kill before the victim is started again.
+        on_kill: Told of each kill.
 
     Returns:
         Counts, and under `disagreements` a sentence for whatever does not agree; empty when all is well.
@@ -115,135 +92,178 @@ def run(headlines: int, kills: int, folder: Path, *, pause: float = 0.0) -> dict
     order = [name for name in VICTIMS for _ in range(kills)]
     random_.shuffle(order)
     started = time.monotonic()
-    base = Settings(data_dir=folder)
-    with (
-        LocalKafka(folder / "kafka", base.cache_dir, port=0) as kafka,
-        LocalMilvus(folder / "milvus", port=0) as milvus,
-    ):
-        settings = Settings(
-            data_dir=folder,
-            clustering=ClusteringSettings(window=None),
-            monitoring=MonitoringSettings(port=0),
-        ).updated(kafka={"bootstrap_servers": kafka.bootstrap_servers}, milvus={"uri": milvus.uri, "timeout": "10s"})
+    with _servers(folder) as (base, servers):
+        settings = base.updated(consumer={"batch_size": 32})  # small: a portion is several batches
         ensure_topics(settings.kafka)
-        services = {name: Service(name, settings) for name in _COMMANDS}
-        servers: dict[str, LocalServer] = {"broker": kafka, "Milvus": milvus}
+        services = {name: Service(name, settings) for name in COMMANDS}
+        made = made_headlines(headlines)
         try:
             services["consumer"].keep_up()
             services["consumer"].wait_until_ready()  # it makes the collections that the reclusterer wants
             services["reclusterer"].keep_up()
-            with _feed(settings) as feed:
-                sent = _kill_all(settings, order, headlines, feed, services, servers, random_, pause)
-            _until_read(settings, services["consumer"])
+            with fed(settings) as feed:
+                scene = _Scene(settings, services, servers, feed, started)
+                for number, victim in enumerate(order):
+                    first, end = (len(made) * at // len(order) for at in (number, number + 1))
+                    on_kill(_strike(scene, victim, made[first:end], random_))
+                for service in services.values():
+                    service.wait_until_ready()
+                _until_read(scene)
         finally:
             codes = {name: service.stop() for name, service in services.items()}
         killed_in = time.monotonic() - started
         last = _run_once(settings)
-        store = open_store(settings.milvus, None)
-        try:
-            found = _looked_at(store, settings, sent, last)
-        finally:
-            store.close()
+        with opened(settings) as store:
+            found = _looked_at(store, settings, [headline.id for headline in made], last)
     wrong = found.pop("disagreements") + [f"the {name} ended with {code}" for name, code in codes.items() if code]
+    done = Counter(kill.victim for kill in scene.kills)
     return {
         "headlines": headlines,
-        "kills": dict.fromkeys(VICTIMS, kills),
+        "kills": {name: done[name] for name in VICTIMS},
         "seed": SEED,
         **found,
         "disagreements": wrong,
+        "met": _met(scene.kills),
+        "ended_by_itself": {name: service.starts - 1 - done[name] for name, service in services.items()},
+        "moments": [asdict(kill) for kill in scene.kills],
         "seconds_of_kills": killed_in,
         "seconds": time.monotonic() - started,
     }
 
 
-def made_headlines(number: int, *, mark: str = "h") -> list[Headline]:
-    """The bundled day's headlines again and again, no two the same; of the last hour."""
-    day = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
-    start = int(time.time() * 1000) - 3_600_000
-    return [
-        Headline(
-            id=f"{mark}{at:08d}",
-            title=f"{day[at % len(day)]['title']} ({at})",
-            source=day[at % len(day)].get("source", ""),
-            language=day[at % len(day)].get("language", ""),
-            published_at=start + at,
-        )
-        for at in range(number)
-    ]
-
-
-def _kill_all(
-    settings: Settings,
-    order: Sequence[str],
-    headlines: int,
-    feed: "queue.Queue[Headline | None]",
-    services: dict[str, Service],
-    servers: dict[str, LocalServer],
-    random_: random.Random,
-    pause: float,
-) -> list[str]:
-    """One portion of headlines and one kill after another; the ids sent."""
-    made = made_headlines(headlines)
-    for number, victim in enumerate(order):
-        for name, service in services.items():
-            service.keep_up()
-            if name in (victim, "consumer"):
-                service.wait_until_ready()
-        _until_read(settings, services["consumer"])  # so that it is at work, and not waiting for its partitions
-        for some in np.array_split(np.arange(headlines), len(order))[number].tolist():
-            feed.put(made[some])
-        time.sleep(random_.uniform(0, _LATEST[victim]))
-        if victim in services:
-            services[victim].kill()
-            time.sleep(pause)
-        else:
-            server = servers[victim]
-            assert server.pid is not None
-            os.kill(server.pid, signal.SIGKILL)
-            _until(f"{victim} is dead", lambda server=server: not server.alive())
-            time.sleep(pause)
-            server.start()
-    for service in services.values():
-        service.wait_until_ready()
-    return [headline.id for headline in made]
-
-
 @contextmanager
-def _feed(settings: Settings) -> Iterator["queue.Queue[Headline | None]"]:
-    """A queue whose headlines are sent by a thread; at the end all are acknowledged, or it raises."""
-    waiting: queue.Queue[Headline | None] = queue.Queue()
-    sender = Sender(settings.kafka)
-    errors: list[BaseException] = []
-
-    def send() -> None:
-        try:
-            while (headline := waiting.get()) is not None:
-                sender.send(settings.kafka.topic, key=headline.id.encode(), value=encode(headline))
-            sender.flush()
-        except BaseException as error:  # noqa: BLE001 - told to the one who waits
-            errors.append(error)
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    try:
-        yield waiting
-    finally:
-        waiting.put(None)
-        thread.join(_PATIENCE)
-        sender.close()
-    if errors:
-        raise errors[0]
+def _servers(folder: Path) -> Iterator[tuple[Settings, dict[str, LocalServer]]]:
+    """A Kafka and a Milvus Lite, and settings for them."""
+    base = Settings(
+        data_dir=folder,
+        clustering=ClusteringSettings(window=None),
+        monitoring=MonitoringSettings(port=0),
+    )
+    with (
+        LocalKafka(folder / "kafka", base.cache_dir, port=0) as kafka,
+        LocalMilvus(folder / "milvus", port=0) as milvus,
+    ):
+        yield (
+            base.updated(
+                kafka={"bootstrap_servers": kafka.bootstrap_servers}, milvus={"uri": milvus.uri, "timeout": "10s"}
+            ),
+            {"broker": kafka, "Milvus": milvus},
+        )
 
 
-def _until_read(settings: Settings, consumer: Service) -> None:
+def _strike(scene: _Scene, victim: str, portion: Sequence[Headline], random_: random.Random) -> Kill:
+    """Sends a portion, kills the victim meanwhile, looks at what it was doing, and starts it again."""
+    for name, service in scene.services.items():
+        service.keep_up()
+        if name in (victim, "consumer"):
+            service.wait_until_ready()
+    _until_read(scene)  # so that the consumer is at work, and not waiting for its partitions
+    graph = scene.settings.data_dir / "cache" / "graph.bin"
+    before = _changed_at(graph)
+    with opened(scene.settings) as store:
+        last_run = 0 if (last := store.last_run()) is None else last.run
+    acknowledged = scene.feed.acknowledged
+    part = len(portion) // 2 if victim == "reclusterer" else len(portion)  # the rest comes during its run
+    scene.feed.put(portion[:part])
+    until("Kafka takes headlines", lambda: scene.feed.acknowledged > acknowledged, every=0.01)
+    latest = len(portion) / RATE + _TAIL
+    if victim == "reclusterer":
+        latest = _into_a_run(scene, graph, before)
+        scene.feed.put(portion[part:])
+        if random_.random() < _WHILE_WRITING:
+            latest = _into_its_writes(scene, last_run)
+    time.sleep(random_.uniform(0, latest))
+    second = time.monotonic() - scene.started
+    if victim in scene.services:
+        scene.services[victim].kill()
+        kill = _seen(scene, victim, second)
+    else:
+        server = scene.servers[victim]
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        until(f"{victim} is dead", lambda: not server.alive())
+        kill = _seen(scene, victim, second)
+        server.start()
+    scene.kills.append(kill)
+    return kill
+
+
+def _into_a_run(scene: _Scene, graph: Path, before: int) -> float:
+    """Waits until a run has written its graph; how long it may take from there, seconds.
+
+    One that was killed holds the lease until its session runs out: without the wait, most kills would meet a stand-by.
+    """
+    until("a run has begun", lambda: _changed_at(graph) != before, every=0.02)
+    with opened(scene.settings) as store:
+        last = store.last_run()
+    took = {} if last is None else last.durations
+    return 0.3 + 1.2 * sum(seconds for step, seconds in took.items() if step not in ("rows", "graph"))
+
+
+def _into_its_writes(scene: _Scene, last_run: int) -> float:
+    """Waits until the run has written a label; for how many seconds to kill it from there.
+
+    The writes are short: moments drawn from the whole run would hardly ever fall between them.
+    """
+    with opened(scene.settings) as store:
+        until("a label is written", lambda: store.count_headlines(f"label_run > {last_run}"), every=0.01)
+    return 0.4
+
+
+def _seen(scene: _Scene, victim: str, second: float) -> Kill:
+    """What the victim was doing, seen while it is dead."""
+    fed, settings = scene.feed.fed, scene.settings
+    if victim == "Milvus":
+        unread = sum(lag(settings.kafka, settings.kafka.group).values())
+        return Kill(victim, second, fed - scene.feed.acknowledged + unread)
+    with opened(settings) as store:
+        rows = store.count_headlines()
+        if victim == "consumer":
+            committed = scene.feed.acknowledged - sum(lag(settings.kafka, settings.kafka.group).values())
+            return Kill(victim, second, fed - rows, uncommitted=max(rows - committed, 0))
+        if victim == "broker":
+            return Kill(victim, second, fed - rows)
+        return Kill(victim, second, fed - rows, run=_stage(store, settings))
+
+
+def _stage(store: Store, settings: Settings) -> str:
+    """How far the reclusterer that was killed had come: one of `STAGES`."""
+    last = store.last_run()
+    run_ = 0 if last is None else last.run
+    page = settings.snapshots_dir / f"run-{run_:06d}.html"
+    if run_ and not page.exists():
+        return STAGES[2]
+    if store.count_headlines(f"label_run > {run_}"):
+        return STAGES[1]
+    graph = settings.data_dir / "cache" / "graph.bin"
+    return STAGES[0 if _changed_at(graph) > _changed_at(page) else 3]
+
+
+def _met(kills: Sequence[Kill]) -> dict[str, int]:
+    """How many kills met something at work."""
+    met = {f"{name}: headlines in flight": 0 for name in VICTIMS}
+    for kill in kills:
+        met[f"{kill.victim}: headlines in flight"] += kill.in_flight > 0
+    met["consumer: rows in Milvus, offsets not committed"] = sum(kill.uncommitted > 0 for kill in kills)
+    return met | {f"reclusterer: {stage}": sum(kill.run == stage for kill in kills) for stage in STAGES}
+
+
+def _changed_at(file: Path) -> int:
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+def _until_read(scene: _Scene) -> None:
+    """All that was sent has arrived, and is committed."""
+    kafka = scene.settings.kafka
+
     def read() -> bool:
-        consumer.keep_up()
+        scene.services["consumer"].keep_up()
         try:
-            return not sum(lag(settings.kafka, settings.kafka.group).values())
+            return scene.feed.arrived() and not sum(lag(kafka, kafka.group).values())
         except BrokerUnavailable:
             return False
 
-    _until("the consumer has read all", read, every=0.5)
+    until("the consumer has read all", read, every=0.5)
 
 
 def _run_once(settings: Settings) -> dict[str, Any]:
@@ -259,6 +279,7 @@ def _looked_at(store: Store, settings: Settings, sent: Sequence[str], last: dict
     """What is there, against what was sent; and whether rows, stories, run and page say the same."""
     rows = store.headlines("", ["id", "cluster_label", "label_run"])
     there = set(rows["id"])
+    refused = {json.loads(letter.value or b"{}").get("id") for letter in letters(settings.kafka)}
     stories = store.stories().set_index("cluster_label")
     sizes = rows.loc[rows["cluster_label"] >= 0, "cluster_label"].value_counts().sort_index()
     opened = stories[stories["status"] == "open"]
@@ -281,21 +302,14 @@ def _looked_at(store: Store, settings: Settings, sent: Sequence[str], last: dict
         "headlines nobody sent are there": not there <= set(sent),
     }
     return {
-        "lost": len(set(sent) - there),
-        "duplicated": len(rows) - len(there) + store.count_headlines() - len(rows),
+        "lost": len(set(sent) - there - refused),
+        "dead_letters": len(refused),
+        "duplicated": store.count_headlines() - len(there),
         "stories": len(opened),
         "runs": run_.run,
         "repaired_labels": int(last["changed"]),
         "disagreements": [sentence for sentence, wrong in checks.items() if wrong],
     }
-
-
-def _until(what: str, condition: Any, *, every: float = 0.1) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"Within {_PATIENCE:.0f} s it did not happen that {what}.")
-        time.sleep(every)
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -309,24 +323,70 @@ def table(result: dict[str, Any]) -> Table:
     return shown
 
 
+def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
+    """The result as Markdown."""
+    each = ", ".join(f"{count} of the {name}" for name, count in result["kills"].items())
+    rows = {
+        "headlines": f"{result['headlines']:,}",
+        "kills": each.replace("the Milvus", "Milvus"),
+        "lost": result["lost"],
+        "duplicated": result["duplicated"],
+        "dead letters": result["dead_letters"],
+        "finished runs; stories": f"{result['runs']}; {result['stories']}",
+        "disagreements of rows, stories, run and page after one more run": "; ".join(result["disagreements"]) or "none",
+        **{f"kills that met: {what}": count for what, count in result["met"].items()},
+        **{f"times the {name} ended unkilled": count for name, count in result["ended_by_itself"].items()},
+        "minutes": f"{result['seconds'] / 60:.0f}",
+    }
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    where = (
+        f"{card['processor']}, {card['cores']} cores, load {card['load_at_start']} at the start; seed {card['seed']}."
+    )
+    return "\n".join(["| what | figure |", "|---|---|", *lines, "", where])
+
+
+def write_figures(name: str, text: str, page: Path = PAGE) -> None:
+    """Puts the text between the page's markers of that name."""
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+    content = page.read_text(encoding="utf-8")
+    if start not in content or end not in content:
+        raise ValueError(f"{page} has no markers {start} and {end}; put them where the figures belong.")
+    head, rest = content.split(start, 1)
+    page.write_text(f"{head}{start}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--headlines", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=20, help="of each: consumer, reclusterer, broker, Milvus")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--fuzz", type=int, help="so many fuzzed messages instead of kills")
+    parser.add_argument("--json", type=Path, help="default: faults.json or fuzz.json in benchmarks/results")
+    parser.add_argument("--no-docs", action="store_true", help="leave docs/reliability.md as it is")
     parser.add_argument("--folder", type=Path, help="for all data, kept; default: one that is removed again")
     chosen = parser.parse_args()
     card = machine_card(SEED)
     logs.configure("warning", json=False)
+    console = Console(width=140)
     with tempfile.TemporaryDirectory() as temporary:
         folder = chosen.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        result = run(chosen.headlines, chosen.kills, folder)
-    Console(width=140).print(table(result))
-    if chosen.json:
-        write_json(chosen.json, card, [result])
-    if result["lost"] or result["duplicated"] or result["disagreements"]:
+        if chosen.fuzz:
+            from benchmarks import fuzz
+
+            with _servers(folder) as (settings, _):
+                result = fuzz.run(chosen.fuzz, settings)
+            name, text, wrong = "fuzz", fuzz.figures(result, card), fuzz.wrong(result)
+            console.print(result)
+        else:
+            result = run(chosen.headlines, chosen.kills, folder, on_kill=console.print)
+            name, text = "faults", figures(result, card)
+            wrong = result["lost"] or result["duplicated"] or result["disagreements"]
+            console.print(table(result), result["met"], result["ended_by_itself"])
+    write_json(chosen.json or RESULTS / f"{name}.json", card, [result])
+    if not chosen.no_docs:
+        write_figures(name, text)
+    if wrong:
         raise SystemExit(1)
 
 

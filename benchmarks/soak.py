@@ -22,8 +22,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.faults import Service, made_headlines
 from benchmarks.machine import machine_card, write_json
+from benchmarks.services import Service, made_headlines
 from newstide import logs
 from newstide.broker import Sender, ensure_topics, lag
 from newstide.headline import encode

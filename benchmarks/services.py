@@ -1,0 +1,170 @@
+"""What the benchmarks of the running whole share: services as processes, made headlines, and their steady feed."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from newstide.broker import Sender
+from newstide.headline import Headline, encode
+from newstide.processes import dying_with_parent, terminate
+from newstide.settings import Settings, as_environment
+from newstide.store import Store, open_store
+from producers.sample import day_file
+
+COMMANDS = {"consumer": ["consume"], "reclusterer": ["recluster", "--every", "2s"]}
+_READY = {"consumer": "consuming", "reclusterer": "reclustering"}  # words of their logs
+_PATIENCE = 300.0  # seconds
+RATE = 500.0  # headlines a second, while a portion is sent
+
+
+class Service:
+    """`newstide COMMAND` as a process; started again whenever it is found dead."""
+
+    def __init__(self, name: str, settings: Settings, command: Sequence[str] = ()) -> None:
+        self.name = name
+        self._command = command or COMMANDS[name]
+        self._settings = settings
+        self._log = settings.data_dir / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._start_of_log = 0
+        self.starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process."""
+        return None if self._process is None else self._process.pid
+
+    def keep_up(self) -> None:
+        """Starts it unless it runs."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        with self._log.open("ab") as log:
+            self._start_of_log = log.tell()
+            self.starts += 1
+            own = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
+            self._process = subprocess.Popen(
+                dying_with_parent([sys.executable, "-m", "newstide.app", *self._command]),
+                env={**own, **as_environment(self._settings)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Until its log says that it is at work; started again where it gave up because another was away."""
+        until(f"the {self.name} is at work", self._ready)
+
+    def kill(self) -> None:
+        """SIGKILL; raises where it was dead before."""
+        assert self._process is not None
+        self._process.kill()
+        if (code := self._process.wait()) != -signal.SIGKILL:
+            raise RuntimeError(f"The {self.name} had ended by itself, with {code}; see {self._log}.")
+
+    def stop(self, within: float = 60.0) -> int:
+        """SIGTERM; its exit code."""
+        return 0 if self._process is None else terminate(self._process, within)
+
+    def _ready(self) -> bool:
+        self.keep_up()
+        return _READY[self.name].encode() in self._log.read_bytes()[self._start_of_log :]
+
+
+def made_headlines(number: int, *, mark: str = "h") -> list[Headline]:
+    """The bundled day's headlines again and again, no two the same; of the last hour."""
+    day = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
+    start = int(time.time() * 1000) - 3_600_000
+    return [
+        Headline(
+            id=f"{mark}{at:08d}",
+            title=f"{day[at % len(day)]['title']} ({at})",
+            source=day[at % len(day)].get("source", ""),
+            language=day[at % len(day)].get("language", ""),
+            published_at=start + at,
+        )
+        for at in range(number)
+    ]
+
+
+class Feed:
+    """Sends headlines at a steady rate, in a thread of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.fed = 0
+        self._topic = settings.kafka.topic
+        self._sender = Sender(settings.kafka)
+        self._waiting: queue.Queue[Headline | None] = queue.Queue()
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    @property
+    def acknowledged(self) -> int:
+        """Headlines that Kafka has acknowledged."""
+        if self._errors:
+            raise self._errors[0]
+        return self._sender.acknowledged
+
+    def put(self, some: Sequence[Headline]) -> None:
+        """Headlines to send next."""
+        for headline in some:
+            self._waiting.put(headline)
+
+    def arrived(self) -> bool:
+        """Whether Kafka has acknowledged all that was put."""
+        return self._waiting.empty() and self.acknowledged == self.fed
+
+    def close(self) -> None:
+        """Sends the rest; raises where Kafka has not acknowledged something."""
+        self._waiting.put(None)
+        self._thread.join(_PATIENCE)
+        self._sender.close()
+        if self._errors:
+            raise self._errors[0]
+
+    def _send(self) -> None:
+        try:
+            while (headline := self._waiting.get()) is not None:
+                self.fed += 1
+                self._sender.send(self._topic, key=headline.id.encode(), value=encode(headline))
+                time.sleep(1 / RATE)
+            self._sender.flush()
+        except BaseException as error:  # noqa: BLE001 - told to the one who waits
+            self._errors.append(error)
+
+
+@contextmanager
+def fed(settings: Settings) -> Iterator[Feed]:
+    """A feed; at its end everything is acknowledged, or it raises."""
+    feed = Feed(settings)
+    try:
+        yield feed
+    finally:
+        feed.close()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Store]:
+    """The store, closed at the end."""
+    store = open_store(settings.milvus, None)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def until(what: str, condition: Callable[[], object], *, every: float = 0.1) -> None:
+    """Waits until the condition holds; raises `TimeoutError` after five minutes."""
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Within {_PATIENCE:.0f} s it did not happen that {what}.")
+        time.sleep(every)
