@@ -13,6 +13,7 @@ from pymilvus import MilvusClient
 from typer.testing import CliRunner
 
 from clustering.reclusterer import recluster
+from newstide.app import backup as module
 from newstide.app.backup import BackupDamaged, back_up, check_file, restore
 from newstide.app.cli import app
 from newstide.app.services import run_consumer
@@ -239,6 +240,44 @@ def test_what_an_earlier_version_made_is_backed_up_and_restored_as_this_version_
     assert all(ids == [] for ids in ours["stories"]["former_ids"])
     theirs["stories"]["former_ids"] = ours["stories"]["former_ids"]
     assert_same(ours, theirs)
+
+
+def test_a_run_that_ends_during_a_backup_looks_like_one_that_was_killed_and_the_next_run_repairs_it(
+    file: Path, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    restore(elsewhere, file)
+    store = open_store(elsewhere.milvus, None)
+    taken = store.headlines("cluster_label >= 0", ["id", "cluster_label"])
+    largest = taken["cluster_label"].value_counts().index[:6]
+    store.delete_headlines(taken.loc[taken["cluster_label"].isin(largest), "id"].tolist())
+    recluster(elsewhere)  # their stories close; as they come back, others are born
+    tables, highest = module._tables, []
+
+    def with_a_run(*of: Any) -> Any:
+        if of[1] == "stories":
+            run_consumer(elsewhere, stop=Event(), drain=True)
+            assert "born" in recluster(elsewhere).events
+            highest.append(store.highest_label())
+        return tables(*of)
+
+    path = tmp_path / "meanwhile.parquet"
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(module, "_tables", with_a_run)
+        back_up(elsewhere, path)
+    store.close()
+    copy = elsewhere.updated(milvus={"prefix": f"{elsewhere.milvus.prefix}m_"}, kafka={"group": "backup-meanwhile"})
+    restore(copy, path)
+    run_consumer(copy, stop=Event(), drain=True)
+    report = recluster(copy)
+    assert report.run == 5
+    repaired = open_store(copy.milvus, None)
+    labels = repaired.headlines("", ["cluster_label"])["cluster_label"]
+    sizes = labels[labels >= 0].value_counts().to_dict()
+    stories = repaired.stories('status == "open"')
+    assert dict(zip(stories["cluster_label"], stories["size"], strict=True)) == sizes
+    assert repaired.count_headlines("label_run == 0") == 0
+    assert repaired.highest_label() >= highest[0]
+    repaired.close()
 
 
 def test_the_commands_tell_what_they_did_and_any_parquet_reader_reads_the_headlines(

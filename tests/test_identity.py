@@ -95,7 +95,6 @@ def test_the_merges_and_splits_of_the_bundled_day_are_those_a_reader_expects(ste
     ]
     assert told == [
         (6, "merged", "hurricane-odalys", "hurricane-odalys"),
-        (6, "split", "senate-shutdown", "vivienda-ley"),
     ]
 
 

@@ -1,0 +1,196 @@
+"""A stranger's worst headlines, all the way: Kafka, Milvus, a run, the page in a browser, and the console."""
+
+import io
+import json
+import time
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from clustering.reclusterer import recluster
+from newstide.app.inspect import print_headlines
+from newstide.app.services import run_consumer
+from newstide.broker import Sender
+from newstide.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.store import all_of, any_of, open_store, quote
+
+pytestmark = pytest.mark.browser
+
+RUNS = "window.hacked = 1"
+TITLES = [
+    f"<script>{RUNS}</script> in the harbour",
+    f"</script><script>{RUNS}</script>",
+    f"<img src=x onerror='{RUNS}'> storm warning",
+    f'"><svg onload="{RUNS}">',
+    f"<!--<script>{RUNS}//-->",
+    f"<a href='javascript:{RUNS}'>click</a>",
+    f"<iframe srcdoc='<script>{RUNS}</script>'></iframe>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "{{ 7 * 7 }} {% raw %} ${7*7} #{7*7} <%= 7*7 %>",
+    "\u202eesrever\u202c and \u2066isolated\u2069 \u200f text",
+    "line\u2028separator\u2029 and \x00 NUL \x07 bell \x1b[31mred\x1b[0m",
+    "👩‍👩‍👧‍👦 family 🏳️‍🌈 flag \U0001f9ff",
+    "Z̸̡̢͎̤a̷l̶g̵o̴ text",
+    "[bold red]markup[/bold red] [link=file:///etc/passwd]x[/link] \\[escaped]",
+    "' or 1==1 --",
+    "=cmd|' /C calc'!A0",
+    "../../../../etc/passwd",
+    "%s %n %x {0} {}",
+    "W" * 2000,
+    "constructor __proto__ toString",
+]
+IDS = [
+    '" or 1==1',
+    "' or 1==1 or '",
+    'x" or cluster_label > -5 or id == "',
+    'id in ["a"]) or (1 == 1',
+    "\\",
+    '\\"',
+    "a\nb",
+    "%_%",
+    "__proto__",
+    "<script>window.hacked=1</script>",
+    "🏴" * 32,
+]
+URLS = [
+    "javascript:window.hacked=1",
+    "JaVaScRiPt:window.hacked=1",
+    " javascript:window.hacked=1",
+    "java\nscript:window.hacked=1",
+    "data:text/html,<script>window.hacked=1</script>",
+    "vbscript:x",
+    "file:///etc/passwd",
+    "//evil.example/x",
+    "https://ok.example/\"onmouseover='window.hacked=1'",
+    "https://ok.example/<script>window.hacked=1</script>",
+    "http://user:pass@ok.example/",
+    "x" * 5000,
+]
+
+
+def _json(**fields: Any) -> bytes:
+    return json.dumps(fields).encode()
+
+
+def good() -> list[bytes]:
+    """Messages that are headlines, whatever they hold."""
+    found = [
+        _json(title=title, source=source, description=title * 3, id=f"title {number} {source[:20]}")
+        for number, title in enumerate(TITLES)
+        for source in ("One", title[:200])
+    ]
+    found += [_json(title=f"An id that is code, number {n}", id=one) for n, one in enumerate(IDS)]
+    found += [_json(title=f"A link that is code, number {n}", url=one, id=f"url {n}") for n, one in enumerate(URLS)]
+    found += [
+        _json(title="From the future", published_at="2099-12-31T23:59:59Z", id="2099"),
+        _json(title="From long ago", published_at="1970-01-01T00:00:00Z", id="1970"),
+        b'{"title": "A lone \\ud800 surrogate", "id": "lone"}',
+        b'{"title": "Twice", "title": "The last one counts", "id": "twice"}',
+        _json(title="Unknown fields", __class__="x", cluster_label=7, label_run=9, embedding=[1], id="fields"),
+        _json(title="A strange language", language="<script>", id="language"),
+    ]
+    return found
+
+
+BAD = [
+    b"",
+    b"\x00" * 100,
+    b"\xff\xfe\x00",
+    b"null",
+    b"[]",
+    b'{"title": 1}',
+    b'{"title": "x", "url": {}}',
+    b'{"title": "' + b"x" * 2**20 + b'"}',
+    b'{"title": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    b'{"title": "x", "published_at": 1e400}',
+    b'{"title": "x", "id": "' + b"y" * 129 + b'"}',
+    b'{"title": "\\u202e\\u0000"}',
+    b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hostile")
+
+
+@pytest.fixture
+def settings(kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, folder: Path) -> Settings:
+    return Settings.load(
+        data_dir=folder,
+        kafka=kafka_settings.model_dump(),
+        milvus=milvus_settings.model_dump(),
+        clustering={"window": None},
+    )
+
+
+def test_the_worst_headlines_go_through_everything_and_nothing_of_them_runs(
+    settings: Settings, folder: Path, visitor: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    headlines = good()
+    sender = Sender(settings.kafka)
+    for number, value in enumerate([*headlines, *BAD, headlines[0]]):
+        sender.send(settings.kafka.topic, key=str(number).encode(), value=value)
+    assert sender.flush().failed == 0
+    sender.close()
+
+    tally = run_consumer(settings, stop=Event(), drain=True)
+    assert (tally.stored, tally.dead_letters, tally.duplicates) == (len(headlines), len(BAD), 1)
+    assert tally.read == len(headlines) + len(BAD) + 1
+    said = "".join(capfd.readouterr())
+    assert not [character for character in said if character in "\x00\x07\u202e\u2028"], "a log line shows raw controls"
+    assert max(len(line) for line in said.splitlines()) < 3000
+
+    report = recluster(settings)
+    assert (report.status, report.rows) == ("finished", len(headlines))
+    rows = _rows(settings)
+    assert rows["published_at"].max() < (time.time() + 3600) * 1000
+    assert set(IDS) - {"a\nb"} <= set(rows["id"])
+
+    page = visitor.visit(Path(report.page).as_uri())
+    for query in ("script", '"', "harbour", "\\", "<"):
+        page.fill("#query", query)
+        page.wait_for_timeout(200)
+    page.fill("#query", "")
+    for at in range(page.locator("#stories button").count()):
+        page.locator("#stories button").nth(at).click()
+        page.wait_for_timeout(60)
+        hrefs = page.eval_on_selector_all(".headlines a, #card a", "all => all.map(e => e.href)")
+        assert all(href.startswith(("http://", "https://")) for href in hrefs), hrefs
+        page.keyboard.press("Escape")
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("#panel img, #panel iframe, #panel svg[onload], #story script, #labels img").count() == 0
+    page.goto((folder / "snapshots" / "index.html").as_uri())
+    assert page.evaluate("window.hacked") is None
+
+
+def _rows(settings: Settings) -> Any:
+    """What is in Milvus; ids that are code find themselves and nothing else."""
+    store = open_store(settings.milvus, None)
+    try:
+        columns = ["id", "title", "url", "source", "language", "published_at", "cluster_label", "label_run"]
+        rows = store.headlines("", [*columns, "label_probability"])
+        for id_ in IDS:
+            if id_ in set(rows["id"]):
+                assert list(store.headlines_by_id([id_], ["id"])["id"]) == [id_]
+        assert list(store.headlines(any_of("id", ['" or 1==1']), ["id"])["id"]) == ['" or 1==1']
+        assert store.count_headlines(all_of(f"source == {quote(TITLES[3])}")) == 1
+    finally:
+        store.close()
+    assert all(url == "" or url.startswith(("http://", "https://")) for url in rows["url"])
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    print_headlines(
+        {"cluster_label": -1, "title": TITLES[13], "size": 1, "keywords": [], "languages": [], "status": "open"},
+        rows,
+        console,
+    )
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "[bold red]" in shown, "a title is no markup"
+    assert "\x1b[31mred" not in shown
+    assert not [character for character in shown if character in "\x00\x07\u202e\u2028"]
+    return rows
