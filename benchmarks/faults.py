@@ -28,7 +28,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import RESULTS, machine_card, write_json
+from benchmarks.machine import RESULTS, machine_card, write_figures, write_json
 from benchmarks.services import COMMANDS, RATE, Feed, Service, fed, made_headlines, opened, until
 from newstide import logs
 from newstide.app.dead_letters import letters
@@ -345,16 +345,6 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
     return "\n".join(["| what | figure |", "|---|---|", *lines, "", where])
 
 
-def write_figures(name: str, text: str, page: Path = PAGE) -> None:
-    """Puts the text between the page's markers of that name."""
-    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-    content = page.read_text(encoding="utf-8")
-    if start not in content or end not in content:
-        raise ValueError(f"{page} has no markers {start} and {end}; put them where the figures belong.")
-    head, rest = content.split(start, 1)
-    page.write_text(f"{head}{start}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -385,7 +375,7 @@ def main() -> None:
             console.print(table(result), result["met"], result["ended_by_itself"])
     write_json(chosen.json or RESULTS / f"{name}.json", card, [result])
     if not chosen.no_docs:
-        write_figures(name, text)
+        write_figures(PAGE, name, text)
     if wrong:
         raise SystemExit(1)
 

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("newstide", "hdbscan", "fast-hdbscan", "scikit-learn", "numba", "numpy", "scipy", "faiss-cpu")
+_PACKAGES = (
+    *("newstide", "hdbscan", "fast-hdbscan", "scikit-learn", "numba", "numpy", "scipy", "faiss-cpu"),
+    *("umap-learn", "plotly"),
+)
 
 
 def machine_card(seed: int) -> dict[str, Any]:
@@ -45,6 +48,28 @@ def write_json(path: Path, card: Mapping[str, Any], rows: Sequence[Mapping[str, 
     """Writes a result; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": dict(card), "rows": [dict(row) for row in rows]}, indent=1) + "\n")
+
+
+def write_figures(page: Path, name: str, text: str) -> None:
+    """Puts the text between the page's markers of that name.
+
+    Raises:
+        ValueError: The page has no such markers.
+    """
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+    content = page.read_text(encoding="utf-8")
+    if start not in content or end not in content:
+        raise ValueError(f"{page} has no markers {start} and {end}; put them where the figures belong.")
+    head, rest = content.split(start, 1)
+    page.write_text(f"{head}{start}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+
+
+def machine_line(card: Mapping[str, Any]) -> str:
+    """The card as the sentence under a table."""
+    return (
+        f"{card['processor']}, {card['cores']} cores, {card['memory_gb']} GB, load {card['load_at_start']} at the start; "
+        f"seed {card['seed']}."
+    )
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ of the shared rows, since the least-squares scale would shrink the map a little 
 """
 
 import logging
+import os
 import warnings
 import zipfile
 import zlib
@@ -30,7 +31,7 @@ Positions = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]
 
-_VERSION = 1
+_VERSION = 2
 _FEWEST = 15  # rows that UMAP is asked for; fewer are laid out by their principal components
 _ROWS_A_NEIGHBOUR = 4  # where most rows are neighbours of most, any map is as good as any other, and none stays
 _FEWEST_SHARED = 3  # rows that fix a similarity transform
@@ -38,6 +39,9 @@ _UPDATE_LEARNING_RATE = 0.1  # of UMAP's 1: half the moves, and neighbourhoods a
 _UMAP_EXTENT = 10.0  # of each axis of a start, once UMAP has stretched it
 _PLACED_NEIGHBOURS = 10  # nearest ones on the last map, at whose median a new row starts
 _JITTER = 1e-3  # of the spread
+_NO_EXTENT = 1e-6  # of a map of copies of one headline
+_NO_INDEX = r"precomputed_knn\[2\]"  # how UMAP's warnings begin
+_LISTS_IGNORED = r"precomputed_knn has a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Layout:
             that is less; 0 = no UMAP.
         moved: Median move of the rows of the last map, as a share of its spread (root mean square distance from its
             centre); None where there was none.
+        weights: Fingerprint of the model whose vectors it shows.
     """
 
     ids: npt.NDArray[np.object_]
@@ -59,6 +64,7 @@ class Layout:
     fresh: bool
     neighbours: int
     moved: float | None
+    weights: str = ""
 
 
 def lay_out(
@@ -68,6 +74,7 @@ def lay_out(
     ids: npt.NDArray[np.object_],
     previous: Layout | None,
     settings: LayoutSettings,
+    weights: str = "",
 ) -> Layout:
     """Lays out rows that have a neighbour graph.
 
@@ -78,6 +85,8 @@ def lay_out(
         ids: (n,)
         previous: The last map, or None.
         settings: UMAP's parameters.
+        weights: Fingerprint of the model that made the vectors. A last map of another model is no start for its own: the
+            rows are laid out anew, and only turned, scaled and moved onto it.
 
     Returns:
         The map, the same for the same input: the seed is one of the settings. Fewer than 15 rows, or lists of one
@@ -90,7 +99,7 @@ def lay_out(
     if len(vectors) != n or indices.shape != similarities.shape or len(indices) != n:
         raise ValueError(f"{n} ids, {len(vectors)} vectors and lists of {indices.shape}, {similarities.shape}")
     start, known = _start(ids, indices, previous)
-    fresh = previous is None or not n or bool(known.mean() < 1 - settings.refit_share)
+    fresh = previous is None or not _is_start(previous, known, weights, settings)
     neighbours = min(settings.neighbours, indices.shape[1] + 1, n // _ROWS_A_NEIGHBOUR)
     if n < _FEWEST or neighbours < 3:
         positions, neighbours = _principal_components(vectors), 0
@@ -101,20 +110,36 @@ def lay_out(
         positions = _fitted(positions, start, known)
         spread = _spread(start[known])
         moved = float(np.median(np.linalg.norm(positions[known] - start[known], axis=1)) / spread)
-    return Layout(ids, positions.astype(np.float32), fresh, neighbours, moved)
+    return Layout(ids, positions.astype(np.float32), fresh, neighbours, moved, weights)
+
+
+def _is_start(previous: Layout, known: npt.NDArray[np.bool_], weights: str, settings: LayoutSettings) -> bool:
+    """Whether UMAP can go on from the last map: enough of the rows are on it, it has an extent, and the model is its own."""
+    shared = len(known) and known.mean() >= 1 - settings.refit_share
+    return bool(shared and previous.weights == weights and np.ptp(previous.positions, axis=0).max() > _NO_EXTENT)
 
 
 def save_layout(path: Path, layout: Layout) -> None:
-    """Writes the map beside and swaps it in.
+    """Writes the map so that `path` holds the old file or the whole new one, whatever happens.
 
     Raises:
         OSError: The disk is full or not writable; the old file stays.
     """
+    names = [name.encode() for name in layout.ids.tolist()]
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
     try:
         with beside.open("wb") as file:
-            np.savez(file, version=_VERSION, ids=layout.ids.astype(str), positions=layout.positions)
+            np.savez(
+                file,
+                version=_VERSION,
+                weights=layout.weights,
+                id_lengths=np.array([len(name) for name in names], np.int32),
+                id_bytes=np.frombuffer(b"".join(names), np.uint8),
+                positions=layout.positions,
+            )
+            file.flush()
+            os.fsync(file.fileno())
         beside.replace(path)
     except OSError:
         beside.unlink(missing_ok=True)
@@ -126,15 +151,26 @@ def load_layout(path: Path) -> Layout | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as content:
-            version, ids, positions = int(content["version"]), content["ids"].astype(object), content["positions"]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            version = int(content["version"])
+            if version != _VERSION:
+                raise ValueError(f"it is of version {version}, not {_VERSION}")
+            weights, positions = str(content["weights"]), content["positions"]
+            ids = _ids(content["id_bytes"].tobytes(), content["id_lengths"])
+        if positions.shape != (len(ids), 2) or not np.isfinite(positions).all():
+            raise ValueError(f"{len(ids)} ids have positions of {positions.shape}, or some are not finite")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         log.warning("the last map cannot be read; it is fitted anew", path=str(path), reason=str(error))
         return None
-    if version != _VERSION or positions.shape != (len(ids), 2) or not np.isfinite(positions).all():
-        log.warning("the last map is of another version or not whole; it is fitted anew", path=str(path))
-        return None
-    return Layout(ids, positions.astype(np.float32), fresh=False, neighbours=0, moved=None)
+    return Layout(ids, positions.astype(np.float32), fresh=False, neighbours=0, moved=None, weights=weights)
+
+
+def _ids(text: bytes, lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.object_]:
+    ends = np.cumsum(lengths, dtype=np.int64).tolist()
+    begins = [0, *ends][: len(ends)]
+    names: npt.NDArray[np.object_] = np.empty(len(ends), object)
+    names[:] = [text[begin:end].decode() for begin, end in zip(begins, ends, strict=True)]
+    return names
 
 
 def _start(
@@ -181,9 +217,9 @@ def _umap(
     settings: LayoutSettings,
 ) -> Positions:
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", module=r"(umap|pynndescent|sklearn)\b"
-        )  # no search index is given: on purpose
+        warnings.filterwarnings("ignore", _NO_INDEX)  # which would place headlines that come later; a run lays out all
+        warnings.filterwarnings("error", _LISTS_IGNORED)  # UMAP would search neighbours of its own
+        warnings.filterwarnings("ignore", category=ImportWarning)  # of what it can do besides
         import umap
 
         logging.getLogger("umap").setLevel(logging.ERROR)

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustering.facts import run_facts
 from clustering.gallery import write_index
-from clustering.layout import lay_out, load_layout, save_layout
+from clustering.layout import Layout, lay_out, load_layout, save_layout
 from clustering.lease import Lease
 from clustering.lineage import Event, match
 from clustering.naming import name_stories
@@ -192,9 +193,8 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
             **_by_kind(events),
         }
         theta = clusters.threshold.theta
-        store.insert_run(
-            RunRow(run, means.overall, theta, started, _now(), "finished", parameters, counts, dict(seconds))
-        )
+        row = RunRow(run, means.overall, theta, started, _now(), "finished", parameters, counts, dict(seconds))
+        store.insert_run(row)
 
     report = RunReport(
         "finished",
@@ -213,7 +213,7 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
     )
     labelled = rows.assign(cluster_label=lineage.labels, label_probability=_kept(rows, changed, clusters.probabilities))
     with _timed(seconds, "map"):
-        page = _publish(store, settings, graph, labelled, stories, events, report)
+        page = _publish(store, settings, graph, labelled, stories, events, row, sum(seconds.values()))
     return RunReport(**{**asdict(report), "page": str(page or ""), "seconds": _rounded(seconds)})
 
 
@@ -275,32 +275,27 @@ def _publish(
     rows: pd.DataFrame,
     stories: pd.DataFrame,
     events: tuple[Event, ...],
-    report: RunReport,
+    row: RunRow,
+    seconds: float,
 ) -> Path | None:
-    """The map. The run counts whether it can be written or not: a full disk leaves the old page in place."""
+    """The map. The run counts whether it can be written or not: a full disk leaves the old page in place.
+
+    `seconds` is what the run took before.
+    """
+    started = time.perf_counter()
     path = settings.data_dir / "cache" / "layout.npz"
-    layout = lay_out(graph.vectors, graph.indices, graph.similarities, graph.ids, load_layout(path), settings.layout)
+    layout = _laid_out(path, graph, store.card.fingerprint, settings)
     kinds: dict[int, list[str]] = {}
     for event in events:
         kinds.setdefault(event.story, []).append(event.kind)
-    window = settings.clustering.window
     snapshot = Snapshot(
-        run=report.run,
+        run=row.run,
         finished_at=_now(),
         headlines=rows.assign(x=layout.positions[:, 0], y=layout.positions[:, 1]),
         stories=stories.drop(columns="centroid").assign(
             events=pd.Series([kinds.get(int(at), []) for at in stories["cluster_label"]], dtype=object)
         ),
-        facts={
-            "model": store.card.name,
-            "window": "everything" if window is None else _span(window.total_seconds()),
-            "neighbours": settings.clustering.graph_neighbours,
-            "selection": "tutorial" if settings.clustering.tutorial else settings.clustering.selection,
-            "theta": report.theta,
-            "map": "fitted anew" if layout.fresh else "renewed from the last",
-            "map_neighbours": layout.neighbours,
-            "seconds": round(sum(report.seconds.values()), 1),
-        },
+        facts=run_facts(row, store.card.name, layout, settings, seconds + time.perf_counter() - started),
     )
     try:
         save_layout(path, layout)
@@ -310,6 +305,23 @@ def _publish(
         log.error("the page could not be written; the last one stays in place", reason=str(error))
         return None
     return page
+
+
+def _laid_out(path: Path, graph: NeighbourGraph, weights: str, settings: Settings) -> Layout:
+    """The map, started from the one at `path`."""
+    layout = lay_out(
+        graph.vectors, graph.indices, graph.similarities, graph.ids, load_layout(path), settings.layout, weights
+    )
+    log.info(
+        "laid out the map",
+        rows=len(layout.ids),
+        fresh=layout.fresh,
+        moved=None if layout.moved is None else round(layout.moved, 4),
+        neighbours=layout.neighbours,
+        asked=settings.layout.neighbours,
+        listed=settings.clustering.graph_neighbours,
+    )
+    return layout
 
 
 def _page(settings: Settings, run: int) -> Path:
@@ -329,13 +341,6 @@ def _by_kind(events: tuple[Event, ...]) -> dict[str, int]:
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
     return {step: round(value, 3) for step, value in seconds.items()}
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= size:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} seconds"
 
 
 def _now() -> int:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -53,7 +54,7 @@ class Snapshot:
     finished_at: int
     headlines: pd.DataFrame
     stories: pd.DataFrame
-    facts: dict[str, str | int | float]
+    facts: Mapping[str, Any]
 
 
 def write_snapshot(directory: Path, snapshot: Snapshot, *, max_points: int) -> Path:
@@ -258,7 +259,7 @@ def _summary(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]
         "noise": int((headlines["cluster_label"] < 0).sum()) if len(headlines) else 0,
         "events": {kind: events.count(kind) for kind in sorted(set(events))},
         "thumbnail": thumbnail(headlines.iloc[drawn]),
-        "facts": snapshot.facts,
+        "facts": dict(snapshot.facts),
     }
 
 

@@ -1,6 +1,8 @@
+import json
 import logging
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from sklearn.manifold import trustworthiness
 from structlog.testing import capture_logs
 
+from benchmarks import layout as bench
 from clustering import layout as layout_module
 from clustering.layout import Layout, lay_out, load_layout, save_layout
 from newstide.settings import LayoutSettings
@@ -75,6 +78,42 @@ def test_a_first_map_is_fresh_and_says_what_it_used(first: Layout) -> None:
     assert first.positions.shape == (1485, 2)
     assert first.positions.dtype == np.float32
     assert np.isfinite(first.positions).all()
+
+
+@pytest.mark.usefixtures("first")  # by which UMAP is loaded, whose import warns
+def test_the_defaults_are_the_tutorials(monkeypatch: pytest.MonkeyPatch) -> None:
+    import umap
+
+    asked: dict[str, object] = {}
+
+    class Spy(umap.UMAP):  # type: ignore[misc]
+        def __init__(self, **options: object) -> None:
+            asked.update(options)
+            super().__init__(**options)
+
+    monkeypatch.setattr(umap, "UMAP", Spy)
+    layout = laid(make_vectors(330), make_ids(0, 330), k=90)
+    assert (asked["n_neighbors"], asked["min_dist"], asked["random_state"]) == (80, 0.1, 42)
+    assert layout.neighbours == 80
+
+
+def test_the_map_follows_the_lists_not_the_vectors(vectors: Vectors) -> None:
+    shuffled = vectors[np.random.default_rng(1).permutation(len(vectors))]
+    layout = lay_out(shuffled, *neighbours(vectors), make_ids(0, 1500), None, SETTINGS)
+    by_lists, by_vectors = (
+        trustworthiness(source, layout.positions, n_neighbors=10, metric="cosine") for source in (vectors, shuffled)
+    )
+    assert by_lists > 0.85
+    assert by_vectors < 0.6  # half: no more than by chance
+
+
+def test_lists_that_umap_would_leave_unused_are_an_error(vectors: Vectors, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_short(*_: object) -> tuple[npt.NDArray[np.int32], Vectors]:
+        return np.zeros((100, 5), np.int32), np.zeros((100, 5), np.float32)
+
+    monkeypatch.setattr(layout_module, "_with_self", too_short)
+    with pytest.raises(UserWarning, match="precomputed_knn will be ignored"):
+        laid(vectors[:100], make_ids(0, 100))
 
 
 def test_survivors_stay_where_they_were(first: Layout, second: Layout) -> None:
@@ -148,6 +187,19 @@ def test_too_many_new_rows_make_a_fresh_map_fitted_onto_the_shared_ones(vectors:
     assert distance < unturned
 
 
+def test_another_models_map_is_no_start_but_the_new_one_is_fitted_onto_it(vectors: Vectors) -> None:
+    rows, ids = vectors[:400], make_ids(0, 400)
+    lists = neighbours(rows)
+    old = lay_out(rows, *lists, ids, None, SETTINGS, "one")
+    away = Layout(ids, old.positions * 3 + 100, False, 31, None, "one")
+    assert not lay_out(rows, *lists, ids, away, SETTINGS, "one").fresh
+    renewed = lay_out(rows, *lists, ids, away, SETTINGS, "other")
+    assert renewed.fresh
+    assert renewed.weights == "other"
+    assert renewed.moved is not None
+    assert renewed.moved < 0.01  # the vectors are the same here, and so is their fresh map, once it is fitted back
+
+
 def test_nothing_shared_with_the_last_map_is_a_fresh_one(vectors: Vectors, first: Layout) -> None:
     renewed = laid(vectors[:100], make_ids(90_000, 90_100), first)
     assert renewed.fresh
@@ -209,7 +261,9 @@ def test_a_window_of_copies_alone_has_a_map() -> None:
 def test_a_last_map_of_one_spot_is_no_trap() -> None:
     vectors = make_vectors(100)
     previous = Layout(make_ids(0, 100), np.ones((100, 2), np.float32), False, 31, None)
-    assert np.isfinite(laid(vectors, make_ids(0, 100), previous).positions).all()
+    layout = laid(vectors, make_ids(0, 100), previous)
+    assert layout.fresh
+    assert np.isfinite(layout.positions).all()
 
 
 def test_islands_without_an_edge_between_them_are_all_on_the_map() -> None:
@@ -278,12 +332,29 @@ def test_lengths_that_do_not_belong_together_are_refused(vectors: Vectors) -> No
 
 def test_a_map_comes_back_from_disk_as_it_was(tmp_path: Path, second: Layout) -> None:
     path = tmp_path / "cache" / "layout.npz"
-    save_layout(path, second)
+    save_layout(path, replace(second, weights="abc"))
     back = load_layout(path)
     assert back is not None
+    assert back.weights == "abc"
     assert back.ids.tolist() == second.ids.tolist()
     assert np.array_equal(back.positions, second.positions)
     assert [file.name for file in path.parent.iterdir()] == ["layout.npz"]
+
+
+def test_one_long_id_does_not_lengthen_the_others(tmp_path: Path) -> None:
+    ids = np.array([*make_ids(0, 10_000), "é" * 64, ""], dtype=object)
+    save_layout(tmp_path / "layout.npz", Layout(ids, np.zeros((10_002, 2), np.float32), True, 0, None))
+    back = load_layout(tmp_path / "layout.npz")
+    assert back is not None
+    assert back.ids.tolist() == ids.tolist()
+    assert (tmp_path / "layout.npz").stat().st_size < 10_002 * 25
+
+
+def test_a_map_of_an_earlier_version_is_none_and_logged(tmp_path: Path) -> None:
+    np.savez(tmp_path / "layout.npz", version=1, ids=np.array(["a"]), positions=np.zeros((1, 2), np.float32))
+    with capture_logs() as logged:
+        assert load_layout(tmp_path / "layout.npz") is None
+    assert "version 1" in logged[0]["reason"]
 
 
 def test_an_empty_map_comes_back_too(tmp_path: Path) -> None:
@@ -346,4 +417,49 @@ def test_an_update_costs_a_fraction_of_a_fresh_fit(vectors: Vectors, first: Layo
         return time.process_time() - begin
 
     seconds(first)
-    assert min(seconds(first) for _ in range(3)) < seconds(None) / 4  # the benchmark holds it to an eighth
+    whole = seconds(None)
+    assert min(seconds(first) for _ in range(3)) < whole / 6  # room for a busy machine: the benchmark says an eighth
+
+
+def test_the_benchmark_counts_strangers_as_scikit_learn_does(vectors: Vectors, first: Layout) -> None:
+    rows, places = vectors[:600], first.positions[:600]
+    expected = trustworthiness(rows, places, n_neighbors=10, metric="cosine")
+    assert bench.trustworthiness(rows, places) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"ratio": 0.126}, "0.126 of a fresh fit's time, more than 0.125"),
+        ({"moved": 0.101}, "moves by 0.101"),
+        ({"trust_difference": -0.011}, "falls by 0.0110"),
+    ],
+)
+def test_the_benchmark_ends_with_an_error_where_a_bar_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changed: dict[str, float],
+    said: str,
+) -> None:
+    result = {
+        "rows": 3_000,
+        "fresh_seconds": 8.0,
+        "update_seconds": 1.0,
+        "ratio": 0.125,
+        "ratio_bar": 0.125,
+        "moved": 0.10,
+        "moved_fresh": 0.7,
+        "trust_fresh": 0.9,
+        "trust_update": 0.89,
+        "trust_difference": -0.01,
+        **changed,
+    }
+    monkeypatch.setattr(bench, "run", lambda _: result)
+    missed = bench.main(["--rows", "3000", "--chain", "0", "--json", str(tmp_path / "layout.json")])
+    assert missed == bool(said)
+    assert said in capsys.readouterr().out
+    written = json.loads((tmp_path / "layout.json").read_text())
+    assert written["machine"]["cores"]
+    assert len(written["rows"][0]["missed"]) == missed
