@@ -4,19 +4,21 @@ Tables on screen, JSON in `benchmarks/results`, the figures of `docs/benchmarks.
 """
 
 import argparse
+import sys
 
-from benchmarks import graph, incremental
+from benchmarks import graph, incremental, layout, pages
 from benchmarks.machine import RESULTS
 
 SIZES = [1_000, 3_000, 10_000, 30_000, 300_000]
 QUICK_SIZES = [2_000]
+QUICK_LAYOUT_SIZES = [3_000]
 QUICK_CONTENDERS = [
     name for name in graph.CONTENDERS if name != "fast_hdbscan"
 ]  # which compiles for half a minute or more
 
 
-def main() -> None:
-    """The command line."""
+def main() -> int:
+    """The command line; how many bars are missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes only, under two minutes")
     quick = parser.parse_args().quick
@@ -34,7 +36,17 @@ def main() -> None:
     )
     rows = "5000" if quick else "20000"
     incremental.main(["--rows", rows, "--json", str(RESULTS / f"incremental-{kind}.json")])
+    missed = layout.main(
+        [
+            *("--rows", *map(str, QUICK_LAYOUT_SIZES if quick else layout.ROWS)),
+            *("--chain", "0") * quick,
+            *("--json", str(RESULTS / f"layout-{kind}.json")),
+        ]
+    )
+    if not quick:
+        missed += pages.main(["--json", str(RESULTS / "pages.json")])
+    return missed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(1 if main() else 0)

@@ -97,10 +97,14 @@ def _increment_table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _results() -> list[Path]:
+    return sorted(file for kind in ("graph", "incremental") for file in RESULTS.glob(f"{kind}*.json"))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="*", default=sorted(RESULTS.glob("*.json")))
+    parser.add_argument("files", type=Path, nargs="*", default=_results())
     files = parser.parse_args(arguments).files
     text = PAGE.read_text()
     before, after = text.partition(START)[0], text.partition(END)[2]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clustering.gallery import write_index
-from clustering.snapshot import _packed, as_script_data, write
+from clustering.snapshot import as_packed_data, as_script_data, write
 from newstide.store import TAKEN_DOWN, words_left
 
 _DATA = re.compile(r'(<script type="application/json" id="data" data-packed="(yes|no)">)(.*?)(</script>)', re.DOTALL)
@@ -157,7 +157,7 @@ def _read(found: "re.Match[str]") -> dict[str, Any]:
 
 def _written(data: dict[str, Any], *, packed: bool) -> str:
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return str(_packed(text) if packed else as_script_data(text))
+    return str(as_packed_data(text) if packed else as_script_data(text))
 
 
 def _clean(data: dict[str, Any], hides: Hides, hides_title: Callable[[str], bool]) -> bool:

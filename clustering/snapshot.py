@@ -142,7 +142,7 @@ def _fields(snapshot: Snapshot, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
         "shown_counts": f"{headlines:,} headlines in {_open_stories(snapshot.stories):,} stories",
         "facts": [(name.replace("_", " "), value) for name, value in snapshot.facts.items()],
         "packed": packed,
-        "data": _packed(data) if packed else as_script_data(data),
+        "data": as_packed_data(data) if packed else as_script_data(data),
         "css": asset("page.css"),
         "js": asset("page.js"),
         "policy": policy(asset("page.js"), unsafe_eval=len(rows) > SVG_POINTS),
@@ -174,11 +174,11 @@ def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
-def _packed(data: str) -> Markup:
+def as_packed_data(text: str) -> Markup:
     """Large data compressed, as base64: a third of its size."""
     compressor = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: gzip, which browsers read
     return Markup(  # noqa: S704 - base64 holds nothing that HTML knows
-        base64.b64encode(compressor.compress(data.encode()) + compressor.flush()).decode()
+        base64.b64encode(compressor.compress(text.encode()) + compressor.flush()).decode()
     )
 
 
