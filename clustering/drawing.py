@@ -22,6 +22,9 @@ PALETTES = {
     ),
 }
 NOISE = "#c9c6bd"
+PAPER = {"light": "#fbfaf7", "dark": "#14161b"}  # as in page.css
+INK = {"light": "#1c1d22", "dark": "#eceae5"}
+SVG_POINTS = 5_000  # more are drawn with WebGL
 _THUMBNAIL_POINTS = 250
 _DENSITY_CELLS = 256
 _INK = (128, 128, 136)  # reads on light and on dark paper alike

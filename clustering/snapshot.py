@@ -25,10 +25,9 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
-from clustering.drawing import PALETTES, chosen_rows, density_image, thumbnail
+from clustering.drawing import PALETTES, SVG_POINTS, chosen_rows, density_image, thumbnail
 from newstide.headline import iso_time
 
-SVG_POINTS = 5_000  # more are drawn with WebGL
 _PACKED_FROM = 1_000_000  # characters of JSON
 _STORIES = 5_000  # listed; those with the most headlines
 _MOST_SOURCES = 20  # of a story

@@ -21,9 +21,7 @@ _HEADLINES = (
     *("id", "title", "description", "source", "language", "published_at", "url"),
     *("cluster_label", "label_probability", "label_run"),
 )
-_SVG_POINTS = 5_000  # more are drawn with WebGL
 _HOVER = "<b>%{text}</b><br>%{customdata[0]} · %{customdata[1]}<br>%{customdata[2]}<extra></extra>"
-_PAPER = {"light": ("#fbfaf7", "#1c1d22"), "dark": ("#14161b", "#eceae5")}
 
 
 def load(
@@ -133,11 +131,11 @@ class News:
         """
         import plotly.graph_objects as go
 
-        from clustering.drawing import colour
+        from clustering.drawing import INK, PAPER, SVG_POINTS, colour
 
-        if theme not in _PAPER:
-            raise SettingsError(f"theme {theme!r} is not one of {', '.join(_PAPER)}.")
-        paper, ink = _PAPER[theme]
+        if theme not in PAPER:
+            raise SettingsError(f"theme {theme!r} is not one of {', '.join(PAPER)}.")
+        paper, ink = PAPER[theme], INK[theme]
         points = self.map.sort_values("cluster_label", kind="stable")  # noise lies under the stories
         numbers = points["cluster_label"].astype(int)
         marker = {
@@ -145,7 +143,7 @@ class News:
             "size": [5 if number < 0 else 8 for number in numbers],
             "opacity": [0.5 if number < 0 else 0.9 for number in numbers],
         }
-        kind = go.Scattergl if len(points) > _SVG_POINTS else go.Scatter
+        kind = go.Scattergl if len(points) > SVG_POINTS else go.Scatter
         titles = self.stories["title"].to_dict()
         trace = kind(
             x=points["x"],

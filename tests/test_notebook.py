@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from nbclient import NotebookClient
 
 import newstide
-from clustering.drawing import colour
+from clustering.drawing import INK, PAPER, colour
 from newstide.errors import NewstideError, SettingsError
 from newstide.notebook import News
 from newstide.settings import Settings, as_environment
@@ -72,6 +73,13 @@ def test_the_figure_shows_every_point_in_its_storys_colour_and_names_the_largest
     assert list(trace.marker.color).count(colour(int(largest.index[0]), theme)) >= largest.iloc[0]
     assert len(figure.layout.annotations) == 5
     assert figure.to_json()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_figures_paper_is_that_of_the_pages(theme: str) -> None:
+    css = (files("clustering") / "page" / "page.css").read_text(encoding="utf-8")
+    values = re.findall(r"--paper: (#\w+); --raised: #\w+; --ink: (#\w+)", css)
+    assert (PAPER[theme], INK[theme]) == values[["light", "dark"].index(theme)]
 
 
 def test_markup_in_a_headline_stays_text(news: News) -> None:
