@@ -3,15 +3,19 @@
     python -m benchmarks.screenshots [--rows 20000] [--to docs/images] [--day FOLDER_OF_PAGES]
 
 `day` is the bundled day after `newstide demo` (which is run, unless --day tells where its pages lie); `week` a made-up
-stream through clustering and layout. Needs Chromium.
+stream through clustering and layout. Of the day also what a reader does with it: a story, a search, a selection, the list of
+runs. Language and time zone are fixed, so that the same pages give the same pictures. Needs Chromium.
 """
 
 import argparse
 import io
+import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.made_stream import made_run
 from benchmarks.pages import CHROMIUM_FLAGS
@@ -20,8 +24,12 @@ from clustering.snapshot import write_snapshot
 from newstide.app.demo import run_demo
 from newstide.settings import Settings
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 SIZES = {"desk": (1440, 900), "tablet": (1024, 768), "phone": (390, 844)}
 THEMES = ("light", "dark")
+_SETTLED = 600  # ms after which nothing on a page moves any more
 _COLOURS = 256  # of a picture's palette
 
 
@@ -55,30 +63,88 @@ def _day(directory: Path) -> Path:
 
 
 def _take(chromium: str, views: dict[str, Path], to: Path) -> int:
-    """Takes each view in each size and theme; the bytes altogether."""
+    """Takes each view in each size and theme, and what a reader does with the day's; the bytes altogether."""
     from playwright.sync_api import sync_playwright
 
     total = 0
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        for name, page in views.items():
-            for size, (width, height) in SIZES.items():
-                for theme in THEMES:
-                    tab = browser.new_page(
-                        viewport={"width": width, "height": height},
-                        color_scheme="dark" if theme == "dark" else "light",
-                        is_mobile=size == "phone",
-                        has_touch=size == "phone",
-                    )
-                    tab.goto(page.absolute().as_uri())
-                    tab.wait_for_selector("html[data-ready=yes]", state="attached", timeout=60_000)
-                    tab.wait_for_timeout(600)
-                    content = _small(tab.screenshot())
-                    tab.close()
-                    (to / f"{name}-{size}-{theme}.png").write_bytes(content)
-                    total += len(content)
+        for theme in THEMES:
+            for name, page in views.items():
+                for size in SIZES:
+                    total += _picture(browser, page, size, theme, _nothing, to / f"{name}-{size}-{theme}.png")
+            for name, act in ACTS.items():
+                total += _picture(browser, views["day"], "desk", theme, act, to / f"day-{name}-{theme}.png")
         browser.close()
     return total
+
+
+def _picture(browser: "Browser", page: Path, size: str, theme: str, act: "Callable[[Page], None]", to: Path) -> int:
+    """Opens a page, does something with it and writes what is seen; its bytes."""
+    phone = size == "phone"
+    tab = browser.new_page(
+        viewport={"width": SIZES[size][0], "height": SIZES[size][1]},
+        device_scale_factor=2 if phone else 1,
+        color_scheme="dark" if theme == "dark" else "light",
+        locale="en-GB",
+        timezone_id="UTC",
+        is_mobile=phone,
+        has_touch=phone,
+    )
+    tab.goto(page.absolute().as_uri())
+    tab.wait_for_selector("html[data-ready=yes]", state="attached", timeout=60_000)
+    act(tab)
+    tab.wait_for_timeout(_SETTLED)
+    content = _small(tab.screenshot())
+    tab.close()
+    to.write_bytes(content)
+    return len(content)
+
+
+def _nothing(_: "Page") -> None:
+    """The page as it opens."""
+
+
+def _story(tab: "Page") -> None:
+    """Opens the largest story."""
+    tab.locator("#stories [data-story]").first.click()
+    tab.wait_for_selector("#story:not([hidden])")
+
+
+def _search(tab: "Page") -> None:
+    """Searches the longest word of the largest story's title."""
+    title = tab.evaluate("() => document.querySelector('#stories [data-story]').textContent")
+    word = max(re.findall(r"[^\W\d_]+", title), key=len)
+    tab.fill("#query", word)
+    tab.wait_for_function("() => location.hash.includes('q=')")
+
+
+def _selection(tab: "Page") -> None:
+    """Draws around the middle of the map."""
+    box = tab.locator("#map").bounding_box()
+    assert box is not None
+    tab.click("#lasso")
+    corners = [(0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7), (0.3, 0.3)]
+    places = [(box["x"] + box["width"] * right, box["y"] + box["height"] * down) for right, down in corners]
+    tab.mouse.move(*places[0])
+    tab.mouse.down()
+    for x, y in places[1:]:
+        tab.mouse.move(x, y, steps=8)
+    tab.mouse.up()
+    tab.wait_for_selector("#selection:not([hidden])")
+
+
+def _gallery(tab: "Page") -> None:
+    """Goes to the list of runs."""
+    tab.goto(tab.url.split("#")[0].replace("latest.html", "index.html"))
+
+
+ACTS: "dict[str, Callable[[Page], None]]" = {
+    "story": _story,
+    "search": _search,
+    "selection": _selection,
+    "gallery": _gallery,
+}
 
 
 def _small(content: bytes) -> bytes:
