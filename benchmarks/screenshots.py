@@ -113,7 +113,7 @@ def _story(tab: "Page") -> None:
 
 def _search(tab: "Page") -> None:
     """Searches the longest word of the largest story's title."""
-    title = tab.evaluate("() => document.querySelector('#stories [data-story]').textContent")
+    title = tab.evaluate("() => JSON.parse(document.getElementById('data').textContent).stories[0].title")
     word = max(re.findall(r"[^\W\d_]+", title), key=len)
     tab.fill("#query", word)
     tab.wait_for_function("() => location.hash.includes('q=')")
