@@ -36,6 +36,7 @@ _FEWEST = 15  # rows that UMAP is asked for; fewer are laid out by their princip
 _ROWS_A_NEIGHBOUR = 4  # where most rows are neighbours of most, any map is as good as any other, and none stays
 _FEWEST_SHARED = 3  # rows that fix a similarity transform
 _UPDATE_LEARNING_RATE = 0.1  # of UMAP's 1: half the moves, and neighbourhoods as good as a fresh fit's after many runs
+_FULL_RATE_FROM = 3_000  # rows; the fewer, the more one of them tosses about at the same rate
 _UMAP_EXTENT = 10.0  # of each axis of a start, once UMAP has stretched it
 _PLACED_NEIGHBOURS = 10  # nearest ones on the last map, at whose median a new row starts
 _JITTER = 1e-3  # of the spread
@@ -253,7 +254,7 @@ def _from(start: Positions, settings: LayoutSettings) -> dict[str, Any]:
         "n_epochs": settings.update_epochs,
         "a": a * stretch ** (-2 * b),
         "b": b,
-        "learning_rate": _UPDATE_LEARNING_RATE * stretch**2,
+        "learning_rate": _UPDATE_LEARNING_RATE * min(1, len(start) / _FULL_RATE_FROM) * stretch**2,
     }
 
 
