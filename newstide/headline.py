@@ -7,20 +7,20 @@ so the contract stands here once.
 import hashlib
 import json
 import re
+import time
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 from newstide.errors import InvalidHeadline
 
+# The columns of a collection are as long as these, so they are no settings: a change takes another schema.
 MAX_TITLE = 2_000  # characters
-MAX_DESCRIPTION = 8_000  # characters; longer ones are cut
 MAX_SOURCE = 256  # characters; longer ones are cut
 MAX_URL = 2_048  # characters; longer ones are left out
 MAX_ID_BYTES = 128  # of UTF-8: Milvus servers count a VARCHAR in bytes
-MAX_AHEAD_MS = 3_600_000  # a headline further ahead of its message's timestamp is taken as published then
 REPLAYS = "replays"  # a Kafka header: how often a message was sent again from the dead letters
 LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas agree on
 
@@ -46,20 +46,46 @@ class Headline:
         return f"{self.title}\n{self.description}" if self.description else self.title
 
 
+class Limits(Protocol):
+    """What a headline may claim: the settings' group `limits`."""
+
+    @property
+    def description(self) -> int:
+        """Characters; longer ones are cut."""
+
+    @property
+    def ahead(self) -> timedelta:
+        """A time further ahead, a headline's of its message's or a message's of our clock, is replaced by that."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """As the settings have them, for those who set none."""
+
+    description: int = 8_000
+    ahead: timedelta = timedelta(hours=1)
+
+
+DEFAULTS: Limits = _Defaults()
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A headline read from a message, and whether its time was ahead of the message's (and so replaced)."""
+    """A headline read from a message, and whether its time, or the message's, was ahead (and so replaced)."""
 
     headline: Headline
     ahead: bool = False
 
 
-def decode(value: bytes | None, timestamp_ms: int) -> Decoded:
+def decode(value: bytes | None, timestamp_ms: int, now_ms: int | None = None, limits: Limits = DEFAULTS) -> Decoded:
     """Reads one Kafka message of the topic `headlines`.
 
     Args:
         value: The message's value: a JSON object in UTF-8.
-        timestamp_ms: The message's Kafka timestamp, epoch milliseconds; the publication time where none is given.
+        timestamp_ms: The message's Kafka timestamp, epoch milliseconds; the publication time where none is given. Who
+            sends a message may write any into it: one too far ahead of now, or -1, for none, counts as now.
+        now_ms: Epoch milliseconds; None: this machine's clock.
+        limits: What is cut or replaced.
 
     Raises:
         InvalidHeadline: The message is no headline; the error's message is the reason, naming the value.
@@ -76,11 +102,18 @@ def decode(value: bytes | None, timestamp_ms: int) -> Decoded:
         raise InvalidHeadline(f"The message is not JSON: {shorten(str(error), 200)}") from None
     if not isinstance(fields, dict):
         raise InvalidHeadline(f"The message is a JSON {type(fields).__name__}, not an object.")
-    return from_fields(fields, timestamp_ms)
+    now_ms = int(time.time() * 1000) if now_ms is None else now_ms
+    ahead = timestamp_ms > now_ms + _milliseconds(limits.ahead)
+    decoded = from_fields(fields, now_ms if ahead or timestamp_ms < 0 else timestamp_ms, limits)
+    undated = fields.get("published_at") in (None, "")
+    return replace(decoded, ahead=True) if ahead and undated else decoded
 
 
-def from_fields(fields: Mapping[str, Any], timestamp_ms: int) -> Decoded:
-    """Builds a headline from named fields; see `decode` for the arguments and errors. Unknown fields are left out."""
+def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = DEFAULTS) -> Decoded:
+    """Builds a headline from named fields; see `decode` for the arguments and errors. Unknown fields are left out.
+
+    The timestamp is trusted.
+    """
     title = _text(fields, "title")
     if not title:
         raise InvalidHeadline("The title is missing or empty.")
@@ -88,7 +121,7 @@ def from_fields(fields: Mapping[str, Any], timestamp_ms: int) -> Decoded:
         raise InvalidHeadline(f"The title has {len(title):,} characters; {MAX_TITLE:,} are allowed.")
     given = fields.get("published_at")
     published_at = timestamp_ms if given is None or given == "" else parse_time(given)
-    ahead = published_at > timestamp_ms + MAX_AHEAD_MS
+    ahead = published_at > timestamp_ms + _milliseconds(limits.ahead)
     source = _text(fields, "source")[:MAX_SOURCE]
     url = _text(fields, "url")
     id_ = _id(fields, source, url, title, None if given is None or given == "" else published_at)
@@ -96,7 +129,7 @@ def from_fields(fields: Mapping[str, Any], timestamp_ms: int) -> Decoded:
         Headline(
             id=id_,
             title=title,
-            description=_text(fields, "description", lines=True)[:MAX_DESCRIPTION],
+            description=_text(fields, "description", lines=True)[: limits.description],
             source=source,
             url=url if len(url) <= MAX_URL and _LINK.match(url) else "",
             language=parse_language(fields.get("language")),
@@ -227,6 +260,10 @@ def _id(fields: Mapping[str, Any], source: str, url: str, title: str, published_
     if len(id_.encode()) > MAX_ID_BYTES:
         raise InvalidHeadline(f"id {shorten(id_)!r} has {len(id_.encode())} bytes; {MAX_ID_BYTES} are allowed.")
     return id_
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
 
 
 def _no_constant(name: str) -> Any:

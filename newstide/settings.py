@@ -35,19 +35,29 @@ def parse_window(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() == "none" else parse_duration(value)
 
 
+def without_login(value: Any) -> Any:
+    """An address as it is; a login in it would stand in logs and errors, and has a setting of its own."""
+    if isinstance(value, str) and "@" in value:
+        raise ValueError(
+            "it holds a login; milvus.token (user:password), kafka.sasl_username and _password are for that"
+        )
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Window = Annotated[timedelta | None, BeforeValidator(parse_window)]
+Address = Annotated[str | None, BeforeValidator(without_login)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
 
 class KafkaSettings(_Group):
     """Where Kafka is, and the topics. Without `bootstrap_servers`, a local Apache Kafka is used."""
 
-    bootstrap_servers: str | None = Field(None, description="host:port, comma-separated; empty: a local Kafka")
+    bootstrap_servers: Address = Field(None, description="host:port, comma-separated; empty: a local Kafka")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
@@ -73,7 +83,7 @@ class KafkaSettings(_Group):
 class MilvusSettings(_Group):
     """Where Milvus is. Without `uri`, a local Milvus Lite server is used."""
 
-    uri: str | None = Field(None, description="http://host:19530, https://... with a token; empty: Milvus Lite")
+    uri: Address = Field(None, description="http://host:19530, https://... with a token; empty: Milvus Lite")
     token: SecretStr | None = Field(None, description="user:password or API key")
     ssl_cafile: Path | None = Field(
         None, description="of https: who signed its certificate; empty: whom this machine trusts"
@@ -171,12 +181,25 @@ class PageSettings(_Group):
     most_listeners: int = Field(200, ge=1, description="open pages that are told of new runs")
 
 
+class LimitSettings(_Group):
+    """What a headline may claim. The lengths of its other texts are those of Milvus' columns: `newstide/headline.py`."""
+
+    description: int = Field(8_000, ge=0, le=65_535, description="characters; see milvus.description_bytes as well")
+    ahead: Duration = Field(
+        timedelta(hours=1),
+        ge=timedelta(0),
+        le=timedelta(days=3650),
+        description="a time further ahead of its message's, or a message's of our clock, is replaced by that",
+    )
+
+
 class FeedSettings(_Group):
     """What a feed, which somebody else writes, may take."""
 
     max_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="of a feed, unpacked")
     timeout: Duration = Field(timedelta(seconds=60), description="of one fetch altogether")
     redirects: int = Field(5, ge=0, le=20)
+    max_entries: int = Field(5_000, ge=1, le=100_000, description="of a feed looked at, the first ones")
     parse_seconds: int = Field(10, ge=1, le=600, description="of CPU time; a hostile 2 MiB take as much")
     parse_mb: int = Field(1024, ge=256, description="memory of the process that parses it")
 
@@ -197,7 +220,12 @@ class Settings(BaseSettings):
     """All settings of one newstide installation."""
 
     model_config = SettingsConfigDict(
-        env_prefix="NEWSTIDE_", env_nested_delimiter="_", env_nested_max_split=1, extra="forbid", frozen=True
+        env_prefix="NEWSTIDE_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Field(default_factory=lambda: user_data_path("newstide"), description="everything kept on disk")
@@ -208,6 +236,7 @@ class Settings(BaseSettings):
     milvus: MilvusSettings = MilvusSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     consumer: ConsumerSettings = ConsumerSettings()
+    limits: LimitSettings = LimitSettings()
     clustering: ClusteringSettings = ClusteringSettings()
     layout: LayoutSettings = LayoutSettings()
     pages: PageSettings = PageSettings()
@@ -322,4 +351,5 @@ def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
 
 def _show(fault: Any) -> str:
     secret = any(word in str(part) for part in fault["loc"] for word in ("password", "token"))
-    return "(hidden)" if secret else repr(fault.get("input"))
+    given = repr(fault.get("input"))
+    return "(hidden)" if secret or "@" in given else given

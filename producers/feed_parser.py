@@ -14,9 +14,8 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-from newstide.headline import MAX_DESCRIPTION, MAX_ID_BYTES, MAX_SOURCE, MAX_TITLE, MAX_URL, derive_id, shorten
+from newstide.headline import MAX_ID_BYTES, MAX_SOURCE, MAX_TITLE, MAX_URL, derive_id, shorten
 
-_MAX_ENTRIES = 5_000  # of one feed looked at
 _TAG = re.compile(r"(<[^<>]*>)")  # linear in any text
 
 
@@ -29,7 +28,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (int(order["megabytes"]) * 2**20,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        told: dict[str, Any] = {"entries": entries(sys.stdin.buffer.read(), order["url"], order["content_type"])}
+        told: dict[str, Any] = {"entries": entries(sys.stdin.buffer.read(), **order["feed"])}
     except MemoryError:
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - whatever a hostile feed makes the parser raise is that feed's fault
@@ -37,8 +36,8 @@ def main() -> None:
     sys.stdout.buffer.write(json.dumps(told).encode())
 
 
-def entries(content: bytes, url: str, content_type: str) -> list[dict[str, Any]]:
-    """What the feed lists.
+def entries(content: bytes, url: str, content_type: str, most: int, description: int) -> list[dict[str, Any]]:
+    """What the feed lists: its first `most` entries, of whose descriptions `description` characters are wanted.
 
     Raises:
         ValueError: It is no feed.
@@ -51,21 +50,22 @@ def entries(content: bytes, url: str, content_type: str) -> list[dict[str, Any]]
     parsed = feedparser.parse(io.BytesIO(content), response_headers=headers, sanitize_html=False)
     if not parsed.entries and not parsed.get("version"):
         raise ValueError("is no RSS or Atom feed; is the address that of a page? Look for its feed")
-    return [_fields(entry, parsed.feed, url) for entry in parsed.entries[:_MAX_ENTRIES]]
+    return [_fields(entry, parsed.feed, url, 4 * description) for entry in parsed.entries[:most]]
 
 
-def _fields(entry: Any, feed: Any, url: str) -> dict[str, Any]:
+def _fields(entry: Any, feed: Any, url: str, longest: int) -> dict[str, Any]:
     link = str(entry.get("link") or "")
     if not link.startswith(("http://", "https://")):
         link = ""  # feedparser takes the guid where there is no link
     guid = str(entry.get("id") or "")
     moment = entry.get("published_parsed") or entry.get("updated_parsed")
-    source = _text(entry.get("source") or {}, "title") or _text(feed, "title") or urlsplit(url).hostname or ""
+    size_of_source = 8 * MAX_SOURCE
+    source = _text(entry.get("source") or {}, "title", size_of_source) or _text(feed, "title", size_of_source)
     return {
-        "title": _text(entry, "title")[: 2 * MAX_TITLE],
-        "description": _text(entry, "summary"),
+        "title": _text(entry, "title", 8 * MAX_TITLE)[: 2 * MAX_TITLE],
+        "description": _text(entry, "summary", longest),
         "url": link[: 2 * MAX_URL],
-        "source": source[: 2 * MAX_SOURCE],
+        "source": (source or urlsplit(url).hostname or "")[: 2 * MAX_SOURCE],
         "language": str(entry.get("language") or feed.get("language") or "")[:100],
         "published_at": None if moment is None else calendar.timegm(moment) * 1000,
         "id": None if link else _guid(guid),
@@ -77,9 +77,9 @@ def _guid(guid: str) -> str:
     return guid if len(guid.encode()) <= MAX_ID_BYTES else derive_id(guid, "", "", None)
 
 
-def _text(entry: Any, name: str) -> str:
-    """An entry's text, cut before it is worked on; tags and entities count only where it is HTML."""
-    text = str(entry.get(name) or "")[: 4 * MAX_DESCRIPTION]
+def _text(entry: Any, name: str, size: int) -> str:
+    """An entry's text, cut to `size` before it is worked on; tags and entities count only where it is HTML."""
+    text = str(entry.get(name) or "")[:size]
     kind = (entry.get(f"{name}_detail") or {}).get("type", "text/html")
     return text if kind == "text/plain" else html.unescape(_without_tags(text))
 

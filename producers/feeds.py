@@ -19,7 +19,7 @@ import httpx
 
 from newstide import logs
 from newstide.errors import DeliveryError, InvalidHeadline, SourceError
-from newstide.headline import from_fields
+from newstide.headline import DEFAULTS, Limits, from_fields
 from newstide.settings import FeedSettings
 from producers.feed_state import FeedState
 from producers.fetch import fetch, make_client
@@ -54,6 +54,7 @@ def poll_feed(
     *,
     allow_private: bool = False,
     limits: FeedSettings | None = None,
+    headline_limits: Limits = DEFAULTS,
 ) -> Poll:
     """Fetches a feed, where it has changed, and finds what was not sent before. Remembers nothing by itself.
 
@@ -64,6 +65,7 @@ def poll_feed(
         now: Epoch seconds.
         allow_private: The feed may lie at a private or loopback address.
         limits: Of what it may take; by default those of the settings.
+        headline_limits: Of a headline.
 
     Raises:
         SourceError: The feed cannot be fetched, or is none.
@@ -71,7 +73,9 @@ def poll_feed(
     page = fetch(client, url, state.validators(url), allow_private=allow_private, limits=limits)
     if page.status == 304:
         return Poll([], changed=False)
-    rows, rejected = parse_feed(page.content, url, now, content_type=page.content_type, limits=limits)
+    rows, rejected = parse_feed(
+        page.content, url, now, content_type=page.content_type, limits=limits, headline_limits=headline_limits
+    )
     ids = [row.headline.id for row in rows]
     unsent = state.unsent(url, ids)
     fresh = {row.headline.id: row for row in reversed(rows) if row.headline.id in unsent}
@@ -80,7 +84,13 @@ def poll_feed(
 
 
 def parse_feed(
-    content: bytes, url: str, now: float, *, content_type: str = "", limits: FeedSettings | None = None
+    content: bytes,
+    url: str,
+    now: float,
+    *,
+    content_type: str = "",
+    limits: FeedSettings | None = None,
+    headline_limits: Limits = DEFAULTS,
 ) -> tuple[list[Row], int]:
     """Rows of a feed in its own order, and how many entries are no headlines.
 
@@ -89,9 +99,10 @@ def parse_feed(
     """
     rows: list[Row] = []
     rejected = 0
-    for number, fields in enumerate(_parse_apart(content, url, content_type, limits or FeedSettings()), 1):
+    entries = _parse_apart(content, url, content_type, limits or FeedSettings(), headline_limits.description)
+    for number, fields in enumerate(entries, 1):
         try:
-            decoded = from_fields(fields, int(now * 1000))
+            decoded = from_fields(fields, int(now * 1000), headline_limits)
         except (InvalidHeadline, ValueError, OverflowError) as error:
             rejected += 1
             log.debug("no headline", feed=url, entry=number, reason=str(error))
@@ -111,6 +122,7 @@ class FeedPoller:
         allow_private: Feeds may lie at private and loopback addresses.
         now: Epoch seconds.
         limits: Of what a feed may take.
+        headline_limits: Of a headline.
         on_poll: Called after each look at a feed: `well`, `read`, `rejected`, and how many feeds are `failing` now.
     """
 
@@ -123,6 +135,7 @@ class FeedPoller:
         now: Callable[[], float] = time.time,
         on_poll: Callable[..., None] = lambda **_counts: None,
         limits: FeedSettings | None = None,
+        headline_limits: Limits = DEFAULTS,
     ) -> None:
         if any("@" in urlsplit(url).netloc for url in urls):
             raise SourceError(
@@ -138,6 +151,7 @@ class FeedPoller:
         self._now = now
         self._on_poll = on_poll
         self._limits = limits
+        self._headline_limits = headline_limits
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         self._sending = Lock()
@@ -185,7 +199,13 @@ class FeedPoller:
         read = rejected = 0
         try:
             poll = poll_feed(
-                self._client, url, self._state, now, allow_private=self._allow_private, limits=self._limits
+                self._client,
+                url,
+                self._state,
+                now,
+                allow_private=self._allow_private,
+                limits=self._limits,
+                headline_limits=self._headline_limits,
             )
             with self._sending:
                 self.read += len(poll.rows) + poll.rejected
@@ -228,19 +248,31 @@ class FeedPoller:
         self._not_before[url] = now + wait.total_seconds() * (0.8 if failures > 1 else 0)  # ticks jitter
 
 
-def _parse_apart(content: bytes, url: str, content_type: str, limits: FeedSettings) -> list[dict[str, Any]]:
+def _parse_apart(
+    content: bytes, url: str, content_type: str, limits: FeedSettings, description: int
+) -> list[dict[str, Any]]:
     """The entries of a feed as fields of headlines, in the feed's order.
 
     Args:
         content: The feed.
         url: Where it was; relative links start there.
         content_type: As its server said.
-        limits: Seconds and memory that its parsing may take.
+        limits: Seconds and memory that its parsing may take, and how many entries are wanted.
+        description: Characters of a description that are wanted.
 
     Raises:
         SourceError: It is no feed, or took too much.
     """
-    order = {"url": url, "content_type": content_type, "seconds": limits.parse_seconds, "megabytes": limits.parse_mb}
+    order = {
+        "seconds": limits.parse_seconds,
+        "megabytes": limits.parse_mb,
+        "feed": {
+            "url": url,
+            "content_type": content_type,
+            "most": limits.max_entries,
+            "description": description,
+        },
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-P", str(_PARSER)],

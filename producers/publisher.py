@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from newstide import logs
 from newstide.broker import Sender, ensure_topics
 from newstide.errors import SourceError
-from newstide.headline import encode
+from newstide.headline import DEFAULTS, Limits, encode
 from newstide.settings import FeedSettings, KafkaSettings
 from producers.feeds import FeedPoller
 from producers.pacing import paced, parse_pace
@@ -66,6 +66,7 @@ def produce_files(
     limit: int | None = None,
     rejects: Path | None = None,
     progress: bool = True,
+    limits: Limits = DEFAULTS,
 ) -> Summary:
     """`newstide produce FILE...`: reads files and sends what they hold, making the topics where they are missing.
 
@@ -79,6 +80,7 @@ def produce_files(
         limit: Send at most so many.
         rejects: A JSONL file for rejected rows, written anew.
         progress: Show a progress bar where stderr is a terminal.
+        limits: Of a headline.
 
     Raises:
         SourceError: A file cannot be read (any further); what came before was sent, and the message says how much.
@@ -87,7 +89,7 @@ def produce_files(
     """
     speed, assumed = parse_pace(pace), parse_zone(zone)
     ensure_topics(settings)
-    rows = read_files(files, mapping, file_format=file_format, assume_zone=assumed)
+    rows = read_files(files, mapping, file_format=file_format, assume_zone=assumed, limits=limits)
     return publish(paced(rows, speed), settings, limit=limit, rejects=rejects, progress=progress)
 
 
@@ -102,6 +104,7 @@ def produce_feeds(
     stop: Event | None = None,
     on_poll: Callable[..., None] = lambda **_counts: None,
     limits: FeedSettings | None = None,
+    headline_limits: Limits = DEFAULTS,
 ) -> Summary:
     """`newstide produce --rss URL...`: polls feeds and sends what is new in them, until `stop` is set.
 
@@ -115,6 +118,7 @@ def produce_feeds(
         stop: Ends the polling.
         on_poll: Called after each look at a feed, as `FeedPoller` says.
         limits: Of what a feed may take.
+        headline_limits: Of a headline.
 
     Raises:
         SourceError: With `once`, no feed at all could be read.
@@ -131,6 +135,7 @@ def produce_feeds(
             allow_private,
             on_poll=on_poll,
             limits=limits,
+            headline_limits=headline_limits,
         ) as poller:
             if once:
                 poller.poll_once()

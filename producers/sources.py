@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from newstide.errors import InvalidHeadline, SourceError
-from newstide.headline import Headline, from_fields, shorten
+from newstide.headline import DEFAULTS, Headline, Limits, from_fields, shorten
 from producers.columns import find_columns, find_known_columns, no_title
 from producers.csv_rows import CsvRow, read_csv
 from producers.lines import numbered_lines
@@ -69,6 +69,7 @@ def read_files(
     file_format: str | None = None,
     assume_zone: tzinfo = UTC,
     now: Callable[[], float] = time.time,
+    limits: Limits = DEFAULTS,
 ) -> Iterator[Row | Rejected]:
     """Reads files one after another.
 
@@ -78,6 +79,7 @@ def read_files(
         file_format: `csv`, `jsonl` or `parquet`; by default from the file's name, else from its first bytes.
         assume_zone: What times without a zone are in.
         now: The time, epoch seconds.
+        limits: Of a headline.
 
     Raises:
         SourceError: A file is missing, damaged, or has no titles; rows before the damage have been yielded.
@@ -85,7 +87,7 @@ def read_files(
     """
     if file_format not in (None, "csv", "jsonl", "parquet"):
         raise SourceError(f"There is no format {file_format!r}.", "Formats are csv, jsonl and parquet.")
-    build = _Builder(mapping or {}, assume_zone, now)
+    build = _Builder(mapping or {}, assume_zone, now, limits)
     for path in paths:
         name = "standard input" if str(path) == "-" else str(path)
         with _opened(path, name) as stream:
@@ -105,13 +107,14 @@ class _Builder:
     mapping: Mapping[str, str]
     zone: tzinfo
     now: Callable[[], float]
+    limits: Limits
 
     def __call__(self, record: Mapping[str, Any], columns: Mapping[str, str], file: str, line: int) -> Row | Rejected:
         try:
             fields = {field: _value(record.get(column)) for field, column in columns.items()}
             published_at = parse_file_time(fields.get("published_at"), self.zone)
             fields["published_at"] = published_at
-            decoded = from_fields(fields, int(self.now() * 1000))
+            decoded = from_fields(fields, int(self.now() * 1000), self.limits)
         except InvalidHeadline as error:
             return Rejected(file, line, error.message, _text_of(record))
         return Row(decoded.headline, published_at is not None and not decoded.ahead, file, line)

@@ -21,7 +21,7 @@ from newstide.processes import free_port
 from newstide.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.store import open_store
 
-SECRETS = ("kafka-password-7c1", "key-password-7c2", "milvus-token-7c3", "pages-token-long-7c4", "uri-password-7c5")
+SECRETS = ("kafka-password-7c1", "key-password-7c2", "milvus-token-7c3", "pages-token-long-7c4")
 
 
 def settings_for(folder: Path, kafka: KafkaSettings, milvus: MilvusSettings, **more: Any) -> Settings:
@@ -144,7 +144,7 @@ def test_folders_that_cannot_be_written_or_are_full(tmp_path: Path, monkeypatch:
 def test_no_secret_is_shown_and_those_in_the_clear_are_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    kafka_password, key_password, token, pages_token, uri_password = SECRETS
+    kafka_password, key_password, token, pages_token = SECRETS
     file = tmp_path / "newstide.toml"
     file.write_text(f'[kafka]\nsasl_password = "{kafka_password}"\n')
     file.chmod(0o644)
@@ -156,7 +156,7 @@ def test_no_secret_is_shown_and_those_in_the_clear_are_warned_of(
         "sasl_username": "reporter",
         "ssl_keypassword": key_password,
     }
-    milvus = {"uri": f"http://root:{uri_password}@0.0.0.0:1", "token": token}
+    milvus = {"uri": "http://0.0.0.0:1", "token": token}
     pages = {"token": pages_token, "host": "0.0.0.0"}  # noqa: S104
     findings = examine(nowhere(tmp_path, kafka=kafka, milvus=milvus, pages=pages))
     shown = printed(findings) + printed(findings, 300) + json.dumps(findings.as_dict()) + repr(findings)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from newstide.errors import DeliveryError, SourceError
-from newstide.settings import FeedSettings, KafkaSettings
+from newstide.settings import FeedSettings, KafkaSettings, LimitSettings
 from producers.feed_state import FeedState
 from producers.feeds import FeedPoller, parse_feed, poll_feed
 from producers.fetch import _public, fetch, make_client
@@ -124,6 +124,15 @@ def test_atom_html_is_turned_into_text_and_entries_without_a_title_are_left_out(
     assert rows[1].headline.id == "urn:blatt:2"
     assert [row.published for row in rows] == [True, False]
     assert rejected == 1
+
+
+def test_the_first_entries_of_a_feed_are_looked_at_and_as_much_of_a_description_as_is_set() -> None:
+    limits, short = FeedSettings(max_entries=2), LimitSettings(description=8)
+    rows, _ = parse_feed(
+        rss("One", "Two", "Three").encode(), "https://desk.example/rss", NOW, limits=limits, headline_limits=short
+    )
+    assert titles(rows) == ["One", "Two"]
+    assert [row.headline.description for row in rows] == ["About On", "About Tw"]
 
 
 def test_only_what_was_not_sent_comes_oldest_first_and_across_restarts(

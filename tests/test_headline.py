@@ -2,17 +2,21 @@
 
 import hashlib
 import json
+import time
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from newstide import headline as contract
 from newstide.errors import InvalidHeadline
 from newstide.headline import (
-    MAX_AHEAD_MS,
+    DEFAULTS,
     MAX_TITLE,
+    Decoded,
+    Limits,
     clean,
-    decode,
     derive_id,
     encode,
     from_fields,
@@ -20,8 +24,16 @@ from newstide.headline import (
     parse_language,
     parse_time,
 )
+from newstide.settings import LimitSettings
 
 NOON = 1_791_892_800_000  # 2026-10-13T12:00:00Z
+HOUR = 3_600_000
+IN_2099 = 4_070_908_800_000
+
+
+def decode(value: bytes | None, timestamp_ms: int, limits: Limits = DEFAULTS) -> Decoded:
+    """By a clock that stands at noon, a day later: no test depends on the machine's."""
+    return contract.decode(value, timestamp_ms, NOON + 24 * HOUR, limits)
 
 
 def message(**fields: object) -> bytes:
@@ -82,9 +94,40 @@ def test_a_time_far_ahead_of_the_message_is_replaced_and_said() -> None:
     decoded = decode(message(title="x", published_at="2099-01-01T00:00:00Z"), NOON)
     assert decoded.ahead
     assert decoded.headline.published_at == NOON
-    near = decode(message(title="x", published_at=NOON + MAX_AHEAD_MS), NOON)
+    near = decode(message(title="x", published_at=NOON + HOUR), NOON)
     assert not near.ahead
-    assert near.headline.published_at == NOON + MAX_AHEAD_MS
+    assert near.headline.published_at == NOON + HOUR
+
+
+def test_a_message_that_claims_a_time_far_ahead_of_the_clock_counts_as_sent_now_and_is_said() -> None:
+    now = NOON + 24 * HOUR
+    undated = decode(message(title="x"), IN_2099)
+    assert undated.ahead
+    assert undated.headline.published_at == now
+    near = decode(message(title="x"), now + HOUR)
+    assert not near.ahead
+    assert near.headline.published_at == now + HOUR
+    both = decode(message(title="x", published_at=IN_2099), IN_2099)
+    assert both.ahead
+    assert both.headline.published_at == now
+    dated = decode(message(title="x", published_at=NOON), IN_2099)
+    assert not dated.ahead
+    assert dated.headline.published_at == NOON
+
+
+def test_a_message_without_a_time_counts_as_sent_now() -> None:
+    assert decode(message(title="x"), -1).headline.published_at == NOON + 24 * HOUR
+    assert decode(message(title="x", published_at=NOON), -1).headline.published_at == NOON
+    ticking = contract.decode(message(title="x"), -1).headline.published_at
+    assert abs(ticking - time.time() * 1000) < HOUR
+
+
+def test_how_far_ahead_and_how_long_a_description_may_be_is_set() -> None:
+    limits = LimitSettings(description=3, ahead=timedelta(days=2))
+    decoded = decode(message(title="x", description="abcdef", published_at=NOON + 40 * HOUR), NOON, limits)
+    assert (decoded.headline.description, decoded.headline.published_at) == ("abc", NOON + 40 * HOUR)
+    assert decode(message(title="x"), NOON + 24 * HOUR + 49 * HOUR, limits).ahead
+    assert not decode(message(title="x"), NOON + 24 * HOUR + 47 * HOUR, limits).ahead
 
 
 @pytest.mark.parametrize(

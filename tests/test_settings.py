@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from newstide.errors import SettingsError
-from newstide.settings import Settings, as_environment, parse_duration
+from newstide.headline import DEFAULTS
+from newstide.settings import MilvusSettings, Settings, as_environment, parse_duration
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +88,46 @@ def test_secrets_are_in_no_repr_dump_or_error(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(SettingsError) as caught:
         Settings.load(milvus={"token": ["tell-nobody"]})
     assert "tell-nobody" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "address"),
+    [
+        ("milvus", "uri", "http://desk:tell-nobody@milvus:19530"),
+        ("milvus", "uri", "desk:tell-nobody@milvus"),
+        ("milvus", "uri", "https://tell-nobody@milvus"),
+        ("kafka", "bootstrap_servers", "desk:tell-nobody@kafka:9092"),
+    ],
+)
+def test_a_login_in_an_address_is_refused_and_not_repeated(
+    group: str, name: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match=rf"{group}\.{name} = \(hidden\).*milvus\.token") as caught:
+        Settings.load(**{group: {name: address}})
+    with pytest.raises(ValueError, match="holds a login") as built:
+        MilvusSettings(uri=address)
+    with pytest.raises(ValueError, match="holds a login") as changed:
+        Settings().updated(**{group: {name: address}})
+    assert "tell-nobody" not in f"{caught.value} {built.value} {changed.value}"
+    monkeypatch.setenv(f"NEWSTIDE_{group}_{name}".upper(), address)
+    with pytest.raises(SettingsError) as loaded:
+        Settings.load()
+    assert "tell-nobody" not in str(loaded.value)
+
+
+def test_the_limits_of_a_headline_are_settings_with_the_defaults_that_its_contract_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = Settings.load().limits
+    assert (limits.description, limits.ahead) == (DEFAULTS.description, DEFAULTS.ahead)
+    monkeypatch.setenv("NEWSTIDE_LIMITS_AHEAD", "2d")
+    assert Settings.load().limits.ahead == timedelta(days=2)
+    monkeypatch.setenv("NEWSTIDE_LIMITS_AHEAD", "-1")
+    with pytest.raises(SettingsError, match=r"limits\.ahead = '-1'"):
+        Settings.load()
+    monkeypatch.delenv("NEWSTIDE_LIMITS_AHEAD")
+    with pytest.raises(SettingsError, match=r"feeds\.max_entries = 0"):
+        Settings.load(feeds={"max_entries": 0})
 
 
 def test_an_updated_copy_keeps_everything_else() -> None:

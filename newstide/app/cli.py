@@ -117,6 +117,7 @@ def produce(
             limit=limit,
             rejects=rejected_rows,
             progress=not as_json,
+            limits=settings.limits,
         )
     if as_json:
         print_json(summary.as_dict())

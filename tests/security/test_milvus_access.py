@@ -11,7 +11,7 @@ from access import SECRET
 from milvus_gate import gate
 
 from newstide.embedding.base import ModelCard
-from newstide.errors import NewstideError, SettingsError, StoreUnavailable
+from newstide.errors import SettingsError, StoreUnavailable
 from newstide.headline import Headline
 from newstide.milvus_lite import LocalMilvus
 from newstide.settings import MilvusSettings
@@ -91,10 +91,3 @@ def test_a_certificate_without_its_key_is_said_before_anything_is_reached(certif
     settings = settings_for("https://localhost:1", certificates, ssl_certfile=certificates / "client.pem")
     with pytest.raises(SettingsError, match=r"milvus\.ssl_keyfile"):
         open_store(settings, None)
-
-
-@pytest.mark.parametrize("uri", [f"http://user:{SECRET}@localhost:1", f"https://{SECRET}@localhost:1"])
-def test_a_secret_in_the_address_is_in_no_error(uri: str) -> None:
-    with pytest.raises(NewstideError) as caught:
-        open_store(MilvusSettings(uri=uri, timeout="1s"), None)
-    assert SECRET not in str(caught.value)
