@@ -15,14 +15,12 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import httpx
-
 from newstide import logs
 from newstide.errors import DeliveryError, InvalidHeadline, SourceError
 from newstide.headline import DEFAULTS, Limits, from_fields
 from newstide.settings import FeedSettings
 from producers.feed_state import FeedState
-from producers.fetch import fetch, make_client
+from producers.fetch import fetch
 from producers.sources import Row
 
 _AT_ONCE = 4  # feeds fetched side by side
@@ -47,7 +45,6 @@ class Poll:
 
 
 def poll_feed(
-    client: httpx.Client,
     url: str,
     state: FeedState,
     now: float,
@@ -59,7 +56,6 @@ def poll_feed(
     """Fetches a feed, where it has changed, and finds what was not sent before. Remembers nothing by itself.
 
     Args:
-        client: From `fetch.make_client`.
         url: The feed.
         state: What was sent, and the validators of the last look.
         now: Epoch seconds.
@@ -70,7 +66,7 @@ def poll_feed(
     Raises:
         SourceError: The feed cannot be fetched, or is none.
     """
-    page = fetch(client, url, state.validators(url), allow_private=allow_private, limits=limits)
+    page = fetch(url, state.validators(url), allow_private=allow_private, limits=limits)
     if page.status == 304:
         return Poll([], changed=False)
     rows, rejected = parse_feed(
@@ -145,7 +141,6 @@ class FeedPoller:
         self.rejected = 0
         self._urls = list(dict.fromkeys(urls))
         self._state = FeedState(state)
-        self._client = make_client()
         self._send = send
         self._allow_private = allow_private
         self._now = now
@@ -199,7 +194,6 @@ class FeedPoller:
         read = rejected = 0
         try:
             poll = poll_feed(
-                self._client,
                 url,
                 self._state,
                 now,
@@ -226,8 +220,7 @@ class FeedPoller:
                 log.info("new headlines", feed=url, count=len(poll.rows))
 
     def close(self) -> None:
-        """Closes connections and the state."""
-        self._client.close()
+        """Closes the state."""
         self._state.close()
 
     def __enter__(self) -> Self:

@@ -1,11 +1,15 @@
-"""Fetches a page somebody else controls: over http(s) only, from public addresses only, and never too much of it."""
+"""Fetches a page somebody else controls: http(s) only, from public addresses only, never too much and never too long."""
 
 import ipaddress
 import socket
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from threading import Thread
+from typing import Any
 
+import httpcore
 import httpx
 
 from newstide import __version__
@@ -13,8 +17,12 @@ from newstide.errors import SourceError
 from newstide.headline import shorten
 from newstide.settings import FeedSettings
 
-_TIMEOUT = httpx.Timeout(10.0)  # to connect, and for each piece
+_TIMEOUT = 10.0  # seconds to connect, and for each piece
 _REDIRECTS = (301, 302, 303, 307, 308)
+_HOLD_IPV4 = [
+    ipaddress.IPv6Network(text) for text in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")
+]  # in the last 32 bits
+_NAT64_OF_A_SITE = ipaddress.IPv6Network("64:ff9b:1::/48")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +36,7 @@ class Page:
     last_modified: str = ""
 
 
-def make_client() -> httpx.Client:
-    """A client for `fetch`, which follows redirects itself."""
-    return httpx.Client(
-        timeout=_TIMEOUT,
-        follow_redirects=False,
-        headers={"User-Agent": f"newstide/{__version__}", "Accept-Encoding": "gzip, deflate"},
-    )
-
-
 def fetch(
-    client: httpx.Client,
     url: str,
     headers: Mapping[str, str],
     *,
@@ -48,43 +46,133 @@ def fetch(
     """GETs a page.
 
     Every hop's host is resolved here, and the connection goes to the very address that was checked: a name that
-    changes its address in between gains nothing.
+    changes its address in between gains nothing. No connection is used twice: two names at one address would share it,
+    and the second one's certificate would go unchecked.
 
     Args:
-        client: From `make_client`.
         url: http or https.
         headers: For the request.
         allow_private: Private, loopback and other special addresses are allowed.
-        limits: Size, time and redirects; by default those of the settings.
+        limits: Size, redirects, and the time for all of it, from the first look-up of a name to the last byte; by
+            default those of the settings.
 
     Raises:
         SourceError: Not reachable, not allowed, too large, too slow, too many redirects, or an error status.
     """
     hop = url
     limits = limits or FeedSettings()
-    deadline = time.monotonic() + limits.timeout.total_seconds()
-    for _ in range(limits.redirects + 1):
-        try:
-            target = httpx.URL(hop)
-            request = _request(client, target, headers, allow_private)
-            response = client.send(request, stream=True)
-            try:
-                if response.status_code in _REDIRECTS and "location" in response.headers:
-                    hop = str(target.join(response.headers["location"]))
-                    continue
-                return _page(response, url, deadline, limits)
-            finally:
-                response.close()
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            reason = shorten(str(error), 200) or type(error).__name__
-            raise SourceError(f"{url} cannot be fetched: {reason}.", "Is the address right?") from None
+    deadline = _Deadline(limits.timeout.total_seconds())
+    try:
+        with _client(deadline) as client:
+            for _ in range(limits.redirects + 1):
+                target = httpx.URL(hop)
+                request = _request(client, target, headers, allow_private, deadline)
+                response = client.send(request, stream=True)
+                try:
+                    if response.status_code in _REDIRECTS and "location" in response.headers:
+                        hop = str(target.join(response.headers["location"]))
+                        continue
+                    return _page(response, url, limits)
+                finally:
+                    response.close()
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:
+        if deadline.left() <= 0:
+            seconds = limits.timeout.total_seconds()
+            raise SourceError(f"{url} took longer than {seconds:g} s.", "It is tried again.") from None
+        reason = shorten(str(error), 200) or type(error).__name__
+        raise SourceError(f"{url} cannot be fetched: {reason}.", "Is the address right?") from None
     raise SourceError(f"{url} redirects more than {limits.redirects} times.", "Is the address right?")
 
 
-def _request(client: httpx.Client, url: httpx.URL, headers: Mapping[str, str], allow_private: bool) -> httpx.Request:
+class _Deadline:
+    """A moment, and how many seconds are left until it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._at = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds; negative ones where it is over."""
+        return self._at - time.monotonic()
+
+    def within(self, timeout: float | None) -> float:
+        """A timeout that does not reach beyond it."""
+        left = self.left()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the time is up")
+        return left if timeout is None else min(timeout, left)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection that ends at the deadline, however little comes at a time."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._deadline.within(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._deadline.within(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        safe = self._inner.start_tls(ssl_context, server_hostname, self._deadline.within(timeout))
+        return _Stream(safe, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _Network(httpcore.SyncBackend):
+    """Makes such connections."""
+
+    def __init__(self, deadline: _Deadline) -> None:
+        self._deadline = deadline
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        timeout = self._deadline.within(timeout)
+        return _Stream(super().connect_tcp(host, port, timeout, local_address, socket_options), self._deadline)
+
+
+class _Transport(httpx.HTTPTransport):
+    """httpx' own, over such connections, which it has no argument for."""
+
+    def __init__(self, deadline: _Deadline) -> None:
+        super().__init__()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(),
+            max_keepalive_connections=0,
+            network_backend=_Network(deadline),
+        )
+
+
+def _client(deadline: _Deadline) -> httpx.Client:
+    return httpx.Client(
+        transport=_Transport(deadline),
+        timeout=_TIMEOUT,
+        follow_redirects=False,
+        headers={"User-Agent": f"newstide/{__version__}", "Accept-Encoding": "gzip, deflate"},
+    )
+
+
+def _request(
+    client: httpx.Client, url: httpx.URL, headers: Mapping[str, str], allow_private: bool, deadline: _Deadline
+) -> httpx.Request:
     if url.scheme not in ("http", "https") or not url.host:
         raise SourceError(f"{url} is no http or https address.", "Feeds are fetched over http and https only.")
-    address = _address(url, allow_private)
+    address = _address(url, allow_private, deadline)
     host = url.netloc.decode("ascii")
     # To the address, in the name of the host: the certificate is checked against the name.
     return client.build_request(
@@ -95,13 +183,12 @@ def _request(client: httpx.Client, url: httpx.URL, headers: Mapping[str, str], a
     )
 
 
-def _address(url: httpx.URL, allow_private: bool) -> str:
+def _address(url: httpx.URL, allow_private: bool, deadline: _Deadline) -> str:
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        found = socket.getaddrinfo(url.raw_host.decode("ascii"), port, type=socket.SOCK_STREAM)
-    except OSError as error:
+        addresses = _look_up(url.raw_host.decode("ascii"), port, deadline.left())
+    except socket.gaierror as error:
         raise SourceError(f"{url.host} has no address: {error.strerror}.", "Is the address right?") from None
-    addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
         if not allow_private and not _public(address):
             raise SourceError(
@@ -110,16 +197,42 @@ def _address(url: httpx.URL, allow_private: bool) -> str:
     return addresses[0]
 
 
+def _look_up(host: str, port: int, seconds: float) -> list[str]:
+    """A name's addresses. A resolver cannot be interrupted: one that takes too long is left to itself."""
+    found: list[str] = []
+    failed: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            found.extend(str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            failed.append(error)
+
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(max(seconds, 0.0))
+    if failed:
+        raise failed[0]
+    if not found:
+        raise TimeoutError(f"the address of {host} was not found in time")
+    return found
+
+
 def _public(text: str) -> bool:
+    """Whether it is an address of the internet; one of IPv6 that stands for one of IPv4 is what that is."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64_OF_A_SITE:
+            return False
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if any(address in network for network in _HOLD_IPV4):
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             address = inner
     return address.is_global and not address.is_multicast
 
 
-def _page(response: httpx.Response, url: str, deadline: float, limits: FeedSettings) -> Page:
+def _page(response: httpx.Response, url: str, limits: FeedSettings) -> Page:
     if response.status_code == 304:
         return Page(304, b"")
     if response.status_code != 200:
@@ -132,8 +245,6 @@ def _page(response: httpx.Response, url: str, deadline: float, limits: FeedSetti
         content += piece
         if len(content) > limits.max_bytes:
             raise SourceError(f"{url} is larger than {limits.max_bytes / 2**20:g} MiB.", "Is it a feed?")
-        if time.monotonic() > deadline:
-            raise SourceError(f"{url} took longer than {limits.timeout.total_seconds():.0f} s.", "It is tried again.")
     return Page(
         200,
         bytes(content),
