@@ -20,6 +20,7 @@ from newstide.tls import said, tls_context
 T = TypeVar("T")
 
 _WAIT_LONGER = 10  # times the timeout, for what a server needs minutes for: loading, building an index, flushing
+_LITE = "milvus_lite"  # its version begins so; older servers that were packed for Python merely end in `-lite`
 _LITE_UNEXPECTED = 1  # Milvus Lite: whatever it did not foresee, a broken file among them
 _NOT_LOADED = (101, 106)  # Milvus Lite: whenever it has been started again
 _NOT_ALLOWED = (1400, 1401, 1800, 1801, 1802, 1803, 1804, 1805, 1806, 1807)
@@ -81,7 +82,7 @@ class Connection:
         self._client: MilvusClient | None = None
         self.lite = False  # as long as nobody has asked
         self.version: str = self.call(lambda client: str(client.get_server_version(timeout=self.timeout)))
-        self.lite = "lite" in self.version.lower()
+        self.lite = self.version.startswith(_LITE)
 
     def call(self, request: Callable[[MilvusClient], T], *, collection: str = "") -> T:
         """Makes a request; while Milvus is away, again and again for `timeout`.
