@@ -376,6 +376,17 @@ def test_no_container_has_capabilities_or_can_gain_any(name: str) -> None:
     assert not any(volume.startswith(("/", ".")) for volume in service.get("volumes", []))
 
 
+def test_every_container_that_may_write_to_its_root_or_be_root_is_named_in_the_documentation() -> None:
+    security = (ROOT / "docs" / "security.md").read_text()
+    rows = dict(re.findall(r"^\| (Kafka|Milvus|etcd|MinIO) \| (.*) \|$", security, re.MULTILINE))
+    assert {name.lower() for name in rows} == set(SERVICES) - set(OURS)
+    for name, row in rows.items():
+        service = SERVICES[name.lower()]
+        user, root = row.split(" | ")
+        assert root.startswith("read-only" if service.get("read_only") else "writable"), name
+        assert user.startswith("`" + service["user"] if "user" in service else "root"), name
+
+
 # --- health
 
 

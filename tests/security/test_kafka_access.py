@@ -42,10 +42,12 @@ def test_the_right_secret_is_let_in(guarded_kafka: Guarded, listener: str, mecha
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("listener", ["SASL", "SASLTLS"])
 def test_the_wrong_secret_is_refused_at_once_and_shown_nowhere(
-    guarded_kafka: Guarded, mechanism: str, capfd: pytest.CaptureFixture[str]
+    guarded_kafka: Guarded, listener: str, mechanism: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(guarded_kafka.settings("SASL", **secret(mechanism, WRONG)), capfd)
+    wrong = {**secret(mechanism, WRONG), "ssl_cafile": guarded_kafka.file("ca.pem")}
+    said = refused(guarded_kafka.settings(listener, **wrong), capfd)
     assert f"refuses {USER}" in said
     assert "sasl_password" in said
 
