@@ -2,12 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BGE_VENV ?= .venv-bge
+MILVUS_VENV ?= .venv-milvus
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 bin := $(VENV)/bin
 bge_bin := $(BGE_VENV)/bin
+milvus_bin := $(MILVUS_VENV)/bin
 
-.PHONY: help demo test test-bge lint format bench soak clean
+.PHONY: help demo test test-bge test-milvus lint audit format bench soak clean
 
 help:  ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,13 +23,24 @@ test: $(VENV)/.test  ## All tests, against a real local Kafka and a real Milvus 
 test-bge: $(BGE_VENV)/.bge  ## BGE-M3 through FlagEmbedding, in an environment of its own (torch: 3 GB)
 	$(bge_bin)/python -m pytest -m bge
 
+# Milvus 2.3.5 listens on every interface, so it and its tests get a network that is nothing but loopback.
+test-milvus: $(MILVUS_VENV)/.milvus  ## The store's contract against Milvus 2.3.5, end of life, in an environment of its own
+	@unshare --map-root-user --net true || { echo "test-milvus needs a network of its own: unshare of util-linux, and a kernel that lets you." >&2; exit 1; }
+	MILVUS_TEST_SERVER=$(abspath $(milvus_bin))/milvus-server unshare --map-root-user --net \
+		sh -c 'ip link set lo up && exec "$$0" "$$@"' $(milvus_bin)/python -m pytest tests/store $(ARGS)
+
 lint: $(VENV)/.dev  ## ruff, mypy and the import contract
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/mypy tests/store/conftest.py
 	$(bin)/mypy tests/browser/conftest.py
+	$(bin)/mypy tests/security/conftest.py
 	$(bin)/lint-imports
+
+audit: $(VENV)/.dev  ## Known vulnerabilities of what constraints.txt names; asks PyPI, so apart from lint
+	@$(bin)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off || { \
+		echo "Above: what pip-audit found, or why it could not ask. Where it says that something was not found or could not be reached, the advisory service is not to be had from here, and nothing is known of what is safe." >&2; exit 1; }
 
 format: $(VENV)/.dev  ## Lets ruff write the code's format
 	$(bin)/ruff check --fix .
@@ -40,7 +53,7 @@ soak: $(VENV)/.dev  ## An hour of steady headlines: lag, memory, delays; MINUTES
 	$(bin)/python -m benchmarks.soak --minutes $(or $(MINUTES),60) --json benchmarks/results/soak.json
 
 clean:  ## Removes the environments
-	rm -rf $(VENV) $(BGE_VENV)
+	rm -rf $(VENV) $(BGE_VENV) $(MILVUS_VENV)
 
 $(VENV)/.runtime: extras =
 $(VENV)/.test: extras = [test]
@@ -53,7 +66,12 @@ $(BGE_VENV)/.bge: pyproject.toml constraints.txt | $(bge_bin)/python
 	$(bge_bin)/python -m pip install --quiet --constraint constraints.txt --editable '.[bge,test]'
 	@touch $@
 
-$(bin)/python $(bge_bin)/python:
+$(MILVUS_VENV)/.milvus: pyproject.toml constraints.txt | $(milvus_bin)/python
+	$(milvus_bin)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(milvus_bin)/python -m pip install --quiet milvus==2.3.5
+	@touch $@
+
+$(bin)/python $(bge_bin)/python $(milvus_bin)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] < (3, 14) else f"newstide needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(@D)/..
 	$@ -m pip install --quiet --upgrade pip
