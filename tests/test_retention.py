@@ -7,12 +7,14 @@ from threading import Event
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from clustering.pages import oldest_on
 from clustering.reclusterer import recluster
+from newstide.app.cli import app
 from newstide.app.services import run_consumer
 from newstide.errors import SettingsError
-from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.store import open_store
 from producers.publisher import produce_files
 
@@ -94,6 +96,27 @@ def test_old_rows_words_of_closed_stories_and_old_pages_go_and_numbers_stay_take
         born = store.stories("created_run == 4")
         assert len(born) >= 1
         assert born["cluster_label"].min() > max(after.index)
+    finally:
+        store.close()
+
+
+def test_the_command_keeps_what_it_is_told_to_keep(
+    tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clustering = ClusteringSettings(window="3d")
+    settings = Settings(data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings, clustering=clustering)
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    send_day(settings, 0, tmp_path)
+    send_day(settings, 11, tmp_path, TOPICS[:2])
+    run = CliRunner()
+    refused = run.invoke(app, ["recluster", "--once", "--keep", "2d"])
+    assert isinstance(refused.exception, SettingsError)
+    told = run.invoke(app, ["recluster", "--once", "--keep", "10d", "--json"])
+    assert told.exit_code == 0, told.output
+    store = open_store(milvus_settings, None)
+    try:
+        assert store.count_headlines() == 10
     finally:
         store.close()
 
