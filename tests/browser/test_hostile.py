@@ -2,19 +2,26 @@
 
 import io
 import json
+import threading
 import time
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+import uvicorn
+from playwright.sync_api import Page
 from rich.console import Console
+from typer.testing import CliRunner
 
 from clustering.reclusterer import recluster
+from newstide.app.cli import app
 from newstide.app.inspect import print_headlines
 from newstide.app.services import run_consumer
+from newstide.app.web import make_app
 from newstide.broker import Sender
-from newstide.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.processes import free_port, listens
+from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.store import all_of, any_of, open_store, quote
 
 pytestmark = pytest.mark.browser
@@ -129,7 +136,11 @@ def settings(kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, fol
 
 
 def test_the_worst_headlines_go_through_everything_and_nothing_of_them_runs(
-    settings: Settings, folder: Path, visitor: Any, capfd: pytest.CaptureFixture[str]
+    settings: Settings,
+    folder: Path,
+    visitor: Any,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     headlines = good()
     sender = Sender(settings.kafka)
@@ -151,21 +162,63 @@ def test_the_worst_headlines_go_through_everything_and_nothing_of_them_runs(
     assert rows["published_at"].max() < (time.time() + 3600) * 1000
     assert set(IDS) - {"a\nb"} <= set(rows["id"])
 
-    page = visitor.visit(Path(report.page).as_uri())
+    _show_on_the_console(settings, monkeypatch)
+    _look_around(visitor.visit(Path(report.page).as_uri()))
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(make_app(settings), host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        while not listens(port):
+            time.sleep(0.05)
+        page = visitor.visit(f"http://127.0.0.1:{port}/latest.html")
+        _look_around(page)
+        page.goto("about:blank")  # or its stream of news would hold the server
+    finally:
+        server.should_exit = True
+        thread.join(15)
+    page.goto((folder / "snapshots" / "index.html").as_uri())
+    assert page.evaluate("window.hacked") is None
+
+
+def _look_around(page: Page) -> None:
+    """Searches, opens every story, and looks at all links."""
     for query in ("script", '"', "harbour", "\\", "<"):
         page.fill("#query", query)
         page.wait_for_timeout(200)
     page.fill("#query", "")
+    seen = set()
     for at in range(page.locator("#stories button").count()):
         page.locator("#stories button").nth(at).click()
         page.wait_for_timeout(60)
         hrefs = page.eval_on_selector_all(".headlines a, #card a", "all => all.map(e => e.href)")
         assert all(href.startswith(("http://", "https://")) for href in hrefs), hrefs
+        seen.update(hrefs)
         page.keyboard.press("Escape")
+    assert any(href.startswith("https://ok.example/") for href in seen), "no link was looked at"
     assert page.evaluate("window.hacked") is None
     assert page.locator("#panel img, #panel iframe, #panel svg[onload], #story script, #labels img").count() == 0
-    page.goto((folder / "snapshots" / "index.html").as_uri())
-    assert page.evaluate("window.hacked") is None
+
+
+def _show_on_the_console(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No view prints a control character that came with a headline, nor takes its text for markup."""
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    run = CliRunner()
+    story = json.loads(run.invoke(app, ["stories", "--json"]).stdout)[0]["cluster_label"]
+    views = {
+        "stories": ["stories", "--status", "all", "--limit", "1000"],
+        "headlines": ["headlines", str(story), "--limit", "1000"],
+        "search": ["search", "[bold red]markup[/bold red]", "--limit", "1000"],
+        "dead letters": ["dead-letters", "list", "--limit", "1000"],
+    }
+    shown = {name: run.invoke(app, command) for name, command in views.items()}
+    for name, view in shown.items():
+        assert view.exit_code == 0, (name, view.output)
+        bad = [character for character in view.output if character in "\x00\x07\x1b\u202e\u2028\u2066"]
+        assert not bad, name
+    assert "[bold red]" in shown["search"].output.replace("\n", ""), "a title is no markup"
+    assert "not UTF-8" in " ".join(shown["dead letters"].output.split())
 
 
 def _rows(settings: Settings) -> Any:
