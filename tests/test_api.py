@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import jsonschema
@@ -16,6 +17,7 @@ from test_web import served, write_run
 
 from newstide.app.reading import StoryFilter, UnknownStory, chosen_stories, story_lineage
 from newstide.app.web.reader import Reader
+from newstide.errors import StoreUnavailable
 from newstide.headline import iso_time, parse_time
 from newstide.milvus_lite import LocalMilvus
 from newstide.processes import free_port
@@ -61,7 +63,7 @@ def all_pages(client: httpx.Client, path: str, **parameters: Any) -> list[dict[s
         items += page["items"]
         if page["next"] is None:
             return items
-        page = get(client, page["next"])
+        page = get(client, urljoin(path, page["next"]))
     raise AssertionError("paging does not end")
 
 
@@ -141,7 +143,7 @@ def test_a_story_comes_with_lineage_timeline_and_headlines(client: httpx.Client,
     where = f"cluster_label == {story['cluster_label']}"
     ids = newest_first(store, where)
     assert [headline["id"] for headline in found["headlines"]["items"]] == ids[:3]
-    following = get(client, found["headlines"]["next"])
+    following = get(client, urljoin(f"/api/stories/{story['cluster_label']}", found["headlines"]["next"]))
     assert [headline["id"] for headline in following["items"]] == ids[3:6]
     timeline = found["timeline"]
     assert sum(timeline["counts"]) == len(ids) == story["size"]
@@ -247,8 +249,11 @@ def test_runs_come_newest_first_with_their_maps(client: httpx.Client, store: Sto
     runs = all_pages(client, "/api/runs", limit=1)
     assert [run["run"] for run in runs] == store.runs()["run"].tolist()[::-1]
     assert runs[-1]["counts"]["rows"] == 250
-    assert runs[-1]["page"] == "/run-000001.html"
-    assert client.get(runs[-1]["page"]).status_code == 200
+    assert runs[-1]["page"] == "../run-000001.html"
+    assert client.get(urljoin("/api/runs", runs[-1]["page"])).status_code == 200
+    assert (
+        urljoin("https://news.example/maps/api/runs", runs[-1]["page"]) == "https://news.example/maps/run-000001.html"
+    )
 
 
 def test_an_answer_that_is_known_is_not_sent_again(client: httpx.Client) -> None:
@@ -343,6 +348,37 @@ def test_stories_taken_down_between_two_runs_are_soon_gone(newsroom: Settings, s
     assert reader._stories is not None
     reader._stories = (reader._stories[0], reader._stories[1] - 11, reader._stories[2])
     assert reader.stories(store) is not there
+
+
+def test_one_question_that_finds_milvus_away_takes_the_store_from_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Opened:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    opened = [Opened(), Opened()]
+    stores = iter(opened)
+    reader = Reader(Settings())
+    monkeypatch.setattr(reader, "_try_to_open", lambda: next(stores))
+
+    def failing(store: Any) -> None:
+        with pytest.raises(StoreUnavailable):
+            reader._read(_away)
+        assert reader._store is None
+        assert not store.closed  # it is still asked here
+
+    reader._read(failing)
+    assert opened[0].closed
+    reader._away = None
+    assert reader._read(lambda store: store) is opened[1]
+    assert not opened[1].closed
+    reader.close()
+    assert opened[1].closed
+
+
+def _away(_store: Any) -> None:
+    raise StoreUnavailable("Milvus is away.")
 
 
 def test_nothing_can_be_written(client: httpx.Client) -> None:

@@ -19,9 +19,11 @@ import httpx
 import pytest
 import uvicorn
 from test_snapshot import make_snapshot
+from typer.testing import CliRunner
 
 from clustering.gallery import write_index
 from clustering.snapshot import write_snapshot
+from newstide.app.cli import app
 from newstide.app.web import make_app, serve
 from newstide.app.web.pages import served_policy
 from newstide.processes import free_port, listens, terminate
@@ -252,13 +254,13 @@ def test_without_the_token_nothing_is_told(locked: httpx.Client, headers: dict[s
 def test_a_program_brings_the_token_and_a_browser_keeps_a_cookie(locked: httpx.Client) -> None:
     assert locked.get("/api/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
     welcome = locked.get(f"/latest.html?token={TOKEN}&x=1%202")
-    assert (welcome.status_code, welcome.headers["location"]) == (303, "/latest.html?x=1+2")
+    assert (welcome.status_code, welcome.headers["location"]) == (303, "./latest.html?x=1+2")
     cookie = welcome.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert TOKEN not in cookie
     kept = cookie.partition(";")[0]
-    page = locked.get(welcome.headers["location"], headers={"Cookie": kept})
+    page = locked.get(welcome.url.join(welcome.headers["location"]), headers={"Cookie": kept})
     assert page.status_code == 200
     script = re.search(r'src="(plotly[^"]+)"', page.text)
     assert script is not None
@@ -267,8 +269,17 @@ def test_a_program_brings_the_token_and_a_browser_keeps_a_cookie(locked: httpx.C
 
 
 def test_the_way_back_after_the_token_leads_to_this_server_only(locked: httpx.Client) -> None:
-    url = httpx.URL(str(locked.base_url)).copy_with(raw_path=f"//evil.example/?token={TOKEN}".encode())
-    assert locked.get(url).headers["location"] == "/evil.example/"
+    for path in ("//evil.example/", "//evil.example", "/\\evil.example", "/https:evil.example"):
+        url = httpx.URL(str(locked.base_url)).copy_with(raw_path=f"{path}?token={TOKEN}".encode())
+        target = url.join(locked.get(url).headers["location"])
+        assert (target.host, target.port) == (locked.base_url.host, locked.base_url.port), path
+
+
+def test_the_way_back_after_the_token_holds_behind_a_proxy_that_adds_a_prefix(locked: httpx.Client) -> None:
+    outside = httpx.URL("https://news.example/maps/")
+    for path, target in (("", "/maps/"), ("run-000001.html", "/maps/run-000001.html"), ("api/runs", "/maps/api/runs")):
+        location = locked.get(f"/{path}", params={"token": TOKEN}).headers["location"]
+        assert outside.join(path).join(location).path == target
 
 
 def test_a_short_token_is_refused_and_not_shown() -> None:
@@ -277,6 +288,17 @@ def test_a_short_token_is_refused_and_not_shown() -> None:
     with pytest.raises(SettingsError, match=r"pages\.token") as refused:
         Settings.load(pages={"token": "tiny"})
     assert "tiny" not in str(refused.value)
+
+
+def test_without_a_setting_only_this_machine_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("newstide.app.web.serve", lambda _settings, host, port: asked.update(host=host, port=port))
+    monkeypatch.setenv("NEWSTIDE_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("NEWSTIDE_PAGES_HOST", raising=False)
+    monkeypatch.chdir(tmp_path)  # no newstide.toml
+    done = CliRunner().invoke(app, ["web", "--port", "8123"])
+    assert done.exit_code == 0, done.output
+    assert asked == {"host": "127.0.0.1", "port": 8123}
 
 
 @pytest.mark.parametrize(

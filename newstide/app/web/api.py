@@ -151,7 +151,7 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             all_stories = reader.stories(store)
             facts = story_facts(all_stories, label)
             frame, after = newest_headlines(store, HeadlineFilter(labels=(label,)), query.limit)
-            address = "/api/headlines?" + urlencode({"label": label, "limit": query.limit})
+            address = "../headlines?" + urlencode({"label": label, "limit": query.limit})
             return {
                 "story": facts,
                 "lineage": story_lineage(all_stories, label),
@@ -206,7 +206,7 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             page = records(found.iloc[query.offset : query.offset + query.limit])
             for run in page:
                 name = f"run-{run['run']:06d}.html"
-                run["page"] = f"/{name}" if (settings.snapshots_dir / name).is_file() else None
+                run["page"] = f"../{name}" if (settings.snapshots_dir / name).is_file() else None
             return {
                 "items": page,
                 "total": len(found),
@@ -272,10 +272,10 @@ def _further(request: Request, offset: int, limit: int, total: int) -> str | Non
 
 
 def _address(request: Request, **changed: int | str) -> str:
-    """The request's own address with some parameters changed."""
+    """The request's own address with some parameters changed, relative to it: a proxy may serve this under a prefix."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name not in changed]
     kept = [(name, value) for name, value in kept if name != "token"]
-    return f"{request.url.path}?{urlencode([*kept, *changed.items()])}"
+    return f"?{urlencode([*kept, *changed.items()])}"
 
 
 def _written(cursor: Cursor) -> str:

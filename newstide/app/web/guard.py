@@ -122,8 +122,8 @@ class Guard:
         if scope["method"] not in ("GET", "HEAD") or not any(right):
             return None
         rest = urlencode([(name, value) for name, value in fields if name != "token"])
-        # One slash: two would be another server's name.
-        target = "/" + quote(scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
+        # Relative: a proxy may serve this under a prefix. It begins with "./", so that it can name no other server.
+        target = "./" + quote(scope["path"].rpartition("/")[2]) + (f"?{rest}" if rest else "")
         response = RedirectResponse(target, 303, headers={"Cache-Control": "no-store"})
         response.set_cookie(
             COOKIE,

@@ -2,7 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
@@ -36,6 +38,7 @@ class Reader:
         self._limiter: anyio.CapacityLimiter | None = None
         self._opening, self._encoding = threading.Lock(), threading.Lock()
         self._store: Store | None = None
+        self._asking: Counter[Store] = Counter()  # questions at work, by the store they ask
         self._embedder: Embedder | None = None
         self._stories: tuple[int, float, pd.DataFrame] | None = None
         self._away: tuple[float, StoreUnavailable] | None = None
@@ -77,31 +80,58 @@ class Reader:
         return vectors
 
     def close(self) -> None:
-        """Closes the store."""
-        store, self._store = self._store, None
+        """Closes the store, once nobody asks it any more."""
+        with self._opening:
+            store = self._store
         if store is not None:
-            store.close()
+            self._drop(store)
 
     def _read(self, question: Callable[[Store], T]) -> T:
+        with self._lent() as store:
+            try:
+                return question(store)
+            except StoreUnavailable as error:
+                self._away = (time.monotonic(), error)
+                self._drop(store)
+                raise
+            except (StoreLimit, ModelMismatch):
+                self._drop(store)  # the collections may be others by now
+                raise
+
+    @contextmanager
+    def _lent(self) -> Iterator[Store]:
+        """A store that stays open until it is given back."""
+        with self._opening:
+            store = self._opened()
+            self._asking[store] += 1
         try:
-            return question(self._opened())
-        except StoreUnavailable as error:
-            self._away = (time.monotonic(), error)
-            self.close()
-            raise
-        except (StoreLimit, ModelMismatch):
-            self.close()  # the collections may be others by now
-            raise
+            yield store
+        finally:
+            with self._opening:
+                self._asking[store] -= 1
+                left = not self._asking[store]
+                if left:
+                    del self._asking[store]
+                unwanted = left and store is not self._store
+            if unwanted:
+                store.close()
+
+    def _drop(self, store: Store) -> None:
+        """The next question opens another; this one is closed by the last that asks it."""
+        with self._opening:
+            if self._store is store:
+                self._store = None
+                if not self._asking[store]:
+                    store.close()
 
     def _opened(self) -> Store:
-        with self._opening:
-            if self._away is not None and time.monotonic() - self._away[0] < _AWAY:
-                raise StoreUnavailable(self._away[1].message, self._away[1].way_out)
-            self._away = None
-            if self._store is None:
-                self._stories = None
-                self._store = self._try_to_open()
-            return self._store
+        if self._away is not None and time.monotonic() - self._away[0] < _AWAY:
+            raise StoreUnavailable(self._away[1].message, self._away[1].way_out)
+        self._away = None
+        if self._store is None:
+            self._stories = None
+            self._store = self._try_to_open()
+        return self._store
 
     def _try_to_open(self) -> Store:
         try:

@@ -65,7 +65,7 @@ class Run(BaseModel):
     parameters: dict[str, Any]
     counts: dict[str, Any] = Field(description="rows, new, stories, noise, born, grown, merged, split, closed ...")
     durations: dict[str, float] = Field(description="Seconds a step.")
-    page: str | None = Field(description="Address of its map, where it is still there.")
+    page: str | None = Field(description="Address of its map, relative to this one's, where it is still there.")
 
 
 class Timeline(BaseModel):
@@ -90,21 +90,21 @@ class Stories(BaseModel):
 
     items: list[Story]
     total: int
-    next: str | None = Field(description="Address of the next page; null at the end.")
+    next: str | None = Field(description="Address of the next page, relative to this one's; null at the end.")
 
 
 class Headlines(BaseModel):
     """A page of headlines, newest first."""
 
     items: list[Headline]
-    next: str | None = Field(description="Address of the next page; null at the end.")
+    next: str | None = Field(description="Address of the next page, relative to this one's; null at the end.")
 
 
 class Hits(BaseModel):
     """Headlines nearest in meaning, best first."""
 
     items: list[Hit]
-    next: str | None = Field(description="Address of the next page; null at the end.")
+    next: str | None = Field(description="Address of the next page, relative to this one's; null at the end.")
 
 
 class Runs(BaseModel):
@@ -112,7 +112,7 @@ class Runs(BaseModel):
 
     items: list[Run]
     total: int
-    next: str | None = Field(description="Address of the next page; null at the end.")
+    next: str | None = Field(description="Address of the next page, relative to this one's; null at the end.")
 
 
 class StoryDetail(BaseModel):
