@@ -1,6 +1,7 @@
 """What of a run is drawn: the colours of stories, the headlines chosen where there are too many, and small pictures."""
 
 import base64
+import math
 import struct
 import zlib
 from typing import Any
@@ -9,35 +10,40 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-# A story's number picks the same place in both. Any two colours differ by at least 13 in CIELAB (CIE 1976), also as seen
-# with protanopia, deuteranopia and tritanopia (Machado et al. 2009), and stand at least 3:1 against the page.
+# A story's number picks the same place in both. Any two colours, as drawn, differ by at least 18 in CIELAB (CIE 1976), also
+# as seen with protanopia, deuteranopia and tritanopia (Machado et al. 2009), and stand at least 3:1 against the page.
 PALETTES = {
     "light": (
-        *("#1d69b2", "#cd5245", "#117733", "#9a3489", "#3d2c91"),
-        *("#b8860b", "#b8281d", "#009a9a", "#82204f", "#6f86e8"),
+        *("#024bd5", "#f12f66", "#095836", "#b94e9e", "#60309c"),
+        *("#d26819", "#982900", "#009879", "#810e66", "#8d74e1"),
     ),
     "dark": (
-        *("#56b4e9", "#f28e2b", "#50ae76", "#e496c5", "#8a7bf0"),
-        *("#f0e05a", "#e8604c", "#7ff0e0", "#c04f8f", "#d1b371"),
+        *("#61b1ff", "#e67f0b", "#6da564", "#ed91c0", "#7858e8"),
+        *("#ffdf38", "#cd3d29", "#7affbd", "#c636af", "#bad76d"),
     ),
 }
-NOISE = "#c9c6bd"
+NOISE = {"light": "#c9c6bd", "dark": "#4b505c"}
 PAPER = {"light": "#fbfaf7", "dark": "#14161b"}  # as in page.css
 INK = {"light": "#1c1d22", "dark": "#eceae5"}
+POINT_OPACITY = 0.9  # of a headline in a story
 SVG_POINTS = 5_000  # more are drawn with WebGL
-_THUMBNAIL_POINTS = 250
+_CYCLE = 100  # colours repeat after as many numbers
+_THUMBNAIL_POINTS = 300  # about as many at most
 _DENSITY_CELLS = 256
 _INK = (128, 128, 136)  # reads on light and on dark paper alike
 
 
-def palette_place(number: int) -> int:
-    """The place of a story's colour in a palette: the same for its number in every run."""
-    return (number * 7 + number // 10) % 10
-
-
 def colour(number: int, theme: str = "light") -> str:
-    """A story's colour; grey for a negative number, which is no story."""
-    return NOISE if number < 0 else PALETTES[theme][palette_place(number)]
+    """A story's colour, the same for its number in every run; faint grey for a negative number, which is no story."""
+    return NOISE[theme] if number < 0 else PALETTES[theme][(number * 7 + number // 10) % 10]
+
+
+def colour_tables() -> dict[str, Any]:
+    """`colour` for a page's script, by theme: `noise`, and `stories`, whose place `number % length` holds a story's."""
+    return {
+        theme: {"noise": NOISE[theme], "stories": [colour(number, theme) for number in range(_CYCLE)]}
+        for theme in PALETTES
+    }
 
 
 def chosen_rows(headlines: pd.DataFrame, most: int) -> npt.NDArray[np.int64]:
@@ -89,19 +95,18 @@ def density_image(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> dic
     }
 
 
-def thumbnail(rows: pd.DataFrame) -> list[list[Any]]:
-    """Some points as [x, y, story], x from 0 to 100 and y from 0 to 60; a few lie outside."""
-    if rows.empty:
-        return []
-    some = rows.iloc[np.random.default_rng(0).permutation(len(rows))[:_THUMBNAIL_POINTS]]
-    places = some[["x", "y"]].to_numpy(np.float64)
-    low, high = np.percentile(places, 1, axis=0), np.percentile(places, 99, axis=0)
-    unit = float(np.max((high - low) / np.array([100.0, 60.0]))) or 1.0
-    middle = (low + high) / 2
-    x = 50 + (places[:, 0] - middle[0]) / unit
-    y = 30 - (places[:, 1] - middle[1]) / unit
+def thumbnail(headlines: pd.DataFrame) -> list[list[Any]]:
+    """Some headlines as [x, y, story], in the map's own unit: all, or a half, a quarter ... of them.
+
+    The hash of its id says whether a headline belongs to the half or the quarter: one that is drawn in a run's picture is
+    drawn in the next one's, too, and stories are seen to grow.
+    """
+    halvings = max(0, math.ceil(math.log2(max(len(headlines), 1) / _THUMBNAIL_POINTS)))
+    hashes = pd.util.hash_array(headlines["id"].to_numpy(object), categorize=False)
+    some = headlines[hashes >> np.uint64(64 - halvings) == 0] if halvings else headlines
+    places = np.round(some[["x", "y"]].to_numpy(np.float64), 2).tolist()
     labels = some["cluster_label"].astype(int).tolist()
-    return [[round(float(a), 1), round(float(b), 1), label] for a, b, label in zip(x, y, labels, strict=True)]
+    return [[x, y, label] for (x, y), label in zip(places, labels, strict=True)]
 
 
 def _png(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import re
+import time
+import uuid
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,14 +27,18 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
-from clustering.drawing import PALETTES, SVG_POINTS, chosen_rows, density_image, thumbnail
+from clustering.drawing import POINT_OPACITY, SVG_POINTS, chosen_rows, colour_tables, density_image, thumbnail
 from newstide.headline import iso_time
 
+# The page's script, in this order: parts of one function.
+_PARTS = ("state", "map", "threads", "labels", "panel", "selection", "address", "renewal", "wiring")
+_HALF_WRITTEN = 3600  # seconds after which a file that was never swapped in belongs to nobody
 _PACKED_FROM = 1_000_000  # characters of JSON
 _STORIES = 5_000  # listed; those with the most headlines
 _MOST_SOURCES = 20  # of a story
 _DECIMALS = 3
 _PLOTLY = '<script src="plotly.min.js"></script>'
+_HOME_LINK = re.compile(r'(?<=<h1>)<a href="index.html"[^>]*>(.*?)</a>')
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,8 @@ class Snapshot:
             `label_probability`, `x`, `y`.
         stories: `cluster_label`, `title`, `keywords`, `languages`, `sources`, `size`, `previous_size`,
             `first_published_at`, `last_published_at`, `status`, `parents`, `successor`, `events` (kinds, of this run).
-        facts: About the run, for its foot.
+        facts: About the run, for its foot: texts, numbers, or several of them under one name; None is left out. `kept`,
+            where it is there, is the share (0 to 1) of the headlines in a story before that are still in that story.
     """
 
     run: int
@@ -72,12 +79,13 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, max_points: int) -> P
         OSError: The disk is full or not writable; the old pages stay as they are.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    _clear_half_written(directory)
     _write_plotly(directory)
     page = directory / f"run-{snapshot.run:06d}.html"
     rows = chosen_rows(snapshot.headlines, max_points)
     fields = _fields(snapshot, rows)
     write(page, template("map.html.j2").render(fields, live=False))
-    write(page.with_suffix(".json"), json.dumps(_summary(snapshot, rows), ensure_ascii=False))
+    write(page.with_suffix(".json"), json.dumps(_summary(snapshot), ensure_ascii=False))
     write(directory / "latest.html", template("map.html.j2").render(fields, live=True))
     runs = [int(path.stem[4:]) for path in sorted(directory.glob("run-*.html")) if path.stem[4:].isdigit()]
     latest = json.dumps({"run": snapshot.run, "page": page.name, "runs": runs})
@@ -106,15 +114,16 @@ def export_page(directory: Path, run: int, target: Path) -> Path:
     page = page.replace('data-live="no"', 'data-live="alone"', 1).replace(
         "script-src ", f"script-src {_hash(plotly)} ", 1
     )
+    page = _HOME_LINK.sub(r"\1", page, count=1)  # the list of runs does not come along
     write(target, page.replace(_PLOTLY, f"<script>{plotly}</script>", 1))
     return target
 
 
 def write(path: Path, text: str) -> None:
     """Writes a file beside and swaps it in, so that a reader sees the old one or the whole new one."""
-    beside = path.with_name(f".{path.name}.tmp")
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")  # two may write it at once
     try:
-        with beside.open("w", encoding="utf-8", newline="") as file:  # as it is: its hash stands in the policy
+        with beside.open("x", encoding="utf-8", newline="") as file:  # as it is: its hash stands in the policy
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -139,13 +148,41 @@ def _fields(snapshot: Snapshot, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
         "run": snapshot.run,
         "finished": datetime.fromtimestamp(snapshot.finished_at / 1000, UTC).strftime("%d %b %Y, %H:%M UTC"),
         "shown_counts": f"{headlines:,} headlines in {_open_stories(snapshot.stories):,} stories",
-        "facts": [(name.replace("_", " "), value) for name, value in snapshot.facts.items()],
+        "facts": shown_facts(snapshot.facts),
+        "kept": kept_share(snapshot.facts),
         "packed": packed,
         "data": as_packed_data(data) if packed else as_script_data(data),
         "css": asset("page.css"),
-        "js": asset("page.js"),
-        "policy": policy(asset("page.js"), unsafe_eval=len(rows) > SVG_POINTS),
+        "js": page_script(),
+        "policy": policy(page_script(), unsafe_eval=len(rows) > SVG_POINTS),
     }
+
+
+def shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Facts about a run as its page names them."""
+    shown: list[tuple[str, str]] = []
+    if share := kept_share(facts):
+        shown.append(("kept their story", f"{share} of headlines"))
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            shown += shown_facts(value)
+        elif name != "kept" and value is not None:
+            shown.append((name.replace("_", " "), _said(value)))
+    return shown
+
+
+def kept_share(facts: Mapping[str, Any]) -> str | None:
+    """`kept` in words, where it is known."""
+    share = facts.get("kept")
+    return f"{share * 100:.1f} %" if isinstance(share, int | float) else None
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def policy(script: str, *, unsafe_eval: bool = False) -> str:
@@ -173,11 +210,11 @@ def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
-def as_packed_data(text: str) -> Markup:
+def as_packed_data(data: str) -> Markup:
     """Large data compressed, as base64: a third of its size."""
     compressor = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: gzip, which browsers read
     return Markup(  # noqa: S704 - base64 holds nothing that HTML knows
-        base64.b64encode(compressor.compress(text.encode()) + compressor.flush()).decode()
+        base64.b64encode(compressor.compress(data.encode()) + compressor.flush()).decode()
     )
 
 
@@ -193,7 +230,9 @@ def _data(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]:
         "finished": snapshot.finished_at,
         "begin": int(times.min()) if len(times) else 0,
         "end": int(times.max()) if len(times) else 1,
-        "palettes": PALETTES,
+        "colours": colour_tables(),
+        "opacity": POINT_OPACITY,
+        "webgl": len(rows) > SVG_POINTS,
         "leftOut": left_out,
         "density": density_image(everything["x"].to_numpy(np.float64), everything["y"].to_numpy(np.float64))
         if left_out
@@ -246,7 +285,7 @@ def _stories(snapshot: Snapshot) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda story: (not story["open"], -story["size"], story["number"]))
 
 
-def _summary(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _summary(snapshot: Snapshot) -> dict[str, Any]:
     """What the gallery shows of the run."""
     headlines = snapshot.headlines
     events = [kind for kinds in snapshot.stories.get("events", []) for kind in kinds]
@@ -257,7 +296,7 @@ def _summary(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]
         "stories": _open_stories(snapshot.stories),
         "noise": int((headlines["cluster_label"] < 0).sum()) if len(headlines) else 0,
         "events": {kind: events.count(kind) for kind in sorted(set(events))},
-        "thumbnail": thumbnail(headlines.iloc[drawn]),
+        "points": thumbnail(headlines),
         "facts": dict(snapshot.facts),
     }
 
@@ -269,6 +308,16 @@ def _open_stories(stories: pd.DataFrame) -> int:
 def _rounded(values: "pd.Series[float]") -> list[float]:
     rounded: list[float] = np.round(values.to_numpy(np.float64), _DECIMALS).tolist()
     return rounded
+
+
+def _clear_half_written(directory: Path) -> None:
+    """What a process that was killed left behind."""
+    for path in directory.glob(".*.tmp"):
+        try:
+            if time.time() - path.stat().st_mtime > _HALF_WRITTEN:
+                path.unlink()
+        except FileNotFoundError:  # someone else was quicker
+            continue
 
 
 def _write_plotly(directory: Path) -> None:
@@ -300,3 +349,10 @@ def template(name: str) -> jinja2.Template:
 def asset(name: str) -> Markup:
     """A style sheet or script of the pages, as it stands."""
     return Markup((files("clustering") / "page" / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
+
+
+@cache
+def page_script() -> Markup:
+    """The script of a run's page, put together from its parts."""
+    parts = Markup("\n").join(asset(f"script/{name}.js").strip() for name in _PARTS)
+    return Markup('"use strict";\n(async () => {\n') + parts + Markup("\n})();\n")

@@ -5,14 +5,18 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from test_snapshot import BEGIN, HOUR, make_snapshot
 
-from clustering.gallery import write_index
+from clustering.gallery import evenly, write_index
 from clustering.pages import thin_pages, thinned
 from clustering.retention import thin_old_pages
 from clustering.snapshot import write_snapshot
+from newstide.headline import iso_time
 from newstide.settings import Settings, as_environment
 
 DAY = 24 * HOUR
@@ -23,27 +27,105 @@ def _runs_in(index: Path) -> list[str]:
     return re.findall(r'class="card" href="(run-\d+\.html)"', index.read_text())
 
 
+def _cards(index: Path) -> list[str]:
+    """The words of each card."""
+    cards = re.findall(r'<a class="card".*?</a>', index.read_text(), re.DOTALL)
+    return [" ".join(re.sub("<[^>]+>", " ", card).split()) for card in cards]
+
+
+def _data(index: Path) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', index.read_text())
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
 def test_runs_are_listed_newest_first_with_what_they_did(tmp_path: Path) -> None:
     for run in (1, 2, 3):
         write_snapshot(tmp_path, make_snapshot(run=run), max_points=1000)
     index = write_index(tmp_path)
     assert _runs_in(index) == ["run-000003.html", "run-000002.html", "run-000001.html"]
-    page = index.read_text()
-    assert "60 headlines" in page
-    assert "6 stories" in page
-    assert "1 born" in page
-    assert page.count("<canvas data-page") == 3
+    assert _cards(index)[0].startswith("Run 3 22 Sep 2026, 15:13 UTC ")
+    assert _cards(index)[0].endswith("60 headlines · 6 stories · 15% in none 1 born · 0 closed · 5 grown")
+    assert index.read_text().count("<canvas data-picture") == 3
+
+
+def test_a_card_tells_how_many_stories_closed_and_how_many_headlines_kept_theirs(tmp_path: Path) -> None:
+    for run, kept in ((1, None), (2, 0.9731), (3, 1.0), (4, 0.0)):
+        snapshot = make_snapshot(run=run)
+        events = [["born"], ["born"], ["closed"], ["closed"], ["closed"], []]
+        stories = snapshot.stories.assign(events=pd.Series(events, dtype=object))
+        facts = {**snapshot.facts, "kept": kept}
+        write_snapshot(tmp_path, replace(snapshot, stories=stories, facts=facts), max_points=1000)
+    cards = _cards(write_index(tmp_path))
+    assert all("2 born · 3 closed" in card for card in cards)
+    ends = [re.findall(r"closed(.*)$", card)[0] for card in cards]
+    words = " of headlines kept their story"
+    assert ends == [f" 0.0 %{words}", f" 100.0 %{words}", f" 97.3 %{words}", ""]
+
+
+def test_the_slider_spans_the_day_however_often_runs_are_made(tmp_path: Path) -> None:
+    write_snapshot(tmp_path, make_snapshot(run=1), max_points=1000)
+    facts = json.loads((tmp_path / "run-000001.json").read_text())
+    minutes = 1500  # a run a minute, 25 hours
+    for run in range(1, minutes + 1):
+        (tmp_path / f"run-{run:06d}.html").touch()
+        told = {**facts, "run": run, "finished_at": iso_time(MIDNIGHT + run * HOUR // 60), "points": [[run, 0, 3]]}
+        (tmp_path / f"run-{run:06d}.json").write_text(json.dumps(told))
+    data = _data(write_index(tmp_path))
+    played = np.array(data["played"])
+    assert played[-1] == minutes
+    assert played[0] <= minutes - 24 * 60 + 1
+    assert len(played) == 200
+    assert 6 <= np.diff(played).min() <= np.diff(played).max() <= 9  # evenly
+    assert {int(run) for run in data["runs"]} == set(played.tolist()) | set(range(minutes - 59, minutes + 1))
+
+
+def test_the_slider_goes_back_beyond_a_day_where_runs_are_few() -> None:
+    hourly = [MIDNIGHT - hour * HOUR for hour in range(300)]
+    assert evenly(hourly, 200) == list(range(200))
+    assert evenly(hourly[:3], 200) == [0, 1, 2]
+    assert evenly([], 200) == []
+    burst = [MIDNIGHT - second * 1000 for second in range(300)] + [MIDNIGHT - 10 * HOUR]
+    assert evenly(burst, 200)[-1] == 300
+    assert evenly(burst, 200)[0] == 0
+
+
+def test_a_headline_keeps_its_place_in_all_pictures_while_its_story_grows(tmp_path: Path) -> None:
+    everything = make_snapshot(rows=900)
+    for run, rows in ((1, 700), (2, 800), (3, 900)):
+        shown = replace(everything, run=run, headlines=everything.headlines.head(rows))
+        write_snapshot(tmp_path, shown, max_points=500)
+    data = _data(write_index(tmp_path))
+    pictures = [{tuple(point) for point in data["runs"][str(run)]["points"]} for run in (1, 2, 3)]
+    assert pictures[0] < pictures[1] < pictures[2]
+    assert 100 <= len(pictures[0]) < len(pictures[2]) <= 330
+    left, bottom, right, top = data["frame"]
+    inside = [left <= x <= right and bottom <= y <= top for x, y, _ in pictures[2]]
+    assert np.mean(inside) > 0.9
+
+
+def test_pages_written_before_pictures_had_one_frame_are_listed_without_one(tmp_path: Path) -> None:
+    write_snapshot(tmp_path, make_snapshot(), max_points=1000)
+    facts = json.loads((tmp_path / "run-000001.json").read_text())
+    del facts["points"]
+    (tmp_path / "run-000001.json").write_text(json.dumps({**facts, "thumbnail": [[50, 30, 2]]}))
+    index = write_index(tmp_path)
+    assert _runs_in(index) == ["run-000001.html"]
+    assert "<canvas data-picture" not in index.read_text()
 
 
 def test_of_very_many_runs_the_newest_are_listed_and_fewer_pictured(tmp_path: Path) -> None:
-    write_snapshot(tmp_path, make_snapshot(), max_points=1000)
-    for run in range(2, 700):
-        for kind in ("html", "json"):
-            (tmp_path / f"run-{run:06d}.{kind}").write_bytes((tmp_path / f"run-000001.{kind}").read_bytes())
+    write_snapshot(tmp_path, make_snapshot(rows=1200), max_points=1000)
+    facts = json.loads((tmp_path / "run-000001.json").read_text())
+    for run in range(1, 700):
+        (tmp_path / f"run-{run:06d}.html").touch()
+        told = {**facts, "run": run, "finished_at": iso_time(MIDNIGHT + run * HOUR // 6)}
+        (tmp_path / f"run-{run:06d}.json").write_text(json.dumps(told))
     index = write_index(tmp_path)
     assert _runs_in(index) == [f"run-{run:06d}.html" for run in range(699, 199, -1)]
     page = index.read_text()
-    assert page.count("<canvas data-page") == 200
+    assert page.count("<canvas data-picture") == 200
     assert "the newest 500 of 699 runs" in page
     assert index.stat().st_size < 1_500_000
 
@@ -54,7 +136,7 @@ def test_a_damaged_or_lone_file_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "run-000001.json").write_text("{")
     (tmp_path / "run-000002.html").unlink()
     facts = json.loads((tmp_path / "run-000003.json").read_text())
-    (tmp_path / "run-000003.json").write_text(json.dumps({**facts, "thumbnail": "<script>"}))
+    (tmp_path / "run-000003.json").write_text(json.dumps({**facts, "points": "<script>"}))
     assert _runs_in(write_index(tmp_path)) == ["run-000004.html"]
 
 

@@ -29,7 +29,7 @@ def test_it_holds_the_four_packages_and_nothing_else(wheel: set[str]) -> None:
     [
         "producers/sample/day.jsonl",
         "clustering/page/map.html.j2",
-        "clustering/page/page.js",
+        "clustering/page/script/state.js",
         "newstide/kafka_jars.txt",
         "newstide/py.typed",
     ],

@@ -4,8 +4,10 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering.drawing import PALETTES, chosen_rows, colour, density_image
-from clustering.snapshot import Snapshot, as_script_data, export_page, write_snapshot
+from benchmarks.pages import made_snapshot
+from clustering.drawing import (
+    INK,
+    NOISE,
+    PALETTES,
+    PAPER,
+    POINT_OPACITY,
+    chosen_rows,
+    colour,
+    colour_tables,
+    density_image,
+)
+from clustering.snapshot import Snapshot, as_script_data, asset, export_page, write, write_snapshot
 
 HOUR = 3_600_000
 BEGIN = 1_790_000_000_000
@@ -141,6 +154,7 @@ def test_an_exported_page_needs_no_other_file(tmp_path: Path) -> None:
     page = export_page(tmp_path / "pages", 1, tmp_path / "one.html").read_text()
     assert 'src="plotly.min.js"' not in page
     assert (tmp_path / "pages" / "plotly.min.js").read_text() in page
+    assert "<h1>newstide</h1>" in page  # no link to a list of runs that does not come along
     with pytest.raises(FileNotFoundError):
         export_page(tmp_path / "pages", 7, tmp_path / "seven.html")
 
@@ -220,14 +234,70 @@ def test_the_shade_covers_the_map_and_is_darkest_where_most_lie() -> None:
 
 
 def test_fifty_thousand_headlines_take_at_most_six_megabytes(tmp_path: Path) -> None:
-    snapshot = make_snapshot(rows=50_000, stories=4_000, title="A headline of the usual length about matter {} in town")
-    page = write_snapshot(tmp_path, snapshot, max_points=50_000)
+    page = write_snapshot(tmp_path, made_snapshot(50_000), max_points=50_000)  # words as frequent as a language's
     assert page.stat().st_size <= 6_000_000
     assert len(data_of(page)["x"]) == 50_000
 
 
-def _linear(code: str) -> Any:
-    channel = np.array([int(code[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+def test_two_may_write_a_page_at_once_and_what_a_killed_one_left_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "latest.html"
+    flush = os.fsync
+
+    def another_writes(descriptor: int) -> None:
+        monkeypatch.setattr("clustering.snapshot.os.fsync", flush)
+        write(page, "of the other")
+        flush(descriptor)
+
+    monkeypatch.setattr("clustering.snapshot.os.fsync", another_writes)
+    write(page, "of the one")
+    assert page.read_text() == "of the one"
+    old, new = tmp_path / ".run-000007.html.x.tmp", tmp_path / ".latest.html.y.tmp"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    write_snapshot(tmp_path, make_snapshot(), max_points=1000)
+    assert not old.exists()
+    assert new.exists()  # its writer may be at work
+
+
+def test_the_foot_names_every_fact_there_is(tmp_path: Path) -> None:
+    facts = {
+        "model": "made <up>",
+        "kept": 0.97314,
+        "rows": 20_000,
+        "map_seconds": 1.25,
+        "recall": None,
+        "fitted_anew": False,
+        "parameters": {"min_dist": 0.1, "neighbours": 15},
+    }
+    page = write_snapshot(tmp_path, replace(make_snapshot(), facts=facts), max_points=1000).read_text()
+    foot = page[page.index("<footer>") : page.index("</footer>")]
+    assert "97.3 % of headlines kept their story" in foot.split("</summary>")[0]
+    assert re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", foot) == [
+        ("kept their story", "97.3 % of headlines"),
+        ("model", "made &lt;up&gt;"),
+        ("rows", "20,000"),
+        ("map seconds", "1.25"),
+        ("fitted anew", "no"),
+        ("min dist", "0.1"),
+        ("neighbours", "15"),
+    ]
+    without = write_snapshot(tmp_path, replace(make_snapshot(), facts={"kept": None}), max_points=1000).read_text()
+    assert "kept" not in without[without.index("<footer>") : without.index("</footer>")]
+
+
+def _rgb(code: str) -> Any:
+    return np.array([int(code[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+
+
+def _drawn(code: str, theme: str) -> Any:
+    """A colour as a point of it looks on the page."""
+    return _rgb(code) * POINT_OPACITY + _rgb(PAPER[theme]) * (1 - POINT_OPACITY)
+
+
+def _linear(channel: Any) -> Any:
     return np.where(channel <= 0.04045, channel / 12.92, ((channel + 0.055) / 1.055) ** 2.4)
 
 
@@ -249,26 +319,42 @@ _SIGHTS = {  # Machado, Oliveira and Fernandes 2009, table 1, severity 1.0
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("sight", _SIGHTS)
 def test_colours_of_stories_are_told_apart_by_every_eye(theme: str, sight: str) -> None:
-    def cielab(code: str) -> Any:
-        xyz = _XYZ @ np.clip(_SIGHTS[sight] @ _linear(code), 0, 1) / [0.9505, 1, 1.089]
+    def cielab(channels: Any) -> Any:
+        xyz = _XYZ @ np.clip(_SIGHTS[sight] @ _linear(channels), 0, 1) / [0.9505, 1, 1.089]
         f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
         return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
-    colours = np.array([cielab(code) for code in PALETTES[theme]])
+    colours = np.array([cielab(_drawn(code, theme)) for code in PALETTES[theme]])
     apart = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
-    assert apart[~np.eye(len(colours), dtype=bool)].min() >= 12.9
+    assert apart[~np.eye(len(colours), dtype=bool)].min() >= 18
 
 
-@pytest.mark.parametrize(("theme", "paper"), [("light", "#fbfaf7"), ("dark", "#14161b")])
-def test_colours_of_stories_stand_out_from_the_page(theme: str, paper: str) -> None:
-    def luminance(code: str) -> float:
-        return float(_linear(code) @ _XYZ[1])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_of_stories_stand_out_from_the_page_and_noise_does_not(theme: str) -> None:
+    def contrast(channels: Any) -> float:
+        low, high = sorted(float(_linear(one) @ _XYZ[1]) for one in (channels, _rgb(PAPER[theme])))
+        return (high + 0.05) / (low + 0.05)
 
     for code in PALETTES[theme]:
-        low, high = sorted([luminance(code), luminance(paper)])
-        assert (high + 0.05) / (low + 0.05) >= 3, code
+        assert contrast(_drawn(code, theme)) >= 3, code
+    assert contrast(_rgb(colour(-1, theme))) < 2.3
+    assert colour(-1, theme) == NOISE[theme]
+
+
+def test_the_style_sheet_has_the_same_paper_and_ink() -> None:
+    light, dark = re.findall(r"--paper: (#\w{6});.*?--ink: (#\w{6});", asset("page.css"))
+    assert {"light": light, "dark": dark} == {theme: (PAPER[theme], INK[theme]) for theme in PAPER}
 
 
 def test_a_storys_colour_is_its_own_for_ever() -> None:
     assert [PALETTES["light"].index(colour(number)) for number in range(12)] == [0, 7, 4, 1, 8, 5, 2, 9, 6, 3, 1, 8]
-    assert colour(-1) not in PALETTES["light"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_pages_tables_give_the_same_colours(theme: str) -> None:
+    table = colour_tables()[theme]
+    numbers = [*range(1000), 123_456_789, 2**53]
+    assert [table["stories"][number % len(table["stories"])] for number in numbers] == [
+        colour(number, theme) for number in numbers
+    ]
+    assert table["noise"] == colour(-1, theme)

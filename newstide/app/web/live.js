@@ -14,6 +14,7 @@
   };
   let known = own;
   let latest = null;
+  let refused = 0; // the run that the reader did not want to see now
   let source = null;
   let active = Date.now();
   let failures = 0;
@@ -38,31 +39,35 @@
     const news = born ? `${said(born)} ${born === 1 ? "story" : "stories"} born` : latest.headlines === undefined ? "" : `${said(latest.headlines)} headlines`;
     const parts = [button(`New map: run ${latest.run}${news ? `, ${news}` : ""} — show`, show, true)];
     if (newest) parts.push(button("always", () => { store.set("localStorage", CHOICE, "always"); show(); }));
-    parts.push(button("✕", () => box.replaceChildren()));
+    parts.push(button("✕", () => { refused = latest.run; box.replaceChildren(); }));
     if (newest) parts[1].title = "Show new maps without asking";
     parts.at(-1).setAttribute("aria-label", "Not now");
     box.replaceChildren(...parts);
   }
-  // The page writes its view into the address a moment after it changed.
+  // What renews itself is told before, so that it can keep its view.
+  function renews() {
+    dispatchEvent(new Event("newstide-renews"));
+  }
   function show() {
     box.replaceChildren();
-    setTimeout(() => {
-      store.set("sessionStorage", "newstide renewed", "yes");
-      if (newest) location.reload();
-      else location.assign("latest.html" + (own === null ? "" : location.hash));
-    }, 200);
+    store.set("sessionStorage", "newstide renewed", "yes");
+    if (own !== null) renews();
+    if (newest) location.reload();
+    else location.assign("latest.html" + location.hash);
   }
   function maybe() {
-    if (latest === null || known === null || latest.run <= known) return;
+    if (latest === null || known === null || latest.run <= Math.max(known, refused)) return;
     const selection = document.getElementById("selection");
     const free = newest && !(selection && !selection.hidden); // a selection would be lost
-    if (free && (store.get("localStorage", CHOICE) === "always" || Date.now() - active > IDLE)) {
+    const idle = refused === 0 && Date.now() - active > IDLE; // who refused a map decides about the next one, too
+    if (free && (idle || store.get("localStorage", CHOICE) === "always")) {
       known = latest.run;
       show();
     } else if (box.dataset.run !== String(latest.run)) {
       box.dataset.run = latest.run;
       offer();
     }
+    if (own === null && idle) renews(); // the list of runs loads itself again
   }
   function told() {
     if (store.get("sessionStorage", "newstide renewed") === null) return;

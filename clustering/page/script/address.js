@@ -1,0 +1,75 @@
+
+// ---- state in the address ------------------------------------------------------------------------------------------
+let remembering;
+function remember() {
+  clearTimeout(remembering);
+  remembering = setTimeout(write, 150); // browsers count how often an address changes
+}
+function write() {
+  clearTimeout(remembering);
+  const at = new URLSearchParams();
+  if (state.story !== null) at.set("story", state.story);
+  if (state.query) at.set("q", state.query);
+  if (state.language) at.set("lang", state.language);
+  if (state.source) at.set("source", state.source);
+  if (state.from > 0 || state.to < BINS) {
+    at.set("time", `${Math.round(timeOf(state.from))}-${Math.round(timeOf(state.to))}`);
+  }
+  if (state.sort !== "size") at.set("sort", state.sort);
+  if (state.theme) at.set("theme", state.theme);
+  if (state.view) at.set("view", [...state.view.x, ...state.view.y].map((value) => value.toFixed(3)).join(","));
+  history.replaceState(null, "", String(at) ? "#" + at : location.pathname + location.search);
+  lead();
+}
+// Links to other runs keep the view; the list of runs keeps the theme.
+function lead() {
+  for (const id of ["previous", "next"]) $(id).hash = location.hash;
+  for (const link of document.querySelectorAll('a[href^="index.html"]')) {
+    link.hash = state.theme ? `theme=${state.theme}` : "";
+  }
+}
+function recall() {
+  const at = new URLSearchParams(location.hash.slice(1));
+  const text = (name) => at.get(name) || "";
+  const story = Number(text("story"));
+  state.story = at.has("story") && storyOf.has(story) ? story : null;
+  state.query = text("q").slice(0, 200);
+  state.theme = ["light", "dark"].includes(text("theme")) ? text("theme") : "";
+  state.language = data.languages.includes(text("lang")) ? text("lang") : "";
+  state.source = data.sources.includes(text("source")) ? text("source") : "";
+  state.sort = Object.hasOwn(order, text("sort")) ? text("sort") : "size";
+  const time = text("time").match(/^(\d{1,15})-(\d{1,15})$/);
+  const bin = (ms) => Math.round(((Number(ms) - begin) / (end - begin)) * BINS);
+  state.from = time ? Math.min(Math.max(bin(time[1]), 0), BINS - 1) : 0;
+  state.to = time ? Math.max(Math.min(bin(time[2]), BINS), state.from + 1) : BINS;
+  const view = text("view").split(",").map(Number);
+  const sound = view.length === 4 && view.every(Number.isFinite) && view[0] < view[1] && view[2] < view[3];
+  state.view = sound ? { x: view.slice(0, 2), y: view.slice(2) } : null;
+  $("query").value = state.query;
+  for (const id of ["language", "source", "sort", "from", "to"]) $(id).value = state[id];
+  paint();
+  lead();
+}
+function paint() {
+  root.dataset.theme = state.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+}
+const published = new Array(BINS).fill(0);
+data.time.forEach((ms) => published[binOf(ms)]++);
+function histogram() {
+  bars($("histogram"), published, (bin) => bin >= state.from && bin < state.to);
+  $("span").textContent = `${when(timeOf(state.from))} – ${when(timeOf(state.to))}`;
+  for (const id of ["from", "to"]) $(id).setAttribute("aria-valuetext", when(timeOf(state[id])));
+}
+function update() {
+  state.shown = SHOWN;
+  histogram();
+  if (map.layout) redraw();
+  else mask = matches();
+  list();
+  remember();
+}
+function repaint() {
+  paint();
+  if (state.story !== null) open(state.story, { focus: false });
+  update();
+}

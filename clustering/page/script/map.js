@@ -1,0 +1,158 @@
+
+// ---- the map -------------------------------------------------------------------------------------------------------
+const map = $("map");
+const NEAR = 14; // pixels from a point at which it is meant
+const home = wholeMap();
+let moving = false; // the view is being set by this code
+
+// Pixels across a point: smaller where many share the map, or the screen is small.
+function size() {
+  const box = map.getBoundingClientRect();
+  return Math.min(8, Math.max(3, 0.3 * Math.sqrt((box.width * box.height) / Math.max(count, 1))));
+}
+function wholeMap() {
+  if (!count) return { x: [-1, 1], y: [-1, 1] };
+  const extent = (values) => {
+    let low = Infinity;
+    let high = -Infinity;
+    for (const value of values) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const rim = (high - low || 1) * 0.06;
+    return [low - rim, high + rim];
+  };
+  return { x: extent(data.x), y: extent(data.y) };
+}
+// The box around a view whose sides are as long in data as on the screen: a map has one scale.
+function squared(view) {
+  const box = map.getBoundingClientRect();
+  const long = (pair, pixels) => (pair[1] - pair[0]) / (pixels || 1);
+  const unit = Math.max(long(view.x, box.width), long(view.y, box.height));
+  const middle = (pair) => (pair[0] + pair[1]) / 2;
+  const around = (centre, size) => [centre - (unit * size) / 2, centre + (unit * size) / 2];
+  return { x: around(middle(view.x), box.width || 1), y: around(middle(view.y), box.height || 1) };
+}
+function current() {
+  if (!map.layout) return squared(state.view || home);
+  return { x: map.layout.xaxis.range.slice(), y: map.layout.yaxis.range.slice() };
+}
+const across = (value, view, box) => ((value - view.x[0]) / (view.x[1] - view.x[0])) * box.width;
+const down = (value, view, box) => ((view.y[1] - value) / (view.y[1] - view.y[0])) * box.height;
+
+function marks() {
+  const active = filtering() || state.story !== null;
+  const diameter = size();
+  const marker = { color: new Array(count), size: new Array(count), opacity: new Array(count), line: { width: 0 } };
+  for (let row = 0; row < count; row++) {
+    const label = data.label[row];
+    const lit = mask[row] && (state.story === null || label === state.story);
+    marker.color[row] = colour(label);
+    marker.size[row] = label < 0 ? diameter * 0.7 : diameter * (lit && active ? 1.25 : 1);
+    marker.opacity[row] = lit ? (label < 0 ? 0.6 : data.opacity) : 0.15;
+  }
+  return marker;
+}
+function shade() {
+  if (!data.density) return [];
+  const { source, left, top, width, height } = data.density;
+  const place = { x: left, y: top, sizex: width, sizey: height, xref: "x", yref: "y" };
+  return [{ source, ...place, sizing: "stretch", layer: "below" }];
+}
+function draw() {
+  mask = matches();
+  const view = squared(state.view || home);
+  const axis = (range) => ({ range, visible: false, zeroline: false, showgrid: false });
+  const trace = {
+    type: data.webgl ? "scattergl" : "scatter", mode: "markers", x: data.x, y: data.y, hoverinfo: "none", marker: marks(),
+    selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.15 } },
+  };
+  const layout = {
+    autosize: true, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    showlegend: false, hovermode: "closest", hoverdistance: NEAR, dragmode: "pan",
+    xaxis: axis(view.x), yaxis: axis(view.y), images: shade(),
+  };
+  const config = { displayModeBar: false, scrollZoom: true, responsive: true, doubleClick: false };
+  return Plotly.newPlot(map, [trace], layout, config).then(() => {
+    map.on("plotly_hover", ({ points, event }) => meant(points[0].pointIndex, event, card));
+    map.on("plotly_unhover", () => { if (!$("card").classList.contains("pinned")) $("card").hidden = true; });
+    map.on("plotly_click", ({ points, event }) => { if (!titlePressed) meant(points[0].pointIndex, event, pick); });
+    map.on("plotly_relayouting", (change) => placeLabels(viewOf(change)));
+    map.on("plotly_relayout", (change) => {
+      if (moving || !Object.keys(change).some((key) => key.includes("axis"))) return;
+      state.view = current();
+      chooseLabels();
+      remember();
+    });
+    map.on("plotly_selected", (event) => {
+      if (event?.points.length) select(event.points.map((point) => point.pointIndex).filter((row) => mask[row]));
+    });
+    chooseLabels();
+    root.dataset.ready = "yes";
+  });
+}
+// Does something with the row under the mouse. One that filters leave out is only faded: the nearest that matches is meant.
+function meant(row, event, what) {
+  const found = mask[row] ? row : nearest(event);
+  if (found >= 0) what(found, event);
+}
+function nearest(event) {
+  const view = current();
+  const box = map.getBoundingClientRect();
+  let [found, least] = [-1, NEAR];
+  for (let row = 0; row < count; row++) {
+    if (!mask[row]) continue;
+    const right = box.left + across(data.x[row], view, box) - event.clientX;
+    const lower = box.top + down(data.y[row], view, box) - event.clientY;
+    const away = Math.hypot(right, lower);
+    if (away < least) [found, least] = [row, away];
+  }
+  return found;
+}
+function redraw() {
+  mask = matches();
+  const { color, size, opacity } = marks();
+  Plotly.restyle(map, { "marker.color": [color], "marker.size": [size], "marker.opacity": [opacity] }, [0]);
+  chooseLabels();
+}
+function go(view) {
+  state.view = view === home ? null : view;
+  const box = squared(view);
+  moving = true;
+  Plotly.relayout(map, { "xaxis.range": box.x, "yaxis.range": box.y }).then(() => {
+    moving = false;
+    chooseLabels();
+  });
+}
+function viewOf(change) {
+  const view = current();
+  for (const side of ["x", "y"]) {
+    const [low, high] = [change[`${side}axis.range[0]`], change[`${side}axis.range[1]`]];
+    if (low !== undefined) view[side] = [low, high];
+    else if (change[`${side}axis.range`]) view[side] = change[`${side}axis.range`];
+  }
+  return view;
+}
+function nudge(right, up, zoom) {
+  const view = current();
+  const moved = (pair, by) => {
+    const size = pair[1] - pair[0];
+    const centre = (pair[0] + pair[1]) / 2 + by * size;
+    return [centre - (size * zoom) / 2, centre + (size * zoom) / 2];
+  };
+  go({ x: moved(view.x, right), y: moved(view.y, up) });
+  remember();
+}
+function zoomTo(rows) {
+  let [left, right, bottom, top] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (const row of rows) {
+    left = Math.min(left, data.x[row]);
+    right = Math.max(right, data.x[row]);
+    bottom = Math.min(bottom, data.y[row]);
+    top = Math.max(top, data.y[row]);
+  }
+  const rim = (home.x[1] - home.x[0]) * 0.04;
+  go({ x: [left - rim, right + rim], y: [bottom - rim, top + rim] });
+  remember();
+  if ($("stage").getBoundingClientRect().bottom < 120) $("stage").scrollIntoView();
+}
