@@ -3,12 +3,21 @@
 import functools
 import http.server
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, expect, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from test_snapshot import make_snapshot
+
+from clustering.gallery import write_index
+from clustering.snapshot import write_snapshot
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -75,6 +84,16 @@ def visitor(browser: Browser) -> Iterator[Visitor]:
 
 
 @pytest.fixture
+def phone(browser: Browser) -> Iterator[Visitor]:
+    """A visitor with a phone; at the end nothing may have been complained about."""
+    page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    found = Visitor(page)
+    yield found
+    page.close()
+    assert not found.complaints
+
+
+@pytest.fixture
 def serve(tmp_path: Path) -> Iterator[str]:
     """The address at which `tmp_path` is served."""
     handler = functools.partial(_Quiet, directory=str(tmp_path))
@@ -89,3 +108,22 @@ def serve(tmp_path: Path) -> Iterator[str]:
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
         """Says nothing."""
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of the same 300 headlines in six stories; one headline tells of a lighthouse."""
+    directory = tmp_path_factory.mktemp("pages")
+    for run in (1, 2):
+        snapshot = make_snapshot(rows=300, run=run)
+        snapshot.headlines.loc[10, "title"] = "Ölpest vor dem Leuchtturm: Hafen gesperrt"
+        write_snapshot(directory, snapshot, max_points=1000)
+    write_index(directory)
+    return directory
+
+
+@pytest.fixture
+def page(visitor: Any, pages: Path) -> Page:
+    """The latest run's page, opened as a file."""
+    opened: Page = visitor.visit((pages / "latest.html").as_uri())
+    return opened

@@ -1,5 +1,6 @@
 """axe-core's rules on the pages, as a reader meets them."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,29 @@ from clustering.snapshot import write_snapshot
 pytestmark = pytest.mark.browser
 
 
-VIEWS = ["latest.html", "latest.html#story=3", "latest.html#q=headline&lang=de", "index.html"]
+# The view, and what is done there before it is looked at.
+VIEWS = {
+    "latest.html": "",
+    "latest.html#story=3": "",
+    "latest.html#q=headline&lang=de": "",
+    "index.html": "",
+    "latest.html#lang=en": "document.getElementById('in-view').click()",  # a selection
+    "run-000001.html": "map.emit('plotly_click', { points: [{ pointIndex: 1 }], event: { clientX: 90, clientY: 250 } })",
+    "run-000003.html": "document.querySelector('summary').click()",  # leaves headlines out; a story closes
+}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pages of two runs."""
+    """Pages of three runs."""
     directory = tmp_path_factory.mktemp("pages")
     for run in (1, 2):
         write_snapshot(directory, make_snapshot(run=run), max_points=1000)
+    closing = make_snapshot(rows=200, run=3)
+    closing.stories.at[5, "events"] = ["closed"]
+    closing.stories.at[5, "status"] = "closed"
+    closing.stories.at[4, "events"] = ["merged", "split"]
+    write_snapshot(directory, closing, max_points=100)
     write_index(directory)
     return directory
 
@@ -43,6 +58,41 @@ def test_axe_finds_nothing_wrong(browser: Browser, folder: Path, view: str, widt
     page.wait_for_selector(ready, state="attached")
     if "story" in view:
         assert page.locator("#story h2").is_visible()
+    if VIEWS[view]:
+        page.evaluate(VIEWS[view])
+        page.wait_for_timeout(200)
+        shown = {"lang": "#selection tbody tr", "run-000001": "#card.pinned", "run-000003": "#left-out"}
+        assert page.locator(next(shown[name] for name in shown if name in view)).first.is_visible()
     violations = Axe().run(page).response["violations"]
     page.close()
     assert [(found["id"], found["nodes"][0]["html"]) for found in violations] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_fields_have_a_border_and_a_hint_that_can_be_seen(browser: Browser, folder: Path, theme: Any) -> None:
+    page = browser.new_page(color_scheme=theme)
+    page.goto((folder / "latest.html").as_uri())
+    page.wait_for_selector("html[data-ready=yes]", state="attached")
+    for selector in ("#query", "#language", "#source", "#sort"):
+        edge, field, hint, opacity = page.eval_on_selector(
+            selector,
+            """e => { const own = getComputedStyle(e), hint = getComputedStyle(e, "::placeholder");
+              return [own.borderTopColor, own.backgroundColor, hint.color, hint.opacity]; }""",
+        )
+        assert _contrast(edge, field) >= 3, selector
+        if selector == "#query":
+            assert _contrast(hint, field) >= 4.5
+            assert opacity == "1"
+    page.close()
+
+
+def _contrast(one: str, other: str) -> float:
+    """As of WCAG 2.2, of two colours as a browser tells them."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)

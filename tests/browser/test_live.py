@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from newsroom import add_headlines
-from test_page import coloured, decoded, pixels
+from screen import coloured, decoded, pixels
 from test_snapshot import make_snapshot
 
 from clustering.gallery import write_index
@@ -152,6 +152,48 @@ def test_a_reader_may_choose_new_maps_without_asking_and_take_it_back(visitor: A
     expect(page.get_by_role("button", name="New map: run 4")).to_be_visible()
     page.get_by_role("button", name="Not now").click()
     expect(page.locator("#offer button")).to_have_count(0)
+
+
+def test_a_map_that_was_refused_does_not_come_when_nobody_moves(visitor: Any, address: str, runs: Any) -> None:
+    page = visitor.visit(f"{address}/latest.html")
+    runs(2)
+    busy(page)
+    page.get_by_role("button", name="Not now").click()
+    page.evaluate(IDLE)
+    page.wait_for_timeout(2500)
+    assert page.locator("html").get_attribute("data-run") == "1"
+    expect(page.locator("#offer button")).to_have_count(0)
+    runs(3)
+    page.get_by_role("button", name="New map: run 3").click()  # the next one is offered, and waits
+    page.wait_for_selector("html[data-run='3'][data-ready=yes]", state="attached")
+
+
+def test_a_map_that_is_shown_is_read_on_where_one_was(visitor: Any, address: str, runs: Any) -> None:
+    runs(2, rows=900, stories=90)
+    page = visitor.visit(f"{address}/latest.html")
+    page.click("#more")
+    page.select_option("#sort", "latest")
+    page.evaluate("document.getElementById('list').scrollTop = 3000")
+    runs(3, rows=910, stories=90)
+    busy(page)
+    page.get_by_role("button", name="New map: run 3").click()
+    page.wait_for_selector("html[data-run='3'][data-ready=yes]", state="attached")
+    assert page.evaluate("location.hash") == "#sort=latest"
+
+
+def test_the_list_of_runs_loads_itself_again_where_nobody_reads(visitor: Any, address: str, runs: Any) -> None:
+    page = visitor.page
+    page.goto(f"{address}/")
+    page.wait_for_selector("html[data-events=yes]", state="attached")
+    page.wait_for_timeout(1500)
+    page.locator(".card").first.focus()
+    page.evaluate(IDLE)
+    runs(2)
+    expect(page.get_by_role("button", name="New map: run 2")).to_be_visible()
+    page.wait_for_timeout(1500)
+    expect(page.locator(".card")).to_have_count(1)  # not under the hands of a reader
+    page.evaluate("document.activeElement.blur()")
+    expect(page.locator(".card")).to_have_count(2)
 
 
 def test_an_older_map_and_the_list_of_runs_lead_to_the_new_one(visitor: Any, address: str, runs: Any) -> None:
