@@ -371,7 +371,8 @@ def test_one_question_that_finds_milvus_away_takes_the_store_from_no_other(monke
     reader._read(failing)
     assert opened[0].closed
     reader._away = None
-    assert reader._read(lambda store: store) is opened[1]
+    asked: Any = reader._read(lambda store: store)
+    assert asked is opened[1]
     assert not opened[1].closed
     reader.close()
     assert opened[1].closed

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Dialog, Page, Route, expect, sync_playw
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from test_snapshot import make_snapshot
+from test_snapshot import make_snapshot  # type: ignore[import-not-found, unused-ignore]
 
 from clustering.gallery import write_index
 from clustering.snapshot import write_snapshot

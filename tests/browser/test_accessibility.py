@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
@@ -38,9 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run in (1, 2):
         write_snapshot(directory, make_snapshot(run=run), max_points=1000)
     closing = make_snapshot(rows=200, run=3)
-    closing.stories.at[5, "events"] = ["closed"]
-    closing.stories.at[5, "status"] = "closed"
-    closing.stories.at[4, "events"] = ["merged", "split"]
+    events = [["born"], ["grown"], [], ["split"], ["merged"], ["closed"]]
+    closing.stories["events"] = pd.Series(events, dtype=object)
+    closing.stories.loc[5, "status"] = "closed"
     write_snapshot(directory, closing, max_points=100)
     write_index(directory)
     return directory

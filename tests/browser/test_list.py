@@ -133,8 +133,9 @@ def test_a_story_is_found_by_its_keywords_or_its_title_alone(
     visitor: Any, tmp_path: Path, searched: str, found: int
 ) -> None:
     snapshot = make_snapshot(rows=60)
-    snapshot.stories.at[4, "keywords"] = ["zebra"]
-    snapshot.stories.at[2, "title"] = "Größter Fund seit Jahren"
+    stories = snapshot.stories
+    stories["keywords"] = pd.Series([["zebra"] if number == 4 else ["storm"] for number in range(6)], dtype=object)
+    stories.loc[2, "title"] = "Größter Fund seit Jahren"
     write_snapshot(tmp_path, snapshot, max_points=1000)
     page = visitor.visit((tmp_path / "latest.html").as_uri())
     page.fill("#query", searched)
@@ -208,7 +209,7 @@ def test_the_foot_tells_what_the_run_did(visitor: Any, tmp_path: Path) -> None:
 
 def test_the_ends_of_the_time_are_told_in_words(page: Page) -> None:
     page.locator("#from").fill("12")
-    began, ended = page.locator("#span").text_content().split(" – ")
+    began, ended = page.locator("#span").inner_text().split(" – ")
     assert page.locator("#from").get_attribute("aria-valuetext") == began
     assert page.locator("#to").get_attribute("aria-valuetext") == ended
 

@@ -71,7 +71,9 @@ function crowded(view, box) {
 function covered({ wide, cells }, area) {
   let points = 0;
   for (let y = Math.floor(area.top / CELL); y <= Math.floor(area.bottom / CELL); y++) {
-    for (let x = Math.floor(area.left / CELL); x <= Math.floor(area.right / CELL); x++) points += Math.min(cells[y * wide + x] || 0, 3);
+    for (let x = Math.floor(area.left / CELL); x <= Math.floor(area.right / CELL); x++) {
+      points += Math.min(cells[y * wide + x] || 0, 3);
+    }
   }
   return points;
 }
@@ -83,7 +85,8 @@ function spots(x, y, width, height, box) {
       const middle = x + right * (width / 2 + (lower ? 0 : gap));
       const left = Math.min(Math.max(middle - width / 2, 4), box.width - width - 4);
       const top = y + lower * (height / 2 + gap) - height / 2;
-      if (top > 2 && top + height < box.height - 4) found.push({ left, top, right: left + width, bottom: top + height, away: gap });
+      const bottom = top + height;
+      if (top > 2 && bottom < box.height - 4) found.push({ left, top, right: left + width, bottom, away: gap });
     }
   }
   return found;

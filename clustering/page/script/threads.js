@@ -4,7 +4,8 @@
 const THREADED = 20000; // points; more lie so close that threads would only cover them
 const FAR_THREADED = 5000; // the same for threads across the map
 const LONGEST = 400; // rows of a story whose tree is worth its time
-const threads = count > THREADED ? [] : stories.map((story) => ({ number: story.number, edges: shortestTree((rowsOf.get(story.number) || []).slice(0, LONGEST)) }));
+const treeOf = ({ number }) => ({ number, edges: shortestTree((rowsOf.get(number) || []).slice(0, LONGEST)) });
+const threads = count > THREADED ? [] : stories.map(treeOf);
 
 // Prim's tree over places on the map, as [row, row, length].
 function shortestTree(rows) {
