@@ -171,13 +171,14 @@ def test_a_map_that_was_refused_does_not_come_when_nobody_moves(visitor: Any, ad
 def test_a_map_that_is_shown_is_read_on_where_one_was(visitor: Any, address: str, runs: Any) -> None:
     runs(2, rows=900, stories=90)
     page = visitor.visit(f"{address}/latest.html")
-    page.click("#more")
     page.select_option("#sort", "latest")
+    page.click("#more")
     page.evaluate("document.getElementById('list').scrollTop = 3000")
     runs(3, rows=910, stories=90)
     busy(page)
     page.get_by_role("button", name="New map: run 3").click()
     page.wait_for_selector("html[data-run='3'][data-ready=yes]", state="attached")
+    assert page.evaluate("document.getElementById('list').scrollTop") == 3000
     assert page.evaluate("location.hash") == "#sort=latest"
 
 
