@@ -39,8 +39,8 @@ def name_stories(
 
     Returns:
         One row a story, ascending by `cluster_label`: `title`, `keywords`, `languages`, `sources` (lists, most frequent
-        first), `size` (headlines in the window), `first_published_at`, `last_published_at`, `centroid` ((dim,), unit length), `reach` (the
-        smallest similarity to the centroid with which the mean similarity to the members is theta:
+        first), `size`, `first_published_at`, `last_published_at` (of the headlines given), `centroid` ((dim,), unit
+        length), `reach` (the smallest similarity to the centroid with which the mean similarity to the members is theta:
         theta / |mean member vector|).
     """
     inside = np.flatnonzero(labels >= 0)

@@ -295,31 +295,6 @@ def test_a_damaged_graph_is_noticed_and_built_anew(settings: Settings, store: St
     assert labels(store) == before
 
 
-def test_a_run_killed_after_writing_labels_is_repaired_by_the_next(
-    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    send(day_file(), settings)
-    ingest(settings)
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr("clustering.reclusterer.send_events", die)
-        with pytest.raises(Killed):
-            recluster(settings)
-    assert store.last_run() is None
-    half = labels(store)
-    report = recluster(settings)
-    assert report.run == 1
-    assert labels(store) == half
-    assert report.events == {"born": report.stories}
-    assert {event["story"] for event in events_of(settings)} == set(half.values()) - {-1}
-
-
 def test_a_story_that_dissolved_is_named_as_parent_by_the_one_that_takes_its_headlines_back(
     settings: Settings, store: Store
 ) -> None:
