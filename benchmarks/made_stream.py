@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from clustering.layout import lay_out
+from clustering.lineage import GROWTH, GROWTH_ROWS
 from clustering.naming import name_stories
-from clustering.neighbours import ExactSearcher, update_graph
 from clustering.snapshot import Snapshot
-from clustering.stories import cluster_rows
+from newstide.app.evaluation import cluster_frame, update_exact_graph
 from newstide.embedding import load_embedder
 from newstide.settings import Settings
 
@@ -276,26 +276,10 @@ def made_run(rows: int, seed: int = 0) -> Snapshot:
     """The made-up headlines embedded, clustered, named and laid out as a run does, without Kafka and Milvus."""
     settings = Settings()
     headlines = made_headlines(rows, seed)
+    headlines = headlines.sort_values("id", ignore_index=True)  # as the graph has them
     vectors = load_embedder(settings.embedding).encode(headlines["title"].tolist())
-    row_of = {id_: row for row, id_ in enumerate(headlines["id"])}
-    graph, _ = update_graph(
-        None,
-        headlines["id"].tolist(),
-        lambda some: vectors[[row_of[id_] for id_ in some]],
-        ExactSearcher(settings.clustering.memory_mb),
-        k=settings.clustering.graph_neighbours,
-        spare=settings.clustering.spare_neighbours,
-    )
-    headlines = headlines.iloc[[row_of[id_] for id_ in graph.ids]].reset_index(drop=True)
-    clusters = cluster_rows(
-        graph.vectors,
-        headlines["title"].tolist(),
-        headlines["language"].tolist(),
-        headlines["published_at"].to_numpy(np.int64),
-        graph.indices,
-        graph.similarities,
-        settings.clustering,
-    )
+    graph = update_exact_graph(None, headlines["id"], headlines["id"], vectors, settings.clustering)
+    clusters = cluster_frame(graph, headlines, settings.clustering)
     layout = lay_out(graph.vectors, graph.indices, graph.similarities, graph.ids, None, settings.layout)
     labelled = headlines.assign(
         cluster_label=clusters.labels,
@@ -318,7 +302,8 @@ def _as_stories(names: pd.DataFrame, headlines: pd.DataFrame) -> pd.DataFrame:
     earlier = headlines[headlines["published_at"] < BEGIN + _WEEK - 6 * _HOUR].groupby("cluster_label").size()
     before = names["cluster_label"].map(earlier).fillna(0).astype(int)
     events = [
-        ["born"] if not old else ["grown"] if now > old else [] for now, old in zip(names["size"], before, strict=True)
+        ["born"] if not old else ["grown"] if now - old >= max(GROWTH_ROWS, GROWTH * old) else []
+        for now, old in zip(names["size"], before, strict=True)
     ]
     return names.drop(columns=["centroid", "reach"]).assign(
         previous_size=before,
