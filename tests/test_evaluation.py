@@ -100,7 +100,7 @@ def test_a_file_that_lacks_what_is_needed_is_refused_by_name(tmp_path: Path) -> 
 
 
 def test_a_file_is_read_as_production_reads_it(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, object]] = [
         {"id": "007", "title": "NA", "story_id": "NA", "published_at": "2026-10-13T08:00:00Z"},
         {"id": "", "title": "null", "story_id": "null", "published_at": "2026-10-13T23:59:00Z"},
         {"id": "8", "title": "x" * 2_001, "story_id": "a", "published_at": "2026-10-13T08:00:00Z"},
@@ -108,13 +108,13 @@ def test_a_file_is_read_as_production_reads_it(tmp_path: Path) -> None:
         {"id": "10", "title": "No time", "story_id": "a", "published_at": ""},
     ]
     file = write(tmp_path / "file.csv", rows).rename(tmp_path / "file.CSV")
-    found = read_labelled(file, needs_time=True).set_index("title")
-    assert set(found.index) == {"NA", "null", "No time"}
-    assert found.loc["NA", ["id", "given_id", "story_id"]].tolist() == ["007", "007", "NA"]
+    found = {row["title"]: row for row in read_labelled(file, needs_time=True).to_dict("records")}
+    assert set(found) == {"NA", "null", "No time"}
+    assert [found["NA"][name] for name in ("id", "given_id", "story_id")] == ["007", "007", "NA"]
     produced = from_fields({"title": "null", "published_at": "2026-10-13T23:59:00Z"}, LATEST_MS).headline
-    assert found.loc["null", ["id", "published_at"]].tolist() == [produced.id, produced.published_at]
-    assert found.loc["null", "given_id"] is None
-    assert found.loc["No time", "published_at"] == found.loc["NA", "published_at"]
+    assert (found["null"]["id"], found["null"]["published_at"]) == (produced.id, produced.published_at)
+    assert found["null"]["given_id"] is None
+    assert found["No time"]["published_at"] == found["NA"]["published_at"]
 
 
 def test_labels_join_the_file_they_are_of_by_its_own_ids(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_churn_is_the_share_of_rows_seen_before_whose_label_changed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Three runs of made-up clusters: in the second, one row of two turns to noise; in the third, none of three moves."""
-    rows = [
+    rows: list[dict[str, object]] = [
         {"id": str(row), "title": f"Title {row}", "story_id": "x", "published_at": f"2026-10-13T{hour:02d}:30:00Z"}
         for row, hour in enumerate((0, 0, 0, 0, 1, 2))
     ]

@@ -269,6 +269,24 @@ def test_a_run_that_was_cut_off_is_finished_though_nothing_has_come_in_since(
     assert place.state() == undisturbed[0]
 
 
+def test_theta_is_kept_from_run_to_run_and_made_anew_when_parameters_change(
+    local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path
+) -> None:
+    place = Place(local_kafka, local_milvus, folder)
+    recluster(place.settings)
+    place.more_headlines()
+    recluster(place.settings)
+    recluster(place.settings.updated(clustering={"theta_drift": 0.0}))
+    store = open_store(place.settings.milvus, None)
+    try:
+        theta = store.runs().set_index("run")["theta"]
+    finally:
+        store.close()
+    assert theta[2] != theta[1]  # the first run's parameters are none
+    assert theta[3] == theta[2]
+    assert theta[4] != theta[3]
+
+
 def test_half_a_plan_is_none(local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path) -> None:
     store = open_store(Place(local_kafka, local_milvus, folder).settings.milvus, None)
     try:

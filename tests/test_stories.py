@@ -20,12 +20,14 @@ SETTINGS = ClusteringSettings(neighbours=20)
 def near(axis: int, count: int, seed: int, spread: float = 0.02) -> Vectors:
     """(count, DIM) unit vectors close to one axis."""
     vectors = np.eye(DIM)[axis] + spread * np.random.default_rng(seed).normal(size=(count, DIM))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def anywhere(count: int, seed: int = 0) -> Vectors:
     vectors = np.random.default_rng(seed).normal(size=(count, DIM))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def clustered(
