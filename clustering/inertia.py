@@ -81,6 +81,7 @@ def rejoined(
     vectors: Vectors,
     theta: float,
     *,
+    min_size: int = 2,
     times: Values | None = None,
     time_weight: float = 0.0,
     time_scale: float = 1.0,
@@ -94,6 +95,7 @@ def rejoined(
         stories: (n,) the last run's story of each row, -1 = none.
         vectors: (n, dim) unit rows in clustering space.
         theta: Least mean similarity to a cluster's members.
+        min_size: Least rows of a cluster.
         times: (n,) days, or None.
         time_weight: lambda of the damping by distance in time.
         time_scale: tau, days.
@@ -102,11 +104,12 @@ def rejoined(
         (n,) labels.
     """
 
-    def similarities(rows: Numbers, members: Numbers) -> Values:
-        products: Values = (vectors[rows] @ vectors[members].T).astype(np.float64)
+    def similarity(rows: Numbers, members: Numbers) -> Values:
+        """(rows,) the mean over the members, from the sum of their vectors: memory grows with rows plus members."""
+        alike: Values = vectors[rows] @ (vectors[members].sum(axis=0, dtype=np.float64) / len(members))
         if times is not None and time_weight > 0:
-            products += time_weight * np.expm1(-np.abs(times[rows][:, None] - times[members]) / time_scale)
-        return products
+            alike += time_weight * (_closeness(times[rows], times[members], time_scale) - 1)
+        return alike
 
     result = labels.copy()
     heirs = _heirs(labels, stories)
@@ -116,15 +119,45 @@ def rejoined(
     ascending = labels[order]
     free = int(labels.max(initial=-1)) + 1
     for rows in np.split(lost, np.flatnonzero(np.diff(stories[lost])) + 1):
-        if len(rows) and (heir := heirs.get(int(stories[rows[0]]))) is not None:
+        n = len(rows)
+        if n and (heir := heirs.get(int(stories[rows[0]]))) is not None:
             members = order[np.searchsorted(ascending, heir) : np.searchsorted(ascending, heir, side="right")]
-            result[rows[similarities(rows, members).mean(axis=1) >= theta]] = heir
-        elif len(rows) > 1:
-            pairs = similarities(rows, rows)
-            if (pairs.sum() - np.trace(pairs)) / (len(rows) * (len(rows) - 1)) >= theta:
-                result[rows] = free
-                free += 1
+            result[rows[similarity(rows, members) >= theta]] = heir
+        elif n >= max(min_size, 2) and (similarity(rows, rows).sum() - 1) / (n - 1) >= theta:  # a row is 1 to itself
+            result[rows] = free
+            free += 1
     return result
+
+
+def _closeness(at: Values, times: Values, scale: float) -> Values:
+    """(rows,) for each of `at`, the mean of exp(-|dt| / scale) over `times`."""
+    order = np.argsort(at, kind="stable")
+    closeness = np.empty(len(at))
+    closeness[order] = _decayed(at[order], np.sort(times), scale) / len(times)
+    return closeness
+
+
+@kernel()
+def _decayed(at: Values, times: Values, scale: float) -> Values:
+    """(rows,) sums of exp(-|dt| / scale) over `times`; both ascending. One pass for what lies before, one for after."""
+    sums = np.zeros(len(at))
+    total, place = 0.0, 0
+    for row in range(len(at)):
+        if row > 0:
+            total *= np.exp((at[row - 1] - at[row]) / scale)
+        while place < len(times) and times[place] <= at[row]:
+            total += np.exp((times[place] - at[row]) / scale)
+            place += 1
+        sums[row] += total
+    total, place = 0.0, len(times) - 1
+    for row in range(len(at) - 1, -1, -1):
+        if row < len(at) - 1:
+            total *= np.exp((at[row] - at[row + 1]) / scale)
+        while place >= 0 and times[place] > at[row]:
+            total += np.exp((at[row] - times[place]) / scale)
+            place -= 1
+        sums[row] += total
+    return sums
 
 
 def _heirs(labels: Numbers, stories: Numbers) -> dict[int, int]:

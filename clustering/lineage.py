@@ -31,8 +31,8 @@ class Event:
         story: Its number.
         size: Rows now; 0 when closed.
         previous_size: Rows of the window that carried the number before.
-        parents: Of a story that was born: those it was split from, or whose rows it takes back. Of one that merged: those
-            that went into it.
+        parents: Of a story that was born: those it was split from, or whose rows it takes back. Of one that has grown: the
+            closed stories whose rows it takes back. Of one that merged: those that went into it.
         children: Of a story that split: the stories born of it.
         successor: Of a story that closed: the one that it merged into or that took its rows; else -1.
     """
@@ -102,6 +102,21 @@ def match(previous: Numbers, clusters: Numbers, open_stories: Iterable[int], nex
     )
     labels = np.where(clusters >= 0, story_of_cluster[np.maximum(clusters, 0)] if count else -1, -1)
     return Lineage(labels.astype(np.int64), story_of_cluster, events, next_number)
+
+
+def kept_share(previous: Numbers, labels: Numbers, open_stories: Iterable[int]) -> float | None:
+    """The share of rows that were in an open story and still carry its number; one that is noise now does not.
+
+    Args:
+        previous: (n,) the story number each row got in the last run; -1 for noise and for new rows.
+        labels: (n,) the story number each row gets now.
+        open_stories: Numbers of the stories that were open.
+
+    Returns:
+        0 to 1; None where no row was in an open story, as in a first run.
+    """
+    was = np.isin(previous, list(open_stories))
+    return float((labels == previous)[was].mean()) if was.any() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +257,13 @@ def _born(
 
 
 def _grown(shares: _Shares, survivor: Mapping[int, int]) -> list[Event]:
+    """Stories that are larger by a third and by three at least, or that take back what closed stories let go of."""
     grown = []
     for cluster, story in survivor.items():
         size, before = int(shares.cluster_size[cluster]), shares.story_size[story]
-        if size - before >= max(GROWTH_ROWS, GROWTH * before):
-            grown.append(Event("grown", story, size, before))
+        parents = shares.taken_back.get(cluster, ())
+        if parents or size - before >= max(GROWTH_ROWS, GROWTH * before):
+            grown.append(Event("grown", story, size, before, parents=parents))
     return sorted(grown, key=lambda event: event.story)
 
 

@@ -1,8 +1,10 @@
 """Names: a story's most central headline, its keywords by class-based TF-IDF, and its facts."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,6 @@ _TITLE_HALF_LIFE = 24.0  # hours: of two equally central headlines, the newer on
 _RECENT = 0.1  # similarity that a headline loses by being infinitely older
 _FEW = 50  # rows of a window
 _CHANCE = 0.2  # mean + 2 deviations of random pairs in windows of thousands, .20 to .24 with three models and sets
-_WORD = r"(?u)\b[^\W\d_][\w'’-]+\b"
 _UNSPACED = r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]"  # kana, Han, Thai: written without spaces
 
 
@@ -38,8 +39,8 @@ def name_stories(
 
     Returns:
         One row a story, ascending by `cluster_label`: `title`, `keywords`, `languages`, `sources` (lists, most frequent
-        first), `size`, `first_published_at`, `last_published_at`, `centroid` ((dim,), unit length), `reach` (the
-        smallest similarity to the centroid with which the mean similarity to the members is theta:
+        first), `size`, `first_published_at`, `last_published_at` (of the headlines given), `centroid` ((dim,), unit
+        length), `reach` (the smallest similarity to the centroid with which the mean similarity to the members is theta:
         theta / |mean member vector|).
     """
     inside = np.flatnonzero(labels >= 0)
@@ -136,7 +137,7 @@ class _Words:
     def __init__(self, stop_words: frozenset[str], shortest: int = 3) -> None:
         self._shortest = shortest
         self._stop_words = stop_words
-        self._word = re.compile(_WORD)
+        self._word = _word()
         self._unspaced = re.compile(f"{_UNSPACED}+")
 
     def __call__(self, title: str) -> list[str]:
@@ -146,6 +147,14 @@ class _Words:
         return [word for word in spaced if word not in self._stop_words and len(word) >= self._shortest] + [
             pair for pair in unspaced if not all("\u3040" <= character <= "\u309f" for character in pair)
         ]
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """A letter and what follows it; marks are part of a word, though not of re's: a vowel sign of Hindi or Tamil is one."""
+    marks = re.escape("".join(chr(code) for code in range(0x20000) if unicodedata.category(chr(code))[0] == "M"))
+    inside = rf"\w{marks}"
+    return re.compile(rf"(?<![{inside}])[^\W\d_][{inside}'’\u200c\u200d-]*[{inside}]")
 
 
 def _stop_words(languages: Iterable[str]) -> frozenset[str]:

@@ -1,12 +1,12 @@
 """One run, in order: rows, graph, clusters, lineage, names, write, map.
 
 Milvus is the one truth. The graph and the layout on disk are caches that a run rebuilds when they are missing or
-damaged; a run that is killed anywhere is finished or repaired by the next.
+damaged; a run that is killed while it writes is finished before the next begins, as it was decided.
 """
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from clustering.facts import run_facts
 from clustering.gallery import write_index
 from clustering.layout import Layout, lay_out, load_layout, save_layout
 from clustering.lease import Lease
-from clustering.lineage import Event, match
+from clustering.lineage import Event, kept_share, match
 from clustering.naming import name_stories
 from clustering.neighbours import (
     ExactSearcher,
@@ -35,14 +35,13 @@ from clustering.neighbours import (
 from clustering.retention import clear_old, enforce_tombstones, thin_old_pages
 from clustering.snapshot import Snapshot, write_snapshot
 from clustering.stories import cluster_rows
-from clustering.window import Window, fix_window, read_window
-from clustering.writing import StoryBook, announced, changed_rows, language_rows, send_events, story_rows
+from clustering.window import COLUMNS, Window, fix_window, read_window
+from clustering.writing import Plan, StoryBook, carry_out, changed_rows, language_rows, story_rows
 from newstide import logs
-from newstide.broker import Sender
 from newstide.centring import language_means
 from newstide.errors import CacheDamaged
 from newstide.settings import Settings
-from newstide.store import RunRow, Store, open_store
+from newstide.store import RunRow, Store, all_of, open_store
 
 log = logs.get("reclusterer")
 
@@ -116,8 +115,11 @@ def recluster(settings: Settings, *, lease: Lease | None = None, force: bool = F
     """
     store = open_store(settings.milvus, None)
     try:
+        cut_off = _finish_what_was_cut_off(store, settings, lease)
         enforce_tombstones(store, settings)
-        report = _run(store, settings, lease, force=force)
+        report = _run(store, settings, lease, force=force and cut_off is None)
+        if cut_off is not None and report.status != "finished":
+            report = cut_off
         clear_old(store, settings, lease)
         thin_old_pages(settings)
         return report
@@ -141,12 +143,11 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
         rows = read_window(store, window)
 
     with _timed(seconds, "graph"):
-        graph, graph_report, searcher = _up_to_date_graph(store, window, rows, settings)
+        graph, graph_report, searcher = _up_to_date_graph(store, window.where, rows, settings)
 
     run = last_run + 1
-    book = StoryBook.read(store, last_run, int(rows["published_at"].min()))
+    book = StoryBook.read(store, int(rows["published_at"].min()))
     previous = book.last_stories(rows)
-    living = book.open | book.unannounced
 
     with _timed(seconds, "clusters"):
         languages = rows["language"].tolist()
@@ -159,28 +160,18 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
             graph.similarities,
             settings.clustering,
             known_theta=last.theta if last is not None and last.parameters == parameters else None,
-            previous=np.where(np.isin(previous, list(living)), previous, -1),
+            previous=np.where(np.isin(previous, list(book.open)), previous, -1),
         )
 
     with _timed(seconds, "lineage"):
-        lineage = match(previous, clusters.labels, living, book.next_number)
-        events = announced(lineage, book)
+        lineage = match(previous, clusters.labels, book.open, book.next_number)
 
     with _timed(seconds, "names"):
         names = name_stories(lineage.labels, clusters.centred, rows, clusters.threshold.theta)
-        stories = story_rows(names, rows["id"].tolist(), lineage, events, book, previous, run)
 
     with _timed(seconds, "write"):
-        if lease is not None:
-            lease.require()
         changed = changed_rows(rows, lineage.labels)
-        store.upsert_stories(stories)
-        store.write_labels(
-            rows.loc[changed, "id"].tolist(), lineage.labels[changed], clusters.probabilities[changed], run
-        )
-        _send(settings, events, stories, run)
         means = language_means(graph.vectors, languages)
-        store.upsert_means(language_rows(means, run))
         counts = {
             "rows": len(rows),
             "newest": window.newest,
@@ -190,31 +181,92 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
             "points": clusters.points,
             "stories": len(names),
             "noise": int((lineage.labels < 0).sum()),
-            **_by_kind(events),
+            "kept": kept_share(previous, lineage.labels, book.open),
+            **_by_kind(lineage.events),
         }
-        theta = clusters.threshold.theta
-        row = RunRow(run, means.overall, theta, started, _now(), "finished", parameters, counts, dict(seconds))
-        store.insert_run(row)
+        plan = Plan(
+            RunRow(
+                run,
+                means.overall,
+                clusters.threshold.theta,
+                started,
+                _now(),
+                "finished",
+                parameters,
+                counts,
+                dict(seconds),
+            ),
+            store.card.fingerprint,
+            window.where,
+            rows.loc[changed, "id"].tolist(),
+            lineage.labels[changed],
+            clusters.probabilities[changed],
+            story_rows(names, rows["id"].tolist(), lineage, book, previous, run),
+            lineage.events,
+            language_rows(means, run),
+        )
+        if lease is not None:
+            lease.require()
+        store.unfinished.write(plan.encode())
+        carry_out(plan, store, settings.kafka, _now())
 
-    report = RunReport(
-        "finished",
-        run,
-        rows=len(rows),
-        new=window.provisional,
-        changed=int(changed.sum()),
-        too_old=window.too_old,
-        stories=len(names),
-        noise_share=round(float((lineage.labels < 0).mean()), 4),
-        theta=round(theta, 4),
-        searcher=searcher,
-        recall=graph_report.recall,
-        events=_by_kind(events),
-        seconds=seconds,
-    )
     labelled = rows.assign(cluster_label=lineage.labels, label_probability=_kept(rows, changed, clusters.probabilities))
     with _timed(seconds, "map"):
-        page = _publish(store, settings, graph, labelled, stories, events, row, sum(seconds.values()))
-    return RunReport(**{**asdict(report), "page": str(page or ""), "seconds": _rounded(seconds)})
+        page = _publish(store, settings, graph, labelled, plan, seconds)
+    store.unfinished.clear()
+    return _report(plan, seconds, page, searcher, graph_report.recall)
+
+
+def _finish_what_was_cut_off(store: Store, settings: Settings, lease: Lease | None) -> RunReport | None:
+    """Carries out the plan of a run that was killed while it did, or before its page was there."""
+    content = store.unfinished.read()
+    if content is None:
+        return None
+    plan, last = Plan.decode(content), store.last_run()
+    run = plan.row.run
+    written = last is not None and (last.run, last.started_at) == (run, plan.row.started_at)
+    if not written and (run != (0 if last is None else last.run) + 1 or plan.model != store.card.fingerprint):
+        log.warning("a run that was cut off is forgotten: what it was about is no longer there", number=run)
+        store.unfinished.clear()
+        return None
+    seconds = dict(plan.row.durations)
+    if lease is not None:
+        lease.require()
+    with _timed(seconds, "write"):
+        if not written:
+            carry_out(plan, store, settings.kafka, _now())
+    with _timed(seconds, "map"):
+        rows = store.headlines(all_of(plan.where, "label_run > 0"), COLUMNS).drop_duplicates("id")
+        rows = rows.sort_values("id", ignore_index=True)
+        page = None
+        if len(rows):
+            graph, _, _ = _up_to_date_graph(store, plan.where, rows, settings)
+            page = _publish(store, settings, graph, rows, plan, seconds)
+    store.unfinished.clear()
+    log.info("finished a run that was cut off", number=run)
+    return _report(plan, seconds, page)
+
+
+def _report(
+    plan: Plan, seconds: dict[str, float], page: Path | None, searcher: str = "", recall: float | None = None
+) -> RunReport:
+    counts = plan.row.counts
+    return RunReport(
+        "finished",
+        plan.row.run,
+        rows=counts["rows"],
+        new=counts["new"],
+        changed=counts["changed"],
+        too_old=counts["too_old"],
+        stories=counts["stories"],
+        noise_share=round(counts["noise"] / counts["rows"], 4),
+        theta=round(plan.row.theta, 4),
+        searcher=searcher,
+        recall=recall,
+        events=_by_kind(plan.events),
+        seconds=_rounded(seconds),
+        page=str(page or ""),
+    )
 
 
 def _nothing_new(window: Window, last: RunRow | None, parameters: dict[str, Any], settings: Settings) -> bool:
@@ -225,7 +277,7 @@ def _nothing_new(window: Window, last: RunRow | None, parameters: dict[str, Any]
 
 
 def _up_to_date_graph(
-    store: Store, window: Window, rows: pd.DataFrame, settings: Settings
+    store: Store, where: str, rows: pd.DataFrame, settings: Settings
 ) -> tuple[NeighbourGraph, GraphReport, str]:
     wanted = settings.clustering
     path = settings.data_dir / "cache" / "graph.bin"
@@ -240,9 +292,7 @@ def _up_to_date_graph(
         previous,
         rows["id"].tolist(),
         store.embeddings,
-        ExactSearcher(wanted.memory_mb)
-        if searcher == "exact"
-        else MilvusSearcher(store.search_headlines, window.where),
+        ExactSearcher(wanted.memory_mb) if searcher == "exact" else MilvusSearcher(store.search_headlines, where),
         k=wanted.graph_neighbours,
         spare=wanted.spare_neighbours,
         recall_sample=wanted.recall_sample,
@@ -257,45 +307,29 @@ def _up_to_date_graph(
     return graph, report, searcher
 
 
-def _send(settings: Settings, events: tuple[Event, ...], stories: pd.DataFrame, run: int) -> None:
-    if not events:
-        return
-    titles = dict(zip(stories["cluster_label"].astype(int), stories["title"], strict=True))
-    sender = Sender(settings.kafka)
-    try:
-        send_events(sender, settings.kafka.events_topic, events, titles, run, _now())
-    finally:
-        sender.close()
-
-
 def _publish(
-    store: Store,
-    settings: Settings,
-    graph: NeighbourGraph,
-    rows: pd.DataFrame,
-    stories: pd.DataFrame,
-    events: tuple[Event, ...],
-    row: RunRow,
-    seconds: float,
+    store: Store, settings: Settings, graph: NeighbourGraph, rows: pd.DataFrame, plan: Plan, seconds: dict[str, float]
 ) -> Path | None:
     """The map. The run counts whether it can be written or not: a full disk leaves the old page in place.
 
-    `seconds` is what the run took before.
+    `seconds` is what the run's steps took before.
     """
     started = time.perf_counter()
     path = settings.data_dir / "cache" / "layout.npz"
     layout = _laid_out(path, graph, store.card.fingerprint, settings)
     kinds: dict[int, list[str]] = {}
-    for event in events:
+    for event in plan.events:
         kinds.setdefault(event.story, []).append(event.kind)
     snapshot = Snapshot(
-        run=row.run,
+        run=plan.row.run,
         finished_at=_now(),
         headlines=rows.assign(x=layout.positions[:, 0], y=layout.positions[:, 1]),
-        stories=stories.drop(columns="centroid").assign(
-            events=pd.Series([kinds.get(int(at), []) for at in stories["cluster_label"]], dtype=object)
+        stories=plan.stories.drop(columns="centroid").assign(
+            events=pd.Series([kinds.get(int(at), []) for at in plan.stories["cluster_label"]], dtype=object)
         ),
-        facts=run_facts(row, store.card.name, layout, settings, seconds + time.perf_counter() - started),
+        facts=run_facts(
+            plan.row, store.card.name, layout, settings, sum(seconds.values()) + time.perf_counter() - started
+        ),
     )
     try:
         save_layout(path, layout)
@@ -335,7 +369,7 @@ def _kept(
     return np.where(changed, probabilities, rows["label_probability"].to_numpy(np.float32))
 
 
-def _by_kind(events: tuple[Event, ...]) -> dict[str, int]:
+def _by_kind(events: Sequence[Event]) -> dict[str, int]:
     return dict(Counter(event.kind for event in events))
 
 

@@ -90,12 +90,25 @@ def select_calibrated(
     worth = np.where(sizes >= min_size, (similarity - theta) * sizes**exponent, 0.0)
     if stories is not None and inertia > 0:
         jaccard, story_size = resemblance(parent, leaves, stories)
-        worth += inertia * jaccard * story_size.astype(np.float64) ** exponent
+        worth += np.where(sizes >= min_size, inertia * jaccard * story_size.astype(np.float64) ** exponent, 0.0)
     chosen = _best_antichain(parent, worth, n)
     labels, nodes = _numbered(chosen, leaves, n)
-    probabilities = np.zeros(n, np.float32)
-    _fill_probabilities(vectors, leaves.order, leaves.first[nodes], leaves.last[nodes], theta, probabilities)
-    return Selected(labels, probabilities, nodes, similarity[nodes - n])
+    return Selected(labels, belonging(labels, vectors, theta), nodes, similarity[nodes - n])
+
+
+def belonging(labels: Numbers, vectors: Vectors, theta: float) -> npt.NDArray[np.float32]:
+    """How firmly each row belongs to its cluster, (n,); see `Selected.probabilities`.
+
+    Args:
+        labels: (n,) clusters of two rows at least, -1 = none.
+        vectors: (n, dim) unit rows in clustering space.
+        theta: Mean cosine to the other members that is worth 0.
+    """
+    order = np.argsort(labels, kind="stable").astype(np.int32)
+    ends = np.searchsorted(labels[order], np.arange(-1, int(labels.max(initial=-1)) + 1), side="right").astype(np.int32)
+    probabilities = np.zeros(len(labels), np.float32)
+    _fill_probabilities(vectors, order, ends[:-1], ends[1:], theta, probabilities)
+    return probabilities
 
 
 def _check_tree(parent: Indices, n: int) -> None:

@@ -4,7 +4,7 @@ Only the edges of the neighbour graph are weighed by it; what is searched is alw
 valid while means move and days pass.
 """
 
-import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +19,6 @@ _SAME = 0.999  # random pairs more alike than this are copies, not chance
 _PAIRS = 100_000
 _FEW = 50  # rows
 _BLOCK = 10_000
-_NOT_WORD = re.compile(r"\W+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,22 @@ class Threshold:
     theta: float
     mean: float
     deviation: float
+
+
+class _Words(dict[int, str]):
+    """For `str.translate`: letters, marks and digits stay, as a vowel sign in Hindi makes the word; the rest is a gap.
+
+    Invisible joiners (Cf) are nothing at all: they shape letters and part no words.
+    """
+
+    def __missing__(self, code: int) -> str:
+        category = unicodedata.category(chr(code))
+        kept = chr(code) if category[0] in "LMN" else "" if category == "Cf" else " "
+        self[code] = kept
+        return kept
+
+
+_WORDS = _Words()
 
 
 def collapse_titles(titles: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -42,7 +57,7 @@ def collapse_titles(titles: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.N
     points = np.empty(len(titles), np.int64)
     rows: list[int] = []
     for row, title in enumerate(titles):
-        key = _NOT_WORD.sub(" ", title.casefold()).strip() or f"\x00{row}"
+        key = " ".join(title.casefold().translate(_WORDS).split()) or f"\x00{row}"
         if key not in first:
             first[key] = len(rows)
             rows.append(row)

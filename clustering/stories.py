@@ -10,7 +10,7 @@ from clustering.hierarchy import build_hierarchy
 from clustering.hierarchy.clusters import library_clusters
 from clustering.inertia import rejoined
 from clustering.kernels import kernel, parallel_range
-from clustering.selection import select_calibrated
+from clustering.selection import belonging, select_calibrated
 from clustering.similarity import Threshold, collapse_titles, random_pair_threshold, reweigh, to_distance
 from newstide.centring import Means, centre, language_means, no_means
 from newstide.settings import ClusteringSettings
@@ -26,7 +26,8 @@ class Clusters:
 
     Attributes:
         labels: (n,) cluster of each row, -1 = noise.
-        probabilities: (n,)
+        probabilities: (n,) how firmly each row belongs to its cluster (`clustering.selection.Selected`); a row that stays
+            with its story by inertia is measured like the others, copies alone together are 1.
         centred: (n, dim) unit rows in clustering space.
         means: What they were centred by.
         threshold: theta, and how alike random pairs are.
@@ -76,20 +77,45 @@ def cluster_rows(
         none = np.full(n, -1, np.int64)
         dim = vectors.shape[1]
         return Clusters(none, np.zeros(n, np.float32), vectors, no_means(dim), Threshold(1.0, 0.0, 0.0), n)
-    rows, point = collapse_titles(titles) if settings.deduplicate else (np.arange(n), np.arange(n))
+    rows, point = _points(titles, times_ms) if settings.deduplicate else (np.arange(n), np.arange(n))
     means = language_means(vectors, languages) if settings.centre else no_means(vectors.shape[1])
     centred = centre(vectors, languages, means) if settings.centre else vectors
-    threshold = _threshold(centred[rows], settings, known_theta)
+    own = centred if len(rows) == n else centred[rows]
+    threshold = _threshold(own, settings, known_theta)
     labels, probabilities = _cluster_points(
         _restrict(indices, similarities, rows, point),
-        centred[rows],
+        own,
         times_ms[rows] / _DAY,
         threshold.theta,
-        None if previous is None else previous[rows],
+        None if previous is None else _stories_of_points(previous, point, len(rows)),
         settings,
     )
-    labels, probabilities = _give_to_copies(labels, probabilities, point)
+    labels, probabilities = _give_to_copies(labels, probabilities, point, settings.min_cluster_size)
     return Clusters(labels, probabilities, centred, means, threshold, len(rows))
+
+
+def _points(
+    titles: Sequence[str], times_ms: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """As `collapse_titles`, but the row that stands for a point is its earliest, of equals the first.
+
+    So a copy that comes in later changes neither where a point lies nor when it was.
+    """
+    first, point = collapse_titles(titles)
+    by_time = np.lexsort((times_ms, point))
+    return by_time[np.searchsorted(point[by_time], np.arange(len(first)))], point
+
+
+def _stories_of_points(
+    previous: npt.NDArray[np.int64], point: npt.NDArray[np.int64], points: int
+) -> npt.NDArray[np.int64]:
+    """(points,) the story that most copies were in, of equals the oldest; -1 where none was in any."""
+    stories = np.full(points, -1, np.int64)
+    known = previous >= 0
+    pairs, counts = np.unique(np.stack((point[known], previous[known])), axis=1, return_counts=True)
+    for place in np.lexsort((-pairs[1], counts)):  # the last one to be written is the one
+        stories[pairs[0, place]] = pairs[1, place]
+    return stories
 
 
 def _threshold(points: Vectors, settings: ClusteringSettings, known_theta: float | None) -> Threshold:
@@ -190,21 +216,25 @@ def _cluster_points(
             previous,
             vectors,
             theta,
+            min_size=settings.min_cluster_size,
             times=times,
             time_weight=settings.time_weight,
             time_scale=scale,
         )
-        return labels, chosen.probabilities
+        return labels, belonging(labels, vectors, theta)
     labels, probabilities = library_clusters(hierarchy, settings.min_cluster_size, settings.selection)
     return labels, probabilities.astype(np.float32)
 
 
 def _give_to_copies(
-    labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32], point: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float32],
+    point: npt.NDArray[np.int64],
+    min_size: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Copies take their point's label; copies that are in no cluster are one of their own."""
+    """Copies take their point's label; as many copies as a cluster needs, in no cluster, are one of their own."""
     copies = np.bincount(point, minlength=len(labels))
-    alone = np.flatnonzero((labels < 0) & (copies > 1))
+    alone = np.flatnonzero((labels < 0) & (copies >= max(min_size, 2)))
     labels, probabilities = labels.copy(), probabilities.copy()
     labels[alone] = labels.max(initial=-1) + 1 + np.arange(len(alone))
     probabilities[alone] = 1.0

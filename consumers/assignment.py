@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newstide.centring import Means, centre, no_means
-from newstide.store import RunRow, Store
+from newstide.store import LanguageMean, RunRow, Store
 
 Vectors = npt.NDArray[np.float32]
 
@@ -30,24 +30,32 @@ class OpenStories:
     means: Means | None
 
     @classmethod
-    def load(cls, store: Store) -> Self:
-        """Reads them from Milvus."""
-        stories = store.stories('status == "open"', centroids=True)
+    def none(cls, dim: int) -> Self:
+        """What there is before the first run."""
+        return cls(np.empty(0, np.int64), np.empty((0, dim), np.float32), np.empty(0, np.float32), None)
+
+    @classmethod
+    def load(cls, store: Store) -> Self | None:
+        """Reads them from Milvus; None while a run is writing, when some are of that run and others of the last."""
         last = store.last_run()
-        means = None if last is None else _means(store, last)
+        finished = 0 if last is None else last.run
+        stories = store.stories('status == "open"', centroids=True)
+        means = store.means()
+        if max([*stories["updated_run"], *(mean.run for mean in means)], default=0) > finished:
+            return None
         return cls(
             stories["cluster_label"].to_numpy(np.int64),
             np.stack(list(stories["centroid"])) if len(stories) else np.empty((0, store.dim), np.float32),
             stories["reach"].to_numpy(np.float32),
-            means,
+            None if last is None else _means(last, means, store.dim),
         )
 
 
-def _means(store: Store, last: RunRow) -> Means:
+def _means(last: RunRow, means: Sequence[LanguageMean], dim: int) -> Means:
     """What the last run centred by: nothing, where it was told not to."""
     if last.parameters.get("tutorial", False) or not last.parameters.get("centre", True):
-        return no_means(store.dim)
-    return Means(last.mean, {mean.language: (mean.mean, mean.count) for mean in store.means()})
+        return no_means(dim)
+    return Means(last.mean, {mean.language: (mean.mean, mean.count) for mean in means})
 
 
 def assign(

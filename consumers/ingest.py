@@ -257,8 +257,9 @@ class _Batches:
             self.stories_checked = now
             last = self.store.last_run()
             run = 0 if last is None else last.run
-            if self.stories is None or run != self.stories_run:
-                self.stories, self.stories_run = OpenStories.load(self.store), run
+            if run != self.stories_run and (found := OpenStories.load(self.store)) is not None:
+                self.stories, self.stories_run = found, run
+            self.stories = self.stories or OpenStories.none(self.store.dim)
         return self.stories
 
     def _warn_of_languages(self, headlines: Sequence[Headline]) -> None:

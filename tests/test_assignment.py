@@ -2,10 +2,14 @@
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 
 from consumers.assignment import OpenStories, assign
 from newstide.centring import Means, centre, language_means, no_means
+from newstide.embedding import ModelCard
+from newstide.settings import MilvusSettings
+from newstide.store import LanguageMean, RunRow, open_store
 
 
 def around(*angles: float) -> npt.NDArray[np.float32]:
@@ -41,6 +45,50 @@ def test_before_the_first_run_and_without_stories_all_are_noise() -> None:
     assert assign(around(0.0), [""], unknown)[0].tolist() == [-1]
     assert assign(around(0.0), [""], stories())[0].tolist() == [-1]
     assert len(assign(np.empty((0, 2), np.float32), [], stories(0.0))[0]) == 0
+
+
+def test_what_a_run_is_writing_is_left_alone_until_it_has_finished(milvus_settings: MilvusSettings) -> None:
+    card = ModelCard("test-model", 4, "0123456789abcdef" * 4)
+    store = open_store(milvus_settings, card)
+
+    def write_stories(run: int) -> None:
+        story = {
+            "cluster_label": 7,
+            "centroid": np.eye(4, dtype=np.float32)[run],
+            **{name: [] for name in ("keywords", "languages", "sources", "parents", "former_ids")},
+            **dict.fromkeys(("size", "previous_size", "first_published_at", "last_published_at", "created_run"), 1),
+            "title": "Story",
+            "reach": 0.5,
+            "status": "open",
+            "successor": -1,
+            "updated_run": run,
+        }
+        store.upsert_stories(pd.DataFrame([story]))
+
+    def write_means(run: int) -> None:
+        store.upsert_means([LanguageMean("en", np.full(4, run, np.float32), 10, run)])
+
+    def finish(run: int) -> None:
+        store.insert_run(RunRow(run, np.full(4, run, np.float32), 0.3, run, run))
+
+    def seen() -> int | None:
+        """The run that all of what is loaded is of."""
+        found = OpenStories.load(store)
+        if found is None:
+            return None
+        assert found.means is not None
+        runs = {int(found.centroids[0].argmax()), int(found.means.overall[0]), int(found.means.by_language["en"][0][0])}
+        return runs.pop() if len(runs) == 1 else -1
+
+    try:
+        for run in (1, 2):
+            for write in (write_stories, write_means):
+                write(run)
+                assert seen() is None
+            finish(run)
+            assert seen() == run
+    finally:
+        store.close()
 
 
 @pytest.fixture

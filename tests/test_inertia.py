@@ -15,7 +15,8 @@ Vectors = npt.NDArray[np.float32]
 
 def unit(rows: npt.ArrayLike) -> Vectors:
     vectors = np.asarray(rows, np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def at_angles(*degrees: float) -> Vectors:
@@ -55,9 +56,8 @@ def test_of_two_choices_that_are_as_good_the_one_that_was_is_kept() -> None:
     parent = tree_of(vectors)
 
     def chosen(stories: list[int], inertia: float) -> list[int]:
-        return select_calibrated(
-            parent, vectors, theta=0.63, stories=np.array(stories), inertia=inertia
-        ).labels.tolist()
+        found = select_calibrated(parent, vectors, theta=0.63, stories=np.array(stories), inertia=inertia)
+        return [int(label) for label in found.labels]
 
     together, apart = [0, 0, 0, 0], [0, 0, 1, 1]
     assert chosen(together, 0.1) == together
@@ -77,6 +77,46 @@ def test_a_story_that_no_cluster_is_left_of_stays_while_its_headlines_are_alike(
     labels = np.array([0, 0, -1, -1, -1, -1])
     stories = np.array([3, 3, 5, 5, 9, 9])
     assert rejoined(labels, stories, vectors, theta=0.7).tolist() == [0, 0, 1, 1, -1, -1]
+
+
+def test_fewer_headlines_than_a_cluster_needs_do_not_stay_one() -> None:
+    vectors = at_angles(0, 10, 90, 100, 95)
+    stories = np.array([3, 3, 5, 5, 5])
+    none = np.full(5, -1)
+    assert rejoined(none, stories, vectors, theta=0.7, min_size=3).tolist() == [-1, -1, 0, 0, 0]
+
+
+def test_a_pair_that_was_a_story_is_none_where_a_cluster_needs_three() -> None:
+    vectors = at_angles(0, 10, 90, 100)
+    stories = np.array([0, 0, 1, 1])
+    chosen = select_calibrated(tree_of(vectors), vectors, theta=0.9, min_size=3, stories=stories, inertia=5.0)
+    assert chosen.labels.tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_who_stays_is_decided_by_the_mean_over_all_pairs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 60
+    vectors = unit(rng.standard_normal((n, 3)))
+    labels, stories = rng.integers(-1, 3, n), rng.integers(-1, 5, n)
+    labels[stories == 4] = -1
+    days = rng.integers(0, 9, n).astype(np.float64)
+    theta, weight, scale = 0.1, 0.3, 5.0
+    pairs = vectors.astype(np.float64) @ vectors.T - weight * (1 - np.exp(-abs(days[:, None] - days) / scale))
+    expected = labels.copy()
+    for story in range(5):
+        lost = np.flatnonzero((labels < 0) & (stories == story))
+        holders = labels[(labels >= 0) & (stories == story)]
+        if len(holders):
+            heir = int(np.bincount(holders).argmax())
+            stay = lost[pairs[np.ix_(lost, labels == heir)].mean(axis=1) >= theta]
+            expected[stay] = heir
+        elif len(lost) > 1:
+            block = pairs[np.ix_(lost, lost)]
+            if (block.sum() - np.trace(block)) / (len(lost) * (len(lost) - 1)) >= theta:
+                expected[lost] = labels.max() + 1
+    found = rejoined(labels, stories, vectors, theta, times=days, time_weight=weight, time_scale=scale)
+    assert found.tolist() == expected.tolist()
 
 
 def test_staying_is_damped_by_distance_in_time_as_everything_is() -> None:

@@ -76,11 +76,22 @@ def test_keywords_tell_a_story_from_the_others_and_are_no_stop_words() -> None:
         ("ja", ("秋田にクマ", "クマが秋田のスーパーに"), "秋田"),
         ("ru", ("Вулкан и рейсы", "Извержение: вулкан"), "вулкан"),
         ("ar", ("بركان في أيسلندا", "ثوران بركان"), "بركان"),
+        ("hi", ("ज्वालामुखी फटा और उड़ानें रद्द", "आइसलैंड में ज्वालामुखी का विस्फोट"), "ज्वालामुखी"),
+        ("ta", ("எரிமலை வெடித்தது", "ஐஸ்லாந்தில் எரிமலை"), "எரிமலை"),
     ],
 )
 def test_keywords_come_in_every_script(language: str, titles: tuple[str, ...], word: str) -> None:
     names = name_stories(np.array([0, 0]), around(0, 0.1), headlines(*titles, language=language), 0.2)
     assert word in names["keywords"][0]
+
+
+def test_stop_words_of_every_language_present_are_left_out() -> None:
+    rows = headlines(
+        "Der Vulkan und die Flüge nach Island", "Vulkan auf Island: was wir über die Flüge wissen", language="de"
+    )
+    keywords = name_stories(np.array([0, 0]), around(0, 0.1), rows, 0.2)["keywords"][0]
+    assert {"vulkan", "flüge", "island"} <= set(keywords)
+    assert not {"und", "die", "auf", "nach", "über", "was", "wir"} & set(keywords)
 
 
 def test_a_story_of_stop_words_alone_still_has_keywords() -> None:

@@ -8,6 +8,8 @@ import pytest
 from newstide.app.evaluation import evaluate_file
 from newstide.settings import Settings
 
+NOISE = {"allsides_roundups": 0.3}  # at most, of headlines that all have a story; others: a fifth
+
 
 @cache
 def _report(path: Path, model: str, *, tutorial: bool) -> dict[str, float]:
@@ -16,20 +18,25 @@ def _report(path: Path, model: str, *, tutorial: bool) -> dict[str, float]:
     return evaluate_file(path, settings, text="title")
 
 
+MODEL, E5 = "use-multilingual", "multilingual-e5-small"
+
+
 @pytest.mark.parametrize(
-    ("file", "model", "least_f1"),
+    ("file", "model", "least_f1", "least_ami"),
     [
-        ("giveme5w1h", "use-multilingual", 0.88),
-        ("giveme5w1h", "multilingual-e5-small", 0.89),
-        ("uci_stories", "use-multilingual", 0.73),
+        ("giveme5w1h", MODEL, 0.88, 0.87),
+        ("giveme5w1h", E5, 0.89, 0.90),
+        ("uci_stories", MODEL, 0.73, 0.79),
+        ("allsides_roundups", MODEL, 0.635, 0.40),
     ],
 )
 def test_stories_are_as_right_as_promised_and_better_than_the_tutorial_s(
-    real_headlines: Path, file: str, model: str, least_f1: float
+    real_headlines: Path, file: str, model: str, least_f1: float, least_ami: float
 ) -> None:
     path = real_headlines / f"{file}.parquet"
     ours = _report(path, model, tutorial=False)
     theirs = _report(path, model, tutorial=True)
     assert ours["f1"] >= least_f1
+    assert ours["ami"] >= least_ami
     assert ours["f1"] >= theirs["f1"] + 0.05
-    assert ours["noise_share"] < 0.2
+    assert ours["noise_share"] < NOISE.get(file, 0.2)

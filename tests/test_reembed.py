@@ -162,7 +162,7 @@ def test_collections_with_plain_names_are_given_an_alias_when_their_model_change
     back = reembed(settings, "use-multilingual", drop_old=True)
     assert (back.embedded, back.kept, back.swapped) == (0, 50, True)
     left = {name for name in client.list_collections() if name.startswith(settings.milvus.prefix)}
-    assert left == {name + report["old"] for name in plain}
+    assert left - {f"{settings.milvus.prefix}unfinished"} == {name + report["old"] for name in plain}
     assert recluster(settings).rows == 50
 
 

@@ -125,6 +125,24 @@ def test_titles_that_differ_in_case_and_punctuation_are_one_point() -> None:
     assert points.tolist() == [0, 0, 0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("अमेरिका की सेना", "अमेरिका का सेना"),
+        ("ปากี", "ปากา"),
+        ("தமிழ் கதை", "தமிழ் கதா"),
+        ("Cafe\u0301", "Cafe"),
+    ],
+)
+def test_titles_that_differ_in_a_mark_alone_are_two_points(one: str, other: str) -> None:
+    assert collapse_titles([one, other, f"«{one}»!", f"{other}_"])[1].tolist() == [0, 1, 0, 1]
+
+
+def test_lines_below_and_invisible_joiners_part_no_titles() -> None:
+    titles = ["می\u200cخواهد", "میخواهد", "snake_case", "snake case", "a\tb", "A B"]
+    assert collapse_titles(titles)[1].tolist() == [0, 0, 1, 1, 2, 2]
+
+
 def test_edges_are_weighed_by_cosine_less_distance_in_time() -> None:
     vectors = unit(4, 5, 0)
     indices = np.array([[1, 2], [0, -1], [3, 0], [2, -1]], np.int32)

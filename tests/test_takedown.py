@@ -150,7 +150,9 @@ def test_a_row_that_was_on_its_way_and_a_page_that_lies_elsewhere_are_cleaned_by
     elsewhere = settings.updated(data_dir=settings.data_dir / "elsewhere")
     forget(elsewhere, "url", row["url"])
     assert row["title"] in (settings.snapshots_dir / "latest.html").read_text(encoding="utf-8")
-    store._headlines.put([kept | {"ingested_at": int(time.time() * 1000)}])
+    store._headlines.put(
+        [{str(name): value for name, value in kept.items()} | {"ingested_at": int(time.time() * 1000)}]
+    )
     assert store.known_ids([row["id"]])
     time.sleep(FRESH)
 

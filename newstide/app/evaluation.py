@@ -1,8 +1,10 @@
 """`newstide evaluate`: the clustering of a labelled file, by the same code as production, scored."""
 
-from collections.abc import Callable, Sequence
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ from clustering.neighbours import ExactSearcher, NeighbourGraph, update_graph
 from clustering.stories import Clusters, cluster_rows
 from consumers.assignment import OpenStories, assign
 from newstide.embedding import load_embedder
-from newstide.errors import SourceError
-from newstide.headline import clean, derive_id, parse_language
-from newstide.settings import Settings
+from newstide.errors import InvalidHeadline, SettingsError, SourceError
+from newstide.headline import LATEST_MS, clean, from_fields
+from newstide.settings import ClusteringSettings, Settings
+from producers.times import parse_file_time
 
 Labels = npt.NDArray[np.int64]
 
@@ -88,20 +91,23 @@ def evaluate_file(
 
     Args:
         path: CSV, JSONL or Parquet with `title`, `story_id`, and where there are `id`, `description`, `published_at`,
-            `language` or `lang`. As in production, of rows with one id the first counts, and rows without a title do not.
-            Rows without a story are clustered, but not scored.
+            `language` or `lang`. As in production, of rows with one id the first counts, and what would be refused (no
+            title, one of more than 2,000 characters) does not. Rows without a story are clustered, but not scored.
         settings: Model and clustering.
         text: What is embedded: `title`, or `title+description`.
         use_time: Damp similarity by distance in time. Off by default: a labelled file's times leak its labels, or span
             years.
         replay: Feed the rows by time and recluster every so often, with window and times as live.
-        labels_out: Write `id, cluster_label` here (CSV or Parquet).
+        labels_out: Write `id, cluster_label` here (.csv or .parquet), with ids as they stand in the file.
 
     Raises:
         SourceError: The file cannot be read, or lacks a column.
+        SettingsError: The labels cannot be written there.
     """
     if text not in _TEXTS:
         raise SourceError(f"--text {text!r} is not one of {', '.join(_TEXTS)}.")
+    if labels_out is not None:
+        _require_writable(labels_out)
     rows = read_labelled(path, needs_time=use_time or replay is not None)
     embedder = load_embedder(settings.embedding)
     texts = rows["title"] if text == "title" else (rows["title"] + "\n" + rows["description"]).str.strip()
@@ -115,18 +121,14 @@ def evaluate_file(
         "selection": "tutorial" if settings.clustering.tutorial else settings.clustering.selection,
     }
     if replay is not None:
-        arrival, labels, churn = _replay(rows, vectors, settings, replay)
+        arrival, labels, churn, runs = _replay(rows, vectors, settings, replay)
         report["at_arrival"] = _scored(rows, arrival)
-        report["churn"] = churn
+        report |= {"churn": churn, "runs": runs}
     else:
         labels = cluster_labelled(rows, vectors, settings, use_time=use_time)
     report |= _scored(rows, labels)
     if labels_out is not None:
-        frame = pd.DataFrame({"id": rows["id"], "cluster_label": labels})
-        if labels_out.suffix == ".parquet":
-            frame.to_parquet(labels_out, index=False)
-        else:
-            frame.to_csv(labels_out, index=False)
+        _write_labels(labels_out, rows, labels)
     return report
 
 
@@ -154,70 +156,128 @@ def print_evaluation(report: dict[str, Any]) -> None:
             table.add_row(name, *numbers, f"{scores['noise_share']:.1%}", f"{scores['clusters']:,}")
     console.print(table)
     if "churn" in report:
-        console.print(f"{report['churn']:.2%} of clustered headlines changed their story a run", highlight=False)
+        console.print(
+            f"{report['churn']:.2%} of the headlines seen before changed their label a run, in {report['runs']} runs",
+            highlight=False,
+        )
 
 
 def read_labelled(path: Path, *, needs_time: bool, needs_stories: bool = True) -> pd.DataFrame:
-    """A labelled file as a table, one row an id, ascending; see `evaluate_file`. Raises: SourceError."""
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".csv": pd.read_csv,
-        ".parquet": pd.read_parquet,
-        ".jsonl": _read_jsonl,
-        ".ndjson": _read_jsonl,
-    }
-    if path.suffix not in readers:
-        raise SourceError(f"{path} is not one of {', '.join(readers)}.", "Convert it.")
+    """A labelled file as a table, one row a headline, ascending by id; see `evaluate_file`.
+
+    Every row goes through the contract of messages, as if it were produced: same ids, same texts, and what would be
+    refused is left out. `given_id` is the file's own id, as it stands there; None where it names none.
+
+    Raises:
+        SourceError: The file cannot be read, or lacks a column.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise SourceError(f"{path} is not one of {', '.join(_READERS)}.", "Convert it.")
     try:
-        rows = readers[path.suffix](path)
+        columns, records = reader(path)
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read: {error}") from error
-    missing = [name for name in ("title", *(["story_id"] if needs_stories else [])) if name not in rows]
+    missing = [name for name in ("title", *(["story_id"] if needs_stories else [])) if name not in columns]
     if missing:
-        raise SourceError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, rows.columns))}.")
-    if needs_time and "published_at" not in rows:
+        raise SourceError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, columns))}.")
+    if needs_time and "published_at" not in columns:
         raise SourceError(f"{path} has no column 'published_at', which --use-time and --replay need.")
-    blank = pd.Series("", index=rows.index)
-    language = rows["language"] if "language" in rows else rows.get("lang", blank)
-    url, source, titles, description = (
-        _texts(rows.get(name, blank)) for name in ("url", "source", "title", "description")
-    )
-    ids = _texts(rows["id"]) if "id" in rows else blank
-    times = _times(rows.get("published_at", blank))
-    frame = pd.DataFrame(
+    found = {row["id"]: row for row in map(_labelled, reversed(records)) if row is not None}  # the first one stays
+    if not found:
+        raise SourceError(f"{path} has no row with a title.")
+    rows = sorted(found.values(), key=lambda row: str(row["id"]))
+    earliest = min((row["published_at"] for row in rows if row["published_at"] is not None), default=0)
+    return pd.DataFrame(
         {
-            "id": [
-                given or derive_id(address, outlet, title, None)
-                for given, address, outlet, title in zip(ids, url, source, titles, strict=True)
-            ],
-            "title": titles.to_numpy(object),
-            "description": description.to_numpy(object),
-            "source": source.to_numpy(object),
-            "language": language.map(parse_language).to_numpy(object),
-            "published_at": times.fillna(times.min()).fillna(pd.Timestamp(0, tz="UTC")).astype("int64").to_numpy(),
-            "story_id": _texts(rows.get("story_id", blank)).to_numpy(object),
+            **{name: pd.Series([row[name] for row in rows], dtype=object) for name in rows[0]},
+            "published_at": [earliest if row["published_at"] is None else row["published_at"] for row in rows],
         }
     )
-    frame = frame[frame["title"] != ""].drop_duplicates("id")
-    if frame.empty:
-        raise SourceError(f"{path} has no row with a title.")
-    return frame.sort_values("id", ignore_index=True)
 
 
-def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
-    return column.where(column.notna(), "").astype(str).map(clean)
+def _labelled(record: dict[str, Any]) -> dict[str, Any] | None:
+    """A record as the pipeline would have it, with its story; None where it would be refused."""
+    cells = {name: _cell(value) for name, value in record.items()}
+    fields = {name: cells.get(name) for name in ("id", "title", "description", "source", "url", "language")}
+    fields["language"] = fields["language"] or cells.get("lang")
+    try:
+        published_at = parse_file_time(cells.get("published_at"), UTC)
+        headline = from_fields({**fields, "published_at": published_at}, LATEST_MS).headline
+    except InvalidHeadline:
+        return None
+    return {
+        "id": headline.id,
+        "given_id": None if fields["id"] == "" else fields["id"],
+        "title": headline.title,
+        "description": headline.description,
+        "source": headline.source,
+        "language": headline.language,
+        "published_at": None if published_at is None else headline.published_at,
+        "story_id": clean("" if cells.get("story_id") is None else str(cells["story_id"])),
+    }
 
 
-def _times(column: "pd.Series[Any]") -> "pd.Series[pd.Timestamp]":
-    """Times in milliseconds; numbers are epoch milliseconds, what is no time is missing."""
-    if pd.api.types.is_numeric_dtype(column):
-        times = pd.to_datetime(column, unit="ms", utc=True, errors="coerce")
+def _cell(value: Any) -> Any:
+    """As producers take it: NaN is missing, a whole float an integer that stood beside missing ones."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else int(value) if value.is_integer() else value
+    return value.get("name") or value.get("title") if isinstance(value, dict) else value
+
+
+Records = tuple[list[str], list[dict[str, Any]]]
+
+
+def _read_csv(path: Path) -> Records:
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)  # "NA" is a title, and "007" an id
+    return list(frame.columns), [{str(name): cell for name, cell in row.items()} for row in frame.to_dict("records")]
+
+
+def _read_parquet(path: Path) -> Records:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    return table.column_names, table.to_pylist()
+
+
+def _read_jsonl(path: Path) -> Records:
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not all(isinstance(record, dict) for record in records):
+        raise ValueError("a line is no JSON object")
+    return list(dict.fromkeys(name for record in records for name in record)), records
+
+
+_READERS: dict[str, Callable[[Path], Records]] = {
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+    ".jsonl": _read_jsonl,
+    ".ndjson": _read_jsonl,
+}
+
+
+def _require_writable(path: Path) -> None:
+    """Before minutes are spent on embedding. Raises: SettingsError."""
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise SettingsError(f"--labels {path} is neither .csv nor .parquet.", "Name the file so.")
+    there = path.exists()
+    try:
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise SettingsError(f"--labels {path} cannot be written: {error.strerror}.", "Name another place.") from error
+
+
+def _write_labels(path: Path, rows: pd.DataFrame, labels: Labels) -> None:
+    """With each id as it stands in the file, so that the two can be joined."""
+    ids = [id_ if given is None else given for id_, given in zip(rows["id"], rows["given_id"], strict=True)]
+    if len({type(id_) for id_ in ids}) > 1:
+        ids = list(map(str, ids))
+    frame = pd.DataFrame({"id": ids, "cluster_label": labels})
+    if path.suffix.lower() == ".parquet":
+        frame.to_parquet(path, index=False)
     else:
-        times = pd.to_datetime(column, utc=True, errors="coerce", format="mixed")
-    return times.dt.as_unit("ms")
-
-
-def _read_jsonl(path: Path) -> pd.DataFrame:
-    return pd.read_json(path, lines=True, convert_dates=False, dtype=False)
+        frame.to_csv(path, index=False)
 
 
 def cluster_labelled(
@@ -225,36 +285,38 @@ def cluster_labelled(
 ) -> Labels:
     """The labels (n,) that one run of production gives to rows of `read_labelled` with vectors (n, dim)."""
     chosen = settings if use_time else settings.updated(clustering={"time_weight": 0.0})
-    graph = _graph(None, rows["id"].tolist(), rows["id"].tolist(), vectors, settings)
-    return _clusters(graph, rows, chosen).labels
+    graph = update_exact_graph(None, rows["id"], rows["id"], vectors, settings.clustering)
+    return cluster_frame(graph, rows, chosen.clustering).labels
 
 
-def _graph(
+def update_exact_graph(
     previous: NeighbourGraph | None,
-    ids: Sequence[str],
-    all_ids: Sequence[str],
+    ids: Iterable[str],
+    all_ids: Iterable[str],
     vectors: npt.NDArray[np.float32],
-    settings: Settings,
+    settings: ClusteringSettings,
 ) -> NeighbourGraph:
+    """The graph over `ids`, from the last run's, as a run keeps it; `vectors` are those of `all_ids`, row by row."""
     row = {id_: number for number, id_ in enumerate(all_ids)}
     graph, _ = update_graph(
         previous,
-        ids,
+        list(ids),
         lambda some: vectors[[row[id_] for id_ in some]],
-        ExactSearcher(settings.clustering.memory_mb),
-        k=settings.clustering.graph_neighbours,
-        spare=settings.clustering.spare_neighbours,
+        ExactSearcher(settings.memory_mb),
+        k=settings.graph_neighbours,
+        spare=settings.spare_neighbours,
     )
     return graph
 
 
-def _clusters(
+def cluster_frame(
     graph: NeighbourGraph,
     rows: pd.DataFrame,
-    settings: Settings,
-    theta: float | None = None,
+    settings: ClusteringSettings,
+    known_theta: float | None = None,
     previous: Labels | None = None,
 ) -> Clusters:
+    """`cluster_rows` of a frame with `title`, `language` and `published_at`, in the order of the graph's rows."""
     return cluster_rows(
         graph.vectors,
         rows["title"].tolist(),
@@ -262,28 +324,28 @@ def _clusters(
         rows["published_at"].to_numpy(np.int64),
         graph.indices,
         graph.similarities,
-        settings.clustering,
-        known_theta=theta,
+        settings,
+        known_theta=known_theta,
         previous=previous,
     )
 
 
 def _replay(
     rows: pd.DataFrame, vectors: npt.NDArray[np.float32], settings: Settings, every: timedelta
-) -> tuple[Labels, Labels, float]:
-    """Labels at arrival and at the last run that saw each row, and the mean share of clustered rows that changed."""
+) -> tuple[Labels, Labels, float, int]:
+    """Labels at arrival and at the last run that saw each row; the mean share of rows seen before that changed; runs."""
     times = rows["published_at"].to_numpy(np.int64)
     step = int(every.total_seconds() * 1000)
     window = settings.clustering.window
     length = None if window is None else int(window.total_seconds() * 1000)
     arrival = np.full(len(rows), -1, np.int64)
     labels = np.full(len(rows), -1, np.int64)
-    stories = OpenStories(
-        np.empty(0, np.int64), np.empty((0, vectors.shape[1]), np.float32), np.empty(0, np.float32), None
-    )
+    stories = OpenStories.none(vectors.shape[1])
     graph: NeighbourGraph | None = None
     theta: float | None = None
-    next_number, changes = 0, []
+    next_number, runs = 0, 0
+    changes: list[float] = []
+    known = np.zeros(len(rows), np.bool_)  # by a run
     for tick in range(int(times.min()) // step * step + step, int(times.max()) + step + 1, step):
         arrived = np.flatnonzero((times >= tick - step) & (times < tick))
         if not len(arrived):
@@ -293,17 +355,18 @@ def _replay(
         seen = times < tick
         inside = np.flatnonzero(seen if length is None else seen & (times > times[seen].max() - length))
         part = rows.iloc[inside].reset_index(drop=True)
-        graph = _graph(graph, part["id"].tolist(), rows["id"].tolist(), vectors, settings)
-        living = np.where(np.isin(labels[inside], stories.numbers), labels[inside], -1)
-        clusters = _clusters(graph, part, settings, theta, living)
-        theta = clusters.threshold.theta
-        lineage = match(labels[inside], clusters.labels, stories.numbers.tolist(), next_number)
-        next_number = lineage.next_number
+        graph = update_exact_graph(graph, part["id"], rows["id"], vectors, settings.clustering)
         before = labels[inside]
-        both = (before >= 0) & (lineage.labels >= 0)
-        if both.any():
-            changes.append(float((before != lineage.labels)[both].mean()))
+        living = np.where(np.isin(before, stories.numbers), before, -1)
+        clusters = cluster_frame(graph, part, settings.clustering, theta, living)
+        theta = clusters.threshold.theta
+        lineage = match(before, clusters.labels, stories.numbers.tolist(), next_number)
+        next_number = lineage.next_number
+        runs += 1
+        if known[inside].any():
+            changes.append(float((before != lineage.labels)[known[inside]].mean()))
         labels[inside] = lineage.labels
+        known[inside] = True
         names = name_stories(lineage.labels, clusters.centred, part, theta)
         stories = OpenStories(
             names["cluster_label"].to_numpy(np.int64),
@@ -311,4 +374,4 @@ def _replay(
             names["reach"].to_numpy(np.float32),
             clusters.means,
         )
-    return arrival, labels, float(np.mean(changes)) if changes else 0.0
+    return arrival, labels, float(np.mean(changes)) if changes else 0.0, runs

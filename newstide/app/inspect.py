@@ -41,7 +41,7 @@ def list_stories(settings: Settings, status: str, limit: int) -> pd.DataFrame:
 
 
 def list_headlines(settings: Settings, story: int, limit: int) -> tuple[dict[str, Any], pd.DataFrame]:
-    """A story's facts and its newest headlines.
+    """A story's facts and its newest headlines; of a closed story also what it is today, by its successors.
 
     Raises:
         NewstideError: There is no such story.
@@ -52,10 +52,34 @@ def list_headlines(settings: Settings, story: int, limit: int) -> tuple[dict[str
         if stories.empty and story != -1:
             raise NewstideError(f"There is no story {story}.", "`newstide stories --status all` lists them.")
         frame = store.headlines(f"cluster_label == {int(story)}", HEADLINE_COLUMNS)
+        closed = len(stories) and stories.loc[0, "status"] == "closed"
+        became = follow(store.stories(), story) if closed else []
     finally:
         store.close()
-    facts = {"cluster_label": -1, "title": "noise"} if stories.empty else records(stories)[0]
+    facts = {"cluster_label": -1, "title": "noise"} if stories.empty else {**records(stories)[0], "became": became}
     return facts, frame.sort_values(["published_at", "id"], ascending=[False, True]).head(limit).reset_index(drop=True)
+
+
+def follow(stories: pd.DataFrame, number: int) -> list[int]:
+    """What a closed story became, step by step, to the story that is open today or the last that closed.
+
+    A story's successor; where it fell apart and has none, the last one that took its headlines back, which names it as
+    a parent.
+    """
+    known = {int(story["cluster_label"]): story for story in stories.to_dict("records")}
+    steps: list[int] = []
+    at = number
+    while known[at]["status"] == "closed":
+        closed_in = known[at]["updated_run"]
+        heirs = [own for own, story in known.items() if at in story["parents"] and story["updated_run"] > closed_in]
+        following = int(known[at]["successor"])
+        if following < 0:
+            following = max(heirs, default=-1, key=lambda own: (known[own]["updated_run"], own))
+        if following not in known or following in (number, *steps):
+            break
+        steps.append(following)
+        at = following
+    return steps
 
 
 def search(settings: Settings, text: str, limit: int) -> pd.DataFrame:
@@ -84,11 +108,19 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def print_stories(frame: pd.DataFrame, console: Console | None = None) -> None:
     """A table of stories."""
-    table = _table("story", "size", "new", "title", "keywords", "languages", "latest")
+    closed = not frame.empty and (frame["status"] != "open").any()
+    came = not frame.empty and frame["parents"].map(len).any()
+    more = (*(["status"] if closed else []), *(["from"] if came else []))
+    table = _table("story", *more, "size", "new", "title", "keywords", "languages", "latest")
     for row in _rows(frame):
+        descent = {
+            "status": f"→ {row['successor']}" if row["successor"] >= 0 else str(row["status"]),
+            "from": " ".join(map(str, row["parents"][:3])) + (" …" if len(row["parents"]) > 3 else ""),
+        }
         growth = int(row["size"]) - int(row["previous_size"])
         table.add_row(
             str(row["cluster_label"]),
+            *(descent[name] for name in more),
             str(row["size"]),
             f"+{growth}" if growth > 0 else "",
             Text(str(row["title"])),
@@ -104,6 +136,12 @@ def print_headlines(story: dict[str, Any], frame: pd.DataFrame, console: Console
     console = console or Console()
     label = "noise" if story["cluster_label"] == -1 else f"story {story['cluster_label']}"
     console.print(Text.assemble((label, "bold"), f"  {story['title']}"))
+    if story.get("parents"):
+        console.print(Text(f"It came of {_listed(story['parents'])}.", style="dim"))
+    if story.get("status") == "closed":
+        became = story["became"]
+        went_on = f" and went on as {_listed(became, ', then ')}: `newstide headlines {became[-1]}`" if became else ""
+        console.print(Text(f"It has closed{went_on}.", style="dim"))
     table = _table("published", "source", "lang", "headline", "p")
     for row in _rows(frame):
         link = f"link {row['url']}" if row["url"] else ""
@@ -131,6 +169,10 @@ def print_hits(frame: pd.DataFrame, console: Console | None = None) -> None:
             Text(str(row["title"])),
         )
     _print(table, frame, "Nothing found.", console)
+
+
+def _listed(numbers: list[int], between: str = ", ") -> str:
+    return between.join(f"story {number}" for number in numbers)
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

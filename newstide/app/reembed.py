@@ -95,7 +95,7 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
         progress: Show a bar on standard error.
 
     Raises:
-        NewstideError: The collections are of that model already.
+        NewstideError: The collections are of that model already, or a run was cut off and is to be finished first.
         EmbedderError: The model cannot be loaded.
         BrokerUnavailable: Kafka is configured and cannot say who is at work.
     """
@@ -114,6 +114,7 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
             report = ReembedReport(model, embedded, kept, failed)
             if at_work := writers_at_work(settings.kafka):
                 return replace(report, at_work=at_work, seconds=time.perf_counter() - started)
+            _require_no_run_cut_off(old)
             late, _, late_failed = _fill(old, new, embedder, progress=False)
             relabelled, removed = _bring_labels(old, new), _remove_gone(old, new)
             _bring_stories(old, new, embedder)
@@ -144,6 +145,15 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
         old=old_suffix,
         seconds=time.perf_counter() - started,
     )
+
+
+def _require_no_run_cut_off(old: Store) -> None:
+    """What it was going to write is of the old model."""
+    if old.unfinished.read() is not None:
+        raise NewstideError(
+            "A run was cut off while it was writing, and waits to be finished.",
+            "Run `newstide recluster --once`, and then the same command again.",
+        )
 
 
 def writers_at_work(kafka: KafkaSettings) -> tuple[str, ...]:

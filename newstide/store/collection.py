@@ -22,7 +22,7 @@ _QUERIES = 1_000  # in one search: fewer are slow on Lite, more are large
 _HITS = 250_000  # in one search's answer: about 25 MB
 _PAGES_AT_ONCE = 4  # from Lite, whose answers may have 256 MB
 _SEARCH_WIDTH = 2  # times the limit: candidates an HNSW search keeps (ef)
-_COLUMN_BYTES = {"description": 8_000, "title": 600, "url": 600}  # what a row is reckoned with; others: 150
+_COLUMN_BYTES = {"description": 8_000, "title": 600, "url": 600, "content": 60_000}  # reckoned a row; others: 150
 
 
 class Collection:
@@ -109,7 +109,7 @@ class Collection:
             if stop < len(rows):
                 size += sizes[stop]
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Sequence[str] | Sequence[int]) -> None:
         """Removes the rows with these keys."""
         for some in chunks(keys, KEYS):
             self._delete(any_of(self._key, some))  # not by ids=...: the client would quote them as Python does

@@ -11,7 +11,7 @@ from newstide.errors import ModelMismatch, SchemaMismatch
 
 SCHEMA_VERSION = "2"
 READABLE = ("1", "2")  # by a backup; 1 had no `former_ids` of stories
-COLLECTIONS = ("headlines", "stories", "runs", "means")  # of one model; `tombstones` belongs to none
+COLLECTIONS = ("headlines", "stories", "runs", "means")  # of one model; `tombstones` and `unfinished` belong to none
 
 _BYTES = 4  # of UTF-8 a character at most: a server counts a VARCHAR in bytes, Lite in characters
 _TEXT: Mapping[str, int] = {
@@ -24,10 +24,25 @@ _TEXT: Mapping[str, int] = {
     "key": 80,
     "cause": 80,
     "point": 64,
+    "content": 60_000,
 }
-VECTOR = {"headlines": "embedding", "stories": "centroid", "runs": "mean", "means": "mean", "tombstones": "place"}
+VECTOR = {
+    "headlines": "embedding",
+    "stories": "centroid",
+    "runs": "mean",
+    "means": "mean",
+    "tombstones": "place",
+    "unfinished": "place",
+}
 _FILTERED = ("published_at", "ingested_at", "cluster_label", "label_run")
-PRIMARY = {"headlines": "id", "stories": "cluster_label", "runs": "run", "means": "language", "tombstones": "key"}
+PRIMARY = {
+    "headlines": "id",
+    "stories": "cluster_label",
+    "runs": "run",
+    "means": "language",
+    "tombstones": "key",
+    "unfinished": "part",
+}
 
 
 def fields(kind: str, card: ModelCard, description_bytes: int) -> CollectionSchema:
@@ -148,6 +163,7 @@ def _fields(kind: str) -> dict[str, DataType]:
         },
         "means": {"language": text, "mean": vector, "count": number, "run": number},
         "tombstones": {"key": text, "cause": text, "point": text, "title": text, "created_at": number, "place": vector},
+        "unfinished": {"part": number, "parts": number, "mark": number, "content": text, "place": vector},
     }[kind]
 
 

@@ -17,6 +17,7 @@ from newstide.store.connection import Connection
 from newstide.store.opening import open_collection
 from newstide.store.rows import HeadlineRow, Hits, LanguageMean, RunRow
 from newstide.store.tombstones import Tombstones
+from newstide.store.unfinished import Unfinished
 
 _LABELS = 1_000  # rows in one update of labels: a server reads and rewrites each of them
 
@@ -55,6 +56,7 @@ class Store:
         names: What each of `schema.COLLECTIONS` is called in Milvus.
         limits: For each of them, how many bytes of UTF-8 its text fields hold.
         tombstones: What was taken down.
+        unfinished: What a run is about to write.
         suffix: What follows the names of its collections; see `aliases`.
     """
 
@@ -65,10 +67,12 @@ class Store:
         names: Mapping[str, str],
         limits: Mapping[str, Mapping[str, int]],
         tombstones: Tombstones,
+        unfinished: Unfinished,
         suffix: str,
     ) -> None:
         self.card = card
         self.tombstones = tombstones
+        self.unfinished = unfinished
         self.suffix = suffix
         self.dim = card.dim
         self.is_lite = connection.lite
@@ -308,7 +312,9 @@ def _open(
     assert card is not None  # noqa: S101 - there is at least one collection
     if make and suffix is None and wanted:
         aliases.lead(connection, settings.prefix, wanted)
-    return Store(connection, card, names, limits, Tombstones(connection, f"{settings.prefix}tombstones"), wanted)
+    tombstones = Tombstones(connection, f"{settings.prefix}tombstones")
+    unfinished = Unfinished(connection, f"{settings.prefix}unfinished")
+    return Store(connection, card, names, limits, tombstones, unfinished, wanted)
 
 
 def _joined(frames: Iterator[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

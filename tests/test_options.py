@@ -1,0 +1,49 @@
+"""The flags of `newstide recluster` that say how to cluster."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from newstide.app.cli import app
+from newstide.settings import ClusteringSettings, Settings
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ClusteringSettings]:
+    """The settings of clustering that a run started with these flags would have."""
+    seen: list[Settings] = []
+    monkeypatch.setenv("NEWSTIDE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("NEWSTIDE_MILVUS_URI", "http://127.0.0.1:1")
+
+    def run_nothing(settings: Settings, **_: Any) -> None:
+        seen.append(settings)
+
+    monkeypatch.setattr("newstide.app.services.run_reclusterer", run_nothing)
+
+    def invoke(*flags: str) -> ClusteringSettings:
+        result = CliRunner().invoke(app, ["recluster", "--once", *flags])
+        assert result.exit_code == 0, result.output
+        return seen[-1].clustering
+
+    return invoke
+
+
+def test_the_flags_of_recluster_choose_window_selection_and_the_tutorial(
+    chosen: Callable[..., ClusteringSettings],
+) -> None:
+    assert chosen() == ClusteringSettings()
+    assert chosen("--window", "3d").window == timedelta(days=3)
+    assert chosen("--window", "none").window is None
+    assert chosen("--selection", "leaf").selection == "leaf"
+    assert chosen("--neighbours", "20").graph_neighbours == 20
+    assert chosen("--tutorial").tutorial is True
+
+
+@pytest.mark.parametrize("flags", [("--selection", "best"), ("--window", "soon")])
+def test_what_no_flag_can_be_is_refused(chosen: Callable[..., ClusteringSettings], flags: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, ["recluster", "--once", *flags])
+    assert result.exit_code != 0
+    assert flags[1] in result.output + str(result.exception)

@@ -1,0 +1,304 @@
+"""A run that is killed at any of its writes ends as one that nobody disturbed, with the real Kafka and a real Milvus."""
+
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from clustering.reclusterer import recluster
+from newstide.broker import Sender, ensure_topics, make_consumer
+from newstide.embedding import ModelCard
+from newstide.headline import Headline
+from newstide.local_kafka import LocalKafka
+from newstide.milvus_lite import LocalMilvus
+from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.store import HeadlineRow, RunRow, Store, open_store
+from newstide.store.unfinished import Unfinished
+
+DIM = 32
+CARD = ModelCard("test-model", DIM, "0123456789abcdef" * 4)
+WORDS = {0: "harbour", 1: "election", 2: "volcano", 3: "marathon"}
+RNG = np.random.default_rng(5)
+SPREAD = RNG.normal(size=(400, DIM))
+
+
+class Killed(BaseException):
+    """As by SIGKILL: nothing catches it."""
+
+
+def headline(number: int, axis: int | None, label: int, run: int = 1) -> HeadlineRow:
+    """The headline of that number, near one of the axes, near its opposite (~axis), or anywhere."""
+    vector = SPREAD[number] * (1.0 if axis is None else 0.03)
+    if axis is not None:
+        vector = vector + (np.eye(DIM)[axis] if axis >= 0 else -np.eye(DIM)[~axis])
+    title = f"{WORDS.get(axis if axis is not None else -1, 'other')} report {number}"
+    row = Headline(f"h{number:03}", title, 1_000_000 + number, source=f"Paper {number % 3}", language="en")
+    unit: npt.NDArray[np.float32] = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return HeadlineRow(row, unit, int(time.time() * 1000), label, 0.5 if run else 0.0, run)
+
+
+def as_a_first_run_left_it() -> tuple[list[HeadlineRow], pd.DataFrame]:
+    """Stories 7 and 8 are about one thing, 9 about two; 5 grows and takes back what 4 let go of; 6 falls apart."""
+    of = [(0, 7)] * 6 + [(0, 8)] * 4 + [(1, 9)] * 5 + [(2, 9)] * 4 + [(3, 5)] * 4 + [(3, -1)] * 3 + [(9, 6), (~9, 6)]
+    rows = [headline(number, axis, label) for number, (axis, label) in enumerate(of)]
+    rows += [headline(number, 3, -1, run=0) for number in range(50, 54)]
+    rows += [headline(number, None, -1) for number in range(100, 180)]
+    former = {4: ["h023", "h024", "h025"]}
+    stories = [
+        {
+            "cluster_label": number,
+            "centroid": np.eye(DIM, dtype=np.float32)[number],
+            "title": f"Story {number}",
+            "keywords": ["word"],
+            "languages": ["en"],
+            "sources": ["Paper 0"],
+            "size": max(2, sum(label == number for _, label in of)),
+            "previous_size": 0,
+            "first_published_at": 900_000 + number,
+            "last_published_at": 1_000_100,
+            "reach": 0.9,
+            "status": "closed" if number in former else "open",
+            "parents": [3] if number == 9 else [],
+            "successor": -1,
+            "former_ids": former.get(number, []),
+            "created_run": 1,
+            "updated_run": 1,
+        }
+        for number in range(4, 10)
+    ]
+    return rows, pd.DataFrame(stories)
+
+
+class Place:
+    """A pipeline of its own after its first run."""
+
+    def __init__(self, kafka: LocalKafka, milvus: LocalMilvus, folder: Path) -> None:
+        mark = uuid.uuid4().hex[:8]
+        self.settings = Settings(
+            data_dir=folder / mark,
+            kafka=KafkaSettings(
+                bootstrap_servers=kafka.bootstrap_servers,
+                topic=f"headlines-{mark}",
+                events_topic=f"story-events-{mark}",
+                dead_letter_topic=f"dead-{mark}",
+                lease_topic=f"lease-{mark}",
+            ),
+            milvus=MilvusSettings(uri=milvus.uri, prefix=f"r{mark}_"),
+            clustering=ClusteringSettings(window=None),
+        )
+        ensure_topics(self.settings.kafka)
+        rows, stories = as_a_first_run_left_it()
+        with_store = open_store(self.settings.milvus, CARD)
+        try:
+            with_store.insert_headlines(rows)
+            with_store.upsert_stories(stories)
+            with_store.insert_run(RunRow(1, np.zeros(DIM, np.float32), 0.5, 1, 2, counts={"newest": 1_000_000}))
+        finally:
+            with_store.close()
+
+    def more_headlines(self) -> None:
+        """Four that belong to stories there are."""
+        store = open_store(self.settings.milvus, CARD)
+        store.insert_headlines([headline(number, axis, -1, 0) for number, axis in enumerate((0, 1, 2, 3), 300)])
+        store.close()
+
+    def state(self) -> dict[str, Any]:
+        """What users see: stories, labels, and the events on the topic, whatever the time at which they were sent."""
+        store = open_store(self.settings.milvus, None)
+        try:
+            stories = store.stories().to_dict("records")
+            labels = store.headlines("", ["id", "cluster_label", "label_probability", "label_run"]).to_dict("records")
+            left_over = store.unfinished.read()
+            runs = store.runs()[["run", "theta", "counts"]].to_dict("records")
+        finally:
+            store.close()
+        assert left_over is None
+        return {"stories": stories, "labels": labels, "events": self.events(), "runs": runs}
+
+    def events(self) -> dict[str, dict[str, Any]]:
+        """By id; one that is there twice is the same both times, but for when it was sent by a run that was no decided."""
+        topic = self.settings.kafka.events_topic
+        consumer = make_consumer(self.settings.kafka, [topic], group="reader", consumer_timeout_ms=2_000)
+        try:
+            sent = [json.loads(record.value) for record in consumer]
+        finally:
+            consumer.close()
+        found: dict[str, dict[str, Any]] = {}
+        for event in sent:
+            assert found.setdefault(event["id"], event) == event
+        return {id_: {name: value for name, value in event.items() if name != "at"} for id_, event in found.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("repair")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path) -> tuple[Any, Any]:
+    """What is there after the second run, and after a third with more headlines."""
+    place = Place(local_kafka, local_milvus, folder)
+    recluster(place.settings)
+    second = place.state()
+    place.more_headlines()
+    recluster(place.settings)
+    return second, place.state()
+
+
+def test_the_run_that_is_killed_below_has_every_kind_of_event_and_its_stories_tell_of_them(
+    undisturbed: tuple[Any, Any],
+) -> None:
+    events = {id_: event for id_, event in undisturbed[0]["events"].items() if "born" not in id_}
+    told = {(e["kind"], e["story"], *e["parents"], *e["children"], e["successor"]) for e in events.values()}
+    child = next(e["story"] for e in undisturbed[0]["events"].values() if e["kind"] == "born" and e["parents"] == [9])
+    assert told == {
+        ("grown", 5, 4, -1),
+        ("grown", 7, -1),
+        ("merged", 7, 8, -1),
+        ("split", 9, child, -1),
+        ("closed", 8, 7),
+        ("closed", 6, -1),
+    }
+    stories = {story["cluster_label"]: story for story in undisturbed[0]["stories"]}
+    assert (stories[8]["status"], stories[8]["successor"]) == ("closed", 7)
+    assert (stories[6]["status"], stories[6]["successor"], stories[6]["former_ids"]) == ("closed", -1, ["h026", "h027"])
+    assert (stories[5]["previous_size"], stories[5]["size"], stories[5]["parents"]) == (4, 11, [4])
+    assert (stories[9]["parents"], stories[child]["parents"]) == ([3], [9])
+    assert (stories[7]["created_run"], stories[child]["created_run"]) == (1, 2)
+    assert stories[7]["first_published_at"] == 900_007
+
+
+def halved(frame: Any) -> Any:
+    return frame[: len(frame) // 2]
+
+
+def dying(original: Callable[..., Any], arguments: Callable[..., tuple[Any, ...]] | None) -> Callable[..., Any]:
+    """A function that dies before it does anything, or after it was called with these arguments."""
+
+    def die(*given: Any, **_: Any) -> Any:
+        if arguments is not None:
+            original(*arguments(*given))
+        raise Killed
+
+    return die
+
+
+WRITES: dict[str, tuple[Any, str, Callable[..., tuple[Any, ...]] | None]] = {
+    "graph": ("clustering.reclusterer", "save_graph", None),
+    "plan, before": (Unfinished, "write", None),
+    "plan, after": (Unfinished, "write", lambda *given: given),
+    "stories, half way": (Store, "upsert_stories", lambda store, stories: (store, halved(stories))),
+    "labels, none": (Store, "write_labels", None),
+    "labels, half way": (
+        Store,
+        "write_labels",
+        lambda store, ids, labels, chances, run: (store, halved(ids), halved(labels), halved(chances), run),
+    ),
+    "events, none": (Sender, "send", None),
+    "events, first": (Sender, "send", lambda sender, topic: (sender, topic)),
+    "events, all": (Sender, "flush", lambda sender: (sender,)),
+    "means": (Store, "upsert_means", lambda *given: given),
+    "run row, before": (Store, "insert_run", None),
+    "run row, after": (Store, "insert_run", lambda *given: given),
+    "page": ("clustering.reclusterer", "write_snapshot", None),
+}
+UNDECIDED = ("graph", "plan, before")
+
+
+@pytest.mark.parametrize("where", WRITES)
+def test_killed_at_any_write_a_run_ends_as_one_that_was_not(
+    where: str,
+    undisturbed: tuple[Any, Any],
+    local_kafka: LocalKafka,
+    local_milvus: LocalMilvus,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = Place(local_kafka, local_milvus, folder)
+    owner, name, arguments = WRITES[where]
+    with monkeypatch.context() as patch:
+        if where == "events, first":
+            send = Sender.send
+
+            def first_only(sender: Sender, topic: str, **message: Any) -> None:
+                send(sender, topic, **message)
+                sender.flush()
+                raise Killed
+
+            patch.setattr(Sender, "send", first_only)
+        elif isinstance(owner, str):
+            patch.setattr(f"{owner}.{name}", dying(lambda: None, None))
+        else:
+            patch.setattr(owner, name, dying(getattr(owner, name), arguments))
+        with pytest.raises(Killed):
+            recluster(place.settings)
+    shutil.rmtree(place.settings.data_dir, ignore_errors=True)
+    if where in UNDECIDED:
+        assert recluster(place.settings).run == 2
+        assert place.state() == undisturbed[0]
+    else:
+        place.more_headlines()
+        assert recluster(place.settings).run == 3
+        assert place.state() == undisturbed[1]
+    assert (place.settings.snapshots_dir / "run-000002.html").exists()
+    assert recluster(place.settings).status == "nothing new"
+
+
+def test_a_run_that_was_cut_off_is_finished_though_nothing_has_come_in_since(
+    undisturbed: tuple[Any, Any],
+    local_kafka: LocalKafka,
+    local_milvus: LocalMilvus,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = Place(local_kafka, local_milvus, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "upsert_means", dying(Store.upsert_means, None))
+        with pytest.raises(Killed):
+            recluster(place.settings)
+    report = recluster(place.settings)
+    assert (report.status, report.run, report.events["merged"]) == ("finished", 2, 1)
+    assert place.state() == undisturbed[0]
+
+
+def test_theta_is_kept_from_run_to_run_and_made_anew_when_parameters_change(
+    local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path
+) -> None:
+    place = Place(local_kafka, local_milvus, folder)
+    recluster(place.settings)
+    place.more_headlines()
+    recluster(place.settings)
+    recluster(place.settings.updated(clustering={"theta_drift": 0.0}))
+    store = open_store(place.settings.milvus, None)
+    try:
+        theta = store.runs().set_index("run")["theta"]
+    finally:
+        store.close()
+    assert theta[2] != theta[1]  # the first run's parameters are none
+    assert theta[3] == theta[2]
+    assert theta[4] != theta[3]
+
+
+def test_half_a_plan_is_none(local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path) -> None:
+    store = open_store(Place(local_kafka, local_milvus, folder).settings.milvus, None)
+    try:
+        content = RNG.bytes(200_000)
+        store.unfinished.write(content)
+        assert store.unfinished.read() == content
+        store.unfinished.write(b"another")
+        assert store.unfinished.read() == b"another"
+        store.unfinished.write(content)
+        store.unfinished._opened().delete([1])
+        assert store.unfinished.read() is None
+        store.unfinished.clear()
+        assert store.unfinished.read() is None
+    finally:
+        store.close()
