@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import Any
 
+from kafka.coordinator.consumer import ConsumerCoordinator
 from kafka.errors import (
     AuthorizationError,
     InvalidReceiveError,
@@ -53,9 +54,25 @@ def _keep_last_words(transport: Any) -> None:
     transport._sock_recv = receive_all
 
 
+def _finish_joining(coordinator: Any) -> None:
+    """Lets a group's leader apply the assignment of a join that outlasted the poll it began in.
+
+    kafka-python 3.0.12 forgets such a join where the topic's partitions were its cause: its leader notes at once that
+    it has seen them, so that at the next poll there seems to be nothing to do. The member then has no partitions, sends
+    no heartbeats and never comes back, at full load of the processor (`kafka.coordinator.consumer`).
+    """
+    needed = coordinator.need_rejoin
+
+    def need_rejoin(self: Any) -> bool:
+        return bool(needed(self) or (self.rejoining and self._subscription.partitions_auto_assigned()))
+
+    coordinator.need_rejoin = need_rejoin
+
+
 for _transport in (KafkaTCPTransport, KafkaSSLTransport):
     if "_sock_recv" in vars(_transport):
         _keep_last_words(_transport)
+_finish_joining(ConsumerCoordinator)
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

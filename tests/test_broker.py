@@ -237,3 +237,25 @@ def test_the_wrong_protocol_is_said_with_what_to_look_at(
     with pytest.raises(BrokerUnavailable, match="does not answer as it should") as caught:
         reachable(guarded.model_copy(update={"security_protocol": "PLAINTEXT"}))
     assert "kafka.security_protocol" in caught.value.way_out
+
+
+def test_a_leader_whose_topic_grows_gets_the_new_partitions_though_each_poll_is_shorter_than_a_join(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """It once stayed without any partition, for ever: the join outlasted the poll that it had begun in."""
+    consumer = make_consumer(kafka_settings, [kafka_settings.topic], group="leader", metadata_max_age_ms=200)
+    deadline = time.monotonic() + 60
+
+    def poll_until_it_has(partitions: int) -> None:
+        while len(consumer.assignment()) != partitions:
+            consumer.poll(timeout_ms=1)
+            assert time.monotonic() < deadline, f"{len(consumer.assignment())} of {partitions} partitions"
+
+    try:
+        poll_until_it_has(4)
+        for partitions in (5, 6, 7):
+            with KafkaAdminClient(bootstrap_servers=kafka_settings.bootstrap_servers) as admin:
+                admin.create_partitions({kafka_settings.topic: partitions})
+            poll_until_it_has(partitions)
+    finally:
+        consumer.close(autocommit=False)
