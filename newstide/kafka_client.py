@@ -85,6 +85,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bootstrap_servers": _servers(settings),
         "client_id": "newstide",
+        "reconnect_backoff_max_ms": 5_000,  # a broker that is back is noticed soon
         "security_protocol": settings.security_protocol,
     }
     if settings.security_protocol.startswith("SASL"):
@@ -150,12 +151,14 @@ def unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavaila
         return BrokerUnavailable(
             f"Kafka at {settings.bootstrap_servers} refuses {settings.sasl_username or 'this client'}: {error}",
             "Correct kafka.sasl_mechanism, sasl_username, sasl_password, or the user's rights.",
+            passing=False,
         )
     if _no_trust(error):
         return BrokerUnavailable(
             f"Kafka at {settings.bootstrap_servers} and this client do not trust each other: {error}",
             "Correct kafka.ssl_cafile (who signed the broker's certificate), the name in kafka.bootstrap_servers (the "
             "certificate's), or kafka.ssl_certfile and ssl_keyfile (which a broker may ask for).",
+            passing=False,
         )
     return BrokerUnavailable(
         f"Kafka at {settings.bootstrap_servers} does not answer as it should: {type(error).__name__}: {error}",
@@ -243,6 +246,7 @@ def _servers(settings: KafkaSettings) -> list[str]:
         raise BrokerUnavailable(
             "No Kafka is configured and no local one is running.",
             "Start one with `newstide up`, or set kafka.bootstrap_servers.",
+            passing=False,
         )
     for server in servers:
         if not server.rpartition(":")[2].isdigit():
