@@ -19,8 +19,9 @@ from newstide.store import Store, open_store
 from producers.sample import day_file
 
 COMMANDS = {"consumer": ["consume"], "reclusterer": ["recluster", "--every", "2s"]}
-_READY = {"consumer": "consuming", "reclusterer": "reclustering"}  # words of their logs
-_PATIENCE = 300.0  # seconds
+_READY = {"consumer": '"reading"', "reclusterer": '"reclustering"'}  # what their logs say: it has its partitions
+_PATIENCE = 200.0  # seconds; less than a test may take, which is to say what it waited for
+_TAIL = 3_000  # characters of a log that are shown
 RATE = 500.0  # headlines a second, while a portion is sent
 
 
@@ -60,7 +61,7 @@ class Service:
 
     def wait_until_ready(self) -> None:
         """Until its log says that it is at work; started again where it gave up because another was away."""
-        until(f"the {self.name} is at work", self._ready)
+        until(f"the {self.name} is at work", self._ready, of=self)
 
     def kill(self) -> None:
         """SIGKILL; raises where it was dead before."""
@@ -68,6 +69,14 @@ class Service:
         self._process.kill()
         if (code := self._process.wait()) != -signal.SIGKILL:
             raise RuntimeError(f"The {self.name} had ended by itself, with {code}; see {self._log}.")
+
+    def ended(self) -> bool:
+        """Whether it ran, and does no more."""
+        return self._process is not None and self._process.poll() is not None
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return f"The end of {self._log}:\n{self._log.read_text(errors='replace')[-_TAIL:]}"
 
     def stop(self, within: float = 60.0) -> int:
         """SIGTERM; its exit code."""
@@ -99,6 +108,7 @@ class Feed:
 
     def __init__(self, settings: Settings) -> None:
         self.fed = 0
+        self._put = 0
         self._topic = settings.kafka.topic
         self._sender = Sender(settings.kafka)
         self._waiting: queue.Queue[Headline | None] = queue.Queue()
@@ -115,17 +125,20 @@ class Feed:
 
     def put(self, some: Sequence[Headline]) -> None:
         """Headlines to send next."""
+        self._put += len(some)
         for headline in some:
             self._waiting.put(headline)
 
     def arrived(self) -> bool:
         """Whether Kafka has acknowledged all that was put."""
-        return self._waiting.empty() and self.acknowledged == self.fed
+        return self.acknowledged == self._put
 
     def close(self) -> None:
         """Sends the rest; raises where Kafka has not acknowledged something."""
         self._waiting.put(None)
         self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            raise TimeoutError(f"Within {_PATIENCE:.0f} s Kafka has not taken what was to be sent.")
         self._sender.close()
         if self._errors:
             raise self._errors[0]
@@ -161,10 +174,27 @@ def opened(settings: Settings) -> Iterator[Store]:
         store.close()
 
 
-def until(what: str, condition: Callable[[], object], *, every: float = 0.1) -> None:
-    """Waits until the condition holds; raises `TimeoutError` after five minutes."""
+def until(
+    what: str, condition: Callable[[], object], *, every: float = 0.1, of: Service | None = None, alive: bool = False
+) -> None:
+    """Waits until the condition holds.
+
+    Args:
+        what: Is waited for.
+        condition: Asked again and again.
+        every: Seconds between.
+        of: The service that it depends on: what it said last is told where the wait is in vain.
+        alive: Whether to give up as soon as that service is dead.
+
+    Raises:
+        TimeoutError: It did not happen within some minutes.
+        RuntimeError: The service has ended.
+    """
     deadline = time.monotonic() + _PATIENCE
     while not condition():
+        words = "" if of is None else f"\n{of.last_words()}"
+        if of is not None and alive and of.ended():
+            raise RuntimeError(f"The {of.name} has ended; it will not happen that {what}.{words}")
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Within {_PATIENCE:.0f} s it did not happen that {what}.")
+            raise TimeoutError(f"Within {_PATIENCE:.0f} s it did not happen that {what}.{words}")
         time.sleep(every)

@@ -139,3 +139,4 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """They are read from their last commit on."""
+        log.info("reading", partitions=sorted(partition.partition for partition in assigned))

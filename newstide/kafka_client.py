@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import Any
 
+from kafka.consumer.fetcher import Fetcher
 from kafka.coordinator.consumer import ConsumerCoordinator
 from kafka.errors import (
     AuthorizationError,
@@ -69,10 +70,27 @@ def _finish_joining(coordinator: Any) -> None:
     coordinator.need_rejoin = need_rejoin
 
 
+def _return_to_what_is_parked(fetcher: Any) -> None:
+    """Lets a consumer read on a partition that it had paused, after it has read others meanwhile.
+
+    kafka-python 3.0.12 sets a paused partition's fetched records aside, and takes them up again only where nothing else
+    has come in between; otherwise the partition is neither read nor fetched any more (`kafka.consumer.fetcher`).
+    """
+    fetched = fetcher.fetched_records
+
+    def fetched_records(self: Any, *arguments: Any, **options: Any) -> Any:
+        if not self._next_partition_records:  # read to its end
+            self._next_partition_records = None
+        return fetched(self, *arguments, **options)
+
+    fetcher.fetched_records = fetched_records
+
+
 for _transport in (KafkaTCPTransport, KafkaSSLTransport):
     if "_sock_recv" in vars(_transport):
         _keep_last_words(_transport)
 _finish_joining(ConsumerCoordinator)
+_return_to_what_is_parked(Fetcher)
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

@@ -259,3 +259,34 @@ def test_a_leader_whose_topic_grows_gets_the_new_partitions_though_each_poll_is_
             poll_until_it_has(partitions)
     finally:
         consumer.close(autocommit=False)
+
+
+def test_a_partition_that_was_paused_is_read_on_after_others_were_read_to_their_end(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """It once was never read again."""
+    sender = Sender(kafka_settings)
+    for number in range(400):
+        sender.send(kafka_settings.topic, key=str(number).encode(), value=b"v")
+    sender.flush()
+    sender.close()
+    consumer = make_consumer(kafka_settings, [kafka_settings.topic], group="pausing")
+    read: set[bytes] = set()
+    deadline = time.monotonic() + 60
+
+    def read_until(number: int) -> None:
+        while len(read) < number:
+            for records in consumer.poll(timeout_ms=100, max_records=10).values():
+                read.update(record.key for record in records)
+            assert time.monotonic() < deadline, f"{len(read)} of {number} were read"
+
+    try:
+        read_until(1)
+        (first,) = {partition for partition in consumer.assignment() if consumer.position(partition)}
+        left = end_offsets(kafka_settings, kafka_settings.topic)[first.partition] - consumer.position(first)
+        consumer.pause(first)
+        read_until(400 - left)
+        consumer.resume(first)
+        read_until(400)
+    finally:
+        consumer.close(autocommit=False)
