@@ -115,7 +115,7 @@ def recluster(settings: Settings, *, lease: Lease | None = None, force: bool = F
     """
     store = open_store(settings.milvus, None)
     try:
-        enforce_tombstones(store, settings)
+        enforce_tombstones(store, settings, lease)
         report = _run(store, settings, lease, force=force)
         clear_old(store, settings, lease)
         thin_old_pages(settings)

@@ -158,7 +158,7 @@ def run_feeds(
     if once:
         return produce(lambda **_counts: None)
     with monitored("producer", settings, asks=["kafka"]) as monitor:
-        return produce(monitor.polling())
+        return produce(monitor.polling(every.total_seconds()))
 
 
 def _beating(settings: Settings, service: str, also: Callable[..., None] | None = None) -> Callable[..., None]:
