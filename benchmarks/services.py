@@ -10,11 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
 
 from newstide.broker import Sender
 from newstide.headline import Headline, encode
-from newstide.processes import dying_with_parent, terminate
-from newstide.settings import Settings, as_environment
+from newstide.local_kafka import LocalKafka
+from newstide.milvus_lite import LocalMilvus
+from newstide.processes import LocalServer, dying_with_parent, terminate
+from newstide.settings import MonitoringSettings, Settings, as_environment
 from newstide.store import Store, open_store
 from producers.sample import day_file
 
@@ -87,20 +92,37 @@ class Service:
         return _READY[self.name].encode() in self._log.read_bytes()[self._start_of_log :]
 
 
-def made_headlines(number: int, *, mark: str = "h") -> list[Headline]:
-    """The bundled day's headlines again and again, no two the same; of the last hour."""
+def endless_headlines(*, mark: str = "h") -> Iterator[Headline]:
+    """The bundled day's headlines again and again, no two the same; from an hour ago on."""
     day = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
     start = int(time.time() * 1000) - 3_600_000
-    return [
-        Headline(
+    for at in count():
+        one = day[at % len(day)]
+        yield Headline(
             id=f"{mark}{at:08d}",
-            title=f"{day[at % len(day)]['title']} ({at})",
-            source=day[at % len(day)].get("source", ""),
-            language=day[at % len(day)].get("language", ""),
+            title=f"{one['title']} ({at})",
+            description=one.get("description", ""),
+            source=one.get("source", ""),
+            language=one.get("language", ""),
             published_at=start + at,
         )
-        for at in range(number)
-    ]
+
+
+def made_headlines(number: int, *, mark: str = "h") -> list[Headline]:
+    """The first so many of them."""
+    return list(islice(endless_headlines(mark=mark), number))
+
+
+@contextmanager
+def local_servers(folder: Path, **groups: dict[str, Any]) -> Iterator[tuple[Settings, dict[str, LocalServer]]]:
+    """A Kafka and a Milvus Lite of their own, and settings for them; `groups` of settings on top."""
+    base = Settings(data_dir=folder, monitoring=MonitoringSettings(port=0))
+    with (
+        LocalKafka(folder / "kafka", base.cache_dir, port=0) as kafka,
+        LocalMilvus(folder / "milvus", port=0) as milvus,
+    ):
+        settings = base.updated(kafka={"bootstrap_servers": kafka.bootstrap_servers}, milvus={"uri": milvus.uri})
+        yield settings.updated(**groups), {"broker": kafka, "Milvus": milvus}
 
 
 class Feed:
