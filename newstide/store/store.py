@@ -93,18 +93,18 @@ class Store:
         """Those of the ids that are there, as of now."""
         return {row["id"] for row in self._headlines.by_key(ids, ["id"])}
 
-    def insert_headlines(self, rows: Sequence[HeadlineRow]) -> int:
+    def insert_headlines(self, rows: Sequence[HeadlineRow], *, again: bool = False) -> int:
         """Writes rows whose ids are not there yet, and returns how many; of rows with the same id, the first.
 
-        They are sent once: where the answer is lost, whoever wrote them must look again which are there, since a label
-        that a run has written meanwhile would be reset.
+        They are sent once, unless `again` is set: where the answer is lost, whoever wrote them must look again which are
+        there, since a label that a run has written meanwhile would be reset.
 
         Raises:
             StoreUnavailable: Milvus is away; some of the rows may be written.
             StoreLimit: A vector is not finite, not of unit length or of another dimension; names the row's id.
         """
         new = {row.headline.id: row for row in reversed(rows)}
-        self._headlines.put([self._headline(row) for row in reversed(new.values())], again=False)
+        self._headlines.put([self._headline(row) for row in reversed(new.values())], again=again)
         return len(new)
 
     def count_headlines(self, where: str = "") -> int:
