@@ -162,8 +162,13 @@ class Store:
             try:
                 self._headlines.put(some, partly=True)
             except StoreLimit:  # a row is gone, or the server is older than 2.6.2 and takes whole rows only
-                there = {row["id"]: row for row in self._headlines.by_key([row["id"] for row in some], ["*"])}
-                self._headlines.put([there[row["id"]] | row for row in some if row["id"] in there])
+                there = self.known_ids([row["id"] for row in some])
+                left = [row for row in some if row["id"] in there]
+                try:
+                    self._headlines.put(left, partly=True)  # nothing but labels: a row that goes now does not come back
+                except StoreLimit:
+                    whole = {row["id"]: row for row in self._headlines.by_key([row["id"] for row in left], ["*"])}
+                    self._headlines.put([whole[row["id"]] | row for row in left if row["id"] in whole])
         if updates:
             self.settle()
 
