@@ -19,8 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,16 +28,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import RESULTS, machine_card, write_figures, write_json
-from benchmarks.services import COMMANDS, RATE, Feed, Service, fed, made_headlines, opened, until
+from benchmarks.services import COMMANDS, RATE, Feed, Service, fed, local_servers, made_headlines, opened, until
 from newstide import logs
 from newstide.app.dead_letters import letters
 from newstide.broker import ensure_topics, lag
 from newstide.errors import BrokerUnavailable
 from newstide.headline import Headline
-from newstide.local_kafka import LocalKafka
-from newstide.milvus_lite import LocalMilvus
 from newstide.processes import LocalServer
-from newstide.settings import ClusteringSettings, MonitoringSettings, Settings
+from newstide.settings import Settings
 from newstide.store import Store
 
 SEED = 20_261_124
@@ -92,7 +89,7 @@ def run(
     order = [name for name in VICTIMS for _ in range(kills)]
     random_.shuffle(order)
     started = time.monotonic()
-    with _servers(folder) as (base, servers):
+    with local_servers(folder, clustering={"window": None}, milvus={"timeout": "10s"}) as (base, servers):
         settings = base.updated(consumer={"batch_size": 32})  # small: a portion is several batches
         ensure_topics(settings.kafka)
         services = {name: Service(name, settings) for name in COMMANDS}
@@ -129,26 +126,6 @@ def run(
         "seconds_of_kills": killed_in,
         "seconds": time.monotonic() - started,
     }
-
-
-@contextmanager
-def _servers(folder: Path) -> Iterator[tuple[Settings, dict[str, LocalServer]]]:
-    """A Kafka and a Milvus Lite, and settings for them."""
-    base = Settings(
-        data_dir=folder,
-        clustering=ClusteringSettings(window=None),
-        monitoring=MonitoringSettings(port=0),
-    )
-    with (
-        LocalKafka(folder / "kafka", base.cache_dir, port=0) as kafka,
-        LocalMilvus(folder / "milvus", port=0) as milvus,
-    ):
-        yield (
-            base.updated(
-                kafka={"bootstrap_servers": kafka.bootstrap_servers}, milvus={"uri": milvus.uri, "timeout": "10s"}
-            ),
-            {"broker": kafka, "Milvus": milvus},
-        )
 
 
 def _strike(scene: _Scene, victim: str, portion: Sequence[Headline], random_: random.Random) -> Kill:
@@ -282,7 +259,7 @@ def _looked_at(store: Store, settings: Settings, sent: Sequence[str], last: dict
     refused = {json.loads(letter.value or b"{}").get("id") for letter in letters(settings.kafka)}
     stories = store.stories().set_index("cluster_label")
     sizes = rows.loc[rows["cluster_label"] >= 0, "cluster_label"].value_counts().sort_index()
-    opened = stories[stories["status"] == "open"]
+    living = stories[stories["status"] == "open"]
     run_ = store.last_run()
     assert run_ is not None
     pages = settings.snapshots_dir
@@ -291,11 +268,11 @@ def _looked_at(store: Store, settings: Settings, sent: Sequence[str], last: dict
     again = _run_once(settings)
     checks = {
         "a headline kept a provisional label": bool((rows["label_run"] == 0).any()),
-        "a row's label is no open story": not set(sizes.index) <= set(opened.index),
-        "a story's size is not its number of rows": sizes.to_dict() != opened["size"].sort_index().to_dict(),
+        "a row's label is no open story": not set(sizes.index) <= set(living.index),
+        "a story's size is not its number of rows": sizes.to_dict() != living["size"].sort_index().to_dict(),
         "the last run's counts are not the rows'": run_.counts["rows"] != len(there),
         "the page is not the last run's": page["run"] != run_.run or page["headlines"] != len(there),
-        "the page's stories are not the open ones": page["stories"] != len(opened),
+        "the page's stories are not the open ones": page["stories"] != len(living),
         "a label is of a run that never finished": int(rows["label_run"].max()) > run_.run,
         "run numbers have gaps": store.runs()["run"].tolist() != list(range(1, run_.run + 1)),
         "the next run found something to mend": again["status"] != "nothing new",
@@ -305,7 +282,7 @@ def _looked_at(store: Store, settings: Settings, sent: Sequence[str], last: dict
         "lost": len(set(sent) - there - refused),
         "dead_letters": len(refused),
         "duplicated": store.count_headlines() - len(there),
-        "stories": len(opened),
+        "stories": len(living),
         "runs": run_.run,
         "repaired_labels": int(last["changed"]),
         "disagreements": [sentence for sentence, wrong in checks.items() if wrong],
@@ -364,7 +341,7 @@ def main() -> None:
         if chosen.fuzz:
             from benchmarks import fuzz
 
-            with _servers(folder) as (settings, _):
+            with local_servers(folder) as (settings, _):
                 result = fuzz.run(chosen.fuzz, settings)
             name, text, wrong = "fuzz", fuzz.figures(result, card), fuzz.wrong(result)
             console.print(result)

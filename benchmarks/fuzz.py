@@ -247,7 +247,14 @@ def _through(settings: Settings, consumer: Service, block: Sequence[Message]) ->
     finally:
         os.kill(consumer.pid, signal.SIGCONT)
     started = time.monotonic()
-    until("the block is read", lambda: _counted(settings)["read"] >= wanted, every=0.02)
+
+    def read() -> int:
+        try:
+            return _counted(settings)["read"]
+        except OSError:  # it has ended, as `until` notices
+            return 0
+
+    until("the block is read", lambda: read() >= wanted, every=0.02, of=consumer, alive=True)
     return time.monotonic() - started
 
 

@@ -10,17 +10,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
 
 from newstide.broker import Sender
 from newstide.headline import Headline, encode
-from newstide.processes import dying_with_parent, terminate
-from newstide.settings import Settings, as_environment
+from newstide.local_kafka import LocalKafka
+from newstide.milvus_lite import LocalMilvus
+from newstide.processes import LocalServer, dying_with_parent, terminate
+from newstide.settings import MonitoringSettings, Settings, as_environment
 from newstide.store import Store, open_store
 from producers.sample import day_file
 
 COMMANDS = {"consumer": ["consume"], "reclusterer": ["recluster", "--every", "2s"]}
-_READY = {"consumer": "consuming", "reclusterer": "reclustering"}  # words of their logs
-_PATIENCE = 300.0  # seconds
+_READY = {"consumer": '"reading"', "reclusterer": '"reclustering"'}  # what their logs say: it has its partitions
+_PATIENCE = 200.0  # seconds; less than a test may take, which is to say what it waited for
+_TAIL = 3_000  # characters of a log that are shown
 RATE = 500.0  # headlines a second, while a portion is sent
 
 
@@ -60,7 +66,7 @@ class Service:
 
     def wait_until_ready(self) -> None:
         """Until its log says that it is at work; started again where it gave up because another was away."""
-        until(f"the {self.name} is at work", self._ready)
+        until(f"the {self.name} is at work", self._ready, of=self)
 
     def kill(self) -> None:
         """SIGKILL; raises where it was dead before."""
@@ -68,6 +74,14 @@ class Service:
         self._process.kill()
         if (code := self._process.wait()) != -signal.SIGKILL:
             raise RuntimeError(f"The {self.name} had ended by itself, with {code}; see {self._log}.")
+
+    def ended(self) -> bool:
+        """Whether it ran, and does no more."""
+        return self._process is not None and self._process.poll() is not None
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return f"The end of {self._log}:\n{self._log.read_text(errors='replace')[-_TAIL:]}"
 
     def stop(self, within: float = 60.0) -> int:
         """SIGTERM; its exit code."""
@@ -78,20 +92,37 @@ class Service:
         return _READY[self.name].encode() in self._log.read_bytes()[self._start_of_log :]
 
 
-def made_headlines(number: int, *, mark: str = "h") -> list[Headline]:
-    """The bundled day's headlines again and again, no two the same; of the last hour."""
+def endless_headlines(*, mark: str = "h") -> Iterator[Headline]:
+    """The bundled day's headlines again and again, no two the same; from an hour ago on."""
     day = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
     start = int(time.time() * 1000) - 3_600_000
-    return [
-        Headline(
+    for at in count():
+        one = day[at % len(day)]
+        yield Headline(
             id=f"{mark}{at:08d}",
-            title=f"{day[at % len(day)]['title']} ({at})",
-            source=day[at % len(day)].get("source", ""),
-            language=day[at % len(day)].get("language", ""),
+            title=f"{one['title']} ({at})",
+            description=one.get("description", ""),
+            source=one.get("source", ""),
+            language=one.get("language", ""),
             published_at=start + at,
         )
-        for at in range(number)
-    ]
+
+
+def made_headlines(number: int, *, mark: str = "h") -> list[Headline]:
+    """The first so many of them."""
+    return list(islice(endless_headlines(mark=mark), number))
+
+
+@contextmanager
+def local_servers(folder: Path, **groups: dict[str, Any]) -> Iterator[tuple[Settings, dict[str, LocalServer]]]:
+    """A Kafka and a Milvus Lite of their own, and settings for them; `groups` of settings on top."""
+    base = Settings(data_dir=folder, monitoring=MonitoringSettings(port=0))
+    with (
+        LocalKafka(folder / "kafka", base.cache_dir, port=0) as kafka,
+        LocalMilvus(folder / "milvus", port=0) as milvus,
+    ):
+        settings = base.updated(kafka={"bootstrap_servers": kafka.bootstrap_servers}, milvus={"uri": milvus.uri})
+        yield settings.updated(**groups), {"broker": kafka, "Milvus": milvus}
 
 
 class Feed:
@@ -99,6 +130,7 @@ class Feed:
 
     def __init__(self, settings: Settings) -> None:
         self.fed = 0
+        self._put = 0
         self._topic = settings.kafka.topic
         self._sender = Sender(settings.kafka)
         self._waiting: queue.Queue[Headline | None] = queue.Queue()
@@ -115,17 +147,20 @@ class Feed:
 
     def put(self, some: Sequence[Headline]) -> None:
         """Headlines to send next."""
+        self._put += len(some)
         for headline in some:
             self._waiting.put(headline)
 
     def arrived(self) -> bool:
         """Whether Kafka has acknowledged all that was put."""
-        return self._waiting.empty() and self.acknowledged == self.fed
+        return self.acknowledged == self._put
 
     def close(self) -> None:
         """Sends the rest; raises where Kafka has not acknowledged something."""
         self._waiting.put(None)
         self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            raise TimeoutError(f"Within {_PATIENCE:.0f} s Kafka has not taken what was to be sent.")
         self._sender.close()
         if self._errors:
             raise self._errors[0]
@@ -161,10 +196,27 @@ def opened(settings: Settings) -> Iterator[Store]:
         store.close()
 
 
-def until(what: str, condition: Callable[[], object], *, every: float = 0.1) -> None:
-    """Waits until the condition holds; raises `TimeoutError` after five minutes."""
+def until(
+    what: str, condition: Callable[[], object], *, every: float = 0.1, of: Service | None = None, alive: bool = False
+) -> None:
+    """Waits until the condition holds.
+
+    Args:
+        what: Is waited for.
+        condition: Asked again and again.
+        every: Seconds between.
+        of: The service that it depends on: what it said last is told where the wait is in vain.
+        alive: Whether to give up as soon as that service is dead.
+
+    Raises:
+        TimeoutError: It did not happen within some minutes.
+        RuntimeError: The service has ended.
+    """
     deadline = time.monotonic() + _PATIENCE
     while not condition():
+        words = "" if of is None else f"\n{of.last_words()}"
+        if of is not None and alive and of.ended():
+            raise RuntimeError(f"The {of.name} has ended; it will not happen that {what}.{words}")
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Within {_PATIENCE:.0f} s it did not happen that {what}.")
+            raise TimeoutError(f"Within {_PATIENCE:.0f} s it did not happen that {what}.{words}")
         time.sleep(every)

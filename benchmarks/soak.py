@@ -12,6 +12,7 @@ import json
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -22,17 +23,18 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.faults import PAGE, write_figures
 from benchmarks.machine import machine_card, write_json
-from benchmarks.services import Service, made_headlines
+from benchmarks.services import Service, local_servers, made_headlines
 from newstide import logs
 from newstide.broker import Sender, ensure_topics, lag
+from newstide.errors import BrokerUnavailable
 from newstide.headline import encode
-from newstide.local_kafka import LocalKafka
-from newstide.milvus_lite import LocalMilvus
-from newstide.settings import MonitoringSettings, Settings
+from newstide.settings import Settings
 from newstide.store import Store, open_store
 
 SEED = 42
+CURVE = PAGE.with_name("soak.svg")
 RATE = 50.0  # headlines a second
 _SAMPLE_EVERY = 10.0  # seconds
 _WATCHED = 5  # every so-many-th headline is waited for: looking for all of them would be a load of its own
@@ -77,16 +79,7 @@ class Watch:
 
 def soak(minutes: float, folder: Path, *, window: str = "30m", every: str = "1m") -> dict[str, Any]:
     """Runs it; the curve and what it comes to."""
-    base = Settings(data_dir=folder)
-    with (
-        LocalKafka(folder / "kafka", base.cache_dir, port=0) as kafka,
-        LocalMilvus(folder / "milvus", port=0) as milvus,
-    ):
-        settings = Settings(data_dir=folder, monitoring=MonitoringSettings(port=0)).updated(
-            kafka={"bootstrap_servers": kafka.bootstrap_servers},
-            milvus={"uri": milvus.uri},
-            clustering={"window": window},
-        )
+    with local_servers(folder, clustering={"window": window}) as (settings, servers):
         ensure_topics(settings.kafka)
         services = {
             "consumer": Service("consumer", settings),
@@ -96,19 +89,21 @@ def soak(minutes: float, folder: Path, *, window: str = "30m", every: str = "1m"
             services["consumer"].wait_until_ready()
             store = open_store(settings.milvus, None)
             services["reclusterer"].wait_until_ready()
-            servers = {"broker": kafka.pid, "Milvus": milvus.pid}
-            curve, sent = _steady(settings, services, servers, store, minutes * 60)
+            pids = {name: server.pid for name, server in servers.items()}
+            curve, sent = _steady(settings, services, pids, store, minutes * 60)
             rows = store.count_headlines()
             store.close()
         finally:
             codes = {name: service.stop() for name, service in services.items()}
     runs, skipped = _runs(folder / "reclusterer.log")
-    return _summary(curve, sent, rows, runs, skipped) | {
+    ended = [name for name, service in services.items() if service.starts > 1 or codes[name]]
+    return _summary(curve, sent, rows, runs, skipped, ended) | {
         "minutes": minutes,
         "rate": RATE,
         "window": window,
         "every": every,
         "exit_codes": codes,
+        "starts": {name: service.starts for name, service in services.items()},
         "curve": curve,
     }
 
@@ -134,10 +129,10 @@ def _steady(
                 sent += 1
             if now >= next_sample:
                 next_sample += _SAMPLE_EVERY
-                pids = servers | {name: service.pid for name, service in services.items()}
-                curve.append(_sample(settings, watch, pids, now - started))
+                curve.append(_sample(settings, watch, services, servers, now - started))
             time.sleep(0.02)
         sender.flush()
+        curve.append(_sample(settings, watch, services, servers, time.monotonic() - started))
         deadline = time.monotonic() + 60
         while sum(lag(settings.kafka, settings.kafka.group).values()) and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -148,12 +143,22 @@ def _steady(
     return curve, sent
 
 
-def _sample(settings: Settings, watch: Watch, pids: dict[str, int | None], at: float) -> dict[str, Any]:
+def _sample(
+    settings: Settings, watch: Watch, services: dict[str, Service], servers: dict[str, int | None], at: float
+) -> dict[str, Any]:
+    for service in services.values():
+        service.keep_up()  # one that has ended is counted, and the hour goes on
     delays, unseen = watch.taken()
-    memory = {name: round(psutil.Process(pid).memory_info().rss / 2**20) for name, pid in pids.items() if pid}
+    memory = {}
+    for name, pid in (servers | {name: service.pid for name, service in services.items()}).items():
+        with suppress(psutil.NoSuchProcess):
+            memory[name] = round(psutil.Process(pid).memory_info().rss / 2**20)
+    behind: int | None = None
+    with suppress(BrokerUnavailable):
+        behind = sum(lag(settings.kafka, settings.kafka.group).values())
     return {
         "seconds": round(at, 1),
-        "lag": sum(lag(settings.kafka, settings.kafka.group).values()),
+        "lag": behind,
         "seen": len(delays),
         "unseen": unseen,
         "p50": round(float(np.quantile(delays, 0.5)), 3) if delays else None,
@@ -170,17 +175,20 @@ def _runs(log: Path) -> tuple[list[float], int]:
     return finished, sum("tick was skipped" in line.get("event", "") for line in lines)
 
 
-def _summary(curve: list[dict[str, Any]], sent: int, rows: int, runs: list[float], skipped: int) -> dict[str, Any]:
-    p95 = [one["p95"] for one in curve if one["p95"] is not None]
+def _summary(
+    curve: list[dict[str, Any]], sent: int, rows: int, runs: list[float], skipped: int, ended: list[str]
+) -> dict[str, Any]:
+    p95 = [one["p95"] for one in curve if one["p95"] is not None] or [float("inf")]
     quarter = max(len(curve) // 4, 1)
     growth = {}
     for name in curve[-1]["memory_mb"]:
         values = np.array([one["memory_mb"].get(name, np.nan) for one in curve], float)
-        growth[name] = round(float(np.nanmedian(values[-quarter:]) / np.nanmedian(values[-2 * quarter : -quarter])), 2)
-    found = {
+        last, before = values[-quarter:], values[-2 * quarter : -quarter or None]
+        growth[name] = round(float(np.nanmedian(last) / np.nanmedian(before if len(before) else last)), 2)
+    found: dict[str, Any] = {
         "sent": sent,
         "rows": rows,
-        "lag_most": max(one["lag"] for one in curve),
+        "lag_most": max((one["lag"] for one in curve if one["lag"] is not None), default=0),
         "p95_of_all_samples": round(float(np.quantile(p95, 0.95)), 3),
         "p95_median_of_samples": round(float(np.median(p95)), 3),
         "memory_growth": growth,
@@ -193,9 +201,63 @@ def _summary(curve: list[dict[str, Any]], sent: int, rows: int, runs: list[float
         "p95 from produced to visible": found["p95_of_all_samples"] >= P95_BAR,
         "skipped runs": skipped > SKIPPED_BAR * (len(runs) + skipped),
         "memory grows": max(value for name, value in growth.items() if name != _GROWS) > GROWTH_BAR,
+        "a service ended by itself": bool(ended),
         "lag grows": found["lag_most"] > RATE * 60,
     }
     return found | {"missed": [name for name, missed in bars.items() if missed]}
+
+
+def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
+    """The result as Markdown, with the curve."""
+    rows = {
+        "minutes; headlines a second; window; a run every": f"{result['minutes']:g}; {RATE:g}; {result['window']}; "
+        f"{result['every']}",
+        "headlines sent; rows in Milvus": f"{result['sent']:,}; {result['rows']:,}",
+        "largest lag": f"{result['lag_most']:,} headlines",
+        "from produced to visible, p95 of all samples; of the median one": f"{result['p95_of_all_samples']:.2f} s; "
+        f"{result['p95_median_of_samples']:.2f} s",
+        "memory, last quarter against the third": ", ".join(
+            f"{name} × {growth:.2f}" for name, growth in result["memory_growth"].items()
+        ),
+        "runs; skipped ticks; longest run": f"{result['runs']}; {result['skipped']}; {result['run_seconds_most']:.1f} s",
+        "what is missed": "; ".join(result["missed"]) or "nothing",
+    }
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    where = f"{card['processor']}, {card['cores']} cores, load {card['load_at_start']} at the start."
+    return "\n".join(["| what | figure |", "|---|---|", *lines, "", where, "", f"![The curve]({CURVE.name})"])
+
+
+def drawn(curve: list[dict[str, Any]]) -> str:
+    """The curve as SVG: lag, delay and memory over time, each in a strip of its own with its largest value."""
+    width, height, gap, left = 720, 110, 34, 10
+    strips: dict[str, list[float | None]] = {
+        "lag, headlines": [one["lag"] for one in curve],
+        "p95 from produced to visible, s": [one["p95"] for one in curve],
+        **{
+            f"memory of the {name}, MB": [one["memory_mb"].get(name) for one in curve] for name in curve[0]["memory_mb"]
+        },
+    }
+    end = max(one["seconds"] for one in curve) or 1.0
+    parts = []
+    for number, (name, values) in enumerate(strips.items()):
+        bottom = (number + 1) * (height + gap)
+        most = max((value for value in values if value is not None), default=0) or 1
+        points = " ".join(
+            f"{left + width * one['seconds'] / end:.1f},{bottom - height * value / most:.1f}"
+            for one, value in zip(curve, values, strict=True)
+            if value is not None
+        )
+        parts += [
+            f'<text x="{left}" y="{bottom - height - 8}">{name}: at most {most:g}</text>',
+            f'<line x1="{left}" y1="{bottom}" x2="{left + width}" y2="{bottom}" stroke="#999"/>',
+            f'<polyline points="{points}" fill="none" stroke="#1f6f8b" stroke-width="1.5"/>',
+        ]
+    total = len(strips) * (height + gap) + 40
+    parts.append(f'<text x="{left}" y="{total - 14}">0 to {end / 60:.0f} minutes</text>')
+    size = f'viewBox="0 0 {width + 2 * left} {total}" width="{width + 2 * left}" height="{total}"'
+    style = 'font-family="sans-serif" font-size="13"'
+    paper = '<rect width="100%" height="100%" fill="#fff"/>'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{paper}{"".join(parts)}</svg>\n'
 
 
 def main() -> None:
@@ -205,6 +267,7 @@ def main() -> None:
     parser.add_argument("--window", default="30m")
     parser.add_argument("--every", default="1m")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--write", action="store_true", help="put the table and the curve into docs")
     chosen = parser.parse_args()
     card = machine_card(SEED)
     logs.configure("warning", json=False)
@@ -212,6 +275,9 @@ def main() -> None:
         result = soak(chosen.minutes, Path(folder), window=chosen.window, every=chosen.every)
     if chosen.json:
         write_json(chosen.json, card, [result])
+    if chosen.write:
+        CURVE.write_text(drawn(result["curve"]), encoding="utf-8")
+        write_figures("soak", figures(result, card))
     shown = Table("", "", title=f"{chosen.minutes:g} minutes of {RATE:g} headlines a second")
     for name, value in result.items():
         if name != "curve":

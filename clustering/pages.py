@@ -14,12 +14,17 @@ from typing import Any
 
 from clustering.gallery import write_index
 from clustering.snapshot import as_packed_data, as_script_data, write
+from newstide import logs
 from newstide.store import TAKEN_DOWN, words_left
 
 _DATA = re.compile(r'(<script type="application/json" id="data" data-packed="(yes|no)">)(.*?)(</script>)', re.DOTALL)
 _ROW_LISTS = ("x", "y", "title", "url", "time", "label", "source", "language")
 
+_DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, zlib.error)
+
 _HOUR, _DAY = 3_600_000, 86_400_000  # ms
+
+log = logs.get("reclusterer")
 
 Hides = Callable[[str, int, str, str], bool]  # title, time (epoch ms), url, source
 
@@ -49,8 +54,13 @@ def clean_pages(
         found = _DATA.search(text)
         if found is None:
             continue
-        data = _read(found)
-        if _clean(data, hides, hides_title):
+        try:
+            data = _read(found)
+            holds = _clean(data, hides, hides_title)
+        except _DAMAGED as error:
+            log.warning("a page is damaged and cannot be cleaned; delete it", page=str(page), reason=repr(error))
+            continue
+        if holds:
             held.append(page)
             if write_them:
                 write(page, text[: found.start(3)] + _written(data, packed=found[2] == "yes") + text[found.end(3) :])
@@ -58,9 +68,16 @@ def clean_pages(
 
 
 def oldest_on(page: Path) -> int | None:
-    """The publication time (epoch ms) of the oldest headline of a page's window; None where it is no such page."""
-    found = _DATA.search(page.read_text(encoding="utf-8"))
-    return int(_read(found)["begin"]) if found else None
+    """The publication time (epoch ms) of the oldest headline of a page's window; None where it is no such page, or damaged.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        found = _DATA.search(page.read_text(encoding="utf-8"))
+        return int(_read(found)["begin"]) if found else None
+    except _DAMAGED:
+        return None
 
 
 def thinned(pages: Mapping[int, int], keep_all: timedelta | None, keep_hourly: timedelta | None) -> list[int]:
@@ -115,10 +132,7 @@ def thin_pages(directory: Path, keep_all: timedelta | None, keep_hourly: timedel
             finished[int(facts["run"])] = round(datetime.fromisoformat(facts["finished_at"]).timestamp() * 1000)
         except (ValueError, KeyError, TypeError):
             continue
-    latest = directory / "latest.json"
-    kept = {max(finished, default=-1)}
-    if latest.exists():
-        kept.add(int(json.loads(latest.read_text(encoding="utf-8"))["run"]))
+    kept = {max(finished, default=-1), _latest(directory).get("run")}
     gone = [run for run in thinned(finished, keep_all, keep_hourly) if run not in kept]
     remove_pages(directory, gone)
     return gone
@@ -136,13 +150,23 @@ def remove_pages(directory: Path, runs: Collection[int]) -> None:
         page = directory / f"run-{run:06d}.html"
         page.unlink(missing_ok=True)
         page.with_suffix(".json").unlink(missing_ok=True)
-    latest = directory / "latest.json"
-    if latest.exists():
-        listed = json.loads(latest.read_text(encoding="utf-8"))
+    if listed := _latest(directory):
         text = json.dumps({**listed, "runs": [run for run in listed["runs"] if run not in set(runs)]})
-        write(latest, text)
+        write(directory / "latest.json", text)
         write(directory / "latest.js", f"window.newstideLatest = {text};\n")
     write_index(directory)
+
+
+def _latest(directory: Path) -> dict[str, Any]:
+    """What is said of the last run's page; nothing where there is none, or where that is damaged: the next run mends it."""
+    try:
+        listed = json.loads((directory / "latest.json").read_text(encoding="utf-8"))
+        return {**listed, "run": int(listed["run"]), "runs": list(listed["runs"])}
+    except FileNotFoundError:
+        return {}
+    except _DAMAGED as error:
+        log.warning("latest.json is damaged; the next page comes with a new one", reason=repr(error))
+        return {}
 
 
 def _ms(span: timedelta) -> int:

@@ -43,6 +43,9 @@ from newstide.errors import CacheDamaged
 from newstide.settings import Settings
 from newstide.store import RunRow, Store, all_of, open_store
 
+_PAGE_AGAIN_AFTER = 3600.0  # seconds from a page that could not be written to a run for its sake alone
+_unwritten: dict[Path, float] = {}  # when it was tried; of this process
+
 log = logs.get("reclusterer")
 
 
@@ -116,7 +119,7 @@ def recluster(settings: Settings, *, lease: Lease | None = None, force: bool = F
     store = open_store(settings.milvus, None)
     try:
         cut_off = _finish_what_was_cut_off(store, settings, lease)
-        enforce_tombstones(store, settings)
+        enforce_tombstones(store, settings, lease)
         report = _run(store, settings, lease, force=force and cut_off is None)
         if cut_off is not None and report.status != "finished":
             report = cut_off
@@ -273,7 +276,10 @@ def _nothing_new(window: Window, last: RunRow | None, parameters: dict[str, Any]
     if last is None or window.provisional:
         return False
     same = (window.count, window.newest) == (last.counts.get("rows"), last.counts.get("newest"))
-    return same and last.parameters == parameters and _page(settings, last.run).exists()
+    if not same or last.parameters != parameters:
+        return False
+    page = _page(settings, last.run)
+    return page.exists() or time.monotonic() - _unwritten.get(page, float("-inf")) < _PAGE_AGAIN_AFTER
 
 
 def _up_to_date_graph(
@@ -337,6 +343,7 @@ def _publish(
         write_index(settings.snapshots_dir)
     except OSError as error:
         log.error("the page could not be written; the last one stays in place", reason=str(error))
+        _unwritten[_page(settings, plan.row.run)] = time.monotonic()
         return None
     return page
 

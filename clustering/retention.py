@@ -27,11 +27,11 @@ class Cleared:
     pages: int = 0
 
 
-def enforce_tombstones(store: Store, settings: Settings) -> None:
+def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = None) -> None:
     """Takes down, before a run, what slipped through: rows on their way when they were blocked, and pages that lie here.
 
     `newstide forget` does it at once where it runs; here it is done again for the tombstones since the last time, which a
-    file in the data folder remembers.
+    file in the data folder remembers. The lease is asked before anything is removed.
     """
     blocked = store.tombstones.current()
     done = settings.data_dir / "taken-down-until"
@@ -39,6 +39,8 @@ def enforce_tombstones(store: Store, settings: Settings) -> None:
     new = [stone for stone in blocked.tombstones if stone.created_at > since]
     if not new:
         return
+    if lease is not None:
+        lease.require()
     recent = Blocklist.of(new)
     first, last = (choose(stone.created_at for stone in new) for choose in (min, max))
     slipped = [
@@ -93,8 +95,9 @@ def clear_old(store: Store, settings: Settings, lease: Lease | None = None) -> C
     if headlines:
         store.settle()
     stories = _strip_stories(store, before)
-    pages = _old_pages(store, settings.snapshots_dir, before)
+    pages: list[int] = []
     try:
+        pages = _old_pages(store, settings.snapshots_dir, before)
         remove_pages(settings.snapshots_dir, pages)
     except OSError as error:
         log.warning("old pages could not be removed; the next run tries again", reason=str(error))
@@ -109,7 +112,7 @@ def thin_old_pages(settings: Settings) -> int:
     pages = settings.pages
     try:
         gone = thin_pages(settings.snapshots_dir, pages.keep_all, pages.keep_hourly)
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
         log.warning("old pages could not be thinned; the next run tries again", reason=str(error))
         return 0
     if gone:

@@ -12,8 +12,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 from clustering.lease import Lease
 from clustering.reclusterer import recluster
 from newstide import logs
-from newstide.errors import NewstideError
+from newstide.errors import NewstideError, Unavailable
 from newstide.settings import Settings
+from newstide.waiting import once_there
 
 log = logs.get("reclusterer")
 
@@ -28,8 +29,8 @@ def run_every(
 ) -> None:
     """Reclusters now and then every `every`, until `stop` is set; the run at hand is finished first.
 
-    A run that fails is logged and the next tick tries again; while another reclusterer holds the lease, this one
-    stands by.
+    A run that fails is logged, once for as long as Kafka or Milvus is away, and the next tick tries again; while
+    another reclusterer holds the lease, this one stands by.
 
     Args:
         every: Time from tick to tick; a tick that comes while a run is going on is skipped.
@@ -39,11 +40,13 @@ def run_every(
         on_run: Called after each tick with its report, or None where it failed or (`stood_by=True`) another was at work.
     """
     scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(1)}, timezone="UTC")
-    with Lease(settings.kafka) as lease:
+    lease = once_there(lambda: Lease(settings.kafka), stop, "reclusterer")
+    if lease is None:
+        return
+    with lease:
         scheduler.add_job(
-            _run,
+            _Ticks(settings, lease, on_run).run,
             IntervalTrigger(seconds=every.total_seconds(), timezone="UTC"),
-            args=(settings, lease, on_run),
             next_run_time=datetime.now().astimezone(),
             coalesce=True,
             max_instances=1,
@@ -52,28 +55,46 @@ def run_every(
         scheduler.add_listener(_say_skipped, EVENT_JOB_MAX_INSTANCES)
         scheduler.start()
         try:
+            on_beat()
             while not stop.wait(1.0):
                 on_beat()
         finally:
             scheduler.shutdown(wait=True)
 
 
-def _run(settings: Settings, lease: Lease, on_run: Callable[..., None]) -> None:
-    try:
-        if not lease.held(wait_ms=5_000):
-            log.info("standing by: another reclusterer is at work")
-            on_run(None, stood_by=True)
-            return
-        report = recluster(settings, lease=lease)
-    except NewstideError as error:
-        on_run(None)
-        log.error("the run failed; the last good labels and page stay in place", reason=str(error))
-    except Exception:
-        on_run(None)
-        log.exception("the run failed unexpectedly; the last good labels and page stay in place")
-    else:
-        on_run(report)
-        log.info("run", **report.facts())
+class _Ticks:
+    """The ticks' work, and what was said of the last one."""
+
+    def __init__(self, settings: Settings, lease: Lease, on_run: Callable[..., None]) -> None:
+        self._settings = settings
+        self._lease = lease
+        self._on_run = on_run
+        self._away = self._standing_by = False
+
+    def run(self) -> None:
+        try:
+            if not self._lease.held(wait_ms=5_000):
+                if not self._standing_by:
+                    log.info("standing by: another reclusterer is at work")
+                self._standing_by = True
+                self._on_run(None, stood_by=True)
+                return
+            report = recluster(self._settings, lease=self._lease)
+        except NewstideError as error:
+            self._on_run(None)
+            away = isinstance(error, Unavailable) and error.passing
+            if not (away and self._away):
+                log.error("the run failed; the last good labels and page stay in place", reason=str(error))
+            self._away = away
+        except Exception:
+            self._on_run(None)
+            log.exception("the run failed unexpectedly; the last good labels and page stay in place")
+        else:
+            if self._away:
+                log.info("what was away is back")
+            self._away = self._standing_by = False
+            self._on_run(report)
+            log.info("run", **report.facts())
 
 
 def _say_skipped(_event: JobSubmissionEvent) -> None:

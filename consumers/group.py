@@ -2,11 +2,12 @@
 
 With Kafka's cooperative protocol (KIP-429) a member keeps reading what it keeps. A partition that is taken away from it
 takes along its offsets that are not committed yet; its records that are not written yet are dropped here, since the new
-owner reads them.
+owner reads them. That owner may be this member itself, within the same poll: what was read before is dropped all the
+same, and what was read since is kept.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -19,6 +20,8 @@ from newstide.broker import make_consumer
 from newstide.settings import KafkaSettings
 
 _AGAIN_AFTER = 2.0  # seconds from a failed commit to the next try, while nothing new is read
+_COMMIT_WITHIN = 3.0  # seconds for Kafka to take a commit
+_SILENCE = 3.0  # seconds without a broker before the log says so
 
 log = logs.get("consumer")
 
@@ -32,6 +35,30 @@ def join_group(settings: KafkaSettings, **options: Any) -> KafkaConsumer:
         "heartbeat_interval_ms": 3_000,
     }
     return make_consumer(settings, [settings.topic], group=settings.group, **{**ours, **options})
+
+
+class Contact:
+    """Says once that Kafka is away, and once that it is back."""
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._consumer = consumer
+        self._missed_since: float | None = None
+        self._said = False
+
+    def look(self, error: KafkaError | None = None) -> None:
+        """Called after every poll, with the error if it failed."""
+        # There is no public way to ask whether the group's broker is known; heartbeats forget it when it is silent.
+        if error is None and self._consumer._coordinator.coordinator_id is not None:
+            if self._said:
+                log.info("Kafka is back", away_seconds=round(time.monotonic() - (self._missed_since or 0.0), 1))
+            self._missed_since, self._said = None, False
+            return
+        now = time.monotonic()
+        if self._missed_since is None:
+            self._missed_since = now
+        if not self._said and now - self._missed_since > _SILENCE:
+            self._said = True
+            log.warning("Kafka is away; waiting for it", reason="no broker answers" if error is None else str(error))
 
 
 class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -52,13 +79,19 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer.subscribe([topic], listener=self)
 
     def begin(self) -> None:
-        """A new batch is read: what was taken away before is no part of it."""
+        """What is read from now on is ours: what was taken away before has nothing to do with it."""
         self._gone = set()
 
     def ours(self, records: Sequence[Any]) -> list[Any]:
-        """The records of partitions that have not been taken away since `begin`."""
+        """The records of partitions that have not been taken away since `begin`, even if they have come back."""
         gone = self._gone
         return [record for record in records if TopicPartition(record.topic, record.partition) not in gone]
+
+    def put_back(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Records that a poll has just returned and that are not wanted yet are read again later."""
+        for partition, records in polled.items():
+            if partition in self._consumer.assignment():
+                self._consumer.seek(partition, records[0].offset)
 
     def commit(self, records: Sequence[Any]) -> None:
         """Commits the offsets of records that are written, and of earlier ones whose commit failed."""
@@ -73,7 +106,7 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
             self._failed_at = None
             return
         try:
-            self._consumer.commit(offsets)
+            self._consumer.commit(offsets, timeout_ms=int(_COMMIT_WITHIN * 1000))
         except (CommitFailedError, RebalanceInProgressError) as error:
             # Another member may have the partitions now: it reads these messages again and finds their ids in Milvus.
             self._failed_at = time.monotonic()
@@ -106,3 +139,4 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """They are read from their last commit on."""
+        log.info("reading", partitions=sorted(partition.partition for partition in assigned))

@@ -5,27 +5,45 @@ there yet are written: whatever dies and is replayed, every headline ends up in 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from kafka import KafkaConsumer
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential_jitter
 
 from consumers.assignment import OpenStories, assign
 from consumers.dead_letters import send_dead_letter
-from consumers.group import Handover
+from consumers.group import Contact, Handover
 from newstide import logs
 from newstide.broker import Sender
 from newstide.embedding import Embedder, unknown_languages
-from newstide.errors import EmbedderError, InvalidHeadline, StoreLimit, StoreUnavailable
+from newstide.errors import (
+    DeliveryError,
+    EmbedderError,
+    InvalidHeadline,
+    NewstideError,
+    StoreLimit,
+    StoreUnavailable,
+)
 from newstide.headline import Headline, decode
+from newstide.kafka_client import unavailable
 from newstide.settings import Settings
 from newstide.store import HeadlineRow, Store
 
+# What a batch is tried again after, for as long as it takes, and what the log says of it once.
+_WAITS: dict[type[NewstideError], str] = {
+    StoreUnavailable: "Milvus is away; waiting for it",
+    DeliveryError: "Kafka takes no dead letters; waiting for it",
+    EmbedderError: "the model fails, whatever it is asked; trying again",
+    StoreLimit: "Milvus refuses what every batch asks for; trying again",
+}
+_HARMLESS = "A headline"  # a text that any model can embed
+_FINISH_WITHIN = 3.0  # seconds for the batch at hand, once the loop is told to stop
 _STORIES_EVERY = 2.0  # seconds between looks for a newer run's stories
 _SHOW_UP_EVERY = 5.0  # seconds of work on one batch, after which the group is told that this member lives
 
@@ -83,17 +101,17 @@ def ingest(
         settings: Batch size, waiting times, topics.
         stop: Ends the loop after the batch at hand.
         drain: End when caught up.
-        on_beat: Called after every poll: the service is alive.
+        on_beat: Called again and again, also while a batch waits for Milvus: the service is alive.
 
     Returns:
         The counts of everything read.
     """
     tally = Tally()
     handover = Handover(consumer, settings.kafka.topic)
-    batches = _Batches(consumer, handover, sender, store, embedder, settings, tally, stop)
+    batches = _Batches(consumer, handover, sender, store, embedder, settings, tally, stop, lambda: on_beat(tally))
     while not stop.is_set():
         started = time.perf_counter()
-        records = _poll(consumer, handover, settings, stop)
+        records = batches.read()
         polled = time.perf_counter()
         if records and (written := batches.finish(records)):
             finished = time.perf_counter()
@@ -107,9 +125,13 @@ def ingest(
     return tally
 
 
+class _Stopped(Exception):
+    """There is no time left for the batch at hand; it is read again by whoever comes next."""
+
+
 @dataclass
 class _Batches:
-    """Carries one batch after another from records to acknowledged rows."""
+    """The loop's parts, and what lasts from batch to batch."""
 
     consumer: KafkaConsumer
     handover: Handover
@@ -119,25 +141,50 @@ class _Batches:
     settings: Settings
     tally: Tally
     stop: Event
+    on_beat: Callable[[], None]
     stories: OpenStories | None = None
     stories_run: int = -1
     stories_checked: float = float("-inf")
     strange_languages: set[str] = field(default_factory=set)
+    tried: set[str] = field(default_factory=set)  # ids of the batch at hand that were sent to Milvus
     shown_up: float = 0.0  # when the group last heard from us
+    stopped_at: float | None = None  # when it was noticed that `stop` is set
+
+    def __post_init__(self) -> None:
+        self.contact = Contact(self.consumer)
+
+    def read(self) -> list[Any]:
+        """Up to a batch of records; waits at most `linger` for it to fill once the first has come."""
+        size = self.settings.consumer.batch_size
+        linger = self.settings.consumer.linger.total_seconds()
+        records: list[Any] = []
+        deadline = time.monotonic() + max(linger, 0.2)
+        while len(records) < size and not self.stop.is_set():
+            left = deadline - time.monotonic()
+            polled = self._poll(max(left, 0.0), size - len(records))
+            if polled and not records:
+                deadline = time.monotonic() + linger
+            records = self.handover.ours(records)  # what was taken away by this poll, which may have read it again
+            self.handover.begin()
+            records.extend(record for partition in polled.values() for record in partition)
+            if left <= 0:
+                break
+        return records
 
     def finish(self, records: Sequence[Any]) -> Sequence[Any]:
-        """Stores a batch; while Milvus is away, waits without leaving the group.
+        """Stores a batch; while Milvus is away, or Kafka takes no dead letter, waits without leaving the group.
 
         Returns:
             The records that are done with: none where this was stopped before, fewer where others' partitions moved.
         """
         self.shown_up = time.monotonic()
+        self.tried = set()
         retrying = Retrying(
-            retry=retry_if_exception_type(StoreUnavailable),
+            retry=retry_if_exception_type(tuple(_WAITS)),
             wait=wait_exponential_jitter(initial=0.5, max=30),
-            stop=lambda _state: self.stop.is_set(),
+            stop=stop_when_event_set(self.stop),
             sleep=self._wait_in_group,
-            before_sleep=_say_once("Milvus is away; waiting for it"),
+            before_sleep=_say_once,
             reraise=True,
         )
         try:
@@ -145,14 +192,31 @@ class _Batches:
                 with attempt:
                     records = self.handover.ours(records)
                     self._store(records)
-        except StoreUnavailable:
+        except tuple(_WAITS):
+            return []
+        except _Stopped:
+            log.info("stopped before the batch at hand was written; it will be read again", headlines=len(records))
             return []
         finally:
             if paused := self.consumer.paused():
                 self.consumer.resume(*paused)
         if (attempts := retrying.statistics.get("attempt_number", 1)) > 1:
-            log.info("Milvus is back", attempts=attempts)
+            log.info("the batch is written after all; going on", attempts=attempts)
         return records
+
+    def _poll(self, seconds: float, most: int | None = None) -> Mapping[TopicPartition, Sequence[Any]]:
+        """What the client has read; nothing while Kafka is away."""
+        try:
+            polled: dict[TopicPartition, list[Any]] = self.consumer.poll(int(seconds * 1000), max_records=most)
+        except KafkaError as error:
+            explained = unavailable(self.settings.kafka, error)
+            if not explained.passing:
+                raise explained from None
+            self.contact.look(error)
+            self.stop.wait(max(seconds, 0.2))  # it may fail at once
+            return {}
+        self.contact.look()
+        return polled
 
     def _wait_in_group(self, seconds: float) -> None:
         """Sleeps, polling paused partitions so that the group does not take this member for dead."""
@@ -163,10 +227,16 @@ class _Batches:
     def _show_up(self, seconds: float = 0.0) -> None:
         """Polls without reading any further: the batch at hand is all the work there is."""
         self.consumer.pause(*self.consumer.assignment())
-        self.consumer.poll(timeout_ms=int(seconds * 1000))
+        self.handover.put_back(self._poll(seconds))  # of partitions that have just been assigned
         self.shown_up = time.monotonic()
+        self.on_beat()
 
     def _show_up_in_time(self) -> None:
+        """Between two pieces of work on a batch: keeps the membership, and gives up where time is up."""
+        if self.stop.is_set():
+            self.stopped_at = self.stopped_at or time.monotonic()
+            if time.monotonic() - self.stopped_at > _FINISH_WITHIN:
+                raise _Stopped
         if time.monotonic() - self.shown_up > _SHOW_UP_EVERY:
             self._show_up()
 
@@ -182,12 +252,13 @@ class _Batches:
     def _store(self, records: Sequence[Any]) -> None:
         started = time.perf_counter()
         headlines: dict[str, tuple[Headline, Any]] = {}
+        refused: list[tuple[Any, str]] = []
         tally = Tally(read=len(records))
         for record in records:
             try:
                 decoded = self._decode(record)
             except InvalidHeadline as error:
-                self._dead_letter(record, str(error), tally)
+                refused.append((record, str(error)))
                 continue
             tally.ahead += decoded.ahead
             if self.store.tombstones.blocks(decoded.headline):
@@ -197,13 +268,17 @@ class _Batches:
             else:
                 headlines[decoded.headline.id] = (decoded.headline, record)
         decoded_at = time.perf_counter()
+        self._show_up_in_time()
         known = self.store.known_ids(list(headlines)) if headlines else set()
-        tally.duplicates += len(known)
+        tally.stored += len(known & self.tried)  # by an attempt whose answer was lost
+        tally.duplicates += len(known - self.tried)
         missing = [pair for id_, pair in headlines.items() if id_ not in known]
         tally.took(decode=decoded_at - started, look_up=time.perf_counter() - decoded_at)
         self._warn_of_languages([headline for headline, _ in missing])
-        self._embed_and_insert(missing, tally)
-        self.sender.flush()
+        if missing:
+            refused += self._embed_and_insert(missing, self._stories(), tally)
+        self._dead_letter(refused)  # at last: what is tried again after Milvus was away is not sent twice
+        tally.dead_letters = len(refused)
         self.tally.add(tally)
 
     def _decode(self, record: Any) -> Any:
@@ -212,26 +287,29 @@ class _Batches:
             raise InvalidHeadline(f"The message has {len(record.value):,} bytes; {limit:,} are allowed.")
         return decode(record.value, record.timestamp)
 
-    def _embed_and_insert(self, pairs: Sequence[tuple[Headline, Any]], tally: Tally) -> None:
-        """Writes the headlines; a batch that is refused is halved until the one bad headline is found."""
-        if not pairs:
-            return
+    def _embed_and_insert(
+        self, pairs: Sequence[tuple[Headline, Any]], stories: OpenStories, tally: Tally
+    ) -> list[tuple[Any, str]]:
+        """Writes the headlines; a batch that is refused is halved until the one bad headline is found.
+
+        Returns:
+            The records that are refused, and why.
+        """
         try:
             started = time.perf_counter()
             headlines = [headline for headline, _ in pairs]
             vectors = self._embed([headline.text for headline in headlines])
             embedded_at = time.perf_counter()
-            labels, probabilities = assign(vectors, [headline.language for headline in headlines], self._stories())
+            labels, probabilities = assign(vectors, [headline.language for headline in headlines], stories)
             assigned_at = time.perf_counter()
             now = int(time.time() * 1000)
-            self.store.insert_headlines(
-                [
-                    HeadlineRow(headline, vector, now, int(label), float(probability))
-                    for headline, vector, label, probability in zip(
-                        headlines, vectors, labels, probabilities, strict=True
-                    )
-                ]
-            )
+            rows = [
+                HeadlineRow(headline, vector, now, int(label), float(probability))
+                for headline, vector, label, probability in zip(headlines, vectors, labels, probabilities, strict=True)
+            ]
+            self._show_up_in_time()
+            self.tried.update(headline.id for headline in headlines)
+            self.store.insert_headlines(rows)
             tally.stored += len(pairs)
             tally.provisional += int((labels >= 0).sum())
             tally.took(
@@ -239,16 +317,23 @@ class _Batches:
             )
         except (EmbedderError, StoreLimit) as error:
             if len(pairs) == 1:
-                self._dead_letter(pairs[0][1], str(error), tally)
-                return
+                if isinstance(error, EmbedderError):
+                    self.embedder.encode([_HARMLESS])  # raises where it is the model that fails, and not this headline
+                return [(pairs[0][1], str(error))]
             middle = len(pairs) // 2
-            self._embed_and_insert(pairs[:middle], tally)
-            self._embed_and_insert(pairs[middle:], tally)
+            halves = (pairs[:middle], pairs[middle:])
+            return [refused for half in halves for refused in self._embed_and_insert(half, stories, tally)]
+        return []
 
-    def _dead_letter(self, record: Any, reason: str, tally: Tally) -> None:
-        send_dead_letter(self.sender, self.settings.kafka.dead_letter_topic, record, reason)
-        tally.dead_letters += 1
-        log.warning("dead letter", partition=record.partition, offset=record.offset, reason=reason)
+    def _dead_letter(self, refused: Sequence[tuple[Any, str]]) -> None:
+        """Returns once Kafka has acknowledged the letters."""
+        for record, reason in refused:
+            send_dead_letter(self.sender, self.settings.kafka.dead_letter_topic, record, reason)
+            log.warning("dead letter", partition=record.partition, offset=record.offset, reason=reason)
+            self._show_up_in_time()
+        while not self.sender.settled(0.5):
+            self._show_up_in_time()
+        self.sender.flush()
 
     def _stories(self) -> OpenStories:
         """The open stories of the last finished run, looked up again when a newer one has finished."""
@@ -275,35 +360,18 @@ class _Batches:
                 )
 
 
-def _poll(consumer: KafkaConsumer, handover: Handover, settings: Settings, stop: Event) -> list[Any]:
-    """Up to a batch of records; waits at most `linger` for it to fill once the first has come."""
-    size = settings.consumer.batch_size
-    linger = settings.consumer.linger.total_seconds()
-    records: list[Any] = []
-    handover.begin()
-    deadline = time.monotonic() + max(linger, 0.2)
-    while len(records) < size and not stop.is_set():
-        left = deadline - time.monotonic()
-        polled = consumer.poll(timeout_ms=max(int(left * 1000), 0), max_records=size - len(records))
-        if polled and not records:
-            deadline = time.monotonic() + linger
-        records.extend(record for partition in polled.values() for record in partition)
-        if left <= 0:
-            break
-    return handover.ours(records)
-
-
 def _caught_up(consumer: KafkaConsumer) -> bool:
     assignment = consumer.assignment()
     if not assignment:
         return False
-    ends = consumer.end_offsets(list(assignment))
-    return all(consumer.position(partition) >= end for partition, end in ends.items())
+    try:
+        ends = consumer.end_offsets(list(assignment))
+        return all(consumer.position(partition) >= end for partition, end in ends.items())
+    except KafkaError:  # it is away: the next poll tells
+        return False
 
 
-def _say_once(event: str) -> Callable[[RetryCallState], None]:
-    def say(state: RetryCallState) -> None:
-        if state.attempt_number == 1 and state.outcome is not None:
-            log.warning(event, reason=str(state.outcome.exception()))
-
-    return say
+def _say_once(state: RetryCallState) -> None:
+    error = None if state.outcome is None else state.outcome.exception()
+    if state.attempt_number == 1 and error is not None:
+        log.warning(next(words for kind, words in _WAITS.items() if isinstance(error, kind)), reason=str(error))

@@ -67,13 +67,19 @@ def ensure_topics(settings: KafkaSettings, timeout: float = 60.0) -> None:
                     raise BrokerUnavailable(
                         f"Kafka refuses to make the topic {made['name']!r}: {made['error_message'] or error.__name__}",
                         "Correct kafka.partitions or kafka.replication_factor, or have the topic made.",
+                        passing=False,
                     )
             log.info("made topics", topics=sorted(missing))
         admin.wait_for_topics(list(wanted))
 
 
-def make_producer(settings: KafkaSettings) -> KafkaProducer:
-    """An idempotent producer that waits for all replicas; most callers want `Sender`, which counts."""
+def make_producer(settings: KafkaSettings, patience: float | None = None) -> KafkaProducer:
+    """An idempotent producer that waits for all replicas; most callers want `Sender`, which counts.
+
+    Args:
+        settings: Addresses, security, compression, for how long a message is tried.
+        patience: Seconds to ask where a topic is; None: as long as a message is tried.
+    """
     delivery = int(settings.delivery_timeout.total_seconds() * 1000)
     return connected(
         KafkaProducer,
@@ -83,7 +89,7 @@ def make_producer(settings: KafkaSettings) -> KafkaProducer:
         compression_type=None if settings.compression == "none" else settings.compression,
         delivery_timeout_ms=delivery,
         request_timeout_ms=min(30_000, delivery // 2),
-        max_block_ms=delivery,
+        max_block_ms=delivery if patience is None else int(patience * 1000),
         linger_ms=20,
         batch_size=64 * 1024,
         max_request_size=_MAX_MESSAGE_BYTES,
@@ -173,12 +179,16 @@ class Sender:
 
     At most 10,000 messages are in flight: `send` waits for reports where a broker is slower than its source.
 
+    Args:
+        settings: Addresses and security.
+        patience: Seconds that a `send` may wait to learn where its topic is; None: `kafka.delivery_timeout`.
+
     Raises:
         BrokerUnavailable: Kafka cannot be reached.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._producer = make_producer(settings)
+    def __init__(self, settings: KafkaSettings, patience: float | None = None) -> None:
+        self._producer = make_producer(settings, patience)
         self._free = Semaphore(_MAX_IN_FLIGHT)
         self._lock = Lock()
         self._sent = 0
@@ -232,13 +242,10 @@ class Sender:
         Raises:
             DeliveryError: Something sent since the last flush was not acknowledged.
         """
-        try:
-            self._producer.flush(_PATIENCE)
-        except KafkaTimeoutError:
+        if not self.settled(_PATIENCE):
             self._say_waiting()
-            self._producer.flush()
-        while self._counts.total() < self._sent:  # the last reports are on their way to our callbacks
-            time.sleep(0.001)
+            while not self.settled(_PATIENCE):
+                pass
         with self._lock:
             deliveries = Deliveries(self._counts["acknowledged"], self._counts["failed"], self._first_error)
             failed_now = deliveries.failed - self._reported_failed
@@ -250,10 +257,24 @@ class Sender:
             )
         return deliveries
 
+    def settled(self, seconds: float) -> bool:
+        """Whether it is known what became of everything sent; waits for it, at most so long."""
+        deadline = time.monotonic() + seconds
+        try:
+            self._producer.flush(seconds)
+        except KafkaTimeoutError:
+            return False
+        while self._reported() < self._sent:  # the last reports are on their way to our callbacks
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.001)
+        return True
+
     @property
     def acknowledged(self) -> int:
         """Messages acknowledged so far."""
-        return self._counts["acknowledged"]
+        with self._lock:
+            return self._counts["acknowledged"]
 
     def close(self, timeout: float = 10.0) -> None:
         """Ends the producer; what is not acknowledged within so many seconds is given up."""
@@ -263,7 +284,11 @@ class Sender:
             log.warning("the producer did not close in order", reason=str(error))
 
     def _say_waiting(self) -> None:
-        log.warning("waiting for Kafka to acknowledge", messages=self._sent - self._counts.total())
+        log.warning("waiting for Kafka to acknowledge", messages=self._sent - self._reported())
+
+    def _reported(self) -> int:
+        with self._lock:
+            return self._counts.total()
 
     def _acknowledged(self, _metadata: object) -> None:
         with self._lock:

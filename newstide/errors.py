@@ -37,11 +37,25 @@ class DeliveryError(NewstideError):
     """Kafka did not acknowledge something that was sent."""
 
 
-class BrokerUnavailable(NewstideError):
+class Unavailable(NewstideError):
+    """A server cannot be reached.
+
+    Args:
+        message: What is wrong, naming the address.
+        way_out: What the reader can do about it.
+        passing: Whether it may be there later; not where it answers, and refuses, or is not configured.
+    """
+
+    def __init__(self, message: str, way_out: str = "", *, passing: bool = True) -> None:
+        super().__init__(message, way_out)
+        self.passing = passing
+
+
+class BrokerUnavailable(Unavailable):
     """Kafka cannot be reached, or a local one cannot be started."""
 
 
-class StoreUnavailable(NewstideError):
+class StoreUnavailable(Unavailable):
     """Milvus cannot be reached, or a local one cannot be started."""
 
 

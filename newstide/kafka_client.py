@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import Any
 
+from kafka.consumer.fetcher import Fetcher
+from kafka.coordinator.consumer import ConsumerCoordinator
 from kafka.errors import (
     AuthorizationError,
     InvalidReceiveError,
@@ -53,9 +55,42 @@ def _keep_last_words(transport: Any) -> None:
     transport._sock_recv = receive_all
 
 
+def _finish_joining(coordinator: Any) -> None:
+    """Lets a group's leader apply the assignment of a join that outlasted the poll it began in.
+
+    kafka-python 3.0.12 forgets such a join where the topic's partitions were its cause: its leader notes at once that
+    it has seen them, so that at the next poll there seems to be nothing to do. The member then has no partitions, sends
+    no heartbeats and never comes back, at full load of the processor (`kafka.coordinator.consumer`).
+    """
+    needed = coordinator.need_rejoin
+
+    def need_rejoin(self: Any) -> bool:
+        return bool(needed(self) or (self.rejoining and self._subscription.partitions_auto_assigned()))
+
+    coordinator.need_rejoin = need_rejoin
+
+
+def _return_to_what_is_parked(fetcher: Any) -> None:
+    """Lets a consumer read on a partition that it had paused, after it has read others meanwhile.
+
+    kafka-python 3.0.12 sets a paused partition's fetched records aside, and takes them up again only where nothing else
+    has come in between; otherwise the partition is neither read nor fetched any more (`kafka.consumer.fetcher`).
+    """
+    fetched = fetcher.fetched_records
+
+    def fetched_records(self: Any, *arguments: Any, **options: Any) -> Any:
+        if not self._next_partition_records:  # read to its end
+            self._next_partition_records = None
+        return fetched(self, *arguments, **options)
+
+    fetcher.fetched_records = fetched_records
+
+
 for _transport in (KafkaTCPTransport, KafkaSSLTransport):
     if "_sock_recv" in vars(_transport):
         _keep_last_words(_transport)
+_finish_joining(ConsumerCoordinator)
+_return_to_what_is_parked(Fetcher)
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -68,6 +103,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bootstrap_servers": _servers(settings),
         "client_id": "newstide",
+        "reconnect_backoff_max_ms": 5_000,  # a broker that is back is noticed soon
         "security_protocol": settings.security_protocol,
     }
     if settings.security_protocol.startswith("SASL"):
@@ -133,12 +169,14 @@ def unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavaila
         return BrokerUnavailable(
             f"Kafka at {settings.bootstrap_servers} refuses {settings.sasl_username or 'this client'}: {error}",
             "Correct kafka.sasl_mechanism, sasl_username, sasl_password, or the user's rights.",
+            passing=False,
         )
     if _no_trust(error):
         return BrokerUnavailable(
             f"Kafka at {settings.bootstrap_servers} and this client do not trust each other: {error}",
             "Correct kafka.ssl_cafile (who signed the broker's certificate), the name in kafka.bootstrap_servers (the "
             "certificate's), or kafka.ssl_certfile and ssl_keyfile (which a broker may ask for).",
+            passing=False,
         )
     return BrokerUnavailable(
         f"Kafka at {settings.bootstrap_servers} does not answer as it should: {type(error).__name__}: {error}",
@@ -226,6 +264,7 @@ def _servers(settings: KafkaSettings) -> list[str]:
         raise BrokerUnavailable(
             "No Kafka is configured and no local one is running.",
             "Start one with `newstide up`, or set kafka.bootstrap_servers.",
+            passing=False,
         )
     for server in servers:
         if not server.rpartition(":")[2].isdigit():

@@ -237,3 +237,56 @@ def test_the_wrong_protocol_is_said_with_what_to_look_at(
     with pytest.raises(BrokerUnavailable, match="does not answer as it should") as caught:
         reachable(guarded.model_copy(update={"security_protocol": "PLAINTEXT"}))
     assert "kafka.security_protocol" in caught.value.way_out
+
+
+def test_a_leader_whose_topic_grows_gets_the_new_partitions_though_each_poll_is_shorter_than_a_join(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """It once stayed without any partition, for ever: the join outlasted the poll that it had begun in."""
+    consumer = make_consumer(kafka_settings, [kafka_settings.topic], group="leader", metadata_max_age_ms=200)
+    deadline = time.monotonic() + 60
+
+    def poll_until_it_has(partitions: int) -> None:
+        while len(consumer.assignment()) != partitions:
+            consumer.poll(timeout_ms=1)
+            assert time.monotonic() < deadline, f"{len(consumer.assignment())} of {partitions} partitions"
+
+    try:
+        poll_until_it_has(4)
+        for partitions in (5, 6, 7):
+            with KafkaAdminClient(bootstrap_servers=kafka_settings.bootstrap_servers) as admin:
+                admin.create_partitions({kafka_settings.topic: partitions})
+            poll_until_it_has(partitions)
+    finally:
+        consumer.close(autocommit=False)
+
+
+def test_a_partition_that_was_paused_is_read_on_after_others_were_read_to_their_end(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """It once was never read again."""
+    sender = Sender(kafka_settings)
+    for number in range(400):
+        sender.send(kafka_settings.topic, key=str(number).encode(), value=b"v")
+    sender.flush()
+    sender.close()
+    consumer = make_consumer(kafka_settings, [kafka_settings.topic], group="pausing")
+    read: set[bytes] = set()
+    deadline = time.monotonic() + 60
+
+    def read_until(number: int) -> None:
+        while len(read) < number:
+            for records in consumer.poll(timeout_ms=100, max_records=10).values():
+                read.update(record.key for record in records)
+            assert time.monotonic() < deadline, f"{len(read)} of {number} were read"
+
+    try:
+        read_until(1)
+        (first,) = {partition for partition in consumer.assignment() if consumer.position(partition)}
+        left = end_offsets(kafka_settings, kafka_settings.topic)[first.partition] - consumer.position(first)
+        consumer.pause(first)
+        read_until(400 - left)
+        consumer.resume(first)
+        read_until(400)
+    finally:
+        consumer.close(autocommit=False)

@@ -205,7 +205,7 @@ def test_not_ready_while_kafka_is_away_and_says_why(milvus_settings: MilvusSetti
     kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
     settings = settings_for(tmp_path, kafka, milvus_settings)
     with monitored("producer", settings, asks=["kafka"]) as monitor:
-        monitor.polling()(well=True, read=3, rejected=1, failing=0)
+        monitor.polling(300)(well=True, read=3, rejected=1, failing=0)
         _, text = wait_for(lambda: (told := get(f"{address_of(settings)}/readyz"))[0] == 503 and told)
         assert f"Kafka at {kafka.bootstrap_servers} cannot be reached" in text
         assert values(address_of(settings))["newstide_feed_entries_total"] == 3
@@ -290,3 +290,15 @@ def test_every_metric_is_explained_and_each_alert_says_what_to_do() -> None:
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["action"]
+
+
+def test_a_poller_of_feeds_counts_as_dead_once_it_has_looked_at_none_for_three_intervals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = Monitor("producer", Settings(data_dir=tmp_path))
+    looked = monitor.polling(600)
+    looked(well=True, read=1, rejected=0, failing=0)
+    now = time.monotonic()
+    for later, dead in ((1_700, False), (1_900, True)):
+        monkeypatch.setattr("newstide.app.monitoring.time.monotonic", lambda later=later: now + later)
+        assert bool(monitor.not_alive()) == dead

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from clustering.pages import oldest_on
+from clustering.pages import clean_pages, oldest_on, thin_pages
 from clustering.reclusterer import recluster
 from newstide.app.cli import app
 from newstide.app.services import run_consumer
@@ -135,3 +135,20 @@ def test_keeping_for_less_than_the_window_is_refused(keep: str, window: str, mon
 )
 def test_headlines_are_kept_for_ever_unless_told(given: dict[str, Any], kept: timedelta | None) -> None:
     assert Settings.load(**given).keep == kept
+
+
+@pytest.mark.parametrize("latest", ["[]", "{", '{"run": "x"}', '{"run": 3}', "null", '{"run": 3, "runs": []}'])
+def test_a_damaged_page_or_list_of_pages_stops_neither_cleaning_nor_thinning(tmp_path: Path, latest: str) -> None:
+    script = '<script type="application/json" id="data" data-packed="{}">{}</script>'
+    for run, data in enumerate(
+        [("yes", "AAAA"), ("yes", "!"), ("no", "[]"), ("no", "{}"), ("no", '{"begin": null}')], 1
+    ):
+        (tmp_path / f"run-{run:06d}.html").write_text(script.format(*data))
+        (tmp_path / f"run-{run:06d}.json").write_text(
+            json.dumps({"run": run, "finished_at": (START + timedelta(minutes=run)).isoformat()})
+        )
+    (tmp_path / "latest.json").write_text(latest)
+    assert clean_pages(tmp_path, lambda *_: True, lambda _: True) == []
+    assert [oldest_on(page) for page in sorted(tmp_path.glob("*.html"))] == [None] * 5
+    gone = thin_pages(tmp_path, timedelta(0), None)
+    assert gone == ([1, 2, 4] if "runs" in latest else [1, 2, 3, 4])

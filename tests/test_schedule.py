@@ -1,5 +1,6 @@
 """Only one reclusterer runs at a time, in one process and in several."""
 
+import json
 import threading
 import time
 from datetime import timedelta
@@ -7,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from newsroom import add_headlines
 
 from clustering import schedule
 from clustering.lease import Lease, acquired
-from clustering.reclusterer import RunReport
-from newstide.errors import RunFailed
-from newstide.settings import KafkaSettings, Settings
+from clustering.reclusterer import RunReport, recluster
+from newstide.broker import end_offsets
+from newstide.errors import RunFailed, StoreUnavailable
+from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.store import open_store
+from newstide.store.tombstones import Tombstone, key_of
+from producers.sample import day_file
 
 
 def test_of_two_members_one_holds_the_lease_and_the_other_takes_over(kafka_settings: KafkaSettings) -> None:
@@ -26,6 +33,54 @@ def test_of_two_members_one_holds_the_lease_and_the_other_takes_over(kafka_setti
                 second.require()
             first.close()
             assert second.held(wait_ms=15_000)
+
+
+def test_a_run_without_the_lease_leaves_everything_as_it_was(
+    kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, tmp_path: Path
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings, clustering=ClusteringSettings(window=None)
+    )
+    day = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()[:60]]
+    add_headlines(settings, [{"id": f"h{at}", **one} for at, one in enumerate(day)])
+    store = open_store(settings.milvus, None)
+    try:
+        stone = Tombstone(key_of("id", "h7"), key_of("id", "h7"), "", "", int(time.time() * 1000))
+        store.tombstones.add([stone])
+        with Lease(kafka_settings) as another, Lease(kafka_settings) as ours:
+            assert another.held(wait_ms=15_000)
+            for _ in range(2):
+                with pytest.raises(RunFailed, match="Another reclusterer holds the lease"):
+                    recluster(settings, lease=ours)
+                assert store.known_ids(["h7"]), "what was taken down is removed by who holds the lease"
+                store.tombstones.remove(stone.cause)
+        assert store.count_headlines("label_run > 0") == 0
+        assert store.count_headlines() == 60
+        assert len(store.stories()) == len(store.runs()) == 0
+        assert end_offsets(kafka_settings, kafka_settings.events_topic) == dict.fromkeys(range(4), 0)
+        assert not settings.snapshots_dir.exists()
+    finally:
+        store.close()
+
+
+def test_servers_that_are_away_are_said_once_and_a_run_afterwards_says_that_they_are_back(
+    kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, ticks = threading.Event(), [0]
+
+    def away_at_first(settings: Settings, **_: Any) -> RunReport:
+        ticks[0] += 1
+        if ticks[0] < 4:
+            raise StoreUnavailable("Milvus is away.")
+        stop.set()
+        return RunReport("nothing new", 1)
+
+    monkeypatch.setattr(schedule, "recluster", away_at_first)
+    settings = Settings(data_dir=tmp_path, kafka=kafka_settings)
+    with structlog.testing.capture_logs() as logged:
+        schedule.run_every(timedelta(seconds=0.2), settings, stop=stop, on_beat=lambda: None)
+    events = [line["event"].partition(";")[0] for line in logged]
+    assert (events.count("the run failed"), events.count("what was away is back")) == (1, 1)
 
 
 def test_a_lease_that_is_held_costs_no_waiting(kafka_settings: KafkaSettings) -> None:

@@ -179,7 +179,7 @@ def _write(store: Store, backup: "_Backup") -> Counter[str]:
         known = store.known_ids(frame["id"].tolist())
         rows = [_headline_row(row) for row in frame.to_dict("records") if row["id"] not in known]
         wanted = [row for row in rows if not store.tombstones.blocks(row.headline)]
-        counts["headlines"] += store.insert_headlines(wanted)
+        counts["headlines"] += store.insert_headlines(wanted, again=True)
         counts["left out"] += len(known)
         counts["taken down"] += len(rows) - len(wanted)
     store.settle()

@@ -6,21 +6,26 @@ the command is given. Of letters with the same key and value one is sent.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from kafka import TopicPartition
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from newstide.broker import Sender, make_consumer
+from newstide import logs
+from newstide.broker import Sender, end_offsets, lag, make_consumer
 from newstide.headline import REPLAYS, shorten
 from newstide.settings import KafkaSettings
 
 MOST_REPLAYS = 3
 _PREVIEW = 120  # characters
+
+log = logs.get("dead-letters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ def replay(
     Raises:
         DeliveryError: Kafka did not acknowledge one; sending again is safe.
     """
+    ends = end_offsets(settings, settings.dead_letter_topic)
     refused: dict[bytes, int] = {}
     for letter in letters(settings):
         refused[letter.digest] = max(refused.get(letter.digest, 0), letter.replays)
@@ -142,7 +148,36 @@ def replay(
     finally:
         if sender is not None:
             sender.close()
+    if sender is not None and reason is None and limit is None:
+        _dealt_with(settings, ends)
     return Replay(sent, other, same, given_up, dry_run)
+
+
+def waiting(settings: KafkaSettings) -> int:
+    """How many letters have come since all were last replayed; 0 where the topic is missing.
+
+    Raises:
+        BrokerUnavailable: Kafka cannot be reached, or the topic is missing.
+    """
+    topic = settings.model_copy(update={"topic": settings.dead_letter_topic})
+    return sum(lag(topic, _group(settings), patience=0).values())
+
+
+def _dealt_with(settings: KafkaSettings, ends: Mapping[int, int]) -> None:
+    """Remembers in Kafka up to where all letters were sent again, or given up."""
+    consumer = make_consumer(settings, [], group=_group(settings))
+    topic = settings.dead_letter_topic
+    try:
+        consumer.assign([TopicPartition(topic, number) for number in ends])
+        consumer.commit({TopicPartition(topic, number): OffsetAndMetadata(end, "", -1) for number, end in ends.items()})
+    except KafkaError as error:
+        log.warning("`newstide doctor` will go on speaking of these letters", reason=str(error))
+    finally:
+        consumer.close(autocommit=False)
+
+
+def _group(settings: KafkaSettings) -> str:
+    return f"{settings.group}-dead-letters"
 
 
 def preview(value: bytes | None) -> str:

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from newstide import __version__
+from newstide.app.dead_letters import waiting
 from newstide.app.endpoints import read_endpoints
 from newstide.app.monitoring import running_services
 from newstide.broker import lag, reachable
@@ -322,13 +323,11 @@ def _dead_letters(visit: _Visit) -> Iterator[Finding]:
     kafka = visit.settings.kafka
     if kafka.dead_letter_topic not in visit.topics:
         return
-    letters = kafka.model_copy(update={"topic": kafka.dead_letter_topic})
-    waiting = sum(lag(letters, f"{kafka.group}-dead-letters", patience=0).values())
-    if waiting:
+    if number := waiting(kafka):
         yield Finding(
             "dead letters",
             "warn",
-            f"{waiting:,} messages on {kafka.dead_letter_topic} were no headlines.",
+            f"{number:,} messages on {kafka.dead_letter_topic} were no headlines.",
             "`newstide dead-letters list` says why; correct the producer, then `newstide dead-letters replay`.",
         )
     else:

@@ -48,6 +48,7 @@ class Monitor:
         self._lock = Lock()
         self._reasons: dict[str, str] = {"start": f"{service} is starting."}
         self._beat: float | None = None
+        self._silence = settings.monitoring.silence.total_seconds()
         self._success = time.monotonic()
         self._run_every: float | None = None
 
@@ -79,13 +80,14 @@ class Monitor:
             return
         self._success = time.monotonic()
 
-    def polling(self) -> Callable[..., None]:
-        """For the poller of feeds: to be called after every look."""
+    def polling(self, every: float) -> Callable[..., None]:
+        """For the poller of feeds: to be called after every look at one, of which there is one every so many seconds."""
+        self._silence = max(self._silence, 3 * every)
         metrics = FeedMetrics(self.registry)
 
         def record(**counts: Any) -> None:
             metrics.polled(**counts)
-            self.set("start", "")
+            self.beat()
 
         return record
 
@@ -108,10 +110,9 @@ class Monitor:
         if self._beat is None:
             return ""  # the first start may fetch a model's weights for half an hour
         silent = time.monotonic() - self._beat
-        longest = self._settings.monitoring.silence.total_seconds()
         return (
-            f"{self.service} has not turned for {silent:.0f} s; {longest:.0f} s are allowed."
-            if silent > longest
+            f"{self.service} has not turned for {silent:.0f} s; {self._silence:.0f} s are allowed."
+            if silent > self._silence
             else ""
         )
 

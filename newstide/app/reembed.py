@@ -176,7 +176,7 @@ def _fill(old: Store, new: Store, embedder: Embedder, *, progress: bool) -> tupl
             bar.advance(task, len(known))
             for start in range(0, len(missing), _BATCH):
                 rows = old.headlines_by_id(missing[start : start + _BATCH], _ROW).to_dict("records")
-                written = sum(new.insert_headlines(some) for some in _embedded(rows, embedder))
+                written = sum(new.insert_headlines(some, again=True) for some in _embedded(rows, embedder))
                 embedded += written
                 failed += len(rows) - written
                 bar.advance(task, len(rows))

@@ -1,23 +1,31 @@
 """The long-running commands: connects a room's loop to Kafka, Milvus, the model, the settings and the heartbeat."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import timedelta
-from threading import Event
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from newstide import logs
 from newstide.app.health import beat
 from newstide.app.monitoring import Monitor, monitored
 from newstide.broker import Sender, ensure_topics
-from newstide.embedding import load_embedder
+from newstide.embedding import Embedder, load_embedder
 from newstide.errors import RunFailed
 from newstide.settings import Settings
-from newstide.store import open_store
+from newstide.store import Store, open_store
+from newstide.waiting import once_there
 
 if TYPE_CHECKING:
+    from kafka import KafkaConsumer
+
     from clustering.reclusterer import RunReport
     from consumers.ingest import Tally
     from producers.publisher import Summary
+
+_CUT_OFF_AFTER = 4.0  # seconds from being told to stop, for a call to Milvus
+_CLOSE_WITHIN = 2.0  # seconds to leave the group, and to send what is left
 
 
 def run_consumer(settings: Settings, *, stop: Event, drain: bool) -> "Tally":
@@ -29,31 +37,27 @@ def run_consumer(settings: Settings, *, stop: Event, drain: bool) -> "Tally":
 
 
 def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain: bool) -> "Tally":
-    from consumers.group import join_group
-    from consumers.ingest import ingest
+    from consumers.ingest import Tally, ingest
 
     log = logs.get("consumer")
     embedder = load_embedder(settings.embedding)
-    ensure_topics(settings.kafka)
-    store = open_store(settings.milvus, embedder.card)
-    sender = Sender(settings.kafka)
-    consumer = join_group(settings.kafka)
-    log.info("consuming", topic=settings.kafka.topic, model=embedder.card.name, rows=store.count_headlines())
-    try:
+    connections = once_there(lambda: _connections(settings, embedder, stop), stop, "consumer")
+    if connections is None:
+        return Tally()
+    cut_off = Thread(target=_cut_off, args=(connections, stop), name="cut off", daemon=True)
+    with connections:
+        cut_off.start()
+        log.info("consuming", topic=settings.kafka.topic, model=embedder.card.name)
         tally = ingest(
-            consumer,
-            sender,
-            store,
+            connections.consumer,
+            connections.sender,
+            connections.store,
             embedder,
             settings,
             stop=stop,
             drain=drain,
             on_beat=_beating(settings, "consumer", None if monitor is None else monitor.consuming()),
         )
-    finally:
-        consumer.close(autocommit=False)
-        sender.close()
-        store.close()
     log.info(
         "stopped",
         read=tally.read,
@@ -62,6 +66,48 @@ def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain:
         dead_letters=tally.dead_letters,
     )
     return tally
+
+
+@dataclass
+class _Connections:
+    """What the consumer's loop works with; closed in order at its end."""
+
+    store: Store
+    sender: Sender
+    consumer: "KafkaConsumer"
+    closing: ExitStack
+    closed: Event = field(default_factory=Event)
+
+    def __enter__(self) -> None:
+        """They are open already."""
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.close()
+        self.closed.set()
+
+
+def _connections(settings: Settings, embedder: Embedder, stop: Event) -> _Connections:
+    """Opens all of them, or none."""
+    from consumers.group import join_group
+
+    with ExitStack() as stack:
+        ensure_topics(settings.kafka, timeout=1.0)
+        store = open_store(settings.milvus, embedder.card, stop=stop)
+        stack.callback(store.close)
+        sender = Sender(settings.kafka, patience=_CLOSE_WITHIN)
+        stack.callback(sender.close, _CLOSE_WITHIN)
+        consumer = join_group(settings.kafka)
+        stack.callback(consumer.close, autocommit=False, timeout_ms=int(_CLOSE_WITHIN * 1000))
+        return _Connections(store, sender, consumer, stack.pop_all())
+
+
+def _cut_off(connections: _Connections, stop: Event) -> None:
+    """Ends a call to a Milvus that does not answer, where the service was told to stop some seconds ago."""
+    while not stop.wait(1.0):
+        if connections.closed.is_set():
+            return
+    if not connections.closed.wait(_CUT_OFF_AFTER):
+        connections.store.close()
 
 
 def run_reclusterer(
@@ -81,7 +127,9 @@ def run_reclusterer(
             return recluster(settings, lease=lease, force=force)
     with monitored("reclusterer", settings) as monitor:
         monitor.reclustering(every.total_seconds())
-        ensure_topics(settings.kafka)
+        once_there(lambda: ensure_topics(settings.kafka, timeout=1.0), stop, "reclusterer")
+        if stop.is_set():
+            return None
         log.info("reclustering", every=str(every), window=str(settings.clustering.window))
         on_beat = _beating(settings, "reclusterer", monitor.beat)
         run_every(every, settings, stop=stop, on_beat=on_beat, on_run=monitor.ran)
@@ -110,7 +158,7 @@ def run_feeds(
     if once:
         return produce(lambda **_counts: None)
     with monitored("producer", settings, asks=["kafka"]) as monitor:
-        return produce(monitor.polling())
+        return produce(monitor.polling(every.total_seconds()))
 
 
 def _beating(settings: Settings, service: str, also: Callable[..., None] | None = None) -> Callable[..., None]:

@@ -97,14 +97,17 @@ class Collection:
                     similarities[number, rank] = hit["distance"]
         return Hits(ids, similarities)
 
-    def put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool = False) -> None:
-        """Writes rows; one whose key is there already is replaced, or with `partly` has the fields given replaced."""
+    def put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool = False, again: bool = True) -> None:
+        """Writes rows; one whose key is there already is replaced, or with `partly` has the fields given replaced.
+
+        With `again=False` nothing is sent twice, where an answer is lost.
+        """
         start, size = 0, 0
         sizes = [_size(row) for row in rows]
         for stop in range(len(rows) + 1):
             if stop == len(rows) or size + sizes[stop] > _REQUEST_BYTES or stop - start == MOST:
                 if stop > start:
-                    self._put(rows[start:stop], partly=partly)
+                    self._put(rows[start:stop], partly=partly, again=again)
                 start, size = stop, 0
             if stop < len(rows):
                 size += sizes[stop]
@@ -126,7 +129,7 @@ class Collection:
             frame[vector] = pd.Series([np.asarray(row[vector], np.float32) for row in rows], dtype=object)
         return frame
 
-    def _put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool) -> None:
+    def _put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool, again: bool) -> None:
         data = [dict(row) for row in rows]
         timeout = self._connection.timeout
         if partly:
@@ -135,9 +138,9 @@ class Collection:
                 collection=self.name,
             )
         elif self._connection.lite:  # its insert replaces, and costs half of its upsert
-            self._connection.call(lambda client: client.insert(self.name, data, timeout=timeout))
+            self._connection.call(lambda client: client.insert(self.name, data, timeout=timeout), again=again)
         else:  # a server's insert would keep a second row of the same key
-            self._connection.call(lambda client: client.upsert(self.name, data, timeout=timeout))
+            self._connection.call(lambda client: client.upsert(self.name, data, timeout=timeout), again=again)
 
     def _pages(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
         """Rows by key, from Lite: each request looks at every row, so the client's iterator, asking twice, is slow."""

@@ -4,13 +4,23 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from threading import Event
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import grpc
 from pymilvus import MilvusClient
 from pymilvus.exceptions import ConnectError, MilvusException, MilvusUnavailableException
-from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential_jitter
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_any,
+    stop_before_delay,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
 
 from newstide import logs
 from newstide.errors import SettingsError, StoreLimit, StoreUnavailable
@@ -58,6 +68,10 @@ class _Away(StoreUnavailable):
 class Connection:
     """A client and its patience. Every failure leaves it as one of newstide's errors.
 
+    Args:
+        settings: Where Milvus is, and for how long it is waited for.
+        stop: Ends the waiting.
+
     Attributes:
         uri: The address, without credentials.
         timeout: Seconds for which a call is tried.
@@ -66,11 +80,12 @@ class Connection:
         lite: Whether it is Milvus Lite.
     """
 
-    def __init__(self, settings: MilvusSettings) -> None:
+    def __init__(self, settings: MilvusSettings, stop: Event | None = None) -> None:
         if settings.uri is None:
             raise StoreUnavailable(
                 "No Milvus is configured and no local one is running.",
                 "Start `newstide up`, or set NEWSTIDE_MILVUS_URI=http://host:19530.",
+                passing=False,
             )
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what is raised, and much more
         self._host, self._port = _address(settings.uri)
@@ -78,27 +93,31 @@ class Connection:
         self.timeout = settings.timeout.total_seconds()
         self.slow_timeout = self.timeout * _WAIT_LONGER
         self._settings = settings
+        self._stop = stop or Event()
         self._tls = _tls(settings)
         self._client: MilvusClient | None = None
         self.lite = False  # as long as nobody has asked
         self.version: str = self.call(lambda client: str(client.get_server_version(timeout=self.timeout)))
         self.lite = self.version.startswith(_LITE)
 
-    def call(self, request: Callable[[MilvusClient], T], *, collection: str = "") -> T:
+    def call(self, request: Callable[[MilvusClient], T], *, collection: str = "", again: bool = True) -> T:
         """Makes a request; while Milvus is away, again and again for `timeout`.
 
         Args:
             request: What to ask; it may be asked twice, also where the first answer was lost.
             collection: The one it is about: loaded where the server has forgotten that it was.
+            again: Whether it may be asked twice.
 
         Raises:
             StoreUnavailable: Milvus stayed away, or does not let us in.
             StoreLimit: Milvus refused the request.
         """
+        ends = [stop_before_delay(self.timeout), stop_when_event_set(self._stop)]
         retrying = Retrying(
             retry=retry_if_exception_type(_Away),
             wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.2),
-            stop=stop_before_delay(self.timeout),
+            stop=stop_any(*ends) if again else stop_after_attempt(1),
+            sleep=sleep_using_event(self._stop),
             reraise=True,
         )
         try:
@@ -176,6 +195,7 @@ class Connection:
                     f"Milvus at {self.uri} and newstide do not trust each other: {said(error)}.",
                     "Does that port speak TLS? Correct milvus.uri, milvus.ssl_cafile (who signed its certificate), or "
                     "milvus.ssl_certfile and ssl_keyfile (which it may ask for).",
+                    passing=False,
                 ) from None
         if not greeting:
             raise ConnectionError("it hangs up without a word; perhaps it asks for a certificate (milvus.ssl_certfile)")
@@ -225,6 +245,7 @@ class Connection:
         return StoreUnavailable(
             f"Milvus at {self.uri} does not let newstide in: {reason}.",
             "Correct NEWSTIDE_MILVUS_TOKEN (user:password).",
+            passing=False,
         )
 
     def _refused(self, reason: str) -> StoreLimit:

@@ -1,6 +1,7 @@
 """The store: what newstide asks of Milvus, in newstide's words."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,12 @@ _LABELS = 1_000  # rows in one update of labels: a server reads and rewrites eac
 
 
 def open_store(
-    settings: MilvusSettings, card: ModelCard | None, *, suffix: str | None = None, older: bool = False
+    settings: MilvusSettings,
+    card: ModelCard | None,
+    *,
+    suffix: str | None = None,
+    older: bool = False,
+    stop: Event | None = None,
 ) -> "Store":
     """Connects to Milvus.
 
@@ -33,13 +39,14 @@ def open_store(
             are checked. None for reading only: the card is the one found in Milvus.
         suffix: Of the collections to open, whether readers are led to them or not; None for those they are led to.
         older: Open also what an earlier version made, to read it with `Store.frames` and nothing else.
+        stop: Ends all waiting for Milvus, now and later.
 
     Raises:
         StoreUnavailable: Milvus cannot be reached.
         EmptyStore: No card is given and there is nothing yet.
         SchemaMismatch, ModelMismatch: What is there was made by something else.
     """
-    connection = Connection(settings)
+    connection = Connection(settings, stop)
     try:
         return _open(connection, settings, card, suffix, older=older)
     except BaseException:
@@ -90,14 +97,18 @@ class Store:
         """Those of the ids that are there, as of now."""
         return {row["id"] for row in self._headlines.by_key(ids, ["id"])}
 
-    def insert_headlines(self, rows: Sequence[HeadlineRow]) -> int:
+    def insert_headlines(self, rows: Sequence[HeadlineRow], *, again: bool = False) -> int:
         """Writes rows whose ids are not there yet, and returns how many; of rows with the same id, the first.
 
+        They are sent once, unless `again` is set: where the answer is lost, whoever wrote them must look again which are
+        there, since a label that a run has written meanwhile would be reset.
+
         Raises:
+            StoreUnavailable: Milvus is away; some of the rows may be written.
             StoreLimit: A vector is not finite, not of unit length or of another dimension; names the row's id.
         """
         new = {row.headline.id: row for row in reversed(rows)}
-        self._headlines.put([self._headline(row) for row in reversed(new.values())])
+        self._headlines.put([self._headline(row) for row in reversed(new.values())], again=again)
         return len(new)
 
     def count_headlines(self, where: str = "") -> int:
@@ -155,8 +166,13 @@ class Store:
             try:
                 self._headlines.put(some, partly=True)
             except StoreLimit:  # a row is gone, or the server is older than 2.6.2 and takes whole rows only
-                there = {row["id"]: row for row in self._headlines.by_key([row["id"] for row in some], ["*"])}
-                self._headlines.put([there[row["id"]] | row for row in some if row["id"] in there])
+                there = self.known_ids([row["id"] for row in some])
+                left = [row for row in some if row["id"] in there]
+                try:
+                    self._headlines.put(left, partly=True)  # nothing but labels: a row that goes now does not come back
+                except StoreLimit:
+                    whole = {row["id"]: row for row in self._headlines.by_key([row["id"] for row in left], ["*"])}
+                    self._headlines.put([whole[row["id"]] | row for row in left if row["id"] in whole])
         if updates:
             self.settle()
 

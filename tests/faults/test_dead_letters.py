@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from newstide.app.cli import app
-from newstide.app.dead_letters import MOST_REPLAYS, letters, preview, replay
+from newstide.app.dead_letters import MOST_REPLAYS, letters, preview, replay, waiting
 from newstide.app.services import run_consumer
 from newstide.broker import Sender, end_offsets
 from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
@@ -52,6 +52,8 @@ def test_letters_are_listed_escaped_and_replayed_until_they_are_given_up(
     dry = replay(settings.kafka, dry_run=True)
     assert (dry.sent, sum(end_offsets(settings.kafka, settings.kafka.topic).values())) == (4, 4)
 
+    assert waiting(settings.kafka) == 4
+
     # The cause of one is mended: larger messages are allowed now.
     mended = settings.updated(consumer={"max_message_bytes": 200_000})
     some = replay(settings.kafka, reason="BYTES; 65,536")
@@ -66,6 +68,7 @@ def test_letters_are_listed_escaped_and_replayed_until_they_are_given_up(
         tally = run_consumer(mended, stop=Event(), drain=True)
         assert (tally.stored, tally.duplicates) == (0, 1)
     assert report["given_up"] == 3 * (1 + MOST_REPLAYS)
+    assert waiting(settings.kafka) == 0, "the doctor speaks of letters that nothing more can be done for"
     assert len(list(letters(settings.kafka))) == 4 + 3 * MOST_REPLAYS
     store = open_store(settings.milvus, None)
     assert store.count_headlines() == 1

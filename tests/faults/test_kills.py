@@ -22,6 +22,7 @@ def test_whatever_is_killed_no_headline_is_lost_or_doubled_and_the_next_run_repa
     assert result["stories"] > 10
     met = result["met"]
     assert all(met[f"{name}: headlines in flight"] for name in ("consumer", "broker", "Milvus")), result["moments"]
+    assert met["reclusterer: between runs"] == 0, result["moments"]
 
 
 def test_a_broker_that_dies_while_the_lease_is_asked_for_is_a_failed_tick_and_the_next_one_runs(
