@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +45,8 @@ from newstide.store import RunRow, Store, open_store
 
 log = logs.get("reclusterer")
 
+_COMPARED_VECTORS = 20  # of the graph's, a run, with those in Milvus
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
@@ -61,6 +63,9 @@ class RunReport:
     theta: float = 0.0
     searcher: str = ""
     recall: float | None = None
+    searched: int = 0
+    rebuilt: bool = False
+    reason: str = ""
     events: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     page: str = ""
@@ -140,9 +145,9 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
         rows = read_window(store, window)
 
     with _timed(seconds, "graph"):
-        graph, graph_report, searcher = _up_to_date_graph(store, window, rows, settings)
+        run = last_run + 1
+        graph, graph_report, searcher = _up_to_date_graph(store, window, rows, settings, run)
 
-    run = last_run + 1
     book = StoryBook.read(store, last_run, int(rows["published_at"].min()))
     previous = book.last_stories(rows)
     living = book.open | book.unannounced
@@ -178,7 +183,7 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
             rows.loc[changed, "id"].tolist(), lineage.labels[changed], clusters.probabilities[changed], run
         )
         _send(settings, events, stories, run)
-        means = language_means(graph.vectors, languages)
+        means = clusters.means if clusters.means.by_language else language_means(graph.vectors, languages)
         store.upsert_means(language_rows(means, run))
         counts = {
             "rows": len(rows),
@@ -208,6 +213,9 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
         theta=round(theta, 4),
         searcher=searcher,
         recall=graph_report.recall,
+        searched=graph_report.searched,
+        rebuilt=graph_report.rebuilt,
+        reason=graph_report.reason,
         events=_by_kind(events),
         seconds=seconds,
     )
@@ -225,16 +233,15 @@ def _nothing_new(window: Window, last: RunRow | None, parameters: dict[str, Any]
 
 
 def _up_to_date_graph(
-    store: Store, window: Window, rows: pd.DataFrame, settings: Settings
+    store: Store, window: Window, rows: pd.DataFrame, settings: Settings, run: int
 ) -> tuple[NeighbourGraph, GraphReport, str]:
     wanted = settings.clustering
     path = settings.data_dir / "cache" / "graph.bin"
+    damage = ""
     try:
         previous = load_graph(path, store.card)
     except CacheDamaged as error:
-        previous = None
-        if path.exists():
-            log.warning("the graph is built anew", reason=error.message)
+        previous, damage = None, error.message if path.exists() else ""
     searcher = choose_searcher(wanted.searcher, len(rows), is_lite=store.is_lite, exact_rows=wanted.exact_rows)
     graph, report = update_graph(
         previous,
@@ -245,10 +252,16 @@ def _up_to_date_graph(
         else MilvusSearcher(store.search_headlines, window.where),
         k=wanted.graph_neighbours,
         spare=wanted.spare_neighbours,
+        doubted=set(rows.loc[rows["label_run"] == 0, "id"]),  # may have been removed, and come again with another text
+        vector_sample=_COMPARED_VECTORS,
         recall_sample=wanted.recall_sample,
         recall_floor=wanted.recall_floor,
-        seed=wanted.seed,
+        seed=wanted.seed + run,
     )
+    if damage:
+        report = replace(report, reason=damage)
+    if report.rebuilt and (damage or run > 1):
+        log.warning("the graph was built anew", reason=report.reason, searched=report.searched)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_graph(path, graph, store.card)

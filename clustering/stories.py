@@ -28,7 +28,7 @@ class Clusters:
         labels: (n,) cluster of each row, -1 = noise.
         probabilities: (n,)
         centred: (n, dim) unit rows in clustering space.
-        means: What they were centred by.
+        means: What they were centred by: those of the points.
         threshold: theta, and how alike random pairs are.
         points: Rows once copies are collapsed.
     """
@@ -77,7 +77,7 @@ def cluster_rows(
         dim = vectors.shape[1]
         return Clusters(none, np.zeros(n, np.float32), vectors, no_means(dim), Threshold(1.0, 0.0, 0.0), n)
     rows, point = collapse_titles(titles) if settings.deduplicate else (np.arange(n), np.arange(n))
-    means = language_means(vectors, languages) if settings.centre else no_means(vectors.shape[1])
+    means = _means(vectors, languages, rows) if settings.centre else no_means(vectors.shape[1])
     centred = centre(vectors, languages, means) if settings.centre else vectors
     threshold = _threshold(centred[rows], settings, known_theta)
     labels, probabilities = _cluster_points(
@@ -90,6 +90,11 @@ def cluster_rows(
     )
     labels, probabilities = _give_to_copies(labels, probabilities, point)
     return Clusters(labels, probabilities, centred, means, threshold, len(rows))
+
+
+def _means(vectors: Vectors, languages: Sequence[str], rows: npt.NDArray[np.int64]) -> Means:
+    """Of the points: what was copied often would pull all others its way."""
+    return language_means(vectors[rows], [languages[row] for row in rows])
 
 
 def _threshold(points: Vectors, settings: ClusteringSettings, known_theta: float | None) -> Threshold:

@@ -16,6 +16,7 @@ from clustering.hierarchy.dendrogram import single_linkage
 from clustering.hierarchy.extraction import labels_of_merges
 from clustering.hierarchy.lists import Indices, checked_lists
 from clustering.kernels import kernel
+from newstide.errors import InvalidGraph
 
 NEIGHBOURS = 50  # a row searches, itself included
 _Numbers = npt.NDArray[np.float64]
@@ -74,8 +75,13 @@ def labels_of_search(
         Labels (n,), -1 = noise, and probabilities (n,).
 
     Raises:
-        InvalidGraph: Lists of which no matrix can be made.
+        InvalidGraph: Lists of which no matrix can be made, or parameters out of range.
     """
+    if min_samples < 1 or min_cluster_size < 2:
+        raise InvalidGraph(
+            f"min_samples is {min_samples} and min_cluster_size is {min_cluster_size}.",
+            "They are at least 1 and at least 2.",
+        )
     rows, lengths = checked_lists(indices, distances)
     n = len(rows)
     if n < 2 * min_cluster_size:  # hdbscan finds nothing in so few, or refuses them

@@ -104,6 +104,12 @@ def test_too_few_rows_are_noise(n: int) -> None:
     assert probabilities.tolist() == [0.0] * n
 
 
+@pytest.mark.parametrize(("min_samples", "min_cluster_size"), [(0, 3), (3, 1)])
+def test_parameters_out_of_range_are_named(min_samples: int, min_cluster_size: int) -> None:
+    with pytest.raises(InvalidGraph, match=f"min_samples is {min_samples} and min_cluster_size is {min_cluster_size}"):
+        labels_of_search([[1], [0]], [[1.0], [1.0]], min_samples=min_samples, min_cluster_size=min_cluster_size)
+
+
 def test_a_row_number_out_of_range_is_named() -> None:
     with pytest.raises(InvalidGraph, match="names 9 as a neighbour, and there are 2 rows"):
         labels_of_search([[0, 9], [1, 0]], [[0.0, 1.0], [0.0, 1.0]])

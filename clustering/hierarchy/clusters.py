@@ -49,9 +49,14 @@ def cluster_neighbours(
     """HDBSCAN on neighbour lists.
 
     On the dense matrix of the same connected graph hdbscan finds the same labels and probabilities if no two distances are
-    equal and `min_samples` is 1. Otherwise there are ties, which hdbscan breaks by the order of rows: its labels change
-    when rows are permuted, and these are as close to them as they are to each other. Equal to exact HDBSCAN on *all*
+    equal, none is 0, and `min_samples` is 1. Otherwise there are ties, which hdbscan breaks by the order of rows: its labels
+    change when rows are permuted, and these are as close to them as they are to each other. Equal to exact HDBSCAN on *all*
     distances up to spanning-tree edges that no list holds (see `build_hierarchy`).
+
+    Where some distance is 0 or as good as 0 in the precision of `distances`, the smallest are raised to a floor (see
+    `floored_weights`), and labels are those of hdbscan on the tree raised so. The tree, its condensation and the
+    stabilities are made by the library's rules in every case, the last two by its own code; with more than 20,000 clusters
+    in the condensed tree the choice among them is made here (see `extraction`), equal to the library's to the last bit.
 
     Args:
         indices: See `build_hierarchy`, as for the other arguments.
@@ -111,7 +116,8 @@ def floored_weights(weights: Weights, core: Floats) -> Weights:
     """The guard against duplicates: weights raised to a low quantile of the positive core distances, if any is 0.
 
     Four copies of a headline are a cluster at distance 0, whose excess of mass is infinite: no cluster around them could
-    ever be chosen. What is 0 but for rounding counts as 0: sqrt(2 - 2 cosine) is off by the square root of the precision.
+    ever be chosen. What is 0 but for rounding counts as 0: sqrt(2 - 2 cosine) is off by the square root of the precision,
+    which is told by the type of `core`, that of the lists' distances.
     Where nothing is at distance 0 the weights (ascending) are left as they are.
     """
     if not len(weights):

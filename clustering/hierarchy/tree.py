@@ -36,7 +36,7 @@ class Hierarchy:
         core: (n,) core distances; infinite for rows with fewer than `min_samples` neighbours.
         parent: (nodes,) of the dendrogram, -1 for the root. Leaves are the nodes 0 to n - 1 (the rows), a parent's number
             is larger than its children's, the root is last. Equal heights are contracted: a node has two or more
-            children, each at a smaller height.
+            children, each a row or at a smaller height.
         height: (nodes,) 0 for leaves; infinite for a root over components that nothing connects.
         size: (nodes,) rows below.
         components: Pieces that the lists alone fall into.
@@ -67,7 +67,8 @@ def build_hierarchy(
 
     Args:
         indices: (n, k) row numbers of neighbours, -1 = missing. A row's own number is ignored. The order does not matter.
-        distances: (n, k) of the lists' neighbours, finite and not negative. Float32 stays float32.
+        distances: (n, k) of the lists' neighbours, finite and not negative. Float32 stays float32. Give them in the
+            precision they have: what is 0 but for rounding is told by it (see `floored_weights`).
         min_samples: Neighbours (the row itself not counted) that a row must have within its core distance; as hdbscan,
             at most n - 1 are asked for.
         vectors: (n, dim) where `distances` are sqrt(2 - 2 cosine) of them: then components are joined to their truly
