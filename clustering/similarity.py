@@ -118,7 +118,8 @@ def to_distance(similarities: npt.NDArray[np.float32]) -> Vectors:
 
     As precise as its cosines, which is what the guard against duplicates goes by: copies lie up to 0.001 apart.
     """
-    return np.sqrt(np.maximum(np.float32(0), np.float32(2) - np.float32(2) * similarities))
+    distances: Vectors = np.sqrt(np.maximum(np.float32(0), np.float32(2) - np.float32(2) * similarities))
+    return distances
 
 
 @kernel(parallel=True)

@@ -5,7 +5,7 @@ What is equal to hdbscan on the full distance matrix, and what cannot be:
 * On the same connected graph (missing pairs infinite far apart), the heights at which any two rows meet are hdbscan's.
 * With `min_samples=1` and distinct distances the binary tree is hdbscan's too, hence its labels and probabilities.
 * With `min_samples >= 2` core distances repeat as weights. hdbscan breaks such ties by the order of rows; its labels change
-  when rows are permuted. Here what merges at one height is one node, and the order of rows cannot matter.
+  when rows are permuted. In the tree here what merges at one height is one node, and the order of rows cannot matter.
 * Against *all* distances instead of the k nearest: a row's core distance is exact when its list holds its nearest
   `min_samples`. A spanning-tree edge between rows of one component that do not list each other is missed; the way
   around through the lists may be longer. With k >= 30 that is rare.

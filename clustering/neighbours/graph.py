@@ -181,7 +181,7 @@ def _to_compare(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Of the rows that stay: those that are doubted, and a sample of the others."""
     kept = np.flatnonzero(old_row >= 0)
-    is_doubted = np.fromiter((names[row] in doubted for row in kept), np.bool_, len(kept))
+    is_doubted = np.fromiter((names[row] in doubted for row in kept.tolist()), np.bool_, len(kept))
     others = kept[~is_doubted]
     some = np.random.default_rng(seed).choice(len(others), min(sample, len(others)), replace=False)
     return kept[is_doubted], np.sort(others[some])
