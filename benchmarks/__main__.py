@@ -1,51 +1,71 @@
-"""Runs the benchmarks that need minutes, not hours: `python -m benchmarks [--quick]`.
+"""Runs the graph engine's benchmarks: `python -m benchmarks [--quick]`.
 
-Tables on screen, JSON in `benchmarks/results`, the figures of `docs/benchmarks.md` by `python -m benchmarks.report`.
+Tables on screen, JSON in `benchmarks/results`, a plot of time against rows beside it; the figures of `docs/benchmarks.md` by
+`python -m benchmarks.report`. Ten million rows take memory and an hour of their own:
+
+    python -m benchmarks.graph --rows 10000000 --neighbours 15 --json benchmarks/results/graph-10m.json
 """
 
 import argparse
 import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from benchmarks import graph, incremental, layout, pages
+from benchmarks import graph, incremental, layout, pages, report, selection
 from benchmarks.machine import RESULTS
 
-SIZES = [1_000, 3_000, 10_000, 30_000, 300_000]
-QUICK_SIZES = [2_000]
-QUICK_LAYOUT_SIZES = [3_000]
+SIZES = [1_000, 3_000, 10_000, 30_000, 100_000]  # k = 15, 30, 50
+LARGE_SIZES = [300_000, 1_000_000]  # k = 15
+INCREMENTAL_SIZES = [20_000, 100_000]
+QUICK_SIZES, QUICK_INCREMENTAL_SIZES, QUICK_LAYOUT_SIZES = [1_000], [5_000], [3_000]
 QUICK_CONTENDERS = [
     name for name in graph.CONTENDERS if name != "fast_hdbscan"
-]  # which compiles for half a minute or more
+]  # it compiles for half a minute or more
 
 
 def main() -> int:
     """The command line; how many bars are missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes only, under two minutes")
+    parser.add_argument("--quick", action="store_true", help="small sizes only, under two minutes; into results/quick")
     quick = parser.parse_args().quick
-    kind = "quick" if quick else "default"
-    sizes = [str(size) for size in (QUICK_SIZES if quick else SIZES)]
-    neighbours = ["15"] if quick else ["15", "30", "50"]
-    contenders = QUICK_CONTENDERS if quick else graph.CONTENDERS
-    graph.main(
-        [
-            *("--rows", *sizes),
-            *("--neighbours", *neighbours),
-            *("--contenders", *contenders),
-            *("--json", str(RESULTS / f"graph-{kind}.json")),
+    started = time.perf_counter()
+    folder = RESULTS / "quick" if quick else RESULTS
+    if quick:
+        files = [_graph(folder / "graph.json", QUICK_SIZES, [15], QUICK_CONTENDERS)]
+    else:
+        files = [
+            _graph(folder / "graph.json", SIZES, [15, 30, 50], graph.CONTENDERS),
+            _graph(folder / "graph-large.json", LARGE_SIZES, [15], graph.CONTENDERS),
         ]
-    )
-    rows = "5000" if quick else "20000"
-    incremental.main(["--rows", rows, "--json", str(RESULTS / f"incremental-{kind}.json")])
+    sizes = QUICK_INCREMENTAL_SIZES if quick else INCREMENTAL_SIZES
+    incremental.main(["--rows", *map(str, sizes), "--json", str(folder / "incremental.json")])
+    report.plot(files, folder / "time.html")
+    if not quick:
+        selection.main(["--json", str(folder / "selection.json")])
     missed = layout.main(
         [
             *("--rows", *map(str, QUICK_LAYOUT_SIZES if quick else layout.ROWS)),
             *("--chain", "0") * quick,
-            *("--json", str(RESULTS / f"layout-{kind}.json")),
+            *("--json", str(folder / "layout.json")),
         ]
     )
     if not quick:
-        missed += pages.main(["--json", str(RESULTS / "pages.json")])
+        missed += pages.main(["--json", str(folder / "pages.json")])
+    print(f"{time.perf_counter() - started:.0f} seconds altogether; results in {folder}")
     return missed
+
+
+def _graph(file: Path, sizes: Sequence[int], neighbours: Sequence[int], contenders: Sequence[str]) -> Path:
+    graph.main(
+        [
+            *("--rows", *map(str, sizes)),
+            *("--neighbours", *map(str, neighbours)),
+            *("--contenders", *contenders),
+            *("--json", str(file)),
+        ]
+    )
+    return file
 
 
 if __name__ == "__main__":

@@ -43,10 +43,15 @@ def points(rows: int, seed: int) -> npt.NDArray[np.float32]:
 
 
 def prepare(folder: Path, rows: int, neighbours: int, seed: int) -> None:
-    """Writes `vectors.npy`, `indices.npy` and `distances.npy` of one collection into `folder`, unless they are there."""
-    if (folder / "ready").exists():
+    """Writes `vectors.npy`, `indices.npy` and `distances.npy` of one collection into `folder`, unless they are there.
+
+    Lists are nearest first, so that the first columns are the lists of fewer neighbours.
+    """
+    ready = folder / "ready"
+    if ready.exists() and int(ready.read_text()) >= neighbours:
         return
     folder.mkdir(parents=True, exist_ok=True)
+    ready.unlink(missing_ok=True)
     vectors = headline_vectors(rows, seed) if rows <= MOST_HEADLINES else points(rows, seed)
     np.save(folder / "vectors.npy", vectors)
     indices = np.lib.format.open_memmap(folder / "indices.npy", "w+", np.int32, (rows, neighbours))
@@ -57,7 +62,7 @@ def prepare(folder: Path, rows: int, neighbours: int, seed: int) -> None:
         _tree_lists(vectors, indices, distances)
     indices.flush()
     distances.flush()
-    (folder / "ready").touch()
+    ready.write_text(str(neighbours))
 
 
 def _exact_lists(

@@ -27,7 +27,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import RESULTS, machine_card, write_figures, write_json
+from benchmarks import document
+from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.services import COMMANDS, RATE, Feed, Service, fed, local_servers, made_headlines, opened, until
 from newstide import logs
 from newstide.app.dead_letters import letters
@@ -352,7 +353,7 @@ def main() -> None:
             console.print(table(result), result["met"], result["ended_by_itself"])
     write_json(chosen.json or RESULTS / f"{name}.json", card, [result])
     if not chosen.no_docs:
-        write_figures(PAGE, name, text)
+        document.replace(PAGE, name, text)
     if wrong:
         raise SystemExit(1)
 

@@ -7,7 +7,6 @@ Seconds and memory beyond the lists (for those who start from vectors: beyond th
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import tempfile
@@ -18,32 +17,46 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import bars
+from benchmarks.contenders import FROM_BOTH, FROM_LISTS, FROM_VECTORS, MIN_CLUSTER_SIZE, MIN_SAMPLES
 from benchmarks.data import MOST_HEADLINES, prepare
 from benchmarks.machine import machine_card, write_json
 
 SEED = 42
 TIMEOUT = 900.0  # seconds for one contender
 # From where on a contender is left out: the tutorial's matrix would not fit, the others take more than some minutes.
-MOST_ROWS = {"tutorial": 10_000, "tutorial mode": 1_000_000, "labels by library": 1_000_000}
+MOST_ROWS = {
+    "tutorial": 10_000,
+    "tutorial mode": 1_000_000,
+    "labels by library": 1_000_000,
+    "tree, bridged": MOST_HEADLINES,  # larger collections are no unit vectors
+}
 MOST_HEADLINES_RAW = {"hdbscan": 5_000, "fast_hdbscan": 10_000, "scikit-learn": 10_000}
 MOST_POINTS_RAW = {"hdbscan": 300_000, "fast_hdbscan": 1_000_000, "scikit-learn": 0}
-CONTENDERS = ("tree", "labels", "labels by library", "tutorial mode", "tutorial", *MOST_HEADLINES_RAW)
+CONTENDERS = (*FROM_LISTS, *FROM_BOTH, *FROM_VECTORS)
 
 
 def run(
-    rows: int, neighbours: int, folder: Path, contenders: Sequence[str] = CONTENDERS, timeout: float = TIMEOUT
+    rows: int,
+    neighbours: Sequence[int],
+    folder: Path,
+    contenders: Sequence[str] = CONTENDERS,
+    timeout: float = TIMEOUT,
 ) -> list[dict[str, Any]]:
-    """All contenders on one collection, each in a process of its own."""
-    place = folder / f"{rows}-{neighbours}"
-    prepare(place, rows, neighbours, SEED)
+    """All contenders on one collection, each in a process of its own; those that start from vectors once for all k."""
+    place = folder / str(rows)
+    prepare(place, rows, max(neighbours), SEED)
     found = []
-    for name in contenders:
-        result: dict[str, Any] = {"contender": name, "rows": rows, "neighbours": neighbours}
-        if rows > most_rows(name, rows):
-            result["left_out"] = "too large for it"
-        else:
-            result |= _in_own_process(name, place, timeout)
-        found.append(result)
+    for k in (*neighbours, None):
+        for name in contenders:
+            if (name in FROM_VECTORS) == (k is None):
+                result = {"contender": name, "rows": rows, "neighbours": k}
+                result |= {"min_samples": MIN_SAMPLES, "min_cluster_size": MIN_CLUSTER_SIZE}
+                if rows > most_rows(name, rows):
+                    result["left_out"] = "too large for it"
+                else:
+                    result |= _in_own_process(name, place, k or 1, timeout)
+                found.append(result)
     return found
 
 
@@ -54,8 +67,8 @@ def most_rows(name: str, rows: int) -> int:
     return MOST_ROWS.get(name, sys.maxsize)
 
 
-def _in_own_process(name: str, place: Path, timeout: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.contenders", name, str(place)]
+def _in_own_process(name: str, place: Path, neighbours: int, timeout: float) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.contenders", name, str(place), str(neighbours)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
@@ -69,26 +82,27 @@ def _in_own_process(name: str, place: Path, timeout: float) -> dict[str, Any]:
 def table(rows: Sequence[dict[str, Any]]) -> Table:
     """The results as a table."""
     shown = Table(
-        "rows", "k", "contender", "seconds", "core seconds", "peak MB", "clusters", "noise", title="Lists to clusters"
+        "rows",
+        "k",
+        "contender",
+        "seconds",
+        "core seconds",
+        "peak MB",
+        "clusters",
+        "noise",
+        "pieces",
+        title="Lists to clusters",
     )
     for row in rows:
-        cells = [f"{row['rows']:,}", str(row["neighbours"]), row["contender"]]
+        cells = [f"{row['rows']:,}", str(row["neighbours"] or "-"), row["contender"]]
         if "left_out" in row:
             cells += [row["left_out"]]
         else:
             cells += [f"{row['seconds']:.3f}", f"{row['cpu_seconds']:.3f}", f"{row['peak_mb']:,.0f}"]
-            cells += [f"{row['clusters']:,}", f"{row['noise']:.2f}"] if "clusters" in row else []
+            cells += [f"{row['clusters']:,}", f"{row['noise']:.2f}"] if "clusters" in row else ["", ""]
+            cells += [f"{row['components']:,}"] if "components" in row else []
         shown.add_row(*cells)
     return shown
-
-
-def growth(rows: Sequence[dict[str, Any]], contender: str = "tree") -> float | None:
-    """The exponent of time over rows between the smallest and the largest size from 100,000 on."""
-    times = {row["rows"]: row["seconds"] for row in rows if row["contender"] == contender and "seconds" in row}
-    sizes = sorted(size for size in times if size >= 100_000)
-    if len(sizes) < 2:
-        return None
-    return math.log(times[sizes[-1]] / times[sizes[0]]) / math.log(sizes[-1] / sizes[0])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -102,19 +116,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args(arguments)
     card = machine_card(SEED)
-    console = Console(width=120)
+    console = Console(width=140)
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as temporary:
-        for neighbours in chosen.neighbours:
-            for rows in chosen.rows:
-                folder = chosen.folder or Path(temporary)
-                some = run(rows, neighbours, folder, chosen.contenders, chosen.timeout)
-                console.print(table(some))
-                found += some
-    if (exponent := growth(found)) is not None:
-        console.print(f"time to the tree grows with rows to the power of {exponent:.2f}")
-    if chosen.json:
-        write_json(chosen.json, card, found)
+        for rows in chosen.rows:
+            some = run(rows, chosen.neighbours, chosen.folder or Path(temporary), chosen.contenders, chosen.timeout)
+            console.print(table(some))
+            found += some
+            if chosen.json:  # after each size: what was measured is not lost with what comes
+                write_json(chosen.json, card, found)
+    console.print(bars.table(found))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.quality import PAGE, code_version, embeddings, kept
 from clustering.lineage import kept_share, match
 from newstide.app.evaluation import cluster_frame, read_labelled, update_exact_graph
 from newstide.settings import ClusteringSettings, Settings
 
-START, END = "<!-- identity: start -->", "<!-- identity: end -->"
 SETS = {"uci_stories": False, "allsides_roundups": False, "abp_stream": True}  # whether times are used
 MODELS = ("use-multilingual", "multilingual-e5-small")
 
@@ -52,8 +52,7 @@ def main() -> None:
                 found += some
                 print(*some, sep="\n", flush=True)
             write_json(chosen.json, machine_card(0), found)
-    before, rest = PAGE.read_text().split(START)
-    PAGE.write_text(f"{before}{START}\n{table(found)}\n{END}{rest.split(END)[1]}")
+    document.replace(PAGE, "identity", table(found))
 
 
 def measure(

@@ -26,7 +26,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.faults import write_figures
+from benchmarks import document
+from benchmarks.faults import PAGE
 from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.services import endless_headlines, until
 from newstide import logs
@@ -68,7 +69,7 @@ def main() -> None:
     Console(width=140).print(table(found))
     write_json(chosen.json, card, found)
     if chosen.write:
-        write_figures("ingest", figures(found, card))
+        document.replace(PAGE, "ingest", figures(found, card))
     if missed := wrong(found):
         raise SystemExit("\n".join(missed))
 

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import document
 from benchmarks.data import headline_vectors
-from benchmarks.machine import RESULTS, machine_card, machine_line, write_figures, write_json
+from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
 from clustering.layout import Layout, lay_out
 from clustering.neighbours import ExactSearcher, update_graph
 from newstide.settings import LayoutSettings, Settings
@@ -235,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(tables(found, card), *missed, sep="\n", flush=True)
     write_json(chosen.json, card, found)
     if chosen.docs:
-        write_figures(PAGE, "layout", tables(found, card))
+        document.replace(PAGE, "layout", tables(found, card))
     return len(missed)
 
 

@@ -33,7 +33,7 @@ def machine_card(seed: int) -> dict[str, Any]:
             continue
     return {
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -48,20 +48,6 @@ def write_json(path: Path, card: Mapping[str, Any], rows: Sequence[Mapping[str, 
     """Writes a result; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": dict(card), "rows": [dict(row) for row in rows]}, indent=1) + "\n")
-
-
-def write_figures(page: Path, name: str, text: str) -> None:
-    """Puts the text between the page's markers of that name.
-
-    Raises:
-        ValueError: The page has no such markers.
-    """
-    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-    content = page.read_text(encoding="utf-8")
-    if start not in content or end not in content:
-        raise ValueError(f"{page} has no markers {start} and {end}; put them where the figures belong.")
-    head, rest = content.split(start, 1)
-    page.write_text(f"{head}{start}\n{text}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
 
 
 def machine_line(card: Mapping[str, Any]) -> str:

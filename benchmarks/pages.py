@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.machine import RESULTS, machine_card, machine_line, write_figures, write_json
+from benchmarks import document
+from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
 from clustering.snapshot import Snapshot, write_snapshot
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(*missed, sep="\n", flush=True)
     write_json(chosen.json, card, found)
     if chosen.docs:
-        write_figures(PAGE, "pages", table(found, card))
+        document.replace(PAGE, "pages", table(found, card))
     return len(missed)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, write_json
 from newstide.app.evaluation import cluster_labelled, read_labelled, score
 from newstide.centring import centre, language_means
@@ -32,7 +33,6 @@ Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 PAGE = Path(__file__).parents[1] / "docs" / "quality.md"
-START, END = "<!-- figures: start -->", "<!-- figures: end -->"
 MODELS = ("minilm", "use-multilingual", "multilingual-e5-small")
 SETS = ("giveme5w1h", "uci_stories", "allsides_roundups")
 SEED = 42
@@ -211,9 +211,7 @@ OURS = ("default", "tutorial", "tutorial on a tree", "EOM, raw vectors", "averag
 
 
 def _write_page(results: Sequence[dict[str, Any]]) -> None:
-    before, rest = PAGE.read_text().split(START)
-    _, after = rest.split(END)
-    PAGE.write_text(f"{before}{START}\n{_table(results)}\n{END}{after}")
+    document.replace(PAGE, "figures", _table(results))
 
 
 def _table(results: Sequence[dict[str, Any]]) -> str:

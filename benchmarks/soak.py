@@ -23,7 +23,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.faults import PAGE, write_figures
+from benchmarks import document
+from benchmarks.faults import PAGE
 from benchmarks.machine import machine_card, write_json
 from benchmarks.services import Service, local_servers, made_headlines
 from newstide import logs
@@ -277,7 +278,7 @@ def main() -> None:
         write_json(chosen.json, card, [result])
     if chosen.write:
         CURVE.write_text(drawn(result["curve"]), encoding="utf-8")
-        write_figures("soak", figures(result, card))
+        document.replace(PAGE, "soak", figures(result, card))
     shown = Table("", "", title=f"{chosen.minutes:g} minutes of {RATE:g} headlines a second")
     for name, value in result.items():
         if name != "curve":

@@ -1,4 +1,4 @@
-"""What the compiled kernels of this room share: a typed way to compile, splitting of work, exact products.
+"""What the compiled kernels of this room share: how they are compiled, how work is split, union-find, exact products.
 
 Compiled code is kept on disk (numba's cache), so that only the first call on a machine pays for compiling.
 """
@@ -34,6 +34,19 @@ def kernel(*, parallel: bool = False, fastmath: set[str] | bool = False) -> Call
 def chunk_count() -> int:
     """Into how many parts a pass over all edges is split; results never depend on it."""
     return max(1, min(int(numba.get_num_threads()), MOST_CHUNKS))
+
+
+@kernel()
+def find(above: npt.NDArray[np.int64], one: int) -> int:
+    """The root of a union-find in which roots stand above themselves; shortens the way there (mutates `above`)."""
+    root = one
+    while above[root] != root:
+        root = above[root]
+    while above[one] != root:
+        following = above[one]
+        above[one] = root
+        one = following
+    return int(root)
 
 
 @kernel(fastmath={"reassoc"})

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +48,8 @@ _unwritten: dict[Path, float] = {}  # when it was tried; of this process
 
 log = logs.get("reclusterer")
 
+_COMPARED_VECTORS = 20  # of the graph's, a run, with those in Milvus
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
@@ -64,6 +66,9 @@ class RunReport:
     theta: float = 0.0
     searcher: str = ""
     recall: float | None = None
+    searched: int = 0
+    rebuilt: bool = False
+    reason: str = ""
     events: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     page: str = ""
@@ -146,9 +151,9 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
         rows = read_window(store, window)
 
     with _timed(seconds, "graph"):
-        graph, graph_report, searcher = _up_to_date_graph(store, window.where, rows, settings)
+        run = last_run + 1
+        graph, graph_report, searcher = _up_to_date_graph(store, window.where, rows, settings, run)
 
-    run = last_run + 1
     book = StoryBook.read(store, int(rows["published_at"].min()))
     previous = book.last_stories(rows)
 
@@ -174,7 +179,7 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
 
     with _timed(seconds, "write"):
         changed = changed_rows(rows, lineage.labels)
-        means = language_means(graph.vectors, languages)
+        means = clusters.means if clusters.means.by_language else language_means(graph.vectors, languages)
         counts = {
             "rows": len(rows),
             "newest": window.newest,
@@ -217,7 +222,7 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
     with _timed(seconds, "map"):
         page = _publish(store, settings, graph, labelled, plan, seconds)
     store.unfinished.clear()
-    return _report(plan, seconds, page, searcher, graph_report.recall)
+    return _report(plan, seconds, page, searcher, graph_report)
 
 
 def _finish_what_was_cut_off(store: Store, settings: Settings, lease: Lease | None) -> RunReport | None:
@@ -241,17 +246,17 @@ def _finish_what_was_cut_off(store: Store, settings: Settings, lease: Lease | No
     with _timed(seconds, "map"):
         rows = store.headlines(all_of(plan.where, "label_run > 0"), COLUMNS).drop_duplicates("id")
         rows = rows.sort_values("id", ignore_index=True)
-        page = None
+        page, searcher, graph_report = None, "", None
         if len(rows):
-            graph, _, _ = _up_to_date_graph(store, plan.where, rows, settings)
+            graph, graph_report, searcher = _up_to_date_graph(store, plan.where, rows, settings, run)
             page = _publish(store, settings, graph, rows, plan, seconds)
     store.unfinished.clear()
     log.info("finished a run that was cut off", number=run)
-    return _report(plan, seconds, page)
+    return _report(plan, seconds, page, searcher, graph_report)
 
 
 def _report(
-    plan: Plan, seconds: dict[str, float], page: Path | None, searcher: str = "", recall: float | None = None
+    plan: Plan, seconds: dict[str, float], page: Path | None, searcher: str, graph: GraphReport | None
 ) -> RunReport:
     counts = plan.row.counts
     return RunReport(
@@ -265,7 +270,10 @@ def _report(
         noise_share=round(counts["noise"] / counts["rows"], 4),
         theta=round(plan.row.theta, 4),
         searcher=searcher,
-        recall=recall,
+        recall=None if graph is None else graph.recall,
+        searched=0 if graph is None else graph.searched,
+        rebuilt=graph is not None and graph.rebuilt,
+        reason="" if graph is None else graph.reason,
         events=_by_kind(plan.events),
         seconds=_rounded(seconds),
         page=str(page or ""),
@@ -283,16 +291,15 @@ def _nothing_new(window: Window, last: RunRow | None, parameters: dict[str, Any]
 
 
 def _up_to_date_graph(
-    store: Store, where: str, rows: pd.DataFrame, settings: Settings
+    store: Store, where: str, rows: pd.DataFrame, settings: Settings, run: int
 ) -> tuple[NeighbourGraph, GraphReport, str]:
     wanted = settings.clustering
     path = settings.data_dir / "cache" / "graph.bin"
+    damage = ""
     try:
         previous = load_graph(path, store.card)
     except CacheDamaged as error:
-        previous = None
-        if path.exists():
-            log.warning("the graph is built anew", reason=error.message)
+        previous, damage = None, error.message if path.exists() else ""
     searcher = choose_searcher(wanted.searcher, len(rows), is_lite=store.is_lite, exact_rows=wanted.exact_rows)
     graph, report = update_graph(
         previous,
@@ -301,10 +308,16 @@ def _up_to_date_graph(
         ExactSearcher(wanted.memory_mb) if searcher == "exact" else MilvusSearcher(store.search_headlines, where),
         k=wanted.graph_neighbours,
         spare=wanted.spare_neighbours,
+        doubted=set(rows.loc[rows["label_run"] == 0, "id"]),  # may have been removed, and come again with another text
+        vector_sample=_COMPARED_VECTORS,
         recall_sample=wanted.recall_sample,
         recall_floor=wanted.recall_floor,
-        seed=wanted.seed,
+        seed=wanted.seed + run,
     )
+    if damage:
+        report = replace(report, reason=damage)
+    if report.rebuilt and (damage or run > 1):
+        log.warning("the graph was built anew", reason=report.reason, searched=report.searched)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_graph(path, graph, store.card)

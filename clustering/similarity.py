@@ -128,9 +128,13 @@ def reweigh(
     return _edge_similarities(indices, vectors, when, weight, time_scale)
 
 
-def to_distance(similarities: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """sqrt(max(0, 2 - 2 s)): the euclidean distance of unit vectors of that cosine; inf for -inf."""
-    return np.sqrt(np.maximum(0.0, 2.0 - 2.0 * similarities.astype(np.float64)))
+def to_distance(similarities: npt.NDArray[np.float32]) -> Vectors:
+    """sqrt(max(0, 2 - 2 s)): the euclidean distance of unit vectors of that cosine; inf for -inf.
+
+    As precise as its cosines, which is what the guard against duplicates goes by: copies lie up to 0.001 apart.
+    """
+    distances: Vectors = np.sqrt(np.maximum(np.float32(0), np.float32(2) - np.float32(2) * similarities))
+    return distances
 
 
 @kernel(parallel=True)

@@ -29,7 +29,7 @@ class Clusters:
         probabilities: (n,) how firmly each row belongs to its cluster (`clustering.selection.Selected`); a row that stays
             with its story by inertia is measured like the others, copies alone together are 1.
         centred: (n, dim) unit rows in clustering space.
-        means: What they were centred by.
+        means: What they were centred by: those of the points.
         threshold: theta, and how alike random pairs are.
         points: Rows once copies are collapsed.
     """
@@ -78,7 +78,7 @@ def cluster_rows(
         dim = vectors.shape[1]
         return Clusters(none, np.zeros(n, np.float32), vectors, no_means(dim), Threshold(1.0, 0.0, 0.0), n)
     rows, point = _points(titles, times_ms) if settings.deduplicate else (np.arange(n), np.arange(n))
-    means = language_means(vectors, languages) if settings.centre else no_means(vectors.shape[1])
+    means = _means(vectors, languages, rows) if settings.centre else no_means(vectors.shape[1])
     centred = centre(vectors, languages, means) if settings.centre else vectors
     own = centred if len(rows) == n else centred[rows]
     threshold = _threshold(own, settings, known_theta)
@@ -116,6 +116,11 @@ def _stories_of_points(
     for place in np.lexsort((-pairs[1], counts)):  # the last one to be written is the one
         stories[pairs[0, place]] = pairs[1, place]
     return stories
+
+
+def _means(vectors: Vectors, languages: Sequence[str], rows: npt.NDArray[np.int64]) -> Means:
+    """Of the points: what was copied often would pull all others its way."""
+    return language_means(vectors[rows], [languages[row] for row in rows])
 
 
 def _threshold(points: Vectors, settings: ClusteringSettings, known_theta: float | None) -> Threshold:

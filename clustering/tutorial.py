@@ -12,10 +12,10 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from clustering.hierarchy.dendrogram import single_linkage
 from clustering.hierarchy.extraction import labels_of_merges
 from clustering.hierarchy.lists import Indices, checked_lists
-from clustering.kernels import kernel
+from clustering.hierarchy.prim import merges_of_path, walk
+from newstide.errors import InvalidGraph
 
 NEIGHBOURS = 50  # a row searches, itself included
 _Numbers = npt.NDArray[np.float64]
@@ -74,17 +74,21 @@ def labels_of_search(
         Labels (n,), -1 = noise, and probabilities (n,).
 
     Raises:
-        InvalidGraph: Lists of which no matrix can be made.
+        InvalidGraph: Lists of which no matrix can be made, or parameters out of range.
     """
+    if min_samples < 1 or min_cluster_size < 2:
+        raise InvalidGraph(
+            f"min_samples is {min_samples} and min_cluster_size is {min_cluster_size}.",
+            "They are at least 1 and at least 2.",
+        )
     rows, lengths = checked_lists(indices, distances)
     n = len(rows)
     if n < 2 * min_cluster_size:  # hdbscan finds nothing in so few, or refuses them
         return np.full(n, -1, np.int64), np.zeros(n, np.float64)
     starts, columns, values = _matrix(rows, lengths.astype(np.float64))
     core = _column_core(columns, values, n, min(n - 1, min_samples))
-    path, weights = _walk(starts, columns, values, core)
-    order = np.argsort(np.column_stack((path[:-1], path[1:], weights)).T[2])  # the same call on the same array
-    merges = single_linkage(np.column_stack((path[:-1], path[1:]))[order], weights[order])
+    path, weights = walk(starts, columns, values, core)
+    merges = merges_of_path(path, weights)
     with warnings.catch_warnings():  # infinite densities, as in the tutorial
         warnings.simplefilter("ignore", RuntimeWarning)
         return labels_of_merges(merges, min_cluster_size)
@@ -112,85 +116,3 @@ def _column_core(columns: Indices, values: _Numbers, n: int, min_samples: int) -
     reached = np.diff(starts) > min_samples
     core[reached] = values[order][starts[:-1][reached] + min_samples]
     return core
-
-
-@kernel()
-def _walk(
-    starts: _Starts, columns: Indices, values: _Numbers, core: _Numbers
-) -> tuple[npt.NDArray[np.int64], _Numbers]:
-    """The rows in the order in which Prim's algorithm adds them (n,), and the weight of each addition (n - 1,).
-
-    The next row is that of the smallest weight, and of equal ones the smallest row. Where nothing more is reachable, it is
-    the smallest row left, at an infinite weight.
-    """
-    n = len(core)
-    heap_weight = np.empty(len(columns) + 1, np.float64)
-    heap_row = np.empty(len(columns) + 1, np.int32)
-    held = 0
-    nearest = np.full(n, np.inf)
-    added = np.zeros(n, np.bool_)
-    path = np.zeros(n, np.int64)
-    weights = np.full(n - 1, np.inf)
-    smallest = 0
-    for step in range(1, n):
-        row = path[step - 1]
-        added[row] = True
-        for place in range(starts[row], starts[row + 1]):
-            other = columns[place]
-            weight = max(values[place], core[row], core[other])
-            if not added[other] and weight < nearest[other]:
-                nearest[other] = weight
-                held = _push(heap_weight, heap_row, held, weight, other)
-        path[step] = -1
-        while held > 0:
-            weight, other = heap_weight[0], heap_row[0]
-            held = _pop(heap_weight, heap_row, held)
-            if not added[other] and weight == nearest[other]:
-                path[step] = other
-                weights[step - 1] = weight
-                break
-        if path[step] < 0:
-            while added[smallest]:
-                smallest += 1
-            path[step] = smallest
-    return path, weights
-
-
-@kernel()
-def _precedes(heap_weight: _Numbers, heap_row: Indices, one: int, weight: float, row: int) -> bool:
-    return bool(heap_weight[one] < weight or (heap_weight[one] == weight and heap_row[one] <= row))
-
-
-@kernel()
-def _push(heap_weight: _Numbers, heap_row: Indices, held: int, weight: float, row: int) -> int:
-    """Adds to the heap (mutated), smallest (weight, row) on top; how many it holds now."""
-    place = held
-    while place > 0 and not _precedes(heap_weight, heap_row, (place - 1) // 2, weight, row):
-        heap_weight[place] = heap_weight[(place - 1) // 2]
-        heap_row[place] = heap_row[(place - 1) // 2]
-        place = (place - 1) // 2
-    heap_weight[place] = weight
-    heap_row[place] = row
-    return held + 1
-
-
-@kernel()
-def _pop(heap_weight: _Numbers, heap_row: Indices, held: int) -> int:
-    """Takes the top off the heap (mutated); how many it holds now."""
-    held -= 1
-    weight, row = heap_weight[held], heap_row[held]
-    place = 0
-    while True:
-        child = 2 * place + 1
-        if child >= held:
-            break
-        if child + 1 < held and _precedes(heap_weight, heap_row, child + 1, heap_weight[child], heap_row[child]):
-            child += 1
-        if not _precedes(heap_weight, heap_row, child, weight, row):
-            break
-        heap_weight[place] = heap_weight[child]
-        heap_row[place] = heap_row[child]
-        place = child
-    heap_weight[place] = weight
-    heap_row[place] = row
-    return held

@@ -285,7 +285,7 @@ class _Batches:
         limit = self.settings.consumer.max_message_bytes
         if record.value is not None and len(record.value) > limit:
             raise InvalidHeadline(f"The message has {len(record.value):,} bytes; {limit:,} are allowed.")
-        return decode(record.value, record.timestamp)
+        return decode(record.value, record.timestamp, limits=self.settings.limits)
 
     def _embed_and_insert(
         self, pairs: Sequence[tuple[Headline, Any]], stories: OpenStories, tally: Tally

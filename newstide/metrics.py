@@ -57,6 +57,8 @@ class Report(Protocol):
     @property
     def recall(self) -> float | None: ...  # noqa: D102
     @property
+    def searcher(self) -> str: ...  # noqa: D102
+    @property
     def events(self) -> dict[str, int]: ...  # noqa: D102
     @property
     def seconds(self) -> dict[str, float]: ...  # noqa: D102
@@ -178,7 +180,8 @@ class RunMetrics:
         self._stories.set(report.stories)
         self._noise.set(report.noise_share)
         self._churn.set(max(0, report.changed - report.new) / max(1, report.rows - report.new))
-        self._recall.set(1.0 if report.recall is None else report.recall)
+        if report.recall is not None or report.searcher == "exact":  # else no list was checked: the last figure stays
+            self._recall.set(1.0 if report.recall is None else report.recall)
         for step, seconds in report.seconds.items():
             self._seconds.labels(step).observe(seconds)
         for kind, count in report.events.items():

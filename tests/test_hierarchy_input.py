@@ -67,14 +67,35 @@ def test_as_many_neighbours_as_min_samples_do() -> None:
         ({"min_cluster_size": 1}, "min_cluster_size is 1"),
         ({"selection": "best"}, "'best'"),
         ({"vectors": np.ones((19, 2), np.float32)}, "19 vectors for 20 rows"),
-        ({"vectors": np.full((20, 2), np.nan, np.float32)}, "not finite"),
+        ({"vectors": np.ones(20, np.float32)}, r"shape \(20,\)"),
         ({"vectors": np.ones((20, 2), np.float32), "times": np.ones(3)}, "3 times for 20 vectors"),
+        ({"vectors": np.ones((20, 2), np.float32), "times": np.full(20, np.nan)}, "Row 0 has the time nan"),
         ({"vectors": np.ones((20, 2), np.float32), "time_scale": 0.0}, "time_scale 0.0"),
     ],
 )
 def test_parameters_out_of_range_are_named(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidGraph, match=named):
         cluster_neighbours(*ring(20), **arguments)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
+def test_a_vector_that_is_not_finite_is_named_where_components_are_joined_by_it(value: float, shown: str) -> None:
+    indices, distances = ring(10)
+    apart = np.concatenate((indices, indices + 10)), np.concatenate((distances, distances))
+    vectors = np.ones((20, 2), np.float32)
+    vectors[13, 1] = value
+    with pytest.raises(InvalidGraph, match=f"The vector of row 13 holds {shown} at place 1"):
+        build_hierarchy(*apart, vectors=vectors)
+
+
+def test_a_vector_of_zeros_is_as_far_from_all_others_as_can_be_without_a_direction() -> None:
+    indices, distances = ring(10)
+    apart = np.concatenate((indices, indices + 10)), np.concatenate((distances, distances))
+    vectors = np.tile(np.array([3, 4], np.float32), (20, 1))
+    vectors[:10] = 0
+    tree = build_hierarchy(*apart, vectors=vectors)
+    assert tree.components == 2
+    assert tree.height[-1] == pytest.approx(np.sqrt(2))
 
 
 def test_an_empty_collection_has_an_empty_tree() -> None:

@@ -4,22 +4,24 @@ import os
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from hdbscan import HDBSCAN
 from sklearn.metrics import adjusted_rand_score
 
 from clustering.hierarchy import cluster_neighbours
-from clustering.neighbours import ExactSearcher, update_graph
+from clustering.neighbours import ExactSearcher, NeighbourGraph, update_graph
 from newstide.embedding import load_embedder
 from newstide.settings import EmbeddingSettings
 
+NAMES = ("giveme5w1h", "uci_stories", "allsides_roundups")
 DATA = Path(os.environ.get("NEWSTIDE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 ROWS = 1500
 
 
-@pytest.mark.parametrize("name", ["giveme5w1h", "uci_stories", "allsides_roundups"])
-def test_thirty_neighbours_give_the_clusters_of_all_distances(name: str) -> None:
+def lists_and_distances(name: str) -> tuple[NeighbourGraph, npt.NDArray[np.float64]]:
+    """The graph of the set's first titles, and all their distances."""
     file = DATA / f"{name}.parquet"
     if not file.exists():
         pytest.skip(f"{file} is missing: set NEWSTIDE_TEST_DATA to the folder of labelled headlines")
@@ -32,8 +34,29 @@ def test_thirty_neighbours_give_the_clusters_of_all_distances(name: str) -> None
     exact /= np.linalg.norm(exact, axis=1, keepdims=True)
     distances = np.sqrt(np.maximum(0.0, 2 - 2 * exact @ exact.T))
     np.fill_diagonal(distances, 0.0)
+    return graph, distances
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_thirty_neighbours_give_the_clusters_of_all_distances(name: str) -> None:
+    graph, distances = lists_and_distances(name)
     labels = HDBSCAN(metric="precomputed", min_samples=1, min_cluster_size=3).fit(distances).labels_
     lengths = np.sqrt(np.maximum(0.0, 2 - 2 * graph.similarities.astype(np.float64)))
     found = cluster_neighbours(graph.indices, lengths, min_samples=1, vectors=graph.vectors).labels
     assert labels.max() > 20
     assert adjusted_rand_score(labels, found) >= 0.99
+
+
+def test_with_ties_they_are_as_close_to_hdbscans_as_those_to_their_own_on_permuted_rows() -> None:
+    rng = np.random.default_rng(0)
+    to_hdbscan, to_itself = [], []
+    for name in NAMES:
+        graph, distances = lists_and_distances(name)
+        labels = HDBSCAN(metric="precomputed", min_samples=3, min_cluster_size=3).fit(distances).labels_
+        lengths = np.sqrt(np.maximum(0.0, 2 - 2 * graph.similarities))
+        found = cluster_neighbours(graph.indices, lengths, min_samples=3, vectors=graph.vectors).labels
+        to_hdbscan.append(adjusted_rand_score(labels, found))
+        order = rng.permutation(len(labels))
+        permuted = HDBSCAN(metric="precomputed", min_samples=3, min_cluster_size=3).fit(distances[np.ix_(order, order)])
+        to_itself.append(adjusted_rand_score(labels[order], permuted.labels_))
+    assert np.mean(to_hdbscan) >= np.mean(to_itself) - 0.01, (to_hdbscan, to_itself)

@@ -1,6 +1,9 @@
 """The neighbour graph against brute force in double precision, through arrivals and departures."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -318,3 +321,100 @@ def test_vectors_of_another_dimension_are_noticed() -> None:
 def test_widths_out_of_range_are_named(k: int, spare: int) -> None:
     with pytest.raises(InvalidGraph, match=f"k is {k} and spare is {spare}"):
         update_graph(None, [], lambda _: np.empty((0, 2), np.float32), ExactSearcher(), k=k, spare=spare)
+
+
+def test_a_row_that_was_removed_and_came_again_with_another_vector_is_searched_anew() -> None:
+    collection = Collection(400)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    again, untouched = collection.ids[7], collection.ids[8]
+    collection.vectors[7] = collection.vectors[200]
+    collection.asked.clear()
+    graph, report = update_graph(
+        graph, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5, doubted={again, untouched, "unknown"}
+    )
+    assert sorted(set(collection.asked)) == sorted([again, untouched])
+    assert (report.new, report.removed, report.rebuilt) == (1, 1, False)
+    fresh, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    same_lists(graph, fresh)
+
+
+def test_a_sampled_vector_that_is_another_than_was_kept_makes_the_graph_be_built_anew() -> None:
+    collection = Collection(400)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    collection.vectors = np.roll(collection.vectors, 1, axis=0)
+    collection.asked.clear()
+    graph, report = update_graph(
+        graph, collection.ids[:390], collection.fetch, ExactSearcher(), k=10, spare=5, vector_sample=3
+    )
+    assert report.rebuilt
+    assert f"the vector of {min(collection.asked[:3])!r} is no longer the one that was kept" in report.reason
+    assert (report.new, report.searched) == (390, 390)
+    agrees(graph, collection, collection.ids[:390])
+
+
+def test_each_seed_compares_other_vectors() -> None:
+    collection = Collection(400)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    seen = []
+    for seed in range(3):
+        collection.asked.clear()
+        _, report = update_graph(
+            graph, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5, vector_sample=5, seed=seed
+        )
+        assert (len(collection.asked), report.searched) == (5, 0)
+        seen.append(tuple(collection.asked))
+    assert len(set(seen)) == 3
+
+
+def test_however_many_hits_a_search_is_asked_for_no_more_are_held_at_once() -> None:
+    collection = Collection(1500)
+    collection.vectors[:600] = collection.vectors[0]  # copies, whose lists are unclear until all of them were found
+    most = []
+
+    def search(vectors: Array, limit: int, where: str) -> "Found":
+        most.append((limit, limit * len(vectors)))
+        return collection.search(vectors, limit, where)
+
+    searcher = MilvusSearcher(search, batch_rows=500)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, searcher, k=10, spare=5)
+    fewest = min(limit for limit, _ in most)
+    assert max(limit for limit, _ in most) > 600
+    assert max(hits for _, hits in most) <= 500 * fewest
+    fresh, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=10, spare=5)
+    same_lists(graph, fresh)
+
+
+PEAK = """
+import sys
+import numpy as np
+from benchmarks.machine import measured
+from clustering.neighbours import ExactSearcher, update_graph
+n = 12_000
+vectors = np.random.default_rng(0).standard_normal((n, 64), np.float32)
+vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+ids = [f"{row:05d}" for row in range(n)]
+build = lambda rows: update_graph(
+    None, ids[:rows], lambda some: vectors[: len(some)], ExactSearcher(int(sys.argv[1])), k=10, spare=5
+)
+build(200)
+with measured() as result:
+    build(n)
+print(result.peak_mb)
+"""
+
+
+def test_the_setting_bounds_the_memory_of_the_exact_searcher() -> None:
+    peaks = {}
+    for memory_mb in (16, 128):
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, str(memory_mb)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=250,
+            cwd=Path(__file__).parents[1],
+        )
+        peaks[memory_mb] = float(done.stdout)
+    beside = 12_000 * (64 * 4 + 15 * 8 + 500) / 2**20  # vectors, lists, ids and the like
+    assert peaks[16] < 16 + beside + 32  # what the libraries take, once
+    assert peaks[128] > peaks[16] + 64  # so the block is what was measured

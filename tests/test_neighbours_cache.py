@@ -68,6 +68,14 @@ def test_a_new_graph_replaces_the_old(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["graph.bin"]
 
 
+def test_what_killed_runs_left_beside_the_graph_is_cleared(tmp_path: Path) -> None:
+    path = tmp_path / "graph.bin"
+    for name in ("graph.bin.17.part", "graph.bin.4711.part", "layout.npz"):
+        (tmp_path / name).write_bytes(b"half a graph")
+    save_graph(path, graph_of(["a", "b"]), CARD)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["graph.bin", "layout.npz"]
+
+
 def test_a_missing_file_is_damage(tmp_path: Path) -> None:
     with pytest.raises(CacheDamaged, match="No such file"):
         load_graph(tmp_path / "none", CARD)

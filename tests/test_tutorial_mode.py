@@ -1,10 +1,12 @@
 """Tutorial mode against the tutorial's own code: a dense matrix of infinities given to hdbscan."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from hdbscan import HDBSCAN
 from hypothesis import given, settings
@@ -12,7 +14,10 @@ from hypothesis import strategies as st
 
 from clustering.neighbours import ExactSearcher, update_graph
 from clustering.tutorial import as_searched, labels_of_search, tutorial_labels
+from newstide.app.evaluation import evaluate_file, read_labelled
+from newstide.embedding import load_embedder
 from newstide.errors import InvalidGraph
+from newstide.settings import Settings
 
 Array = npt.NDArray[Any]
 
@@ -97,11 +102,47 @@ def test_the_graphs_lists_become_the_tutorials_search() -> None:
     )
 
 
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 7])
+def test_a_handful_of_rows_have_hdbscans_labels(n: int) -> None:
+    for seed in range(20):
+        vectors = np.random.default_rng(seed).normal(size=(n, 3))
+        lists = searched(vectors, n)
+        labels, probabilities = tutorials_own_code(*lists)
+        found = labels_of_search(*lists)
+        np.testing.assert_array_equal(found[0], labels)
+        np.testing.assert_array_equal(found[1], probabilities)
+
+
+def test_evaluated_as_the_tutorial_real_headlines_have_the_labels_of_its_own_code(
+    real_headlines: Path, tmp_path: Path
+) -> None:
+    chosen = Settings().updated(clustering={"tutorial": True, "selection": "leaf", "min_samples": 1})
+    path, out = real_headlines / "giveme5w1h.parquet", tmp_path / "labels.csv"
+    report = evaluate_file(path, chosen, text="title", labels_out=out)
+    titles = read_labelled(path, needs_time=False)["title"].tolist()
+    vectors = load_embedder(chosen.embedding).encode(titles).astype(np.float64)
+    cosines = (vectors @ vectors.T / np.outer(*[np.linalg.norm(vectors, axis=1)] * 2)).clip(-1, 1).astype(np.float32)
+    np.fill_diagonal(cosines, 2)  # the row itself first, at distance 0
+    indices = np.argsort(-cosines, axis=1, kind="stable")[:, :50].astype(np.int32)
+    distances = np.maximum(0, 2 - 2 * np.take_along_axis(cosines, indices, axis=1))
+    labels, _ = tutorials_own_code(indices, distances)
+    found = pd.read_csv(out)["cluster_label"].to_numpy()
+    assert report["selection"] == "tutorial"
+    assert labels.max() > 20
+    np.testing.assert_array_equal(found, labels)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
 def test_too_few_rows_are_noise(n: int) -> None:
     labels, probabilities = labels_of_search(np.zeros((n, 3), np.int32), np.zeros((n, 3)))
     assert labels.tolist() == [-1] * n
     assert probabilities.tolist() == [0.0] * n
+
+
+@pytest.mark.parametrize(("min_samples", "min_cluster_size"), [(0, 3), (3, 1)])
+def test_parameters_out_of_range_are_named(min_samples: int, min_cluster_size: int) -> None:
+    with pytest.raises(InvalidGraph, match=f"min_samples is {min_samples} and min_cluster_size is {min_cluster_size}"):
+        labels_of_search([[1], [0]], [[1.0], [1.0]], min_samples=min_samples, min_cluster_size=min_cluster_size)
 
 
 def test_a_row_number_out_of_range_is_named() -> None:

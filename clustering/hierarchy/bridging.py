@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from clustering.hierarchy.forest import Edges, Weights
 from clustering.hierarchy.lists import Floats, Indices
-from clustering.kernels import dot, inverse_norms, kernel, parallel_range
+from clustering.kernels import dot, find, inverse_norms, kernel, parallel_range
 from newstide.errors import InvalidGraph
 
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16, 2048
@@ -26,22 +26,22 @@ _UNIT_DEVIATION = 1e-6  # of a length from 1, as rounding leaves it
 class Metric:
     """The distance of two rows: sqrt(2 - 2 s), where s = cosine + time_weight (exp(-|dt| / time_scale) - 1)."""
 
-    vectors: npt.NDArray[np.float32]  # (n, dim)
+    vectors: npt.NDArray[np.float32]  # (n, dim), looked at only where there is something to bridge
     times: npt.NDArray[np.float64] | None = None  # (n,) days
     time_weight: float = 0.0
     time_scale: float = 1.0  # days
 
     def __post_init__(self) -> None:
-        if self.vectors.ndim != 2 or not np.isfinite(self.vectors).all():
+        if self.vectors.ndim != 2:
             raise InvalidGraph(
-                f"Vectors of shape {self.vectors.shape}, or with a value that is not finite.",
-                "Give finite vectors, one row per row of the lists.",
+                f"Vectors of shape {self.vectors.shape}.", "Give one row of numbers per row of the lists."
             )
-        if self.times is not None and (len(self.times) != len(self.vectors) or not np.isfinite(self.times).all()):
+        if self.times is not None and len(self.times) != len(self.vectors):
             raise InvalidGraph(
-                f"{len(self.times)} times for {len(self.vectors)} vectors, or a time that is not finite.",
-                "Give one time, in days, per row.",
+                f"{len(self.times)} times for {len(self.vectors)} vectors.", "Give one time, in days, per row."
             )
+        if self.times is not None and len(wrong := np.flatnonzero(~np.isfinite(self.times))):
+            raise InvalidGraph(f"Row {wrong[0]} has the time {self.times[wrong[0]]}.", "Times are finite, in days.")
         if self.time_weight < 0 or not self.time_scale > 0:
             raise InvalidGraph(
                 f"time_weight {self.time_weight} and time_scale {self.time_scale}.",
@@ -60,16 +60,13 @@ def bridges(component: Indices, core: Floats, metric: Metric, memory_mb: int) ->
 
     Returns:
         Edges (m, 2), smaller row first, and their weights (m,).
+
+    Raises:
+        InvalidGraph: A vector is not finite; names the row and the value.
     """
     reachable = np.isfinite(core)
     component = component.copy()
-    vectors = np.ascontiguousarray(metric.vectors, dtype=np.float32)
-    norms = inverse_norms(vectors)
-    norms[~np.isfinite(norms)] = 0.0
-    if (np.abs(norms - 1.0) > _UNIT_DEVIATION).any():  # products in single precision must be cosines, up to rounding
-        vectors = (vectors * norms[:, None]).astype(np.float32)
-        norms = inverse_norms(vectors)
-        norms[~np.isfinite(norms)] = 0.0
+    vectors, norms = _unit_vectors(np.ascontiguousarray(metric.vectors, dtype=np.float32))
     times = np.zeros(len(component)) if metric.times is None else np.asarray(metric.times, np.float64)
     found_weight = np.zeros(len(component))  # of each row: the weight found, or a bound below it
     found_row = np.full(len(component), -1, np.int32)
@@ -84,6 +81,24 @@ def bridges(component: Indices, core: Floats, metric: Metric, memory_mb: int) ->
         _search(rows, component, core, vectors, norms, times, metric, found_weight, found_row, bound, memory_mb)
         component = _joined(rows, component, found_weight, found_row, edges, weights)
     return np.array(edges, np.int32).reshape(-1, 2), np.array(weights, np.float64)
+
+
+def _unit_vectors(vectors: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Weights]:
+    """Vectors whose products in single precision are cosines up to rounding, and what makes them exact; zeros stay zeros."""
+    norms = inverse_norms(vectors)
+    odd = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
+    wrong = np.argwhere(~np.isfinite(vectors[odd]))
+    if len(wrong):
+        row, column = odd[wrong[0, 0]], wrong[0, 1]
+        raise InvalidGraph(
+            f"The vector of row {row} holds {vectors[row, column]} at place {column}.", "Vectors are finite numbers."
+        )
+    norms[odd] = 0.0
+    if (np.abs(norms - 1.0) > _UNIT_DEVIATION).any():
+        vectors = np.multiply(vectors, norms[:, None], out=np.empty_like(vectors), casting="same_kind")
+        norms = inverse_norms(vectors)
+        norms[odd] = 0.0
+    return vectors, norms
 
 
 def _known(rows: Indices, component: Indices, found_weight: Weights, found_row: Indices, components: int) -> Weights:
@@ -169,7 +184,7 @@ def _nearest_outside(
             floor = max(core[row], core[other])
             if floor >= best:
                 continue
-            similarity = dot(vectors, row, other) * norms[row] * norms[other]
+            similarity = dot(vectors, row, other) * (norms[row] * norms[other])  # the same from either side
             if time_weight > 0:
                 similarity += time_weight * (np.exp(-abs(times[row] - times[other]) / time_scale) - 1.0)
             reach = max(floor, np.sqrt(max(0.0, 2.0 - 2.0 * similarity)))
@@ -200,18 +215,11 @@ def _joined(
     order = np.lexsort((second, first, found_weight[valid], component[valid]))
     chosen = order[np.unique(component[valid][order], return_index=True)[1]]
     chosen = chosen[np.lexsort((second[chosen], first[chosen], found_weight[valid][chosen]))]
-    above = list(range(int(component.max()) + 1))
-
-    def find(one: int) -> int:
-        while above[one] != one:
-            above[one] = above[above[one]]
-            one = above[one]
-        return one
-
+    above = np.arange(int(component.max()) + 1)
     for place in chosen:
-        one, two = find(int(component[first[place]])), find(int(component[second[place]]))
+        one, two = find(above, component[first[place]]), find(above, component[second[place]])
         if one != two:
             above[max(one, two)] = min(one, two)
             edges.append((int(first[place]), int(second[place])))
             weights.append(float(found_weight[valid[place]]))
-    return np.array([find(one) for one in range(len(above))], np.int32)[component]
+    return np.array([find(above, one) for one in range(len(above))], np.int32)[component]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clustering.hierarchy.dendrogram import single_linkage
 from clustering.hierarchy.extraction import MOST_FOR_LIBRARY, Selection, labels_of_merges
 from clustering.hierarchy.forest import Edges, Weights
 from clustering.hierarchy.lists import Floats
+from clustering.hierarchy.prim import merges_of_tree
 from clustering.hierarchy.tree import Hierarchy, build_hierarchy
 from newstide.errors import InvalidGraph
 
@@ -49,9 +49,15 @@ def cluster_neighbours(
     """HDBSCAN on neighbour lists.
 
     On the dense matrix of the same connected graph hdbscan finds the same labels and probabilities if no two distances are
-    equal and `min_samples` is 1. Otherwise there are ties, which hdbscan breaks by the order of rows: its labels change
-    when rows are permuted, and these are as close to them as they are to each other. Equal to exact HDBSCAN on *all*
-    distances up to spanning-tree edges that no list holds (see `build_hierarchy`).
+    equal, none is 0, and `min_samples` is 1. Otherwise there are ties, which hdbscan breaks by the order of rows: its labels
+    change when rows are permuted. Here ties are broken in the same order, over the edges of one spanning tree: the labels
+    are nearly always hdbscan's own, far closer than those are to each other. Equal to exact HDBSCAN on *all* distances up to
+    spanning-tree edges that no list holds (see `build_hierarchy`).
+
+    Where some distance is 0 or as good as 0 in the precision of `distances`, the smallest are raised to a floor (see
+    `floored_weights`), and labels are those of hdbscan on the tree raised so. The tree, its condensation and the
+    stabilities are made by the library's rules in every case, the last two by its own code; with more than 20,000 clusters
+    in the condensed tree the choice among them is made here (see `extraction`), equal to the library's to the last bit.
 
     Args:
         indices: See `build_hierarchy`, as for the other arguments.
@@ -95,23 +101,24 @@ def library_clusters(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Labels (n,) and probabilities (n,) that hdbscan chooses from the tree.
 
-    The same as `HDBSCAN(metric="precomputed", min_samples=1).fit(spanning tree as a sparse matrix)`, whose core distances
-    raise no edge of a tree; but that goes through Python for every edge and takes three times as long. The library is left
-    out where it takes too long to choose (see `extraction`).
+    The same, up to the numbering and to ties, as `HDBSCAN(metric="precomputed", min_samples=1).fit(spanning tree as a
+    sparse matrix)`, whose core distances raise no edge of a tree; but that goes through Python for every edge and takes
+    three times as long. The library is left out where it takes too long to choose (see `extraction`).
     """
     n = hierarchy.n
     if n < 2 * min_cluster_size:  # the root is no cluster, and nothing under it can be split into two
         return np.full(n, -1, np.int64), np.zeros(n, np.float64)
     weights = floored_weights(hierarchy.weights, hierarchy.core)
     edges, weights = connected_tree(hierarchy, weights)
-    return labels_of_merges(single_linkage(edges, weights), min_cluster_size, selection, most_for_library)
+    return labels_of_merges(merges_of_tree(edges, weights), min_cluster_size, selection, most_for_library)
 
 
 def floored_weights(weights: Weights, core: Floats) -> Weights:
     """The guard against duplicates: weights raised to a low quantile of the positive core distances, if any is 0.
 
     Four copies of a headline are a cluster at distance 0, whose excess of mass is infinite: no cluster around them could
-    ever be chosen. What is 0 but for rounding counts as 0: sqrt(2 - 2 cosine) is off by the square root of the precision.
+    ever be chosen. What is 0 but for rounding counts as 0: sqrt(2 - 2 cosine) is off by the square root of the precision,
+    which is told by the type of `core`, that of the lists' distances.
     Where nothing is at distance 0 the weights (ascending) are left as they are.
     """
     if not len(weights):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from clustering.hierarchy.forest import Edges, Weights
 from clustering.hierarchy.lists import Indices
-from clustering.kernels import kernel, parallel_range
+from clustering.kernels import find, kernel, parallel_range
 
 _FEW_TIED = 32  # sorted by insertion, more by numpy
 
@@ -72,6 +72,7 @@ def _sort_tied(edges: Edges, starts: npt.NDArray[np.int64]) -> None:
             edges[hole, 0], edges[hole, 1] = one, two
 
 
+@kernel()
 def dendrogram(edges: Edges, weights: Weights, n: int) -> tuple[Indices, Weights, Indices]:
     """The contracted dendrogram.
 
@@ -85,37 +86,6 @@ def dendrogram(edges: Edges, weights: Weights, n: int) -> tuple[Indices, Weights
         nodes 0 to n - 1, a parent's number is larger than its children's, the root is the last node. Trees of a forest
         hang side by side under a root of infinite height.
     """
-    parent, height, size = _link(edges, weights, n)
-    return parent, height, size
-
-
-@kernel()
-def _find(above: _Numbers, row: int) -> int:
-    root = row
-    while above[root] != root:
-        root = above[root]
-    while above[row] != root:
-        following = above[row]
-        above[row] = root
-        row = following
-    return int(root)
-
-
-@kernel()
-def _find_or_node(above: Indices, row: int) -> tuple[int, int]:
-    """The root of a row in a union-find whose roots hold ~node instead of what is above them, and that node."""
-    root = row
-    while above[root] >= 0:
-        root = above[root]
-    while row != root:
-        following = above[row]
-        above[row] = root
-        row = following
-    return root, ~above[root]
-
-
-@kernel()
-def _link(edges: Edges, weights: Weights, n: int) -> tuple[Indices, Weights, Indices]:
     m = len(edges)
     above = ~np.arange(n).astype(
         np.int32
@@ -168,6 +138,19 @@ def _link(edges: Edges, weights: Weights, n: int) -> tuple[Indices, Weights, Ind
 
 
 @kernel()
+def _find_or_node(above: Indices, row: int) -> tuple[int, int]:
+    """`find` in a union-find whose roots hold ~node instead of themselves, so that one array will do; and that node."""
+    root = row
+    while above[root] >= 0:
+        root = above[root]
+    while row != root:
+        following = above[row]
+        above[row] = root
+        row = following
+    return root, ~above[root]
+
+
+@kernel()
 def _without_merged(
     parent: Indices, height: Weights, size: Indices, merged: npt.NDArray[np.bool_], nodes: int
 ) -> tuple[Indices, Weights, Indices]:
@@ -208,7 +191,7 @@ def single_linkage(edges: _Numbers, weights: Weights) -> Weights:
     size = np.ones(2 * m + 1, np.int64)
     merges = np.empty((m, 4), np.float64)
     for edge in range(m):
-        one, two = _find(above, edges[edge, 0]), _find(above, edges[edge, 1])
+        one, two = find(above, edges[edge, 0]), find(above, edges[edge, 1])
         node = m + 1 + edge
         above[one] = node
         above[two] = node

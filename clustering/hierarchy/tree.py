@@ -5,7 +5,7 @@ What is equal to hdbscan on the full distance matrix, and what cannot be:
 * On the same connected graph (missing pairs infinite far apart), the heights at which any two rows meet are hdbscan's.
 * With `min_samples=1` and distinct distances the binary tree is hdbscan's too, hence its labels and probabilities.
 * With `min_samples >= 2` core distances repeat as weights. hdbscan breaks such ties by the order of rows; its labels change
-  when rows are permuted. Here what merges at one height is one node, and the order of rows cannot matter.
+  when rows are permuted. In the tree here what merges at one height is one node, and the order of rows cannot matter.
 * Against *all* distances instead of the k nearest: a row's core distance is exact when its list holds its nearest
   `min_samples`. A spanning-tree edge between rows of one component that do not list each other is missed; the way
   around through the lists may be longer. With k >= 30 that is rare.
@@ -36,7 +36,7 @@ class Hierarchy:
         core: (n,) core distances; infinite for rows with fewer than `min_samples` neighbours.
         parent: (nodes,) of the dendrogram, -1 for the root. Leaves are the nodes 0 to n - 1 (the rows), a parent's number
             is larger than its children's, the root is last. Equal heights are contracted: a node has two or more
-            children, each at a smaller height.
+            children, each a row or at a smaller height.
         height: (nodes,) 0 for leaves; infinite for a root over components that nothing connects.
         size: (nodes,) rows below.
         components: Pieces that the lists alone fall into.
@@ -67,7 +67,8 @@ def build_hierarchy(
 
     Args:
         indices: (n, k) row numbers of neighbours, -1 = missing. A row's own number is ignored. The order does not matter.
-        distances: (n, k) of the lists' neighbours, finite and not negative. Float32 stays float32.
+        distances: (n, k) of the lists' neighbours, finite and not negative. Float32 stays float32. Give them in the
+            precision they have: what is 0 but for rounding is told by it (see `floored_weights`).
         min_samples: Neighbours (the row itself not counted) that a row must have within its core distance; as hdbscan,
             at most n - 1 are asked for.
         vectors: (n, dim) where `distances` are sqrt(2 - 2 cosine) of them: then components are joined to their truly

@@ -9,13 +9,12 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from clustering.neighbours.graph import NeighbourGraph
-from newstide.embedding.base import ModelCard
 from newstide.errors import CacheDamaged
 
 _MAGIC = b"newstide graph 1\n"
@@ -24,8 +23,21 @@ _WAY_OUT = "It is a cache: the next run rebuilds it."
 _TYPES = {"id_lengths": "<i4", "id_bytes": "|u1", "vectors": "<f4", "indices": "<i4", "similarities": "<f4"}
 
 
-def save_graph(path: Path, graph: NeighbourGraph, card: ModelCard) -> None:
+class Model(Protocol):
+    """Which model made the vectors."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def dim(self) -> int: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+
+
+def save_graph(path: Path, graph: NeighbourGraph, card: Model) -> None:
     """Writes the graph so that `path` holds the old file or the whole new one, whatever happens.
+
+    What killed processes left beside it is cleared; one process at a time writes.
 
     Raises:
         OSError: The disk is full or not writable; the old file stays.
@@ -48,6 +60,8 @@ def save_graph(path: Path, graph: NeighbourGraph, card: ModelCard) -> None:
         }
     ).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{path.name}.*.part"):
+        left.unlink(missing_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
@@ -67,7 +81,7 @@ def save_graph(path: Path, graph: NeighbourGraph, card: ModelCard) -> None:
         os.close(folder)
 
 
-def load_graph(path: Path, card: ModelCard) -> NeighbourGraph:
+def load_graph(path: Path, card: Model) -> NeighbourGraph:
     """Reads the graph back.
 
     Raises:

@@ -1,7 +1,7 @@
 """The top-k graph of one window, and how it is brought up to date."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import Any, Literal
@@ -81,6 +81,8 @@ def update_graph(
     *,
     k: int,
     spare: int,
+    doubted: Collection[str] = (),
+    vector_sample: int = 0,
     recall_sample: int = 200,
     recall_floor: float = 0.95,
     seed: int = 42,
@@ -90,13 +92,17 @@ def update_graph(
     Args:
         previous: The last graph, or None.
         ids: The rows there are now, in any order, none twice.
-        fetch_vectors: Gives the vectors (m, dim) of ids in their order; asked only for rows that `previous` lacks.
+        fetch_vectors: Gives the vectors (m, dim) of ids in their order; asked only for rows that `previous` lacks, or whose
+            vectors are to be compared.
         searcher: Where neighbours come from.
         k: Neighbours a row.
         spare: Neighbours kept in reserve for when others leave.
+        doubted: Ids that may have another vector than in `previous`, such as rows that were removed and came again. Their
+            vectors are fetched; one that differs is taken for a row that left and another that came.
+        vector_sample: Further vectors of `previous` to compare; one that differs makes the graph be built anew.
         recall_sample: Lists to check against a fresh search, where the searcher is not exact.
         recall_floor: A smaller recall than this makes all rows be searched again.
-        seed: Of the sample.
+        seed: Of the samples; give each run one of its own, so that all rows have their turn.
 
     Raises:
         InvalidGraph: An id stands twice, `fetch_vectors` gives something else than one unit vector an id, or k or spare are
@@ -106,11 +112,20 @@ def update_graph(
     if k < 1 or spare < 0:
         raise InvalidGraph(f"k is {k} and spare is {spare}.", "k is at least 1, spare at least 0.")
     names, old_row = _numbered(previous, ids)
+    stale = ""
+    if previous is not None:
+        suspects, sample = _to_compare(names, old_row, doubted, vector_sample, seed)
+        if len(changed := _changed(previous, names, old_row, sample, fetch_vectors)):
+            stale = f"the vector of {names[changed[0]]!r} is no longer the one that was kept"
+            previous, old_row = None, np.full(len(names), -1, np.int32)
+        else:
+            old_row[_changed(previous, names, old_row, suspects, fetch_vectors)] = -1
     n, width = len(names), k + spare
     is_new = old_row < 0
     vectors = _vectors(previous, names, old_row, fetch_vectors)
     points = Points.of(names, vectors)
     lists, reason = _kept_lists(previous, old_row, width, exact=searcher.exact)
+    reason = stale or reason
     kept = n - int(is_new.sum())
     complete = ~is_new & (lists.lengths == kept - 1)
     short = ~is_new & ~complete & (lists.lengths < k)
@@ -161,6 +176,42 @@ def _numbered(previous: NeighbourGraph | None, ids: Sequence[str]) -> tuple[list
     return names, np.fromiter(map(rows.get, names, repeat(-1)), np.int32, len(names))
 
 
+def _to_compare(
+    names: Sequence[str], old_row: Rows, doubted: Collection[str], sample: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Of the rows that stay: those that are doubted, and a sample of the others."""
+    kept = np.flatnonzero(old_row >= 0)
+    is_doubted = np.fromiter((names[row] in doubted for row in kept.tolist()), np.bool_, len(kept))
+    others = kept[~is_doubted]
+    some = np.random.default_rng(seed).choice(len(others), min(sample, len(others)), replace=False)
+    return kept[is_doubted], np.sort(others[some])
+
+
+def _changed(
+    previous: NeighbourGraph,
+    names: Sequence[str],
+    old_row: Rows,
+    rows: npt.NDArray[np.int64],
+    fetch_vectors: FetchVectors,
+) -> npt.NDArray[np.int64]:
+    """Those of `rows`, which the last graph holds, whose vectors are others now."""
+    found = [rows[:0]]
+    for part, vectors in _fetched(names, rows, fetch_vectors):
+        before = previous.vectors[old_row[part]]
+        same = vectors.shape == before.shape
+        found.append(part[(vectors != before).any(axis=1)] if same else part)
+    return np.concatenate(found)
+
+
+def _fetched(
+    names: Sequence[str], rows: npt.NDArray[np.int64], fetch_vectors: FetchVectors
+) -> Iterator[tuple[npt.NDArray[np.int64], Vectors]]:
+    """Some row numbers at a time, with their vectors."""
+    for start in range(0, len(rows), _FETCHED_AT_ONCE):
+        part = rows[start : start + _FETCHED_AT_ONCE]
+        yield part, np.asarray(fetch_vectors([names[row] for row in part]), np.float32)
+
+
 def _vectors(
     previous: NeighbourGraph | None, names: Sequence[str], old_row: Rows, fetch_vectors: FetchVectors
 ) -> Vectors:
@@ -172,9 +223,7 @@ def _vectors(
     if previous is not None and len(new) < len(names):
         vectors = np.empty((len(names), previous.vectors.shape[1]), np.float32)
         gather(previous.vectors, old_row, vectors)
-    for start in range(0, len(new), _FETCHED_AT_ONCE):
-        part = new[start : start + _FETCHED_AT_ONCE]
-        fetched = np.asarray(fetch_vectors([names[row] for row in part]), np.float32)
+    for part, fetched in _fetched(names, new, fetch_vectors):
         if vectors is None:
             vectors = np.empty((len(names), fetched.shape[-1]), np.float32)
         if fetched.shape != (len(part), vectors.shape[1]):
@@ -224,7 +273,7 @@ def _measured_recall(searcher: Searcher, points: Points, lists: Lists, k: int, s
     """Share of the nearest `k` by a fresh search that the lists of sampled rows hold."""
     n = len(points.vectors)
     rows = np.sort(np.random.default_rng(seed).choice(n, min(sample, n), replace=False)).astype(np.int32)
-    fresh = Lists.empty(n, lists.indices.shape[1])
+    fresh = Lists.unwritten(n, lists.indices.shape[1])
     nothing = np.zeros(len(rows), np.bool_)
     searcher.fill(points, fresh, rows, nothing, np.zeros(n, np.bool_))
     found = wanted = 0

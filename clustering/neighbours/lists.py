@@ -86,6 +86,11 @@ class Lists:
             np.zeros(n, np.int32),
         )
 
+    @classmethod
+    def unwritten(cls, n: int, width: int) -> "Lists":
+        """Lists of which only those that are searched may be read, and only those take memory."""
+        return cls(np.empty((n, width), np.int32), np.empty((n, width), np.float32), np.zeros(n, np.int32))
+
 
 class Searcher(Protocol):
     """Where neighbours come from."""

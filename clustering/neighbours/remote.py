@@ -39,7 +39,7 @@ class MilvusSearcher:
     Args:
         search: Takes vectors (m, dim), a limit of hits and a filter; the limits of Milvus on one request are its business.
         where: Filter of the window.
-        batch_rows: Rows whose hits are held in memory at once.
+        batch_rows: Rows whose hits are held in memory at once; fewer, in proportion, where more hits a row are asked for.
     """
 
     search: SearchVectors
@@ -54,8 +54,15 @@ class MilvusSearcher:
     def fill(self, points: Points, lists: Lists, rows: Rows, offered: Flags, complete: Flags) -> None:
         """See `Searcher.fill`."""
         row_of = {name: row for row, name in enumerate(points.ids)}
-        for start in range(0, len(rows), self.batch_rows):
-            self._search(points, lists, rows[start : start + self.batch_rows], row_of)
+        limit = fewest = min(_MOST_HITS, lists.indices.shape[1] + 1 + _HEADROOM)
+        unclear = rows
+        while len(unclear):
+            at_once = max(1, self.batch_rows * fewest // limit)
+            parts = [unclear[start : start + at_once] for start in range(0, len(unclear), at_once)]
+            unclear = np.concatenate([self._search(points, lists, part, row_of, limit) for part in parts])
+            if limit == _MOST_HITS:
+                break
+            limit = min(_MOST_HITS, 4 * limit)
         if offered.any():
             least = least_to_offer(lists, rows, complete, points.slack)
             starts, listers = _reversed(lists.indices)
@@ -72,27 +79,23 @@ class MilvusSearcher:
                 lists.lengths,
             )
 
-    def _search(self, points: Points, lists: Lists, rows: Rows, row_of: dict[str, int]) -> None:
-        """Searches `rows`, with more hits where it is not clear that a list is complete."""
-        limit = min(_MOST_HITS, lists.indices.shape[1] + 1 + _HEADROOM)
-        while len(rows):
-            ids = self.search(points.vectors[rows], limit, self.where).ids
-            hits = _as_rows(ids, row_of)
-            full = np.array([len(line) >= limit and bool(line[limit - 1]) for line in ids], np.bool_)
-            unclear = _rank(
-                hits,
-                full,
-                rows,
-                points.vectors,
-                points.inverse_norms,
-                points.slack,
-                lists.indices,
-                lists.similarities,
-                lists.lengths,
-            )
-            if limit == _MOST_HITS:
-                return
-            rows, limit = rows[unclear], min(_MOST_HITS, 4 * limit)
+    def _search(self, points: Points, lists: Lists, rows: Rows, row_of: dict[str, int], limit: int) -> Rows:
+        """Searches `rows` for `limit` hits each; those of which it is not clear whether their list is complete."""
+        ids = self.search(points.vectors[rows], limit, self.where).ids
+        hits = _as_rows(ids, row_of)
+        full = np.array([len(line) >= limit and bool(line[limit - 1]) for line in ids], np.bool_)
+        unclear = _rank(
+            hits,
+            full,
+            rows,
+            points.vectors,
+            points.inverse_norms,
+            points.slack,
+            lists.indices,
+            lists.similarities,
+            lists.lengths,
+        )
+        return rows[unclear]
 
 
 def _as_rows(ids: npt.NDArray[Any], row_of: dict[str, int]) -> Rows:

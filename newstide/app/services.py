@@ -153,6 +153,7 @@ def run_feeds(
             stop=stop,
             on_poll=on_poll,
             limits=settings.feeds,
+            headline_limits=settings.limits,
         )
 
     if once:

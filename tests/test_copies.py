@@ -1,0 +1,103 @@
+"""Copies of headlines: collapsed as runs do by default, they change nothing for the others; left apart, little."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from clustering.neighbours import ExactSearcher, update_graph
+from clustering.similarity import reweigh, to_distance
+from clustering.stories import Clusters, cluster_rows
+from newstide.embedding import load_embedder
+from newstide.headline import Headline, from_fields
+from newstide.settings import ClusteringSettings, EmbeddingSettings
+from producers.sample import day_file
+
+Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def day() -> tuple[list[Headline], Vectors]:
+    lines = day_file().read_text(encoding="utf-8").splitlines()
+    headlines = [from_fields(json.loads(line), 4_000_000_000_000).headline for line in lines]
+    return headlines, load_embedder(EmbeddingSettings()).encode([headline.text for headline in headlines])
+
+
+def clustered(headlines: list[Headline], vectors: Vectors, settings: ClusteringSettings) -> Clusters:
+    ids = [f"{row:06d}" for row in range(len(headlines))]
+    graph, _ = update_graph(None, ids, lambda _: vectors, ExactSearcher(), k=30, spare=10)
+    return cluster_rows(
+        graph.vectors,
+        [headline.title for headline in headlines],
+        [headline.language for headline in headlines],
+        np.array([headline.published_at for headline in headlines]),
+        graph.indices,
+        graph.similarities,
+        settings,
+    )
+
+
+@pytest.mark.parametrize("selection", ["calibrated", "eom"])
+def test_five_copies_of_every_tenth_headline_leave_the_others_where_they_are(
+    day: tuple[list[Headline], Vectors], selection: str
+) -> None:
+    headlines, vectors = day
+    settings = ClusteringSettings.model_validate({"selection": selection})
+    n = len(headlines)
+    copied = np.arange(0, n, 10)
+    rows = np.concatenate((np.arange(n), np.repeat(copied, 5)))
+    alone = clustered(headlines, vectors, settings)
+    among = clustered([headlines[row] for row in rows], vectors[rows], settings)
+    others = np.setdiff1d(np.arange(n), copied)
+    assert alone.labels.max() > 50
+    assert among.points == alone.points
+    assert adjusted_rand_score(alone.labels[others], among.labels[:n][others]) > 0.99
+    for first, copy in zip(np.repeat(copied, 5), range(n, len(rows)), strict=True):
+        assert among.labels[copy] == among.labels[first] >= 0
+
+
+@pytest.mark.parametrize("min_samples", [1, 3])
+def test_equal_vectors_under_different_titles_do_not_swallow_the_clusters_around_them(min_samples: int) -> None:
+    """Cosines in single precision leave copies up to 0.001 apart instead of at 0."""
+    settings = ClusteringSettings.model_validate(
+        {"selection": "eom", "min_samples": min_samples, "min_cluster_size": 3, "centre": False, "time_weight": 0}
+    )
+    truth = np.repeat(np.arange(12), 30)
+    apart = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        vectors = np.eye(12, 64)[truth] + 0.12 * rng.normal(size=(360, 64))
+        copies = np.add.outer([3, 100, 200, 333], np.arange(5))
+        vectors[copies] = vectors[copies[:, :1]]
+        unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        headlines = [Headline(id=str(row), title=f"title {row}", published_at=0) for row in range(360)]
+        distances = to_distance(reweigh(copies, unit))[:, 1:]
+        apart += bool((distances > 0).any())
+        found = clustered(headlines, unit, settings)
+        assert np.isfinite(found.probabilities).all()
+        assert adjusted_rand_score(truth, found.labels) > 0.98
+    assert apart >= 2
+
+
+@pytest.mark.parametrize("deduplicate", [True, False])
+@pytest.mark.parametrize("selection", ["calibrated", "eom", "leaf"])
+def test_headlines_all_alike_are_one_story_or_none_where_hdbscan_takes_no_root(
+    day: tuple[list[Headline], Vectors], selection: str, deduplicate: bool
+) -> None:
+    headlines, vectors = day
+    settings = ClusteringSettings.model_validate({"selection": selection, "deduplicate": deduplicate})
+    found = clustered([headlines[0]] * 40, vectors[:1].repeat(40, axis=0), settings)
+    is_story = deduplicate or selection == "calibrated"
+    assert found.labels.tolist() == [0 if is_story else -1] * 40
+    assert found.probabilities.tolist() == [float(is_story)] * 40
+
+
+@pytest.mark.parametrize("tutorial", [True, False])
+@pytest.mark.parametrize("selection", ["calibrated", "eom", "leaf"])
+def test_one_headline_is_in_no_story(day: tuple[list[Headline], Vectors], selection: str, tutorial: bool) -> None:
+    headlines, vectors = day
+    settings = ClusteringSettings.model_validate({"selection": selection, "tutorial": tutorial})
+    found = clustered(headlines[:1], vectors[:1], settings)
+    assert found.labels.tolist() == [-1]
+    assert found.probabilities.tolist() == [0.0]
