@@ -74,14 +74,14 @@ def drag(page: Page, begin: tuple[float, float], end: tuple[float, float]) -> No
     page.mouse.up()
 
 
-def place_of(page: Page, row: int) -> tuple[float, float]:
+def place_of(page: Page, row: int, trace: int = 0) -> tuple[float, float]:
     """Where on the screen a row's point is; its own label or another point may lie over it."""
     x, y = page.evaluate(
-        """row => { const map = document.getElementById("map"), box = map.getBoundingClientRect(), l = map.layout;
-          const x = map.data[0].x[row], y = map.data[0].y[row];
+        """([trace, row]) => { const map = document.getElementById("map"), box = map.getBoundingClientRect(), l = map.layout;
+          const x = map.data[trace].x[row], y = map.data[trace].y[row];
           return [box.x + (x - l.xaxis.range[0]) / (l.xaxis.range[1] - l.xaxis.range[0]) * box.width,
                   box.y + (l.yaxis.range[1] - y) / (l.yaxis.range[1] - l.yaxis.range[0]) * box.height]; }""",
-        row,
+        [trace, row],
     )
     return float(x), float(y)
 

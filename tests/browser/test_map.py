@@ -10,11 +10,11 @@ from playwright.sync_api import Page, expect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from screen import box_of, coloured, drag, hash_of, pixels, place_of, titles_on
+from screen import box_of, circle, coloured, drag, hash_of, pixels, place_of, titles_on
 from test_snapshot import make_snapshot
 
-from clustering.drawing import colour
-from clustering.snapshot import write_snapshot
+from clustering.drawing import chosen_rows, colour
+from clustering.snapshot import Snapshot, write_snapshot
 
 pytestmark = pytest.mark.browser
 
@@ -197,3 +197,107 @@ def test_many_headlines_are_drawn_with_webgl_over_the_shade_of_those_left_out(vi
     expect(page.locator("#left-out")).to_contain_text("8,000 of 20,000 headlines are drawn")
     assert coloured(pixels(page)) > 3000
     expect(page.locator("#map image")).to_have_count(1)
+
+
+@pytest.mark.parametrize(("rows", "stories", "most"), [(600, 6, 60), (3000, 150, 400), (9000, 60, 5500)])
+def test_where_points_are_left_out_one_trace_of_rings_marks_the_median_of_all_headlines_of_each_story(
+    visitor: Any, tmp_path: Path, rows: int, stories: int, most: int
+) -> None:
+    snapshot = _skewed(make_snapshot(rows=rows, stories=stories))
+    write_snapshot(tmp_path, snapshot, max_points=most)
+    page = visitor.visit((tmp_path / "latest.html").as_uri())
+    assert page.evaluate("map.data.map(trace => [trace.type, trace.x.length])") == [
+        ["scattergl" if most > 5000 else "scatter", length] for length in (most, stories)
+    ]
+    inside = snapshot.headlines[snapshot.headlines["cluster_label"] >= 0]
+    medians = inside.groupby("cluster_label")[["x", "y"]].median()
+    sizes = inside["cluster_label"].value_counts()
+    order = sorted(medians.index, key=lambda label: (-sizes[label], label))  # as listed: the largest first
+    rings = np.array(page.evaluate("[map.data[1].x, map.data[1].y]")).T
+    np.testing.assert_allclose(rings, medians.loc[order], atol=0.001)
+    of_drawn = inside.loc[np.intersect1d(chosen_rows(snapshot.headlines, most), inside.index)]
+    assert (of_drawn.groupby("cluster_label")["x"].median() > medians["x"] + 0.1).any()  # those drawn have others
+    for theme in ("light", "dark"):
+        assert page.evaluate("map.data[1].marker.color") == [colour(int(label), theme) for label in order]
+        page.click("#theme")
+
+
+def test_a_ring_names_its_story_and_a_click_on_it_opens_the_story(visitor: Any, tmp_path: Path) -> None:
+    snapshot = make_snapshot(rows=600, stories=6)
+    write_snapshot(tmp_path, snapshot, max_points=60)
+    page = visitor.visit((tmp_path / "latest.html").as_uri())
+    titles = snapshot.stories.set_index("cluster_label")["title"]
+    numbers = [
+        int(entry) for entry in page.eval_on_selector_all("[data-story]", "all => all.map(e => e.dataset.story)")
+    ]
+    at = _lone_ring(page)
+    x, y = place_of(page, at, trace=1)
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
+    expect(page.locator("#card strong")).to_have_text(titles[numbers[at]])
+    expect(page.locator("#card strong a")).to_have_count(0)  # it is no headline's card
+    page.mouse.click(x, y)
+    expect(page.locator("#story")).to_contain_text(f"Story {numbers[at]} ·")
+    opacity = page.evaluate("map.data[1].marker.opacity")
+    assert [place for place, strength in enumerate(opacity) if strength > 0.5] == [at]
+
+
+def test_the_lasso_lists_headlines_and_no_rings_which_are_as_before_when_it_is_put_away(
+    visitor: Any, tmp_path: Path
+) -> None:
+    write_snapshot(tmp_path, make_snapshot(rows=600, stories=6), max_points=60)
+    page = visitor.visit((tmp_path / "latest.html").as_uri())
+    circle(page, 0.01, 0.01, 0.99, 0.99)
+    expect(page.locator("#selection h2")).to_have_text("60 headlines selected")
+    page.click("#close-selection")
+    for _ in range(100):
+        if page.evaluate("map.data.map(trace => trace.selectedpoints ?? null)") == [None, None]:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("rings or points stay as the lasso left them")
+
+
+def test_rings_of_stories_that_filters_leave_out_are_faded(visitor: Any, tmp_path: Path) -> None:
+    snapshot = make_snapshot(rows=600, stories=6)
+    labels = snapshot.headlines["cluster_label"]
+    snapshot.headlines["language"] = np.where(labels == 4, "de", "en")
+    write_snapshot(tmp_path, snapshot, max_points=60)
+    page = visitor.visit((tmp_path / "latest.html").as_uri())
+    numbers = [
+        int(entry) for entry in page.eval_on_selector_all("[data-story]", "all => all.map(e => e.dataset.story)")
+    ]
+    page.select_option("#language", "de")
+    expect(page.locator("#stories [data-story]")).to_have_count(1)
+    opacity = page.evaluate("map.data[1].marker.opacity")
+    assert [number for number, strength in zip(numbers, opacity, strict=True) if strength > 0.5] == [4]
+
+
+def test_the_buttons_are_not_covered_by_what_is_said_of_those_left_out(visitor: Any, tmp_path: Path) -> None:
+    write_snapshot(tmp_path, make_snapshot(rows=1500), max_points=1000)
+    page = visitor.visit((tmp_path / "latest.html").as_uri())
+    for wide in (1440, 1024, 760, 390):
+        page.set_viewport_size({"width": wide, "height": 800})
+        tools, said = box_of(page, "#tools"), box_of(page, "#left-out")
+        beside = said["x"] >= tools["x"] + tools["width"]
+        assert beside or said["y"] + said["height"] <= tools["y"] or tools["y"] + tools["height"] <= said["y"]
+
+
+def _skewed(snapshot: Snapshot) -> Snapshot:
+    """The most probable half of each story, which is drawn first, far right of the other."""
+    headlines = snapshot.headlines
+    probable = headlines.groupby("cluster_label")["label_probability"].rank(pct=True) > 0.6
+    headlines.loc[probable & (headlines["cluster_label"] >= 0), "x"] += 30.0
+    return snapshot
+
+
+def _lone_ring(page: Page) -> int:
+    """A ring that no title lies over, and whose middle is in no point."""
+    points = np.array([place_of(page, row) for row in range(60)])
+    for at in range(6):
+        x, y = place_of(page, at, trace=1)
+        under = any(
+            left - 3 < x < right + 3 and top - 3 < y < bottom + 3 for left, top, right, bottom in titles_on(page)
+        )
+        if not under and np.linalg.norm(points - (x, y), axis=1).min() > 5:
+            return at
+    raise AssertionError("every ring lies under a title or on a point")

@@ -46,12 +46,10 @@ function chooseLabels() {
 }
 // The stories that may be named, those with most headlines that match first.
 function largest() {
-  const active = filtering() || state.story !== null;
   const ranked = [];
   for (const story of stories) {
     if (!story.place || (state.story !== null && story.number !== state.story)) continue;
-    const rows = rowsOf.get(story.number) || [];
-    const lit = active ? rows.reduce((sum, row) => sum + mask[row], 0) : story.size;
+    const lit = matching(story);
     if (lit) ranked.push({ story, lit });
   }
   return ranked.sort((a, b) => b.lit - a.lit || a.story.number - b.story.number);

@@ -2,7 +2,10 @@
 // ---- the map -------------------------------------------------------------------------------------------------------
 const map = $("map");
 const NEAR = 14; // pixels from a point at which it is meant
+const RING_OPACITY = 0.6;
 const home = wholeMap();
+// Where points are left out, a ring marks the middle of each listed story: of all its headlines, drawn or not.
+const centres = data.leftOut ? stories.filter((story) => story.place && story.size) : [];
 let moving = false; // the view is being set by this code
 
 // Pixels across a point: smaller where many share the map, or the screen is small.
@@ -53,6 +56,16 @@ function marks() {
   }
   return marker;
 }
+function rings() {
+  const box = map.getBoundingClientRect();
+  const diameter = Math.min(11, Math.max(6, 0.4 * Math.sqrt((box.width * box.height) / centres.length)));
+  const shown = ({ number }) => state.story === null || number === state.story;
+  return {
+    symbol: "circle-open", size: new Array(centres.length).fill(diameter), line: { width: 1.5 },
+    color: centres.map(({ number }) => colour(number)),
+    opacity: centres.map((story) => (shown(story) && matching(story) ? RING_OPACITY : 0.1)),
+  };
+}
 function shade() {
   if (!data.density) return [];
   const { source, left, top, width, height } = data.density;
@@ -63,20 +76,27 @@ function draw() {
   mask = matches();
   const view = squared(state.view || home);
   const axis = (range) => ({ range, visible: false, zeroline: false, showgrid: false });
-  const trace = {
-    type: data.webgl ? "scattergl" : "scatter", mode: "markers", x: data.x, y: data.y, hoverinfo: "none", marker: marks(),
-    selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.15 } },
-  };
+  const trace = (x, y, marker, selected) => ({
+    type: data.webgl ? "scattergl" : "scatter", mode: "markers", x, y, hoverinfo: "none", marker,
+    selected: { marker: { opacity: selected } }, unselected: { marker: { opacity: 0.15 } },
+  });
+  const traces = [trace(data.x, data.y, marks(), 1)];
+  if (centres.length) {
+    const [x, y] = [0, 1].map((axis) => centres.map(({ place }) => place[axis]));
+    traces.push(trace(x, y, rings(), RING_OPACITY));
+  }
   const layout = {
     autosize: true, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     showlegend: false, hovermode: "closest", hoverdistance: NEAR, dragmode: "pan",
     xaxis: axis(view.x), yaxis: axis(view.y), images: shade(),
   };
   const config = { displayModeBar: false, scrollZoom: true, responsive: true, doubleClick: false };
-  return Plotly.newPlot(map, [trace], layout, config).then(() => {
-    map.on("plotly_hover", ({ points, event }) => meant(points[0].pointIndex, event, card));
+  return Plotly.newPlot(map, traces, layout, config).then(() => {
+    map.on("plotly_hover", ({ points, event }) => meant(points[0], event, card, storyCard));
     map.on("plotly_unhover", () => { if (!$("card").classList.contains("pinned")) $("card").hidden = true; });
-    map.on("plotly_click", ({ points, event }) => { if (!titlePressed) meant(points[0].pointIndex, event, pick); });
+    map.on("plotly_click", ({ points, event }) => {
+      if (!titlePressed) meant(points[0], event, pick, (story) => open(story.number));
+    });
     map.on("plotly_relayouting", (change) => placeLabels(viewOf(change)));
     map.on("plotly_relayout", (change) => {
       if (moving || !Object.keys(change).some((key) => key.includes("axis"))) return;
@@ -85,16 +105,19 @@ function draw() {
       remember();
     });
     map.on("plotly_selected", (event) => {
-      if (event?.points.length) select(event.points.map((point) => point.pointIndex).filter((row) => mask[row]));
+      const rows = event?.points.filter((point) => !point.curveNumber).map((point) => point.pointIndex);
+      if (rows?.length) select(rows.filter((row) => mask[row]));
     });
     chooseLabels();
     root.dataset.ready = "yes";
   });
 }
-// Does something with the row under the mouse. One that filters leave out is only faded: the nearest that matches is meant.
-function meant(row, event, what) {
-  const found = mask[row] ? row : nearest(event);
-  if (found >= 0) what(found, event);
+// Does something with the row under the mouse, or the story whose ring it is. What filters leave out is only faded: the
+// nearest row that matches is meant.
+function meant({ curveNumber, pointIndex }, event, withRow, withStory) {
+  if (curveNumber && matching(centres[pointIndex])) return withStory(centres[pointIndex], event);
+  const found = !curveNumber && mask[pointIndex] ? pointIndex : nearest(event);
+  if (found >= 0) withRow(found, event);
 }
 function nearest(event) {
   const view = current();
@@ -111,8 +134,9 @@ function nearest(event) {
 }
 function redraw() {
   mask = matches();
-  const { color, size, opacity } = marks();
-  Plotly.restyle(map, { "marker.color": [color], "marker.size": [size], "marker.opacity": [opacity] }, [0]);
+  const markers = centres.length ? [marks(), rings()] : [marks()];
+  const each = (name) => markers.map((marker) => marker[name]);
+  Plotly.restyle(map, { "marker.color": each("color"), "marker.size": each("size"), "marker.opacity": each("opacity") });
   chooseLabels();
 }
 function go(view) {

@@ -1,14 +1,21 @@
 
-// ---- the card of a point -------------------------------------------------------------------------------------------
+// ---- the card of a point or a ring -----------------------------------------------------------------------------------
 function card(row, event, pinned = false) {
-  const node = $("card");
-  if (node.classList.contains("pinned") && !node.hidden && !pinned) return;
   const label = data.label[row];
   const story = storyOf.get(label);
   const title = make("strong");
   title.append(headlineLink(row));
   const named = story ? `Story ${label}: ${story.title}` : label < 0 ? "In no story" : `Story ${label}`;
-  node.replaceChildren(title, make("span", origin(row)), story ? button(named, () => open(label), "plain") : make("span", named));
+  const leads = story ? button(named, () => open(label), "plain") : make("span", named);
+  raise([title, make("span", origin(row)), leads], label, event, pinned);
+}
+function storyCard({ number, title, size }, event) {
+  raise([make("strong", title), make("span", `Story ${number} · ${several(size, "headline")}`)], number, event, false);
+}
+function raise(parts, label, event, pinned) {
+  const node = $("card");
+  if (node.classList.contains("pinned") && !node.hidden && !pinned) return;
+  node.replaceChildren(...parts);
   node.style.setProperty("--story", colour(label));
   node.classList.toggle("pinned", pinned);
   node.hidden = false;

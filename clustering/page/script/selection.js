@@ -49,5 +49,6 @@ function save() {
 function lasso(on) {
   $("lasso").setAttribute("aria-pressed", on);
   Plotly.relayout(map, { dragmode: on ? "lasso" : "pan" });
-  if (!on) Plotly.restyle(map, { selectedpoints: [null] }, [0]).then(() => Plotly.relayout(map, { selections: [] }));
+  // Its outline goes first: while it is drawn, every change selects anew.
+  if (!on) Plotly.relayout(map, { selections: [] }).then(() => Plotly.restyle(map, { selectedpoints: [null] }));
 }

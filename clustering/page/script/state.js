@@ -105,6 +105,10 @@ const timeOf = (bin) => begin + ((end - begin) * bin) / BINS;
 const binOf = (ms) => Math.min(BINS - 1, Math.max(0, Math.floor(((ms - begin) / (end - begin)) * BINS)));
 const titleHas = (row, wanted) => wanted.every((word) => searched[row].includes(word));
 
+// How many headlines of a story match; those that are not drawn are counted while nothing filters.
+function matching({ number, size }) {
+  return filtering() ? (rowsOf.get(number) || []).reduce((sum, row) => sum + mask[row], 0) : size;
+}
 function matches() {
   const wanted = words();
   const language = data.languages.indexOf(state.language);

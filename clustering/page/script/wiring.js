@@ -17,7 +17,8 @@ choices($("language"), data.language, data.languages, languageName);
 choices($("source"), data.source, data.sources, (name) => shorten(name, 40));
 if (data.leftOut) {
   const drawn = `${said(count)} of ${said(count + data.leftOut)} headlines are drawn as points`;
-  $("left-out").textContent = `${drawn}, every story's most typical first; the grey shade shows where all of them lie`;
+  const all = "the shade shows where all lie, rings where stories have their middle";
+  $("left-out").textContent = `${drawn}, every story's most typical first; ${all}`;
   $("left-out").hidden = false;
 }
 let typing;
