@@ -232,16 +232,22 @@ def test_the_last_run_and_damaged_pages_stay_whatever_their_age(tmp_path: Path) 
     assert thin_pages(tmp_path, timedelta(0), timedelta(0)) == []
 
 
-def test_the_setting_says_how_long_and_a_failure_waits_for_the_next_run(tmp_path: Path) -> None:
+def test_the_setting_says_how_long_and_a_failure_waits_for_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = Settings(data_dir=tmp_path, pages={"keep_all": "1d", "keep_hourly": "none"})
     for run, time in ((1, 0), (2, 1), (3, 2 * DAY)):
         page = replace(make_snapshot(run=run), finished_at=MIDNIGHT + time)
         write_snapshot(settings.snapshots_dir, page, max_points=1000)
-    latest = settings.snapshots_dir / "latest.json"
-    sound = latest.read_text()
-    latest.write_text("{")
-    assert thin_old_pages(settings) == 0
-    latest.write_text(sound)
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    with monkeypatch.context() as read_only:
+        read_only.setattr(Path, "unlink", refuse)
+        assert thin_old_pages(settings) == 0
+    assert (settings.snapshots_dir / "run-000001.html").exists()
+    (settings.snapshots_dir / "latest.json").write_text("{")  # damage stops nothing
     assert thin_old_pages(settings) == 1
     assert not (settings.snapshots_dir / "run-000001.html").exists()
     assert as_environment(settings)["NEWSTIDE_PAGES_KEEP_HOURLY"] == "none"
