@@ -7,7 +7,16 @@ from types import TracebackType
 from typing import Self
 
 from kafka import KafkaConsumer
-from kafka.errors import KafkaError
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from kafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from kafka.structs import OffsetAndMetadata
 
 from newstide.broker import make_consumer
 from newstide.errors import RunFailed
@@ -15,13 +24,15 @@ from newstide.kafka_client import unavailable
 from newstide.settings import KafkaSettings
 
 _LONGEST_RUN_MS = 60 * 60 * 1000  # a member that does not poll for this long loses the lease
+_ANSWER_WITHIN_MS = 10_000
+_NOT_OURS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 
 class Lease:
     """Membership in the group of reclusterers. Polled between runs; asked again before a run writes.
 
-    Kafka's group protocol does the work: the partition moves to another member when this one leaves, or is not heard
-    of for a session timeout.
+    Kafka's group protocol does the work: the partition moves to another member when this one leaves, is not heard of for
+    a session timeout, or joins anew because another member has come. The last happens in a poll alone: never during a run.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -30,6 +41,8 @@ class Lease:
             settings,
             [settings.lease_topic],
             group=f"{settings.group}-recluster",
+            # Whoever has it keeps it, and its caches, when another comes; the second is what earlier versions know.
+            partition_assignment_strategy=[StickyPartitionAssignor, RangePartitionAssignor],
             session_timeout_ms=10_000,
             heartbeat_interval_ms=3_000,
             max_poll_interval_ms=_LONGEST_RUN_MS,
@@ -44,19 +57,36 @@ class Lease:
         deadline = time.monotonic() + wait_ms / 1000
         try:
             self._consumer.poll(timeout_ms=0)
-            while not self._consumer.assignment() and (left := deadline - time.monotonic()) > 0:
+            while not self._settled() and (left := deadline - time.monotonic()) > 0:
                 self._consumer.poll(timeout_ms=min(100, int(left * 1000) + 1))
         except KafkaError as error:
             raise unavailable(self._settings, error) from None
-        return bool(self._consumer.assignment())
+        return self._settled()
 
     def require(self) -> None:
-        """Raises `RunFailed` unless the lease is still held: another reclusterer has taken over."""
-        if not self.held():
-            raise RunFailed(
-                "Another reclusterer holds the lease; this run has written nothing.",
-                "Stop one of the two, or leave it as a stand-by.",
-            )
+        """Asks Kafka whether the lease is still held, by a commit, which it takes from nobody else.
+
+        Raises:
+            RunFailed: It is not: another reclusterer has taken over.
+            BrokerUnavailable: Kafka is away.
+        """
+        ours = {partition: OffsetAndMetadata(0, "", -1) for partition in self._consumer.assignment()}
+        try:
+            if ours:
+                self._consumer.commit(ours, timeout_ms=_ANSWER_WITHIN_MS)
+                return
+        except _NOT_OURS:
+            pass
+        except KafkaError as error:
+            raise unavailable(self._settings, error) from None
+        raise RunFailed(
+            "Another reclusterer holds the lease; this run has written nothing.",
+            "Stop one of the two, or leave it as a stand-by.",
+        )
+
+    def _settled(self) -> bool:
+        """Whether the partition is ours; while members join anew, the client still names what it had before."""
+        return bool(self._consumer.assignment()) and not self._consumer._coordinator.need_rejoin()
 
     def close(self) -> None:
         """Leaves the group, so that a stand-by takes over at once."""

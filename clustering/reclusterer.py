@@ -215,6 +215,7 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
         )
         if lease is not None:
             lease.require()
+        store.require_in_use()
         store.unfinished.write(plan.encode())
         carry_out(plan, store, settings.kafka, _now())
 

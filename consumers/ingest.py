@@ -1,7 +1,8 @@
 """The loop from topic to Milvus: poll, decode, embed as a batch, label provisionally, insert, then commit.
 
 An offset is committed only after Milvus has acknowledged its row or Kafka its dead letter, and only ids that are not
-there yet are written: whatever dies and is replayed, every headline ends up in Milvus once.
+there yet are written: whatever dies and is replayed, every headline ends up in Milvus once. Nor is one committed whose
+row lies in collections that readers have been turned away from.
 """
 
 import time
@@ -105,6 +106,9 @@ def ingest(
 
     Returns:
         The counts of everything read.
+
+    Raises:
+        ModelMismatch: Readers have been turned to another model's collections.
     """
     tally = Tally()
     handover = Handover(consumer, settings.kafka.topic)
@@ -277,6 +281,8 @@ class _Batches:
         self._warn_of_languages([headline for headline, _ in missing])
         if missing:
             refused += self._embed_and_insert(missing, self._stories(), tally)
+        # Only now: what was written before readers are turned to other collections is brought over to them.
+        self.store.require_in_use()
         self._dead_letter(refused)  # at last: what is tried again after Milvus was away is not sent twice
         tally.dead_letters = len(refused)
         self.tally.add(tally)

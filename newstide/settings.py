@@ -209,7 +209,10 @@ class MonitoringSettings(_Group):
 
     host: str = Field("127.0.0.1", description="address that is bound; whoever reaches it may read it")
     port: int | None = Field(
-        None, ge=0, le=65_535, description="0: off; empty: consumer 9464, reclusterer 9465, producer 9466, or 3 further"
+        None,
+        ge=0,
+        le=65_535,
+        description="0: off; empty: consumer 9464, reclusterer 9465, producer 9466, web 9467, or 4 further",
     )
     look_every: Duration = Field(timedelta(seconds=15), description="between looks at Kafka and Milvus")
     silence: Duration = Field(timedelta(minutes=5), description="of a service's loop, before it counts as dead")

@@ -12,6 +12,7 @@ import pytest
 from pymilvus import MilvusClient
 from typer.testing import CliRunner
 
+from clustering.lease import Lease
 from clustering.reclusterer import recluster
 from newstide.app import backup as module
 from newstide.app.backup import BackupDamaged, back_up, check_file, restore
@@ -23,6 +24,7 @@ from newstide.embedding.base import ModelCard
 from newstide.errors import ModelMismatch, NewstideError, SchemaMismatch
 from newstide.local_kafka import LocalKafka
 from newstide.milvus_lite import LocalMilvus
+from newstide.processes import free_port
 from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.store import Store, open_store, schema
 from producers.publisher import produce_files
@@ -202,6 +204,31 @@ def test_a_file_that_is_damaged_or_none_is_refused_before_anything_is_written(
     client = MilvusClient(uri=elsewhere.milvus.uri)
     assert not client.has_collection(f"{elsewhere.milvus.prefix}headlines")
     client.close()
+
+
+def test_nothing_is_restored_into_collections_that_somebody_is_at_work_on(
+    settings: Settings, file: Path, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in as_environment(elsewhere).items():
+        monkeypatch.setenv(name, value)
+    beside = f"{elsewhere.milvus.prefix}beside_"
+    with Lease(elsewhere.kafka) as lease:
+        assert lease.held(15_000)
+        with pytest.raises(NewstideError, match="A reclusterer is at work on the collections with prefix"):
+            restore(elsewhere, file)
+        same = CliRunner().invoke(app, ["restore", str(file), "--prefix", elsewhere.milvus.prefix])
+        assert isinstance(same.exception, NewstideError)
+        client = MilvusClient(uri=elsewhere.milvus.uri)
+        assert not client.has_collection(f"{elsewhere.milvus.prefix}headlines")
+        client.close()
+        other = CliRunner().invoke(app, ["restore", str(file), "--prefix", beside])
+        assert other.exit_code == 0, other.output
+    assert restore(elsewhere, file).written["headlines"] == ROWS - 1
+
+
+def test_without_kafka_a_backup_can_be_restored(file: Path, elsewhere: Settings) -> None:
+    away = elsewhere.updated(kafka={"bootstrap_servers": f"127.0.0.1:{free_port()}"})
+    assert restore(away, file).written["headlines"] == ROWS - 1
 
 
 def test_a_disk_that_is_full_leaves_the_old_backup(

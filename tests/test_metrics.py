@@ -1,7 +1,10 @@
 """What each service tells of itself, and that the dashboard and the alert rules ask for nothing else."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -25,8 +28,8 @@ from newstide.errors import SettingsError
 from newstide.headline import Headline
 from newstide.metrics import ConsumerMetrics, RunMetrics, every_name
 from newstide.milvus_lite import LocalMilvus
-from newstide.processes import free_port
-from newstide.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.processes import free_port, terminate
+from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from producers.publisher import publish
 from producers.sources import Row
 
@@ -209,6 +212,34 @@ def test_not_ready_while_kafka_is_away_and_says_why(milvus_settings: MilvusSetti
         _, text = wait_for(lambda: (told := get(f"{address_of(settings)}/readyz"))[0] == 503 and told)
         assert f"Kafka at {kafka.bootstrap_servers} cannot be reached" in text
         assert values(address_of(settings))["newstide_feed_entries_total"] == 3
+
+
+def test_the_web_server_tells_beside_its_pages_whether_milvus_answers_it(tmp_path: Path) -> None:
+    with LocalMilvus(tmp_path / "milvus", port=0) as milvus:
+        settings = settings_for(tmp_path, KafkaSettings(), MilvusSettings(uri=milvus.uri))
+        settings = settings.updated(pages={"token": "a-token-of-some-length", "port": free_port()})
+        address, pages = address_of(settings), f"http://127.0.0.1:{settings.pages.port}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
+        web = subprocess.Popen([sys.executable, "-m", "newstide.app", "web"], env={**kept, **as_environment(settings)})
+        try:
+            (told,) = wait_for(lambda: web.poll() is None and running_services(tmp_path))
+            assert (told["service"], told["address"]) == ("web", address)
+            wait_for(lambda: get(f"{address}/readyz") == (200, "ready\n"))
+            seen = values(address)
+            assert seen["newstide_reachable milvus"] == 1
+            assert "newstide_reachable kafka" not in seen, "it has no need of Kafka"
+            milvus.stop()
+            _, text = wait_for(lambda: (told := get(f"{address}/readyz"))[0] == 503 and told)
+            assert f"Milvus at {milvus.uri} cannot be reached" in text
+            assert get(f"{address}/healthz") == (200, "alive\n")
+            assert get(f"{pages}/healthz") == (200, "ok\n"), "pages are served without Milvus"
+            assert get(f"{pages}/metrics")[0] == 401, "whoever reaches the pages sees no figures"
+            milvus.start()
+            wait_for(lambda: get(f"{address}/readyz")[0] == 200)
+        finally:
+            code = terminate(web, 10)
+        assert code == 0
+        assert list((tmp_path / "monitoring").iterdir()) == []
 
 
 def test_not_ready_once_the_last_good_run_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from clustering.lease import Lease
 from clustering.reclusterer import recluster
+from consumers import group
 from newstide.app import reembed as module
 from newstide.app.cli import app
 from newstide.app.reembed import reembed
@@ -130,6 +131,44 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     placed = new.stories('status == "open"')
     assert placed["reach"].max() <= 1
     old.close()
+    new.close()
+
+
+def test_what_a_consumer_that_was_just_starting_wrote_before_the_turn_is_brought_over(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(settings, 0, 30)
+    turn = module._turn
+
+    def after_a_consumer(*of: Any, **more: Any) -> None:
+        take_in(settings, 30, 35)
+        turn(*of, **more)
+
+    monkeypatch.setattr(module, "_turn", after_a_consumer)
+    done = reembed(settings, NEW)
+    assert (done.swapped, done.embedded) == (True, 35)
+    new = open_store(settings.milvus, None)
+    assert (new.card.name, new.count_headlines()) == (NEW, 35)
+    new.close()
+
+
+def test_a_consumer_that_opened_the_old_collections_before_the_turn_commits_nothing_after_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(settings, 0, 30)
+    join = group.join_group
+
+    def after_the_turn(*of: Any) -> Any:
+        assert reembed(settings, NEW).swapped
+        return join(*of)
+
+    with monkeypatch.context() as late:
+        late.setattr(group, "join_group", after_the_turn)
+        with pytest.raises(ModelMismatch, match="have been turned from the vectors of use-multilingual"):
+            take_in(settings, 30, 35)
+    run_consumer(settings.updated(embedding={"model": NEW}), stop=Event(), drain=True)
+    new = open_store(settings.milvus, None)
+    assert (new.card.name, new.count_headlines()) == (NEW, 35)
     new.close()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
+from kafka import KafkaAdminClient
 from newsroom import add_headlines
 
 from clustering import schedule
@@ -16,6 +17,7 @@ from clustering.lease import Lease, acquired
 from clustering.reclusterer import RunReport, recluster
 from newstide.broker import end_offsets
 from newstide.errors import RunFailed, StoreUnavailable
+from newstide.kafka_client import connected
 from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
 from newstide.store import open_store
 from newstide.store.tombstones import Tombstone, key_of
@@ -33,6 +35,38 @@ def test_of_two_members_one_holds_the_lease_and_the_other_takes_over(kafka_setti
                 second.require()
             first.close()
             assert second.held(wait_ms=15_000)
+
+
+def test_the_lease_does_not_change_hands_during_a_run_though_another_member_waits_for_it(
+    kafka_settings: KafkaSettings,
+) -> None:
+    """Asking whether it was still held once let it go, and said yes all the same: two wrote the same run."""
+    admin = connected(KafkaAdminClient, kafka_settings)
+    group = f"{kafka_settings.group}-recluster"
+    got: list[bool] = []
+
+    def state() -> str:
+        return str(admin.describe_groups([group])[group]["group_state"])
+
+    with Lease(kafka_settings) as first, Lease(kafka_settings) as second:
+        assert first.held(wait_ms=15_000)
+        waiting = threading.Thread(target=lambda: got.append(second.held(wait_ms=20_000)))
+        waiting.start()
+        while state() != "PreparingRebalance":
+            time.sleep(0.05)
+        time.sleep(4)  # the holder hears of it by its next heartbeat, within 3 s
+        for _ in range(20):
+            first.require()
+            time.sleep(0.02)
+        assert state() == "PreparingRebalance", "the holder has let the other in"
+        assert got == []
+        held = first.held(wait_ms=10_000)  # its run is over
+        waiting.join(30)
+        assert [held, *got].count(True) == 1
+        if not held:
+            with pytest.raises(RunFailed, match="Another reclusterer holds the lease"):
+                first.require()
+    admin.close()
 
 
 def test_a_run_without_the_lease_leaves_everything_as_it_was(

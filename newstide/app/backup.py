@@ -23,8 +23,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from newstide import logs
+from newstide.app.reembed import writers_at_work
 from newstide.embedding.base import ModelCard
-from newstide.errors import NewstideError, SchemaMismatch
+from newstide.errors import BrokerUnavailable, NewstideError, SchemaMismatch
 from newstide.headline import Headline, iso_time
 from newstide.settings import Settings
 from newstide.store import HeadlineRow, LanguageMean, RunRow, Store, Tombstone, open_store, schema
@@ -33,6 +35,8 @@ _FORMAT = "1"  # of the file
 _BATCH = 2_048  # rows in a row group; Lite sends four times as many at once
 _ORDER = ("runs", "means", "headlines", "stories", "tombstones")
 _BACK = ("tombstones", "stories", "headlines", "means", "runs")  # runs last: they make the labels count
+
+log = logs.get("restore")
 
 
 class BackupDamaged(NewstideError):
@@ -130,21 +134,28 @@ def check_file(file: Path) -> BackupReport:
         return backup.report("Is in order:", started)
 
 
-def restore(settings: Settings, file: Path) -> BackupReport:
+def restore(settings: Settings, file: Path, *, apart: bool = False) -> BackupReport:
     """Brings a backup into collections that are empty, or hold part of it already, as after a restore that was cut off.
 
     Headlines that are there stay as they are; what was taken down there stays away.
 
+    Args:
+        settings: Where Milvus and Kafka are.
+        file: The backup.
+        apart: Whether the collections are others than the group's consumers and reclusterers write to.
+
     Raises:
         BackupDamaged, SchemaMismatch: The file is damaged, no backup, or of another version.
         ModelMismatch: The collections hold another model's vectors.
-        NewstideError: They hold runs that the backup does not know.
+        NewstideError: They hold runs that the backup does not know, or somebody is at work on them.
     """
     started = time.perf_counter()
     with _Backup(file) as backup:
         for kind in _BACK:  # before anything is written
             for _ in backup.frames(kind):
                 pass
+        if not apart:
+            _require_nobody_at_work(settings)
         store = open_store(settings.milvus, backup.card)
         try:
             _require_no_other_runs(store, backup, settings)
@@ -190,6 +201,20 @@ def _write(store: Store, backup: "_Backup") -> Counter[str]:
         store.insert_runs([RunRow(**row) for row in _objects(frame, "mean")])
         counts["runs"] += len(frame)
     return counts
+
+
+def _require_nobody_at_work(settings: Settings) -> None:
+    """A consumer could write a headline twice, a run use up numbers. Without Kafka neither of them writes."""
+    try:
+        at_work = writers_at_work(settings.kafka)
+    except BrokerUnavailable as error:
+        log.warning("Kafka does not say whether anyone is at work; restoring all the same", reason=str(error))
+        return
+    if at_work:
+        raise NewstideError(
+            f"{' and '.join(at_work).capitalize()} at work on the collections with prefix {settings.milvus.prefix!r}.",
+            "Stop consumers and reclusterers, or restore into collections of their own with --prefix NAME_.",
+        )
 
 
 def _require_no_other_runs(store: Store, backup: "_Backup", settings: Settings) -> None:

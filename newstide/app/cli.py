@@ -1,5 +1,6 @@
 """The command line: `newstide COMMAND`. Each command reads the settings in force and calls one function."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -237,6 +238,9 @@ def web(
 
     settings = settings_of(context)
     bound = (host or settings.pages.host, port or settings.pages.port)
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # the server ends in order, then sends itself the signal again
     logs.get("web").info("serving", pages=f"http://{bound[0]}:{bound[1]}", directory=str(settings.snapshots_dir))
     serve(settings, *bound)
 

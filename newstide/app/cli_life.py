@@ -112,9 +112,10 @@ def restore(
     if check:
         report = check_file(file)
     else:
-        chosen = settings_of(context, services=True, milvus={} if prefix is None else {"prefix": prefix})
+        own = settings_of(context, services=True)
+        chosen = own if prefix is None else own.updated(milvus={"prefix": prefix})
         with milvus_of(chosen) as settings:
-            report = restore_file(settings, file)
+            report = restore_file(settings, file, apart=chosen.milvus.prefix != own.milvus.prefix)
     print_json(report.as_dict()) if as_json else Console().print(Text(report.describe()))
 
 

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -21,16 +21,17 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import make_wsgi_app
 
 from newstide import __version__, logs
+from newstide.app.endpoints import with_endpoints
 from newstide.broker import lag
-from newstide.errors import NewstideError, SettingsError
+from newstide.errors import NewstideError, SettingsError, StoreUnavailable
 from newstide.metrics import ConsumerMetrics, Counts, FeedMetrics, Report, RunMetrics, ServerMetrics, make_registry
 from newstide.settings import MilvusSettings, Settings
 from newstide.store import open_store
 from newstide.store.connection import Connection
 from newstide.store.opening import EmptyStore
 
-PORTS = {"consumer": 9464, "reclusterer": 9465, "producer": 9466}
-_NEXT = 3  # ports further for the next process of the same service
+PORTS = {"consumer": 9464, "reclusterer": 9465, "producer": 9466, "web": 9467}
+_NEXT = len(PORTS)  # ports further for the next process of the same service
 _TRIES = 16
 
 log = logs.get("monitoring")
@@ -134,7 +135,7 @@ def monitored(service: str, settings: Settings, *, asks: Iterable[str] = ("kafka
     """Serves a service's metrics and health while it runs; with `monitoring.port` 0 it only counts.
 
     Args:
-        service: `consumer`, `reclusterer` or `producer`.
+        service: One of `PORTS`.
         settings: Addresses, ports and limits.
         asks: The servers it cannot do without.
 
@@ -169,7 +170,8 @@ def monitored(service: str, settings: Settings, *, asks: Iterable[str] = ("kafka
         stop.set()
         server.shutdown()
         server.server_close()
-        card.unlink(missing_ok=True)
+        with suppress(OSError):
+            card.unlink()
 
 
 def running_services(data_dir: Path) -> list[dict[str, Any]]:
@@ -274,15 +276,19 @@ def _ask_kafka(monitor: Monitor, settings: Settings, stop: Event) -> None:
 
 def _ask_milvus(monitor: Monitor, settings: Settings, stop: Event) -> None:
     longest = min(settings.milvus.timeout, max(settings.monitoring.look_every, timedelta(seconds=2)))
-    impatient = settings.milvus.model_copy(update={"timeout": longest})
     connection: list[Connection] = []
     told = False
 
     def ask() -> None:
         nonlocal told
+        impatient = with_endpoints(settings).milvus.model_copy(update={"timeout": longest})
         if not connection:
             connection.append(Connection(impatient))
-        connection[0].call(lambda client: client.get_server_version(timeout=connection[0].timeout))
+        try:
+            connection[0].call(lambda client: client.get_server_version(timeout=connection[0].timeout))
+        except StoreUnavailable:
+            connection.pop().close()  # a local one may be at another address when it is back
+            raise
         if not told and monitor.runs is not None:
             _tell_last_run(monitor, impatient)
             told = True

@@ -4,7 +4,8 @@
    where it was: what is there is not embedded again.
 2. Once neither a consumer nor a reclusterer is at work, what came and changed meanwhile is brought over: headlines,
    labels, removals; then stories, runs and means. Nobody writes, so nothing is lost; readers go on reading the old ones.
-3. The aliases are turned. The consumer with the new model takes up where the old one stopped.
+3. The aliases are turned. The consumer with the new model takes up where the old one stopped. What was written to the old
+   collections until then, by a consumer that was just starting, is brought over once more; from then on it commits nothing.
 
 Stories keep their numbers: lineage goes by the headlines' ids and labels, which are brought over as they are.
 """
@@ -115,7 +116,7 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
             if at_work := writers_at_work(settings.kafka):
                 return replace(report, at_work=at_work, seconds=time.perf_counter() - started)
             _require_no_run_cut_off(old)
-            late, _, late_failed = _fill(old, new, embedder, progress=False)
+            late, _, _ = _fill(old, new, embedder, progress=False)
             relabelled, removed = _bring_labels(old, new), _remove_gone(old, new)
             _bring_stories(old, new, embedder)
             _bring_runs(old, new, model)
@@ -123,10 +124,14 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
             if at_work := writers_at_work(settings.kafka):  # started meanwhile
                 return replace(report, at_work=at_work, seconds=time.perf_counter() - started)
             old_suffix = old.suffix or aliases.suffix_of(old.card)
+            before = f"ingested_at < {time.time_ns() // 1_000_000}"  # later ones are a new consumer's
             _turn(settings, suffix, plain_become=old_suffix)
-            if len(list(old.tombstones.all())) != stones:  # something was taken down in these moments
-                old_side = open_store(settings.milvus, old.card, suffix=old_suffix)
-                removed += _remove_gone(old_side, new)
+            old_side = open_store(settings.milvus, old.card, suffix=old_suffix)
+            try:
+                last, _, failed = _fill(old_side, new, embedder, progress=False)
+                if len(list(old.tombstones.all())) != stones:  # something was taken down in these moments
+                    removed += _remove_gone(old_side, new, before)
+            finally:
                 old_side.close()
         finally:
             new.close()
@@ -137,8 +142,8 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
         old_suffix = ""
     return replace(
         report,
-        embedded=embedded + late,
-        failed=late_failed,
+        embedded=embedded + late + last,
+        failed=failed,
         relabelled=relabelled,
         removed=removed,
         swapped=True,
@@ -231,10 +236,10 @@ def _bring_labels(old: Store, new: Store) -> int:
     return changed
 
 
-def _remove_gone(old: Store, new: Store) -> int:
-    """Headlines that were taken down or grew too old meanwhile."""
+def _remove_gone(old: Store, new: Store, where: str = "") -> int:
+    """Headlines that were taken down or grew too old meanwhile, of those that the filter holds for."""
     removed = 0
-    for frame in new.iterate_headlines("", ["id"], batch_size=_LOOKED_AT):
+    for frame in new.iterate_headlines(where, ["id"], batch_size=_LOOKED_AT):
         ids = frame["id"].tolist()
         known = old.known_ids(ids)
         gone = [id_ for id_ in ids if id_ not in known]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from newstide.embedding.base import ModelCard
-from newstide.errors import StoreLimit
+from newstide.errors import ModelMismatch, StoreLimit
 from newstide.settings import MilvusSettings
 from newstide.store import aliases, schema
 from newstide.store.checks import cut, finite_vector, fitting_id, plain, unit_vector
@@ -65,6 +65,7 @@ class Store:
         tombstones: What was taken down.
         unfinished: What a run is about to write.
         suffix: What follows the names of its collections; see `aliases`.
+        prefix: What stands before them.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Store:
         tombstones: Tombstones,
         unfinished: Unfinished,
         suffix: str,
+        prefix: str,
     ) -> None:
         self.card = card
         self.tombstones = tombstones
@@ -84,12 +86,23 @@ class Store:
         self.dim = card.dim
         self.is_lite = connection.lite
         self._connection = connection
+        self._prefix = prefix
         self._limits = limits
         self._all_collections = tuple(
             Collection(connection, kind, names[kind], card.dim) for kind in schema.COLLECTIONS
         )
         self._headlines, self._stories, self._runs, self._means = self._all_collections
         self._newest_run = 0  # runs only grow, so there is no need to look at older ones again
+
+    def require_in_use(self) -> None:
+        """Raises `ModelMismatch` where readers have been turned to other collections since these were opened."""
+        found = aliases.suffix_in_use(self._connection, self._prefix)
+        if found != self.suffix:
+            raise ModelMismatch(
+                f"Readers of {self._prefix + 'headlines'!r} have been turned from the vectors of {self.card.name} to "
+                f"others ({found or 'none'}); what is written here, nobody reads.",
+                "Set NEWSTIDE_EMBEDDING_MODEL to the new model, and start again.",
+            )
 
     # Headlines
 
@@ -330,7 +343,7 @@ def _open(
         aliases.lead(connection, settings.prefix, wanted)
     tombstones = Tombstones(connection, f"{settings.prefix}tombstones")
     unfinished = Unfinished(connection, f"{settings.prefix}unfinished")
-    return Store(connection, card, names, limits, tombstones, unfinished, wanted)
+    return Store(connection, card, names, limits, tombstones, unfinished, wanted, settings.prefix)
 
 
 def _joined(frames: Iterator[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from newstide import __version__, logs
+from newstide.app.monitoring import monitored
 from newstide.app.web.api import HeadAsGet, add_api
 from newstide.app.web.guard import Guard
 from newstide.app.web.live import Watch
@@ -67,7 +68,7 @@ def make_app(settings: Settings, host: str = "") -> FastAPI:
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Serves until SIGTERM or Ctrl-C."""
+    """Serves until SIGTERM or Ctrl-C, beside it metrics and health at a port of their own."""
     import uvicorn
 
     if settings.pages.token is None and not _is_loopback(host):
@@ -76,15 +77,24 @@ def serve(settings: Settings, host: str, port: int) -> None:
             host=host,
             way_out="set NEWSTIDE_PAGES_TOKEN, or bind 127.0.0.1",
         )
-    uvicorn.run(
-        make_app(settings, host),
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,  # an address may hold the token
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+    with monitored("web", settings, asks=["milvus"]) as monitor:
+
+        async def turned() -> None:
+            monitor.beat()
+
+        config = uvicorn.Config(
+            make_app(settings, host),
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,  # an address may hold the token
+            server_header=False,
+            timeout_graceful_shutdown=5,
+            callback_notify=turned,
+            timeout_notify=1,
+        )
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run()
 
 
 def _is_loopback(host: str) -> bool:
