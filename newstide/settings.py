@@ -141,7 +141,7 @@ class ClusteringSettings(_Group):
     deviations: float = Field(2.0, ge=0, description="theta = mean + this many sd of random pairs' similarity")
     size_exponent: float = Field(1.5, ge=0, description="of a cluster's size in the calibrated selection")
     theta_drift: float = Field(0.02, ge=0, description="theta is kept until it has drifted by more than this")
-    inertia: float = Field(0.05, ge=0, description="mean similarity on top for what was a story in the last run")
+    inertia: float = Field(0.1, ge=0, description="mean similarity on top for what was a story in the last run")
     seed: int = 42
     tutorial: bool = Field(False, description="the Milvus tutorial's clustering, exactly")
 
