@@ -10,6 +10,7 @@ from rich.table import Table
 Row = dict[str, Any]
 
 LARGE = 100_000  # rows, from where on growth is measured
+_LARGEST = 10_000_000  # up to where it is judged: over less, the steps of a processor's caches weigh too much
 _LEAST_MB = 0.1  # less than that cannot be told from nothing
 _TIMES: dict[tuple[int, str], tuple[float, float]] = {  # k = 15: seconds and MB at most
     (100_000, "tree"): (1, 500),
@@ -108,6 +109,8 @@ def _times(rows: Sequence[Row]) -> Iterator[Bar]:
 def _growth(rows: Sequence[Row]) -> Iterator[Bar]:
     if (found := growth(rows, 15)) is not None:
         exponent, small, large = found
+        if (small, large) != (LARGE, _LARGEST):
+            return
         yield Bar(f"growth of time to the tree, {small:,} to {large:,} rows, k = 15: exponent", exponent, 1.25, "")
 
 
