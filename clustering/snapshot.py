@@ -37,7 +37,7 @@ _PACKED_FROM = 1_000_000  # characters of JSON
 _STORIES = 5_000  # listed; those with the most headlines
 _MOST_SOURCES = 20  # of a story
 _DECIMALS = 3
-_PLOTLY = '<script src="plotly.min.js"></script>'
+_PLOTLY = '<script src="plotly.min.js" defer></script>'
 _HOME_LINK = re.compile(r'(?<=<h1>)<a href="index.html"[^>]*>(.*?)</a>')
 
 

@@ -115,9 +115,11 @@ addEventListener("keydown", (event) => {
   else if (state.query) { $("query").value = state.query = ""; update(); }
 });
 let resizing;
-new ResizeObserver(() => {
+let drawnAt = "";
+new ResizeObserver(([{ contentRect: { width, height } }]) => {
   clearTimeout(resizing);
-  resizing = setTimeout(() => { if (map.layout) go(state.view || home); }, 150);
+  if (map.layout && drawnAt !== `${width} ${height}`) resizing = setTimeout(() => go(state.view || home), 150);
+  drawnAt = `${width} ${height}`;
 }).observe($("stage"));
 
 recall();
@@ -128,6 +130,7 @@ list();
 if (state.story !== null) open(state.story, { focus: false });
 else show("list");
 findPlace();
+await plotlyRead();
 await draw();
 ask();
 setInterval(age, 30000);

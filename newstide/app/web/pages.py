@@ -39,7 +39,9 @@ _KEPT = 8  # files in memory, ready to be sent: at most about as many times 8 MB
 _FOREVER = "max-age=31536000, immutable"
 _POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
 _HEAD = 16_384  # bytes, in which the policy stands
-_SCRIPT = re.compile(rb'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"></script>')  # as the pages' templates write it
+_SCRIPT = re.compile(
+    rb'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"( defer)?></script>'
+)  # as the pages' templates write it
 _LIVE = "live.js"
 _TOLD = "latest.js"  # loaded by pages that are opened as files, and written with each run
 _SELF = ("'self'", "file:")
@@ -152,14 +154,16 @@ class Pages:
         """A page with the live view in it, its scripts named by what they hold, and the policy that allows just them."""
         hashes: list[str] = []
 
-        def named(script: Ready, name: str) -> bytes:
+        def named(script: Ready, name: str, defer: bytes = b"") -> bytes:
             hashes.append(script.integrity)
-            return f'<script src="{name}?v={script.tag}" integrity="{script.integrity}"></script>'.encode()
+            return (
+                f'<script src="{name}?v={script.tag}" integrity="{script.integrity}"{defer.decode()}></script>'.encode()
+            )
 
         def found(match: re.Match[bytes]) -> bytes:
             name = match.group(1).decode()
             script = self._find(name)
-            return match.group() if script is None else named(script, name)
+            return match.group() if script is None else named(script, name, match[2] or b"")
 
         content = _SCRIPT.sub(found, content)
         at = content.rfind(b"</body>")
