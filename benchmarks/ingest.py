@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,6 +43,7 @@ SEED = 42
 MODELS = ("use-multilingual", "multilingual-e5-small")
 SHARE_BARS = {"use-multilingual": 0.75, "multilingual-e5-small": 0.95}  # of the embedder's own rate
 DELAY_BAR = 1.0  # seconds, p95, from being sent to being read with its label
+ROUNDS = 5  # of the model alone and ingest, in turns
 LOAD = 0.5  # of the embedder's own rate: more than that, no steady rate asks of it, or queues tell of the model alone
 _LOOK_EVERY = 0.05  # seconds
 _PATIENCE = 120.0
@@ -98,18 +100,25 @@ def throughput(
     warm = [next(source).text for _ in range(2 * batch)]
     embedder.encode(warm[:batch])
     texts = [next(source).text for _ in range(headlines)]
-    middle = headlines // 2
-    spent = _embedded(embedder, texts[:middle], batch)  # half before and half after: a machine's speed drifts
-    alone, stages = _ingested(settings, embedder, store, source, headlines)
-    embedder_rate = headlines / (spent + _embedded(embedder, texts[middle:], batch))
+    each = headlines // ROUNDS
+    model = whole = 0.0  # seconds
+    stages: Counter[str] = Counter()
+    for start in range(0, each * ROUNDS, each):  # in turns: a machine's speed drifts by more than what is looked for
+        model += _embedded(embedder, texts[start : start + each], batch)
+        seconds, by_stage = _ingested(settings, embedder, store, source, each)
+        whole += seconds
+        stages.update(by_stage)
+    embedder_rate, alone = each * ROUNDS / model, each * ROUNDS / whole
+    shares = {stage: spent / sum(stages.values()) for stage, spent in stages.items()}
     with _runs(settings) as runs:
-        beside, _ = _ingested(settings, embedder, store, source, headlines // 4)
+        seconds, _ = _ingested(settings, embedder, store, source, headlines // 4)
+    beside = headlines // 4 / seconds
     return {
         "headlines": headlines,
         "embedder_rate": embedder_rate,
         "ingest_rate": alone,
         "share": alone / embedder_rate,
-        "stages": stages,
+        "stages": shares,
         "beside_run_rate": beside,
         "beside_run_share": beside / embedder_rate,
         "runs_beside": len(runs),
@@ -151,11 +160,20 @@ def _runs(settings: Settings) -> Iterator[list[int]]:
 def _ingested(
     settings: Settings, embedder: Embedder, store: Store, source: Iterator[Headline], headlines: int
 ) -> tuple[float, dict[str, float]]:
-    """Headlines a second, and each stage's share of the time."""
+    """Seconds from the first records in hand until all are stored and committed, and those of each stage."""
     from consumers.group import join_group
-    from consumers.ingest import ingest
+    from consumers.ingest import Tally, ingest
 
     send(settings, [next(source) for _ in range(headlines)])
+    began = ended = 0.0
+
+    def look(tally: Tally) -> None:
+        nonlocal began, ended
+        if tally.stored and not began:
+            began = started + tally.seconds["poll"]
+        if tally.stored == headlines and not ended:
+            ended = time.perf_counter()
+
     consumer = join_group(settings.kafka)
     sender = Sender(settings.kafka)
     try:
@@ -164,15 +182,13 @@ def _ingested(
             for partition in consumer.assignment():
                 consumer.seek(partition, consumer.committed(partition) or 0)
         started = time.perf_counter()
-        tally = ingest(consumer, sender, store, embedder, settings, stop=threading.Event(), drain=True)
-        seconds = time.perf_counter() - started
+        tally = ingest(consumer, sender, store, embedder, settings, stop=threading.Event(), drain=True, on_beat=look)
     finally:
         consumer.close(autocommit=False)
         sender.close()
     if tally.stored != headlines:
         raise SystemExit(f"{headlines} headlines were sent, {tally.stored} stored: {tally}")
-    shares = {stage: spent / seconds for stage, spent in tally.seconds.items()}
-    return headlines / seconds, {**shares, "other": 1 - sum(shares.values())}
+    return ended - began, tally.seconds
 
 
 def send(settings: Settings, headlines: Sequence[Headline]) -> None:
@@ -253,7 +269,9 @@ def wrong(rows: Sequence[dict[str, Any]]) -> list[str]:
         name = row["model"]
         if row["share"] < (bar := SHARE_BARS.get(name, 0.0)):
             missed.append(f"{name}: {row['share']:.0%} of the embedder's rate; {bar:.0%} are wanted.")
-        if "rate" in row and row["delay_p95"] > DELAY_BAR:
+        # A model that is asked for half of what it can do, or more, is all there is to wait for.
+        keeps_up = "rate" in row and row["rate"] < LOAD * row["embedder_rate"]
+        if keeps_up and row["delay_p95"] > DELAY_BAR:
             missed.append(f"{name}: p95 of {row['delay_p95']:.2f} s to its label; {DELAY_BAR:g} s are allowed.")
         if "rate" in row and not row["labelled_on_arrival"] > 0:
             missed.append(f"{name}: no headline had a story's label on arrival.")
