@@ -46,6 +46,9 @@ _HARMLESS = "A headline"  # a text that any model can embed
 _FINISH_WITHIN = 3.0  # seconds for the batch at hand, once the loop is told to stop
 _STORIES_EVERY = 2.0  # seconds between looks for a newer run's stories
 _SHOW_UP_EVERY = 5.0  # seconds of work on one batch, after which the group is told that this member lives
+_FIRST_PIECE = 16  # headlines embedded together, until it is known how long the model takes
+_PIECE_SECONDS = (0.5, 2.0)  # shorter, and pieces grow, so that no thread idles; longer, and stopping takes too long
+_PIECES = 4  # of a full batch, at least: Milvus writes one while the next is embedded
 
 Pairs = Sequence[tuple[Headline, Any]]  # headlines, each with the record it was in
 Refused = list[tuple[Any, str]]  # records, and why
@@ -158,6 +161,7 @@ class _Batches:
 
     def __post_init__(self) -> None:
         self.contact = Contact(self.consumer)
+        self.piece = _FIRST_PIECE
 
     def read(self) -> list[Any]:
         """Up to a batch of records; waits at most `linger` for it to fill once the first has come."""
@@ -197,7 +201,11 @@ class _Batches:
             for attempt in retrying:
                 with attempt:
                     records = self.handover.ours(records)
-                    self._store(records)
+                    try:
+                        self._store(records)
+                    except StoreLimit:
+                        self.store.require_in_use()  # collections that were removed refuse everything
+                        raise
         except tuple(_WAITS):
             return []
         except _Stopped:
@@ -287,12 +295,11 @@ class _Batches:
         return decode(record.value, record.timestamp, limits=self.settings.limits)
 
     def _embed_and_insert(self, pairs: Pairs, stories: OpenStories, tally: Tally) -> Refused:
-        """Writes the headlines, `embedding.batch_size` at a time: Milvus takes some while the next are embedded.
+        """Writes the headlines piece by piece: Milvus takes one while the next is embedded.
 
         Returns:
             The records that are refused, and why.
         """
-        size = self.settings.embedding.batch_size
         refused: Refused = []
         sent: tuple[Pairs, Future[int]] | None = None  # what Milvus is writing
 
@@ -303,8 +310,9 @@ class _Batches:
             sent = None
 
         with ThreadPoolExecutor(1, "insert") as background:
-            for start in range(0, len(pairs), size):
-                some = pairs[start : start + size]
+            done = 0
+            while some := pairs[done : done + self.piece]:
+                done += len(some)
                 try:
                     rows = self._embed([headline for headline, _ in some], stories, tally)
                 except EmbedderError as error:
@@ -322,6 +330,7 @@ class _Batches:
         started = time.perf_counter()
         vectors = self.embedder.encode([headline.text for headline in headlines])
         embedded = time.perf_counter()
+        self._resize(len(headlines), embedded - started)
         labels, probabilities = assign(vectors, [headline.language for headline in headlines], stories)
         tally.took(embed=embedded - started, assign=time.perf_counter() - embedded)
         now = int(time.time() * 1000)
@@ -329,6 +338,14 @@ class _Batches:
             HeadlineRow(headline, vector, now, int(label), float(probability))
             for headline, vector, label, probability in zip(headlines, vectors, labels, probabilities, strict=True)
         ]
+
+    def _resize(self, headlines: int, seconds: float) -> None:
+        """Doubles or halves the pieces to come, by what a whole one took the model."""
+        short, long = _PIECE_SECONDS
+        if seconds > long:
+            self.piece = max(1, headlines // 2)
+        elif headlines == self.piece and seconds < short:
+            self.piece = min(2 * self.piece, max(self.piece, self.settings.consumer.batch_size // _PIECES))
 
     def _insert(self, rows: Sequence[HeadlineRow]) -> int:
         """Writes rows, and tells how many have a story's label."""

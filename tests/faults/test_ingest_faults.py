@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from hashing import POISON, Hashing
 from kafka import KafkaAdminClient
@@ -174,6 +176,37 @@ def test_a_slow_model_and_a_milvus_that_stays_away_never_overrun_the_poll_interv
     assert (tally.read, tally.stored, tally.duplicates) == (128, 128, 0), "it was put out of the group and read again"
     assert max(in_flight) <= 64
     assert sum(lag(settings.kafka, settings.kafka.group).values()) == 0
+
+
+class Measured(Hashing):
+    """Takes its time for each text, and notes how many it is given at once."""
+
+    def __init__(self, seconds_each: float = 0.0) -> None:
+        super().__init__()
+        self.seconds_each = seconds_each
+        self.given: list[int] = []
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.given.append(len(texts))
+        time.sleep(self.seconds_each * len(texts))
+        return super().encode(texts)
+
+
+def test_a_fast_model_is_given_more_at_once_up_to_a_quarter_of_a_batch(settings: Settings, store: Store) -> None:
+    send(settings, good(range(512)))
+    model = Measured()
+    assert drained(settings.updated(consumer={"batch_size": 256, "linger": "3s"}), model).stored == 512
+    assert model.given == [16, 32, 64, 64, 64, 16, 64, 64, 64, 64]
+
+
+def test_a_slow_model_is_given_less_at_once_so_that_it_can_be_stopped_in_between(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.ingest._PIECE_SECONDS", (0.05, 0.4))
+    send(settings, good(range(40)))
+    model = Measured(0.06)
+    assert drained(settings.updated(consumer={"linger": "3s"}), model).stored == 40
+    assert model.given == [16, 8, 4, 4, 4, 4]
 
 
 def test_a_commit_that_failed_is_made_up_for_though_nothing_new_comes(
