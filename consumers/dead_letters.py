@@ -1,10 +1,16 @@
-"""Messages that are no headlines go to a topic of their own, bytes untouched, with the reason in their headers."""
+"""Messages that are no headlines go to a topic of their own, bytes untouched, with the reason in their headers.
+
+Of one that is too large for Kafka as it is (it came compressed), the beginning goes, and a header says so.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from newstide.broker import Sender
-from newstide.headline import REPLAYS, shorten
+from newstide.headline import CUT, REPLAYS, shorten
+
+_LARGEST = 3 * 2**19  # bytes of key and value; producer and topic take 2 MiB, headers included
+_BEGINNING = 64 * 2**10  # bytes of each that a larger one keeps
 
 
 def send_dead_letter(sender: Sender, topic: str, record: Any, reason: str) -> None:
@@ -16,7 +22,12 @@ def send_dead_letter(sender: Sender, topic: str, record: Any, reason: str) -> No
         record: The Kafka record as it was read.
         reason: Why it is no headline.
     """
-    sender.send(topic, key=record.key, value=record.value, headers=list(_origin(record, reason).items()))
+    key, value, headers = record.key, record.value, dict(_origin(record, reason))
+    size = len(key or b"") + len(value or b"")
+    if size > _LARGEST:  # compressed, it was small enough for Kafka
+        key, value = key and key[:_BEGINNING], value and value[:_BEGINNING]
+        headers[CUT] = str(size).encode()
+    sender.send(topic, key=key, value=value, headers=list(headers.items()))
 
 
 def _origin(record: Any, reason: str) -> Mapping[str, bytes]:

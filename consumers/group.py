@@ -84,8 +84,11 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def ours(self, records: Sequence[Any]) -> list[Any]:
         """The records of partitions that have not been taken away since `begin`, even if they have come back."""
-        gone = self._gone
-        return [record for record in records if TopicPartition(record.topic, record.partition) not in gone]
+        return [record for record in records if self.has(record)]
+
+    def has(self, record: Any) -> bool:
+        """Whether the record's partition has not been taken away since `begin`, even if it has come back."""
+        return TopicPartition(record.topic, record.partition) not in self._gone
 
     def put_back(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
         """Records that a poll has just returned and that are not wanted yet are read again later."""

@@ -48,6 +48,7 @@ _STORIES_EVERY = 2.0  # seconds between looks for a newer run's stories
 _SHOW_UP_EVERY = 5.0  # seconds of work on one batch, after which the group is told that this member lives
 _FIRST_PIECE = 16  # headlines embedded together, until it is known how long the model takes
 _PIECE_SECONDS = (0.5, 2.0)  # shorter, and pieces grow, so that no thread idles; longer, and stopping takes too long
+_READ_BYTES = 16 * 2**20  # of a batch's messages, after which no more are read into it
 _PIECES = 4  # of a full batch, at least: Milvus writes one while the next is embedded
 
 Pairs = Sequence[tuple[Headline, Any]]  # headlines, each with the record it was in
@@ -177,7 +178,7 @@ class _Batches:
             records = self.handover.ours(records)  # what was taken away by this poll, which may have read it again
             self.handover.begin()
             records.extend(record for partition in polled.values() for record in partition)
-            if left <= 0:
+            if left <= 0 or sum(len(record.value or b"") for record in records) > _READ_BYTES:
                 break
         return records
 
@@ -260,6 +261,7 @@ class _Batches:
         refused: Refused = []
         tally = Tally(read=len(records))
         for record in records:
+            self._show_up_in_time()
             try:
                 decoded = self._decode(record)
             except InvalidHeadline as error:
@@ -321,6 +323,9 @@ class _Batches:
                     continue
                 self._show_up_in_time()  # in between, since a model may be slow
                 settle()
+                kept = [place for place, (_, record) in enumerate(some) if self.handover.has(record)]
+                tally.read -= len(some) - len(kept)  # the new owner reads them, and a run may have labelled them since
+                some, rows = [some[place] for place in kept], [rows[place] for place in kept]
                 self.tried.update(headline.id for headline, _ in some)
                 sent = some, background.submit(self._insert, rows)
             settle()

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from newstide import logs
 from newstide.broker import Sender, end_offsets, lag, make_consumer
-from newstide.headline import REPLAYS, shorten
+from newstide.headline import CUT, REPLAYS, shorten
 from newstide.settings import KafkaSettings
 
 MOST_REPLAYS = 3
@@ -38,6 +38,7 @@ class Letter:
     offset: int
     timestamp: int  # epoch milliseconds, of the original
     replays: int
+    cut: int  # bytes of the whole message where this is its beginning alone; else 0
     key: bytes | None
     value: bytes | None
 
@@ -46,7 +47,7 @@ class Letter:
         shown = asdict(self)
         del shown["key"]
         size = 0 if self.value is None else len(self.value)
-        return {**shown, "reason": escaped(self.reason), "value": preview(self.value), "bytes": size}
+        return {**shown, "reason": escaped(self.reason), "value": preview(self.value), "bytes": self.cut or size}
 
     @property
     def digest(self) -> bytes:
@@ -56,12 +57,13 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a replay did, or would do. Every letter is in one of the four."""
+    """What a replay did, or would do. Every letter is in one of the five."""
 
     sent: int  # acknowledged by Kafka
     other_reason: int  # left: another reason than asked for, or beyond the limit
     same: int  # left: another letter holds the same
     given_up: int  # left: refused as often as allowed
+    cut: int  # left: too large, and only their beginning is here
     dry_run: bool
 
     def describe(self) -> str:
@@ -69,7 +71,8 @@ class Replay:
         verb = "Would be sent" if self.dry_run else "Sent"
         return (
             f"{verb} to the topic of headlines again: {self.sent:,}. Left: {self.given_up:,} refused {MOST_REPLAYS} "
-            f"times or more, {self.same:,} of the same content, {self.other_reason:,} not asked for."
+            f"times or more, {self.cut:,} cut for their size, {self.same:,} of the same content, "
+            f"{self.other_reason:,} not asked for."
         )
 
 
@@ -121,7 +124,7 @@ def replay(
         refused[letter.digest] = max(refused.get(letter.digest, 0), letter.replays)
     fits = matching(reason)
     done: set[bytes] = set()
-    sent = other = same = given_up = 0
+    sent = other = same = given_up = cut = 0
     sender = None if dry_run else Sender(settings)
     try:
         for letter in letters(settings):
@@ -130,6 +133,8 @@ def replay(
                 other += 1  # one that has come since we counted is the next replay's
             elif replays >= MOST_REPLAYS:
                 given_up += 1
+            elif letter.cut:
+                cut += 1
             elif letter.digest in done:
                 same += 1
             else:
@@ -150,7 +155,7 @@ def replay(
             sender.close()
     if sender is not None and reason is None and limit is None:
         _dealt_with(settings, ends)
-    return Replay(sent, other, same, given_up, dry_run)
+    return Replay(sent, other, same, given_up, cut, dry_run)
 
 
 def waiting(settings: KafkaSettings) -> int:
@@ -217,6 +222,7 @@ def _letter(record: Any) -> Letter:
         offset=_number(headers.get("offset"), -1),
         timestamp=_number(headers.get("timestamp"), -1),
         replays=max(_number(headers.get(REPLAYS), 0), 0),
+        cut=max(_number(headers.get(CUT), 0), 0),
         key=record.key,
         value=record.value,
     )

@@ -5,12 +5,14 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from kafka import KafkaProducer
 from typer.testing import CliRunner
 
 from newstide.app.cli import app
 from newstide.app.dead_letters import MOST_REPLAYS, letters, preview, replay, waiting
 from newstide.app.services import run_consumer
 from newstide.broker import Sender, end_offsets
+from newstide.kafka_client import connected
 from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.store import open_store
 
@@ -73,6 +75,24 @@ def test_letters_are_listed_escaped_and_replayed_until_they_are_given_up(
     store = open_store(settings.milvus, None)
     assert store.count_headlines() == 1
     store.close()
+
+
+def test_what_kafka_took_because_it_was_compressed_and_would_not_take_again_is_cut(settings: Settings) -> None:
+    """It must not hold up what comes after it."""
+    value = b'{"title": "' + b"x" * 5_000_000 + b'"}'
+    producer = connected(KafkaProducer, settings.kafka, compression_type="gzip", max_request_size=20_000_000)
+    producer.send(settings.kafka.topic, key=b"k", value=value).get(30)
+    producer.close()
+    send(settings, b'{"title": "A headline"}')
+
+    tally = run_consumer(settings, stop=Event(), drain=True)
+    assert (tally.read, tally.stored, tally.dead_letters) == (2, 1, 1)
+    (letter,) = letters(settings.kafka)
+    assert letter.value == value[: len(letter.value or b"")]
+    assert letter.cut == letter.as_dict()["bytes"] == len(value) + 1
+    assert "5,000,013 bytes" in letter.reason
+    left = replay(settings.kafka)
+    assert (left.sent, left.cut) == (0, 1)
 
 
 def test_what_is_listed_never_reaches_beyond_its_line() -> None:

@@ -18,7 +18,7 @@ from hashing import POISON, Hashing
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
-from consumers.group import join_group
+from consumers.group import Handover, join_group
 from consumers.ingest import Tally, ingest
 from newstide.broker import Sender, lag, make_consumer
 from newstide.embedding import Embedder
@@ -260,6 +260,39 @@ def test_two_consumers_one_killed_one_added_lose_and_double_nothing(settings: Se
     assert sum(tally.duplicates for tally in tallies) <= 3 * 16, "a handover repeats a batch of each member at most"
 
 
+def test_rows_of_a_partition_that_is_taken_away_within_a_batch_are_left_to_their_new_owner(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has written them by now, and a run may have labelled them: they must not be written over."""
+    handovers: list[Handover] = []
+
+    class Known(Handover):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            handovers.append(self)
+
+    class Interrupted(Measured):
+        def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+            vectors = super().encode(texts)
+            if len(self.given) == 2:
+                handovers[-1].on_partitions_lost(worker.consumer.assignment())
+                rows = [headline(int(text.split()[1])) for text in texts]
+                store.insert_headlines([HeadlineRow(row, vector, 1) for row, vector in zip(rows, vectors, strict=True)])
+                store.write_labels([row.id for row in rows], np.full(32, 7), np.ones(32, np.float32), 1)
+            return vectors
+
+    monkeypatch.setattr("consumers.ingest.Handover", Known)
+    send(settings, good(range(100)))
+    worker = Worker(settings.updated(consumer={"linger": "3s"}), Interrupted(), {})
+    wait_for("the batch is done", lambda: worker.seen.read)
+    tally = worker.end()
+    assert (tally.read, tally.stored) == (16, 16)
+    labelled = store.headlines("label_run == 1", ["cluster_label"])["cluster_label"]
+    assert labelled.tolist() == [7] * 32
+    tally = drained(settings)
+    assert (tally.read, tally.duplicates, tally.stored) == (100, 48, 52)
+
+
 def test_a_member_put_out_of_the_group_in_the_middle_of_a_poll_loses_nothing(settings: Settings, store: Store) -> None:
     """It learns of it, joins again, gets its partitions back and reads on, all within one poll."""
     small = settings.updated(consumer={"batch_size": 500, "linger": "3s"})
@@ -419,7 +452,7 @@ def _killable(settings: Settings) -> Killable:
 import sys, threading
 sys.path.insert(0, sys.argv[1])
 from hashing import Hashing
-from consumers.group import join_group
+from consumers.group import Handover, join_group
 from consumers.ingest import ingest
 from newstide.broker import Sender
 from newstide.settings import Settings
