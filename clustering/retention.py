@@ -1,11 +1,12 @@
 """What a run clears away: headlines that were taken down while it or another machine was at work, and what is too old."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from clustering.lease import Lease
+from clustering.lease import Lease, require_lease
 from clustering.pages import clean_pages, oldest_on, remove_pages, thin_pages
 from newstide import logs
 from newstide.settings import Settings, require_keep_covers_window
@@ -13,6 +14,7 @@ from newstide.store import Blocklist, Store, remove_headlines
 from newstide.store.removal import COLUMNS
 
 _ON_THE_WAY = 60_000  # ms: how long a headline may take from the consumer's look at the tombstones into Milvus
+_SLIPS_FOR = 10 * 60_000  # ms: how long after a take-down each run looks for such headlines again
 _BATCH = 5_000  # rows
 
 log = logs.get("reclusterer")
@@ -31,18 +33,19 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
     """Takes down, before a run, what slipped through: rows on their way when they were blocked, and pages that lie here.
 
     `newstide forget` does it at once where it runs; here it is done again for the tombstones since the last time, which a
-    file in the data folder remembers. The lease is asked before anything is removed.
+    file in the data folder remembers, and rows are looked for during the next ten minutes: a consumer with a slow model may
+    write what it read before. The lease is asked before anything is removed.
     """
     blocked = store.tombstones.current()
     done = settings.data_dir / "taken-down-until"
     since = _read(done)
-    new = [stone for stone in blocked.tombstones if stone.created_at > since]
-    if not new:
+    again = min(since, int(time.time() * 1000) - _SLIPS_FOR)
+    stones = [stone for stone in blocked.tombstones if stone.created_at > again]
+    if not stones:
         return
-    if lease is not None:
-        lease.require()
-    recent = Blocklist.of(new)
-    first, last = (choose(stone.created_at for stone in new) for choose in (min, max))
+    require_lease(lease)
+    recent = Blocklist.of(stones)
+    first, last = (choose(stone.created_at for stone in stones) for choose in (min, max))
     slipped = [
         frame[
             [
@@ -53,6 +56,8 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
         for frame in store.iterate_headlines(f"ingested_at >= {first - _ON_THE_WAY}", COLUMNS, batch_size=_BATCH)
     ]
     rows = pd.concat([*slipped, pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
+    if rows.empty and last <= since:
+        return
     stories = remove_headlines(store, rows, recent)
     try:
         pages = clean_pages(settings.snapshots_dir, recent.hides, recent.hides_title)
@@ -61,7 +66,7 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
     except OSError as error:
         log.warning("pages could not be cleaned of what was taken down; the next run tries again", reason=str(error))
         return
-    log.info("taken down", tombstones=len(new), headlines=len(rows), stories=stories, pages=len(pages))
+    log.info("taken down", tombstones=len(stones), headlines=len(rows), stories=stories, pages=len(pages))
 
 
 def clear_old(store: Store, settings: Settings, lease: Lease | None = None) -> Cleared:
@@ -85,8 +90,7 @@ def clear_old(store: Store, settings: Settings, lease: Lease | None = None) -> C
     newest = None if last is None else last.counts.get("newest")
     if newest is None:
         return Cleared()
-    if lease is not None:
-        lease.require()
+    require_lease(lease)
     before = int(newest) - int(settings.keep.total_seconds() * 1000)
     headlines = 0
     for frame in store.iterate_headlines(f"published_at <= {before}", ["id"], batch_size=_BATCH):

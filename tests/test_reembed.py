@@ -80,7 +80,8 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
 
     take_in(settings, ROWS, ROWS + MORE)  # meanwhile the world goes on
     gone = before.index[0]
-    forget(settings, "id", gone)
+    forget(settings, "id", gone)  # from the new collections, too
+    old.delete_headlines([before.index[1]])  # as a run does with one that is too old
     recluster(settings)
     now = old.headlines("", ["id", "cluster_label", "label_probability", "label_run"])
 
@@ -99,9 +100,9 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
         stop.set()
         reader.join()
 
-    assert set(answers) == {ROWS + MORE - 1}
+    assert set(answers) == {ROWS + MORE - 2}
     assert done.swapped
-    assert (done.embedded, done.kept, done.removed) == (MORE, ROWS - 1, 1)
+    assert (done.embedded, done.kept, done.removed) == (MORE, ROWS - 2, 1)
     assert done.relabelled > 0
     new = open_store(settings.milvus, None)
     assert (new.card.name, new.dim) == (NEW, 384)
@@ -119,7 +120,7 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     assert new.count_headlines("label_run == 0 and cluster_label >= 0") == 0  # no run has placed the stories yet
     report = recluster(changed)
     assert report.status == "finished"
-    assert report.rows == ROWS + MORE - 1 + 5
+    assert report.rows == ROWS + MORE - 2 + 5
     after = new.headlines("", ["id", "cluster_label"]).set_index("id")["cluster_label"]
     survived = set(after) & set(stories["cluster_label"])
     assert len(survived) >= 0.6 * len(stories)
@@ -152,14 +153,15 @@ def test_what_a_consumer_that_was_just_starting_wrote_before_the_turn_is_brought
     new.close()
 
 
+@pytest.mark.parametrize("drop_old", [False, True])
 def test_a_consumer_that_opened_the_old_collections_before_the_turn_commits_nothing_after_it(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, drop_old: bool
 ) -> None:
     take_in(settings, 0, 30)
     join = group.join_group
 
     def after_the_turn(*of: Any) -> Any:
-        assert reembed(settings, NEW).swapped
+        assert reembed(settings, NEW, drop_old=drop_old).swapped
         return join(*of)
 
     with monkeypatch.context() as late:
@@ -239,9 +241,23 @@ def test_what_was_cut_off_is_taken_up_and_a_headline_the_model_fails_on_is_left_
             return real.encode(texts)
 
     monkeypatch.setattr(module, "load_embedder", lambda _settings: Picky())
-    done = reembed(settings, NEW)
+    done = reembed(settings, NEW, drop_old=True)
     assert (done.kept, done.embedded, done.failed) == (16, 13, 1)
     new = open_store(settings.milvus, None)
     assert new.count_headlines() == 29
     assert not new.known_ids([bad["id"]])
+    assert new.suffixes_of_other_models() == [done.old], "the one headline is nowhere else"
+    assert "headlines are that were left out" in done.describe()
+
+    with_old = open_store(settings.milvus, None, suffix=done.old)
+    gone = with_old.headlines("", ["id"])["id"].iloc[3]
+    forget(settings, "id", gone)
+    assert with_old.count_headlines() == 29
+    assert not with_old.known_ids([gone]), "what is taken down is taken down wherever it is"
+    with_old.close()
+
+    after = reembed(settings, NEW, drop_old=True)
+    assert (after.before, after.dropped) == (True, (done.old,))
+    assert after.describe() == f"Readers were turned to {NEW} before. Removed: headlines{done.old} and so on."
+    assert new.suffixes_of_other_models() == []
     new.close()

@@ -49,9 +49,11 @@ class ReembedReport:
         failed: Headlines that the model could make nothing of; they stay in the old collections only.
         relabelled: Headlines whose label had changed since they were copied.
         removed: Headlines that are gone from the old collections.
-        swapped: Whether readers were turned to the new collections.
+        swapped: Whether readers are turned to the new collections.
+        before: Whether they were before this command.
         at_work: Who has to be stopped first, where they were not.
         old: Suffix of the old collections, empty where they are removed.
+        dropped: Suffixes of collections that were removed.
         seconds: It took.
     """
 
@@ -62,12 +64,17 @@ class ReembedReport:
     relabelled: int = 0
     removed: int = 0
     swapped: bool = False
+    before: bool = False
     at_work: tuple[str, ...] = ()
     old: str = ""
+    dropped: tuple[str, ...] = ()
     seconds: float = 0.0
 
     def describe(self) -> str:
         """For people."""
+        removed = f"Removed: {', '.join(f'headlines{one} and so on' for one in self.dropped)}." if self.dropped else ""
+        if self.before:
+            return f"Readers were turned to {self.model} before. {removed}"
         rate = f" ({self.embedded / self.seconds:,.0f}/s)" if self.embedded and self.seconds else ""
         text = f"Embedded by {self.model}: {self.embedded:,} headlines{rate}; there already: {self.kept:,}."
         if self.failed:
@@ -78,11 +85,15 @@ class ReembedReport:
                 f"{'it' if len(self.at_work) == 1 else 'them'} and give the same command again: it brings over what is "
                 "new since, and turns the readers."
             )
-        kept = f"The old ones are kept as headlines{self.old} and so on; --drop-old removes them." if self.old else ""
+        kept = f"The old ones are kept as headlines{self.old} and so on" if self.old else ""
+        if kept and self.failed:
+            kept += ", where alone the headlines are that were left out"
+        if kept:
+            kept += "; the same command with --drop-old removes them."
         return (
             f"{text} Brought over: {self.relabelled:,} changed labels, {self.removed:,} removals.\n"
             f"Readers are turned to {self.model}. Set NEWSTIDE_EMBEDDING_MODEL={self.model}, start the services again; "
-            f"the next run places stories anew, under their numbers. {kept}"
+            f"the next run places stories anew, under their numbers. {kept}{removed}"
         ).strip()
 
 
@@ -92,7 +103,7 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
     Args:
         settings: Where Milvus and Kafka are.
         model: As in `embedding.model`.
-        drop_old: Remove the old collections once readers are turned.
+        drop_old: Remove the old collections once readers are turned, or now if they are; not where headlines failed.
         progress: Show a bar on standard error.
 
     Raises:
@@ -107,6 +118,12 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
     try:
         if old.card == embedder.card:
             open_store(settings.milvus, embedder.card).close()  # completes a swap that was cut off
+            if drop_old and (others := old.suffixes_of_other_models()):
+                for one in others:
+                    _drop(settings, one)
+                return ReembedReport(
+                    model, 0, old.count_headlines(), 0, swapped=True, before=True, dropped=tuple(others)
+                )
             raise NewstideError(f"The headlines are embedded by {model} already.", "Nothing is left to do.")
         suffix = aliases.suffix_of(embedder.card)
         new = open_store(settings.milvus, embedder.card, suffix=suffix)
@@ -137,9 +154,10 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
             new.close()
     finally:
         old.close()
-    if drop_old:
+    dropped: tuple[str, ...] = ()
+    if drop_old and not failed:  # else what the new model can make nothing of would be nowhere
         _drop(settings, old_suffix)
-        old_suffix = ""
+        dropped, old_suffix = (old_suffix,), ""
     return replace(
         report,
         embedded=embedded + late + last,
@@ -148,6 +166,7 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
         removed=removed,
         swapped=True,
         old=old_suffix,
+        dropped=dropped,
         seconds=time.perf_counter() - started,
     )
 

@@ -17,6 +17,7 @@ from newstide.headline import clean
 from newstide.settings import Settings
 from newstide.store import (
     Blocklist,
+    EmptyStore,
     Store,
     Tombstone,
     open_store,
@@ -96,6 +97,8 @@ def forget(settings: Settings, kind: str, value: str) -> Forgotten:
         store.tombstones.add(tombstones)
         blocked = Blocklist.of(tombstones)
         stories = remove_headlines(store, target.headlines, blocked)
+        for suffix in store.suffixes_of_other_models():
+            _remove_elsewhere(settings, suffix, target, blocked)
         if not store.count_headlines():  # no run will write these anew
             for name in ("graph.bin", "layout.npz"):
                 (settings.data_dir / "cache" / name).unlink(missing_ok=True)
@@ -126,6 +129,18 @@ def _target(store: Store, settings: Settings, kind: str, value: str) -> Target:
     stories = sum(int(touched_stories(frame, headlines, blocked).sum()) for frame in store.frames("stories"))
     pages = clean_pages(settings.snapshots_dir, blocked.hides, blocked.hides_title, write_them=False)
     return Target(kind, value, headlines, stories, pages)
+
+
+def _remove_elsewhere(settings: Settings, suffix: str, target: Target, blocked: Blocklist) -> None:
+    """From collections that nobody is led to: an earlier model's, or one's that are being filled."""
+    try:
+        other = open_store(settings.milvus, None, suffix=suffix)
+    except EmptyStore:  # they are only being made
+        return
+    try:
+        remove_headlines(other, other.headlines(f"{target.kind} == {quote(target.value)}", COLUMNS), blocked)
+    finally:
+        other.close()
 
 
 def _tombstones(target: Target) -> list[Tombstone]:

@@ -6,6 +6,8 @@
 called by their plain names, as earlier versions made them, have no suffix, and stay so until their model changes.
 """
 
+import re
+
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
@@ -33,6 +35,13 @@ def suffix_in_use(connection: Connection, prefix: str) -> str | None:
         return found.removeprefix(name) if found.startswith(f"{name}_") else ""
 
     return connection.call(look)
+
+
+def others(connection: Connection, prefix: str, suffix: str) -> list[str]:
+    """The suffixes of collections of headlines that hold another model's vectors than those of `suffix`."""
+    name = re.compile(rf"{re.escape(prefix)}headlines(_[0-9a-f]{{{_DIGITS}}})")
+    there = connection.call(lambda client: list(client.list_collections(timeout=connection.timeout)))
+    return sorted(found[1] for one in there if (found := name.fullmatch(one)) and found[1] != suffix)
 
 
 def lead(connection: Connection, prefix: str, suffix: str) -> None:

@@ -104,6 +104,10 @@ class Store:
                 "Set NEWSTIDE_EMBEDDING_MODEL to the new model, and start again.",
             )
 
+    def suffixes_of_other_models(self) -> list[str]:
+        """Of collections that an earlier model filled, or that another is filling; for `open_store`."""
+        return aliases.others(self._connection, self._prefix, self.suffix)
+
     # Headlines
 
     def known_ids(self, ids: Sequence[str]) -> set[str]:

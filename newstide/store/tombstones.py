@@ -21,7 +21,7 @@ from newstide.store.opening import open_collection
 
 KINDS = ("id", "url", "source")
 FRESH = 2.0  # seconds for which what was read counts as current
-_READ_ANYWAY = 60.0  # seconds after which all are read again, even if their number is the same
+_READ_ANYWAY = 10.0  # seconds after which all are read again, even if their number is the same
 _CARD = ModelCard("none", 2, "")  # a collection must have a vector
 _COLUMNS = ["key", "cause", "point", "title", "created_at"]
 
