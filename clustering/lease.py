@@ -80,7 +80,7 @@ class Lease:
         except KafkaError as error:
             raise unavailable(self._settings, error) from None
         raise RunFailed(
-            "Another reclusterer holds the lease; this run has written nothing.",
+            "Another reclusterer holds the lease; this run writes nothing more.",
             "Stop one of the two, or leave it as a stand-by.",
         )
 
@@ -106,3 +106,9 @@ def acquired(settings: KafkaSettings, wait_ms: int) -> Iterator[Lease | None]:
     """The lease once it is held, or None when another member still holds it after `wait_ms`."""
     with Lease(settings) as lease:
         yield lease if lease.held(wait_ms) else None
+
+
+def require_lease(lease: Lease | None) -> None:
+    """Asks whether it is still held, where there is one: a single run by hand has none."""
+    if lease is not None:
+        lease.require()

@@ -50,11 +50,11 @@ def clean_pages(
     for page in [*sorted(directory.glob("run-*.html")), directory / "latest.html"]:
         if not page.exists():
             continue
-        text = page.read_text(encoding="utf-8")
-        found = _DATA.search(text)
-        if found is None:
-            continue
         try:
+            text = page.read_text(encoding="utf-8")
+            found = _DATA.search(text)
+            if found is None:
+                continue
             data = _read(found)
             holds = _clean(data, hides, hides_title)
         except _DAMAGED as error:

@@ -19,7 +19,7 @@ import pandas as pd
 from clustering.facts import run_facts
 from clustering.gallery import write_index
 from clustering.layout import Layout, lay_out, load_layout, save_layout
-from clustering.lease import Lease
+from clustering.lease import Lease, require_lease
 from clustering.lineage import Event, kept_share, match
 from clustering.naming import name_stories
 from clustering.neighbours import (
@@ -39,9 +39,9 @@ from clustering.window import COLUMNS, Window, fix_window, read_window
 from clustering.writing import Plan, StoryBook, carry_out, changed_rows, language_rows, story_rows
 from newstide import logs
 from newstide.centring import language_means
-from newstide.errors import CacheDamaged
+from newstide.errors import CacheDamaged, StoreLimit
 from newstide.settings import Settings
-from newstide.store import RunRow, Store, all_of, open_store
+from newstide.store import EmptyStore, RunRow, Store, all_of, open_store
 
 _PAGE_AGAIN_AFTER = 3600.0  # seconds from a page that could not be written to a run for its sake alone
 _unwritten: dict[Path, float] = {}  # when it was tried; of this process
@@ -121,7 +121,10 @@ def recluster(settings: Settings, *, lease: Lease | None = None, force: bool = F
     Raises:
         NewstideError: The run could not finish; the last good labels and page stay in place.
     """
-    store = open_store(settings.milvus, None)
+    try:
+        store = open_store(settings.milvus, None)
+    except EmptyStore:  # no consumer has been here yet
+        return RunReport("no headlines", 0)
     try:
         cut_off = _finish_what_was_cut_off(store, settings, lease)
         enforce_tombstones(store, settings, lease)
@@ -213,15 +216,15 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
             lineage.events,
             language_rows(means, run),
         )
-        if lease is not None:
-            lease.require()
+        require_lease(lease)
         store.require_in_use()
         store.unfinished.write(plan.encode())
-        carry_out(plan, store, settings.kafka, _now())
+        carry_out(plan, store, settings.kafka, _now(), lease)
 
     labelled = rows.assign(cluster_label=lineage.labels, label_probability=_kept(rows, changed, clusters.probabilities))
     with _timed(seconds, "map"):
         page = _publish(store, settings, graph, labelled, plan, seconds)
+    require_lease(lease)
     store.unfinished.clear()
     return _report(plan, seconds, page, searcher, graph_report)
 
@@ -231,7 +234,13 @@ def _finish_what_was_cut_off(store: Store, settings: Settings, lease: Lease | No
     content = store.unfinished.read()
     if content is None:
         return None
-    plan, last = Plan.decode(content), store.last_run()
+    try:
+        plan = Plan.decode(content)
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("a run that another version was cut off in is forgotten", reason=repr(error))
+        store.unfinished.clear()
+        return None
+    last = store.last_run()
     run = plan.row.run
     written = last is not None and (last.run, last.started_at) == (run, plan.row.started_at)
     if not written and (run != (0 if last is None else last.run) + 1 or plan.model != store.card.fingerprint):
@@ -239,11 +248,15 @@ def _finish_what_was_cut_off(store: Store, settings: Settings, lease: Lease | No
         store.unfinished.clear()
         return None
     seconds = dict(plan.row.durations)
-    if lease is not None:
-        lease.require()
-    with _timed(seconds, "write"):
-        if not written:
-            carry_out(plan, store, settings.kafka, _now())
+    require_lease(lease)
+    try:
+        with _timed(seconds, "write"):
+            if not written:
+                carry_out(plan, store, settings.kafka, _now(), lease)
+    except StoreLimit as error:
+        log.warning("a run that was cut off is forgotten: Milvus refuses it", number=run, reason=str(error))
+        store.unfinished.clear()
+        return None
     with _timed(seconds, "map"):
         rows = store.headlines(all_of(plan.where, "label_run > 0"), COLUMNS).drop_duplicates("id")
         rows = rows.sort_values("id", ignore_index=True)
@@ -251,6 +264,7 @@ def _finish_what_was_cut_off(store: Store, settings: Settings, lease: Lease | No
         if len(rows):
             graph, graph_report, searcher = _up_to_date_graph(store, plan.where, rows, settings, run)
             page = _publish(store, settings, graph, rows, plan, seconds)
+    require_lease(lease)
     store.unfinished.clear()
     log.info("finished a run that was cut off", number=run)
     return _report(plan, seconds, page, searcher, graph_report)
@@ -330,10 +344,23 @@ def _up_to_date_graph(
 def _publish(
     store: Store, settings: Settings, graph: NeighbourGraph, rows: pd.DataFrame, plan: Plan, seconds: dict[str, float]
 ) -> Path | None:
-    """The map. The run counts whether it can be written or not: a full disk leaves the old page in place.
+    """The map. The run counts whether it can be made or not: a full disk, say, leaves the old page in place.
 
     `seconds` is what the run's steps took before.
     """
+    try:
+        return _drawn(store, settings, graph, rows, plan, seconds)
+    except OSError as error:
+        log.error("the page could not be written; the last one stays in place", reason=str(error))
+    except Exception:
+        log.exception("the page could not be made; the last one stays in place")
+    _unwritten[_page(settings, plan.row.run)] = time.monotonic()
+    return None
+
+
+def _drawn(
+    store: Store, settings: Settings, graph: NeighbourGraph, rows: pd.DataFrame, plan: Plan, seconds: dict[str, float]
+) -> Path:
     started = time.perf_counter()
     path = settings.data_dir / "cache" / "layout.npz"
     layout = _laid_out(path, graph, store.card.fingerprint, settings)
@@ -351,14 +378,9 @@ def _publish(
             plan.row, store.card.name, layout, settings, sum(seconds.values()) + time.perf_counter() - started
         ),
     )
-    try:
-        save_layout(path, layout)
-        page = write_snapshot(settings.snapshots_dir, snapshot, max_points=settings.pages.max_points)
-        write_index(settings.snapshots_dir)
-    except OSError as error:
-        log.error("the page could not be written; the last one stays in place", reason=str(error))
-        _unwritten[_page(settings, plan.row.run)] = time.monotonic()
-        return None
+    save_layout(path, layout)
+    page = write_snapshot(settings.snapshots_dir, snapshot, max_points=settings.pages.max_points)
+    write_index(settings.snapshots_dir)
     return page
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustering.lease import Lease, require_lease
 from clustering.lineage import Event, Lineage
 from newstide.broker import Sender
 from newstide.centring import Means
@@ -25,7 +26,7 @@ from newstide.store import LanguageMean, RunRow, Store
 
 Numbers = npt.NDArray[np.int64]
 
-_FORMER_BYTES = 60_000  # of ids kept of a story that dissolved; Milvus takes 65,536 of JSON
+_LIST_BYTES = 60_000  # of a list in a story's row; Milvus takes 65,536 of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +91,19 @@ class Plan:
         )
 
 
-def carry_out(plan: Plan, store: Store, kafka: KafkaSettings, now: int) -> None:
+def carry_out(plan: Plan, store: Store, kafka: KafkaSettings, now: int, lease: Lease | None) -> None:
     """Writes all of it, again where some of it is written already; the row in `runs` last.
+
+    The lease, which the caller has asked for, is asked for again before labels are written and before the run counts: this
+    process may have stood still for so long that another has taken over.
 
     Raises:
         DeliveryError: Kafka does not acknowledge the events.
+        RunFailed: Another reclusterer holds the lease by now.
     """
     run = plan.row.run
     store.upsert_stories(plan.stories)
+    require_lease(lease)
     store.write_labels(plan.ids, plan.labels, plan.probabilities, run)
     if plan.events:
         sender = Sender(kafka)
@@ -105,6 +111,7 @@ def carry_out(plan: Plan, store: Store, kafka: KafkaSettings, now: int) -> None:
             send_events(sender, kafka.events_topic, plan)
         finally:
             sender.close()
+    require_lease(lease)
     store.upsert_means(plan.means)
     store.insert_run(replace(plan.row, finished_at=now))
 
@@ -206,10 +213,11 @@ def story_rows(
         for at, first in zip(numbers, names["first_published_at"], strict=True)
     ]
     new = names.assign(
+        sources=pd.Series([_fitting(sources) for sources in names["sources"]], dtype=object),
         first_published_at=began,
         previous_size=[int(before.get(number, 0)) for number in numbers],
         status="open",
-        parents=pd.Series(parents, dtype=object),
+        parents=pd.Series([_fitting(ancestors) for ancestors in parents], dtype=object),
         successor=-1,
         former_ids=pd.Series([[] for _ in numbers], dtype=object),
         created_run=[int(known[at]["created_run"]) if at in known else run for at in numbers],
@@ -221,7 +229,10 @@ def story_rows(
         status="closed",
         successor=[successor[number] for number in closed["cluster_label"]],
         former_ids=pd.Series(
-            [_former_ids(ids, (previous == number) & (lineage.labels < 0)) for number in closed["cluster_label"]],
+            [
+                _fitting([ids[row] for row in np.flatnonzero((previous == number) & (lineage.labels < 0)).tolist()])
+                for number in closed["cluster_label"]
+            ],
             dtype=object,
         ),
         updated_run=run,
@@ -230,11 +241,10 @@ def story_rows(
     return pd.concat(written, ignore_index=True) if written else new
 
 
-def _former_ids(ids: Sequence[str], inside: npt.NDArray[np.bool_]) -> list[str]:
-    """The ids of these rows, as many as a story's row has room for."""
-    found = [ids[row] for row in np.flatnonzero(inside).tolist()]
-    room = np.cumsum([len(json.dumps(id_)) + 2 for id_ in found]) <= _FORMER_BYTES
-    return found[: np.count_nonzero(room)]
+def _fitting(values: list[Any]) -> list[Any]:
+    """The first values, as many as a story's row has room for."""
+    room = np.cumsum([len(json.dumps(value)) + 2 for value in values]) <= _LIST_BYTES
+    return values[: np.count_nonzero(room)]
 
 
 def changed_rows(rows: pd.DataFrame, labels: Numbers) -> npt.NDArray[np.bool_]:

@@ -16,6 +16,7 @@ import pytest
 from clustering.reclusterer import recluster
 from newstide.broker import Sender, ensure_topics, make_consumer
 from newstide.embedding import ModelCard
+from newstide.errors import StoreLimit
 from newstide.headline import Headline
 from newstide.local_kafka import LocalKafka
 from newstide.milvus_lite import LocalMilvus
@@ -267,6 +268,73 @@ def test_a_run_that_was_cut_off_is_finished_though_nothing_has_come_in_since(
     report = recluster(place.settings)
     assert (report.status, report.run, report.events["merged"]) == ("finished", 2, 1)
     assert place.state() == undisturbed[0]
+
+
+@pytest.mark.parametrize("why", ["of another version", "refused by Milvus"])
+def test_a_plan_that_cannot_be_carried_out_is_forgotten_and_runs_go_on(
+    why: str,
+    local_kafka: LocalKafka,
+    local_milvus: LocalMilvus,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = Place(local_kafka, local_milvus, folder)
+    if why == "refused by Milvus":
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "upsert_stories", dying(Store.upsert_stories, None))
+            with pytest.raises(Killed):
+                recluster(place.settings)
+        upsert, refusals = Store.upsert_stories, [StoreLimit("the length of json field is too long")]
+
+        def refused_once(store: Store, stories: pd.DataFrame) -> None:
+            if refusals:
+                raise refusals.pop()
+            upsert(store, stories)
+
+        monkeypatch.setattr(Store, "upsert_stories", refused_once)
+    else:
+        store = open_store(place.settings.milvus, None)
+        store.unfinished.write(json.dumps({"row": {"run": 2}, "model": CARD.fingerprint}).encode())
+        store.close()
+    report = recluster(place.settings)
+    assert (report.status, report.run) == ("finished", 2)
+    assert place.state()["runs"][-1]["run"] == 2
+
+
+def test_a_map_that_cannot_be_made_costs_no_label_and_holds_no_run_up(
+    local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(local_kafka, local_milvus, folder)
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("of a library")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("clustering.reclusterer.lay_out", broken)
+        report = recluster(place.settings)
+        assert (report.status, report.run, report.page) == ("finished", 2, "")
+        assert {row["label_run"] for row in place.state()["labels"]} >= {2}
+        place.more_headlines()
+        assert recluster(place.settings).run == 3
+    place.settings.snapshots_dir.mkdir(parents=True, exist_ok=True)
+    assert recluster(place.settings, force=True).page.endswith("run-000004.html")
+
+
+def test_sources_without_end_leave_room_in_a_storys_row() -> None:
+    from clustering.writing import _fitting
+
+    sources = [f"{number} " + "\N{EARTH GLOBE EUROPE-AFRICA}" * 250 for number in range(200)]
+    kept = _fitting(sources)
+    assert kept == sources[: len(kept)]
+    assert 10 < len(kept) < 200
+    assert len(json.dumps(kept, ensure_ascii=False).encode()) < 65_536
+
+
+def test_before_the_first_headline_there_is_nothing_to_do_and_nothing_wrong(
+    local_milvus: LocalMilvus, folder: Path
+) -> None:
+    empty = Settings(data_dir=folder / "empty", milvus=MilvusSettings(uri=local_milvus.uri, prefix="never_"))
+    assert recluster(empty).status == "no headlines"
 
 
 def test_theta_is_kept_from_run_to_run_and_made_anew_when_parameters_change(
