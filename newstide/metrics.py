@@ -62,6 +62,8 @@ class Report(Protocol):
     def events(self) -> dict[str, int]: ...  # noqa: D102
     @property
     def seconds(self) -> dict[str, float]: ...  # noqa: D102
+    @property
+    def page(self) -> str: ...  # noqa: D102
 
 
 def make_registry(service: str, version: str) -> CollectorRegistry:
@@ -163,6 +165,8 @@ class RunMetrics:
         self._stories = gauge("stories", "Stories (clusters) in the last run's window.")
         self._noise = gauge("noise_share", "Share of the window's headlines in no story.")
         self._churn = gauge("label_churn", "Share of headlines seen before whose label the last run changed.")
+        self._page = gauge("page_written", "1 unless the last run's page could not be written.")
+        self._page.set(1)
         self._recall = gauge("graph_recall", "Share of true neighbours in sampled lists; 1 where search is exact.")
 
     def finished(self, report: Report) -> None:
@@ -175,6 +179,7 @@ class RunMetrics:
         if report.status != "finished":
             return
         self._last.set(now)
+        self._page.set(bool(report.page))
         self._rows.set(report.rows)
         self._new.set(report.new)
         self._stories.set(report.stories)

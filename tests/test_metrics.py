@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -120,8 +121,14 @@ def test_a_run_shows_its_figures_and_one_with_nothing_new_leaves_them() -> None:
         recall=0.97,
         events={"born": 4},
         seconds={"graph": 2.5, "map": 1.0},
+        page="run-000012.html",
     )
+    metrics.finished(replace(report, run=11, page=""))
+    assert registry.get_sample_value("newstide_page_written") == 0
+    registry = CollectorRegistry()
+    metrics = RunMetrics(registry)
     metrics.finished(report)
+    assert registry.get_sample_value("newstide_page_written") == 1
     metrics.finished(RunReport("nothing new", 12))
     metrics.failed()
     value = registry.get_sample_value

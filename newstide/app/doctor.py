@@ -110,9 +110,7 @@ def examine(settings: Settings) -> Findings:
     finally:
         if visit.store is not None:
             visit.store.close()
-    shown = settings.model_dump(mode="json")
-    shown["milvus"]["uri"] = _public(shown["milvus"]["uri"])
-    return Findings(tuple(findings), shown)
+    return Findings(tuple(findings), settings.model_dump(mode="json"))
 
 
 def print_findings(findings: Findings, console: Console | None = None) -> None:
@@ -158,7 +156,7 @@ def _secrets(visit: _Visit) -> Iterator[Finding]:
         yield Finding(
             "secrets",
             "warn",
-            f"The token for Milvus at {_public(milvus.uri)} can be read on the way.",
+            f"The token for Milvus at {milvus.uri} can be read on the way.",
             "Use an https:// address in milvus.uri, where Milvus offers it.",
         )
     if pages.token is None and _elsewhere(f"{pages.host}:0"):
@@ -187,14 +185,6 @@ def _holds_secret(file: Path) -> bool:
         return False
     named = {"kafka": ("sasl_password", "ssl_keypassword"), "milvus": ("token",), "pages": ("token",)}
     return any(written.get(group, {}).get(name) for group, names in named.items() for name in names)
-
-
-def _public(uri: str | None) -> str | None:
-    """An address without a name and a password in it."""
-    if uri is None or "@" not in uri:
-        return uri
-    scheme, slashes, rest = uri.rpartition("//")
-    return f"{scheme}{slashes}***@{rest.rpartition('@')[2]}"
 
 
 def _elsewhere(addresses: str) -> bool:
@@ -349,7 +339,7 @@ def _milvus(visit: _Visit) -> Iterator[Finding]:
     facts = ", ".join(f"{name} {value}" for name, value in visit.store.describe().items())
     if visit.card is not None:
         require_same_model(visit.store.card, visit.card, f"{milvus.prefix}headlines")
-    yield Finding("Milvus", "ok", f"{_public(milvus.uri)}: {facts}")
+    yield Finding("Milvus", "ok", f"{milvus.uri}: {facts}")
 
 
 def _runs(visit: _Visit) -> Iterator[Finding]:
@@ -374,8 +364,13 @@ def _pages(visit: _Visit) -> Iterator[Finding]:
     runs = sorted(folder.glob("run-*.html"))
     endpoints = read_endpoints(visit.settings.data_dir)
     served = f", served at {endpoints.pages}" if endpoints and endpoints.pages else ""
-    seen = f"{len(runs)} runs, the latest is {runs[-1].name}" if runs else "none yet"
-    yield Finding("pages", "ok", f"{folder}: {seen}{served}")
+    seen = f"{folder}: " + (f"{len(runs)} runs, the latest is {runs[-1].name}" if runs else "none yet") + served
+    last = visit.store.last_run() if visit.store is not None and runs else None
+    if last is not None and runs[-1].name < f"run-{last.run:06d}.html":
+        way_out = "Is there room on the disk? The log of `newstide recluster` names the reason."
+        yield Finding("pages", "warn", f"{seen}; run {last.run} has none", way_out)
+    else:
+        yield Finding("pages", "ok", seen)
 
 
 def _services(visit: _Visit) -> Iterator[Finding]:

@@ -163,8 +163,18 @@ def run_feeds(
 
 
 def _beating(settings: Settings, service: str, also: Callable[..., None] | None = None) -> Callable[..., None]:
+    log = logs.get(service)
+    left = True
+
     def on_beat(*counts: object) -> None:
-        beat(settings.data_dir, service)
+        nonlocal left
+        try:
+            beat(settings.data_dir, service)
+            left = True
+        except OSError as error:  # a full disk: the work needs none
+            if left:
+                log.warning("a sign of life could not be left; `newstide health` will miss it", reason=str(error))
+            left = False
         if also is not None:
             also(*counts)
 
