@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -70,6 +71,7 @@ class _Scene:
     feed: Feed
     started: float
     kills: list[Kill] = field(default_factory=list)
+    ingested: dict[str, int] = field(default_factory=dict)  # by id, as first seen: a row written again has a later time
 
 
 def run(
@@ -112,7 +114,7 @@ def run(
         killed_in = time.monotonic() - started
         last = _run_once(settings)
         with opened(settings) as store:
-            found = _looked_at(store, settings, [headline.id for headline in made], last)
+            found = _looked_at(store, scene, [headline.id for headline in made], last)
     wrong = found.pop("disagreements") + [f"the {name} ended with {code}" for name, code in codes.items() if code]
     done = Counter(kill.victim for kill in scene.kills)
     return {
@@ -195,13 +197,20 @@ def _seen(scene: _Scene, victim: str, second: float) -> Kill:
         unread = sum(lag(settings.kafka, settings.kafka.group).values())
         return Kill(victim, second, fed - scene.feed.acknowledged + unread)
     with opened(settings) as store:
-        rows = store.count_headlines()
+        rows = len(_note(scene, store))
         if victim == "consumer":
             committed = scene.feed.acknowledged - sum(lag(settings.kafka, settings.kafka.group).values())
             return Kill(victim, second, fed - rows, uncommitted=max(rows - committed, 0))
         if victim == "broker":
             return Kill(victim, second, fed - rows)
         return Kill(victim, second, fed - rows, run=_stage(store, settings))
+
+
+def _note(scene: _Scene, store: Store) -> pd.DataFrame:
+    """All rows there are, and when they came in as far as it was not seen before."""
+    rows = store.headlines("", ["id", "ingested_at", "cluster_label", "label_run"])
+    scene.ingested = dict(zip(rows["id"], rows["ingested_at"].astype(int), strict=True)) | scene.ingested
+    return rows
 
 
 def _stage(store: Store, settings: Settings) -> str:
@@ -253,9 +262,10 @@ def _run_once(settings: Settings) -> dict[str, Any]:
     return report.as_dict()
 
 
-def _looked_at(store: Store, settings: Settings, sent: Sequence[str], last: dict[str, Any]) -> dict[str, Any]:
+def _looked_at(store: Store, scene: _Scene, sent: Sequence[str], last: dict[str, Any]) -> dict[str, Any]:
     """What is there, against what was sent; and whether rows, stories, run and page say the same."""
-    rows = store.headlines("", ["id", "cluster_label", "label_run"])
+    settings, rows = scene.settings, _note(scene, store)
+    again_written = int((rows["ingested_at"] != rows["id"].map(scene.ingested)).sum())
     there = set(rows["id"])
     refused = {json.loads(letter.value or b"{}").get("id") for letter in letters(settings.kafka)}
     stories = store.stories().set_index("cluster_label")
@@ -277,12 +287,14 @@ def _looked_at(store: Store, settings: Settings, sent: Sequence[str], last: dict
         "a label is of a run that never finished": int(rows["label_run"].max()) > run_.run,
         "run numbers have gaps": store.runs()["run"].tolist() != list(range(1, run_.run + 1)),
         "the next run found something to mend": again["status"] != "nothing new",
+        "rows were written again": bool(again_written),
         "headlines nobody sent are there": not there <= set(sent),
     }
     return {
         "lost": len(set(sent) - there - refused),
         "dead_letters": len(refused),
         "duplicated": store.count_headlines() - len(there),
+        "written_again": again_written,
         "stories": len(living),
         "runs": run_.run,
         "repaired_labels": int(last["changed"]),
@@ -309,6 +321,7 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
         "kills": each.replace("the Milvus", "Milvus"),
         "lost": result["lost"],
         "duplicated": result["duplicated"],
+        "rows written again": result["written_again"],
         "dead letters": result["dead_letters"],
         "finished runs; stories": f"{result['runs']}; {result['stories']}",
         "disagreements of rows, stories, run and page after one more run": "; ".join(result["disagreements"]) or "none",
