@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from benchmarks.made_stream import made_run
 from benchmarks.pages import CHROMIUM_FLAGS
 from clustering.gallery import write_index
@@ -148,11 +150,7 @@ ACTS: "dict[str, Callable[[Page], None]]" = {
 
 
 def _small(content: bytes) -> bytes:
-    """A PNG with a palette, a third of the size; as it was where Pillow is not installed."""
-    try:
-        from PIL import Image  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        return content
+    """A PNG with a palette, a third of the size."""
     picture = Image.open(io.BytesIO(content)).convert("RGB").quantize(_COLOURS, kmeans=3, dither=Image.Dither.NONE)
     small = io.BytesIO()
     picture.save(small, "PNG", optimize=True)

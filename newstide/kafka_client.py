@@ -27,7 +27,7 @@ from newstide.errors import BrokerUnavailable, SettingsError
 from newstide.settings import KafkaSettings
 from newstide.tls import tls_context
 
-_ANSWER_WITHIN = 10.0  # seconds for a broker that accepts connections to answer the first request
+_ANSWER_WITHIN = 6.0  # seconds for a broker that takes connections to answer at last; nobody can stop it meanwhile
 _FIRST_TRY, _LATER_TRY = 1.0, 3.0  # seconds of it before looking at why there was no answer
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, AuthorizationError)
 # What the client makes of a failed handshake is a text alone: an answer that waiting will not change.

@@ -95,6 +95,10 @@ def test_a_file_that_lacks_what_is_needed_is_refused_by_name(tmp_path: Path) -> 
         evaluate_file(write(tmp_path / "b.csv", ROWS), Settings(), replay=timedelta(hours=6))
     with pytest.raises(SourceError, match=r"file\.txt"):
         evaluate_file(tmp_path / "file.txt", Settings())
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(SourceError, match=r"empty\.csv") as caught:
+        evaluate_file(tmp_path / "empty.csv", Settings())
+    assert caught.value.way_out == "Name a file with the columns title and story_id."
     with pytest.raises(SourceError, match="body"):
         evaluate_file(write(tmp_path / "c.csv", ROWS), Settings(), text="body")
 

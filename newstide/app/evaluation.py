@@ -174,11 +174,14 @@ def read_labelled(path: Path, *, needs_time: bool, needs_stories: bool = True) -
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise SourceError(f"{path} is not one of {', '.join(_READERS)}.", "Convert it.")
+    wanted = ("title", "story_id") if needs_stories else ("title",)
     try:
         columns, records = reader(path)
     except (OSError, ValueError) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
-    missing = [name for name in ("title", *(["story_id"] if needs_stories else [])) if name not in columns]
+        raise SourceError(
+            f"{path} cannot be read: {error}", f"Name a file with the columns {' and '.join(wanted)}."
+        ) from error
+    missing = [name for name in wanted if name not in columns]
     if missing:
         raise SourceError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, columns))}.")
     if needs_time and "published_at" not in columns:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -133,6 +134,27 @@ def test_a_consumer_started_before_kafka_and_milvus_waits_for_both_and_says_so_o
         scene.wait_for("all is stored", lambda: scene.rows() == 50)
     finally:
         ended_in_time(consumer)
+
+
+@pytest.mark.parametrize("mute", ["kafka", "milvus"])
+def test_a_consumer_can_be_stopped_while_a_server_takes_its_connection_and_answers_nothing(
+    scene: Scene, mute: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        if mute == "milvus":
+            scene.kafka.start()
+            scene.settings = scene.settings.updated(milvus={"uri": f"http://{address}"})
+        else:
+            scene.settings = scene.settings.updated(kafka={"bootstrap_servers": address})
+        consumer = scene.consumer()
+        try:
+            listener.settimeout(60)
+            held = [listener.accept()[0] for _ in range(2 if mute == "kafka" else 1)]  # Kafka's: a look, and the client
+        finally:
+            ended_in_time(consumer)
+        for connection in held:
+            connection.close()
 
 
 def _said_times(scene: Scene, times: int) -> bool:
