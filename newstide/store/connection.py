@@ -29,6 +29,7 @@ from newstide.tls import said, tls_context
 
 T = TypeVar("T")
 
+_CONNECT_WITHIN = 5.0  # seconds of one try: nobody can stop it meanwhile
 _WAIT_LONGER = 10  # times the timeout, for what a server needs minutes for: loading, building an index, flushing
 _LITE = "milvus_lite"  # its version begins so; older servers that were packed for Python merely end in `-lite`
 _LITE_UNEXPECTED = 1  # Milvus Lite: whatever it did not foresee, a broken file among them
@@ -169,7 +170,7 @@ class Connection:
     def _connected(self) -> MilvusClient:
         if self._client is None:
             self._knock()
-            options: dict[str, Any] = {"uri": self._settings.uri, "timeout": self.timeout}
+            options: dict[str, Any] = {"uri": self._settings.uri, "timeout": min(self.timeout, _CONNECT_WITHIN)}
             if self._settings.token is not None:
                 options["token"] = self._settings.token.get_secret_value()
             if self._settings.database != "default":
@@ -182,7 +183,7 @@ class Connection:
 
     def _knock(self) -> None:
         """A client's first call waits long where nobody listens, or nobody is trusted; a socket says so at once."""
-        with socket.create_connection((self._host, self._port), timeout=min(self.timeout, 5)) as bare:
+        with socket.create_connection((self._host, self._port), timeout=min(self.timeout, _CONNECT_WITHIN)) as bare:
             if self._tls is None:
                 return
             try:
