@@ -35,7 +35,7 @@ from clustering.neighbours import (
 from clustering.retention import clear_old, enforce_tombstones, thin_old_pages
 from clustering.snapshot import Snapshot, write_snapshot
 from clustering.stories import cluster_rows
-from clustering.window import COLUMNS, Window, fix_window, read_window
+from clustering.window import COLUMNS, Labelled, Window, fix_window, read_window
 from clustering.writing import Plan, StoryBook, carry_out, changed_rows, language_rows, story_rows
 from newstide import logs
 from newstide.centring import language_means
@@ -44,11 +44,23 @@ from newstide.settings import Settings
 from newstide.store import EmptyStore, RunRow, Store, all_of, open_store
 
 _PAGE_AGAIN_AFTER = 3600.0  # seconds from a page that could not be written to a run for its sake alone
-_unwritten: dict[Path, float] = {}  # when it was tried; of this process
 
 log = logs.get("reclusterer")
 
 _COMPARED_VECTORS = 20  # of the graph's, a run, with those in Milvus
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a process remembers from run to run; a run does without, too.
+
+    Attributes:
+        labelled: The last run's rows.
+        unwritten: Pages that could not be written, and when that was tried.
+    """
+
+    labelled: Labelled | None = None
+    unwritten: dict[Path, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +122,30 @@ class RunReport:
         )
 
 
-def recluster(settings: Settings, *, lease: Lease | None = None, force: bool = False) -> RunReport:
+def recluster(
+    settings: Settings, *, lease: Lease | None = None, force: bool = False, memory: Memory | None = None
+) -> RunReport:
     """Makes one run.
 
     Args:
         settings: With the addresses of Kafka and Milvus.
         lease: Asked before anything is written, so that of two reclusterers only one writes.
         force: Run even when nothing is new.
+        memory: Of the process, where it makes more than one.
 
     Raises:
         NewstideError: The run could not finish; the last good labels and page stay in place.
     """
+    memory = memory or Memory()
     try:
         store = open_store(settings.milvus, None)
     except EmptyStore:  # no consumer has been here yet
         return RunReport("no headlines", 0)
     try:
-        cut_off = _finish_what_was_cut_off(store, settings, lease)
-        enforce_tombstones(store, settings, lease)
-        report = _run(store, settings, lease, force=force and cut_off is None)
+        cut_off = _finish_what_was_cut_off(store, settings, lease, memory)
+        if enforce_tombstones(store, settings, lease):
+            memory.labelled = None
+        report = _run(store, settings, lease, memory, force=force and cut_off is None)
         if cut_off is not None and report.status != "finished":
             report = cut_off
         clear_old(store, settings, lease)
@@ -138,7 +155,7 @@ def recluster(settings: Settings, *, lease: Lease | None = None, force: bool = F
         store.close()
 
 
-def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) -> RunReport:
+def _run(store: Store, settings: Settings, lease: Lease | None, memory: Memory, *, force: bool) -> RunReport:
     started = _now()
     seconds: dict[str, float] = {}
     last = store.last_run()
@@ -146,12 +163,16 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
     parameters = settings.clustering.model_dump(mode="json")
 
     with _timed(seconds, "rows"):
+        blocked = store.tombstones.current().keys
+        known = memory.labelled if memory.labelled is not None and memory.labelled.hold(store, last) else None
         window = fix_window(store, settings.clustering.window, last, started)
-        if not window.count:
-            return RunReport("no headlines", last_run)
-        if not force and _nothing_new(window, last, parameters, settings):
+        if not force and _nothing_new(store, window, known, last, parameters, settings, memory):
             return RunReport("nothing new", last_run, too_old=window.too_old)
-        rows = read_window(store, window)
+        rows = read_window(store, window, known)
+        if rows.empty:
+            return RunReport("no headlines", last_run)
+        memory.labelled = None  # until this run has finished: it is going to write labels
+        read_at = time.monotonic() if known is None else known.read_at
 
     with _timed(seconds, "graph"):
         run = last_run + 1
@@ -186,7 +207,7 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
         counts = {
             "rows": len(rows),
             "newest": window.newest,
-            "new": window.provisional,
+            "new": len(window.unlabelled),
             "too_old": window.too_old,
             "changed": int(changed.sum()),
             "points": clusters.points,
@@ -223,13 +244,15 @@ def _run(store: Store, settings: Settings, lease: Lease | None, *, force: bool) 
 
     labelled = rows.assign(cluster_label=lineage.labels, label_probability=_kept(rows, changed, clusters.probabilities))
     with _timed(seconds, "map"):
-        page = _publish(store, settings, graph, labelled, plan, seconds)
+        page = _publish(store, settings, graph, labelled, plan, seconds, memory)
     require_lease(lease)
     store.unfinished.clear()
+    left = labelled.assign(label_run=np.where(changed, run, labelled["label_run"]))
+    memory.labelled = Labelled(left, run, store.suffix, blocked, started, read_at)
     return _report(plan, seconds, page, searcher, graph_report)
 
 
-def _finish_what_was_cut_off(store: Store, settings: Settings, lease: Lease | None) -> RunReport | None:
+def _finish_what_was_cut_off(store: Store, settings: Settings, lease: Lease | None, memory: Memory) -> RunReport | None:
     """Carries out the plan of a run that was killed while it did, or before its page was there."""
     content = store.unfinished.read()
     if content is None:
@@ -263,7 +286,7 @@ def _finish_what_was_cut_off(store: Store, settings: Settings, lease: Lease | No
         page, searcher, graph_report = None, "", None
         if len(rows):
             graph, graph_report, searcher = _up_to_date_graph(store, plan.where, rows, settings, run)
-            page = _publish(store, settings, graph, rows, plan, seconds)
+            page = _publish(store, settings, graph, rows, plan, seconds, memory)
     require_lease(lease)
     store.unfinished.clear()
     log.info("finished a run that was cut off", number=run)
@@ -295,14 +318,22 @@ def _report(
     )
 
 
-def _nothing_new(window: Window, last: RunRow | None, parameters: dict[str, Any], settings: Settings) -> bool:
-    if last is None or window.provisional:
+def _nothing_new(
+    store: Store,
+    window: Window,
+    known: Labelled | None,
+    last: RunRow | None,
+    parameters: dict[str, Any],
+    settings: Settings,
+    memory: Memory,
+) -> bool:
+    if last is None or len(window.unlabelled) or last.parameters != parameters:
         return False
-    same = (window.count, window.newest) == (last.counts.get("rows"), last.counts.get("newest"))
-    if not same or last.parameters != parameters:
+    count = store.count_headlines(window.where) if known is None else len(read_window(store, window, known))
+    if (count, window.newest) != (last.counts.get("rows"), last.counts.get("newest")):
         return False
     page = _page(settings, last.run)
-    return page.exists() or time.monotonic() - _unwritten.get(page, float("-inf")) < _PAGE_AGAIN_AFTER
+    return page.exists() or time.monotonic() - memory.unwritten.get(page, float("-inf")) < _PAGE_AGAIN_AFTER
 
 
 def _up_to_date_graph(
@@ -342,7 +373,13 @@ def _up_to_date_graph(
 
 
 def _publish(
-    store: Store, settings: Settings, graph: NeighbourGraph, rows: pd.DataFrame, plan: Plan, seconds: dict[str, float]
+    store: Store,
+    settings: Settings,
+    graph: NeighbourGraph,
+    rows: pd.DataFrame,
+    plan: Plan,
+    seconds: dict[str, float],
+    memory: Memory,
 ) -> Path | None:
     """The map. The run counts whether it can be made or not: a full disk, say, leaves the old page in place.
 
@@ -354,7 +391,7 @@ def _publish(
         log.error("the page could not be written; the last one stays in place", reason=str(error))
     except Exception:
         log.exception("the page could not be made; the last one stays in place")
-    _unwritten[_page(settings, plan.row.run)] = time.monotonic()
+    memory.unwritten[_page(settings, plan.row.run)] = time.monotonic()
     return None
 
 

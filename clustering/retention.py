@@ -29,12 +29,15 @@ class Cleared:
     pages: int = 0
 
 
-def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = None) -> None:
+def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = None) -> int:
     """Takes down, before a run, what slipped through: rows on their way when they were blocked, and pages that lie here.
 
     `newstide forget` does it at once where it runs; here it is done again for the tombstones since the last time, which a
     file in the data folder remembers, and rows are looked for during the next ten minutes: a consumer with a slow model may
     write what it read before. The lease is asked before anything is removed.
+
+    Returns:
+        How many headlines were removed.
     """
     blocked = store.tombstones.current()
     done = settings.data_dir / "taken-down-until"
@@ -42,7 +45,7 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
     again = min(since, int(time.time() * 1000) - _SLIPS_FOR)
     stones = [stone for stone in blocked.tombstones if stone.created_at > again]
     if not stones:
-        return
+        return 0
     require_lease(lease)
     recent = Blocklist.of(stones)
     first, last = (choose(stone.created_at for stone in stones) for choose in (min, max))
@@ -57,7 +60,7 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
     ]
     rows = pd.concat([*slipped, pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
     if rows.empty and last <= since:
-        return
+        return 0
     stories = remove_headlines(store, rows, recent)
     try:
         pages = clean_pages(settings.snapshots_dir, recent.hides, recent.hides_title)
@@ -65,8 +68,9 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
         done.write_text(f"{last}\n")
     except OSError as error:
         log.warning("pages could not be cleaned of what was taken down; the next run tries again", reason=str(error))
-        return
+        return len(rows)
     log.info("taken down", tombstones=len(stones), headlines=len(rows), stories=stories, pages=len(pages))
+    return len(rows)
 
 
 def clear_old(store: Store, settings: Settings, lease: Lease | None = None) -> Cleared:

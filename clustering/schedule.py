@@ -10,7 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from clustering.lease import Lease
-from clustering.reclusterer import recluster
+from clustering.reclusterer import Memory, recluster
 from newstide import logs
 from newstide.errors import NewstideError, Unavailable
 from newstide.settings import Settings
@@ -70,6 +70,7 @@ class _Ticks:
         self._lease = lease
         self._on_run = on_run
         self._away = self._standing_by = False
+        self._memory = Memory()
 
     def run(self) -> None:
         try:
@@ -79,7 +80,7 @@ class _Ticks:
                 self._standing_by = True
                 self._on_run(None, stood_by=True)
                 return
-            report = recluster(self._settings, lease=self._lease)
+            report = recluster(self._settings, lease=self._lease, memory=self._memory)
         except NewstideError as error:
             self._on_run(None)
             away = isinstance(error, Unavailable) and error.passing

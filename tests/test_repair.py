@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from clustering.reclusterer import recluster
+from clustering.reclusterer import Memory, recluster
+from newstide.app.takedown import forget
 from newstide.broker import Sender, ensure_topics, make_consumer
 from newstide.embedding import ModelCard
 from newstide.errors import StoreLimit
@@ -268,6 +269,44 @@ def test_a_run_that_was_cut_off_is_finished_though_nothing_has_come_in_since(
     report = recluster(place.settings)
     assert (report.status, report.run, report.events["merged"]) == ("finished", 2, 1)
     assert place.state() == undisturbed[0]
+
+
+def test_what_a_process_remembers_saves_reading_and_changes_nothing(
+    undisturbed: tuple[Any, Any],
+    local_kafka: LocalKafka,
+    local_milvus: LocalMilvus,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place, memory = Place(local_kafka, local_milvus, folder), Memory()
+    read: list[str] = []
+    headlines = Store.headlines
+
+    def noted(store: Store, where: str, columns: Any) -> pd.DataFrame:
+        read.append(where)
+        return headlines(store, where, columns)
+
+    monkeypatch.setattr(Store, "headlines", noted)
+    recluster(place.settings, memory=memory)
+    assert any("label_run > 0" in where for where in read)
+    read.clear()
+    place.more_headlines()
+    assert recluster(place.settings, memory=memory).run == 3
+    assert read
+    assert all("label_run == 0" in where for where in read)
+    assert place.state() == undisturbed[1]
+    assert recluster(place.settings, memory=memory).status == "nothing new"
+
+    forget(place.settings, "id", "h002")  # another process's doing
+    read.clear()
+    report = recluster(place.settings, memory=memory)
+    assert (report.run, report.rows) == (4, len(undisturbed[1]["labels"]) - 1)
+    assert any("label_run > 0" in where for where in read)
+    recluster(place.settings)  # another one, whose labels this one does not know
+    place.more_headlines()
+    read.clear()
+    recluster(place.settings, memory=memory, force=True)
+    assert any("label_run > 0" in where for where in read)
 
 
 @pytest.mark.parametrize("why", ["of another version", "refused by Milvus"])

@@ -20,7 +20,6 @@ _REQUEST_BYTES = 16 * 2**20  # of rows or queries sent; a server refuses more th
 _ANSWER_BYTES = 32 * 2**20  # of rows received
 _QUERIES = 1_000  # in one search: fewer are slow on Lite, more are large
 _HITS = 250_000  # in one search's answer: about 25 MB
-_PAGES_AT_ONCE = 4  # from Lite, whose answers may have 256 MB
 _SEARCH_WIDTH = 2  # times the limit: candidates an HNSW search keeps (ef)
 _COLUMN_BYTES = {"description": 8_000, "title": 600, "url": 600, "content": 60_000}  # reckoned a row; others: 150
 
@@ -62,7 +61,7 @@ class Collection:
     def count(self, where: str = "") -> int:
         """How many rows there are, as of now."""
         if where and self._connection.lite:  # it counts by reading whole rows: their keys are read three times as fast
-            return len(self._all(where, [self._key]))
+            return sum(len(rows) for rows in self._pages(where, [self._key], MOST))
         (row,) = self._all(where, ["count(*)"])
         return int(row["count(*)"])
 
@@ -143,13 +142,15 @@ class Collection:
             self._connection.call(lambda client: client.upsert(self.name, data, timeout=timeout), again=again)
 
     def _pages(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
-        """Rows by key, from Lite: each request looks at every row, so the client's iterator, asking twice, is slow."""
-        size *= _PAGES_AT_ONCE
+        """Rows by key, from Lite: each request looks at every row, so the client's iterator, asking twice, is slow.
+
+        Larger answers would take less time in all, but everybody else has to wait for each.
+        """
         behind = ""
         while True:
             rows = self._all(all_of(behind, where), columns, limit=size, iterator="True")  # that is: ascending by key
-            for page in chunks(rows, size // _PAGES_AT_ONCE):
-                yield list(page)
+            if rows:
+                yield rows
             if len(rows) < size:
                 return
             behind = self._behind(rows[-1][self._key])
