@@ -25,12 +25,13 @@ _ROOM = 4_096  # bytes that a file may have: an errno of its own (EFBIG), and th
 
 
 _TWO_TICKS = """
-from clustering.reclusterer import recluster
+from clustering.reclusterer import Memory, recluster
 from newstide import logs
 from newstide.settings import Settings
 logs.configure("info", json=True)
 settings = Settings.load()
-print(recluster(settings).status, recluster(settings).status, sep="; ")
+memory = Memory()
+print(*(recluster(settings, memory=memory).status for _ in range(2)), sep="; ")
 """
 
 
