@@ -179,7 +179,7 @@ def _runs(log: Path) -> tuple[list[float], int]:
 def _summary(
     curve: list[dict[str, Any]], sent: int, rows: int, runs: list[float], skipped: int, ended: list[str]
 ) -> dict[str, Any]:
-    p95 = [one["p95"] for one in curve if one["p95"] is not None] or [float("inf")]
+    seen = [one for one in curve if one["seen"]]
     quarter = max(len(curve) // 4, 1)
     growth = {}
     for name in curve[-1]["memory_mb"]:
@@ -190,8 +190,10 @@ def _summary(
         "sent": sent,
         "rows": rows,
         "lag_most": max((one["lag"] for one in curve if one["lag"] is not None), default=0),
-        "p95_of_all_samples": round(float(np.quantile(p95, 0.95)), 3),
-        "p95_median_of_samples": round(float(np.median(p95)), 3),
+        "p95_at_most": _p95(seen),
+        "p95_median_of_samples": round(float(np.median([one["p95"] for one in seen])), 3) if seen else float("inf"),
+        "samples": len(seen),
+        "samples_over_the_bar": sum(one["p95"] >= P95_BAR for one in seen),
         "memory_growth": growth,
         "runs": len(runs),
         "skipped": skipped,
@@ -199,13 +201,24 @@ def _summary(
     }
     bars = {
         "rows are missing": rows != sent,
-        "p95 from produced to visible": found["p95_of_all_samples"] >= P95_BAR,
+        "p95 from produced to visible": found["p95_at_most"] >= P95_BAR,
         "skipped runs": skipped > SKIPPED_BAR * (len(runs) + skipped),
         "memory grows": max(value for name, value in growth.items() if name != _GROWS) > GROWTH_BAR,
         "a service ended by itself": bool(ended),
         "lag grows": found["lag_most"] > RATE * 60,
     }
     return found | {"missed": [name for name, missed in bars.items() if missed]}
+
+
+def _p95(samples: list[dict[str, Any]]) -> float:
+    """What the p95 of all headlines is at most: half of a sample's are below its p50, 45 % between that and its p95."""
+    if not samples:
+        return float("inf")
+    delays = np.array([[one["p50"], one["p95"], one["worst"]] for one in samples])
+    shares = np.outer([one["seen"] for one in samples], [0.5, 0.45, 0.05])
+    order = np.argsort(delays, axis=None)
+    below = np.cumsum(shares.ravel()[order]) / shares.sum()
+    return round(float(delays.ravel()[order][np.searchsorted(below, 0.95)]), 3)
 
 
 def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
@@ -215,8 +228,9 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
         f"{result['every']}",
         "headlines sent; rows in Milvus": f"{result['sent']:,}; {result['rows']:,}",
         "largest lag": f"{result['lag_most']:,} headlines",
-        "from produced to visible, p95 of all samples; of the median one": f"{result['p95_of_all_samples']:.2f} s; "
+        "from produced to visible, p95 of all; of the median ten seconds": f"at most {result['p95_at_most']:.2f} s; "
         f"{result['p95_median_of_samples']:.2f} s",
+        f"ten seconds whose own p95 was {P95_BAR:g} s or more": f"{result['samples_over_the_bar']} of {result['samples']}",
         "memory, last quarter against the third": ", ".join(
             f"{name} × {growth:.2f}" for name, growth in result["memory_growth"].items()
         ),
