@@ -11,6 +11,7 @@ from newstide.app.inspect import HEADLINE_COLUMNS, records
 from newstide.errors import NewstideError
 from newstide.headline import iso_time
 from newstide.store import Store
+from newstide.store.collection import MOST
 from newstide.store.filters import all_of, any_of, quote
 
 State = Literal["all", "story", "noise", "provisional"]
@@ -20,6 +21,8 @@ Cursor = tuple[int, str]  # published_at (epoch ms) and id of the last headline 
 
 _FIRST_SPAN = 3_600_000  # ms looked back for the newest headlines; where they are few, eight times as far, and so on
 _TIMELINE_BARS = 60  # at most
+_TIES = 50  # hits looked at beyond a page: how many copies of a title may lie about its end
+_DIGITS = 5  # of a similarity; what differs by less is equally near
 _STEPS = (60, 300, 900, 3_600, 3 * 3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400)  # seconds a bar
 
 
@@ -108,13 +111,17 @@ def newest_headlines(
 
 
 def nearest_headlines(store: Store, vector: Any, wanted: HeadlineFilter, limit: int, offset: int = 0) -> pd.DataFrame:
-    """The headlines nearest to a text's vector, (1, dim), best first, with their cosine as `similarity`."""
-    hits = store.search_headlines(vector, offset + limit, wanted.expression())
-    similarity = {
-        str(id_): float(value)
-        for id_, value in zip(hits.ids[0][offset:], hits.similarities[0][offset:], strict=True)
+    """The headlines nearest to a text's vector, (1, dim), best first, with their cosine as `similarity`.
+
+    Copies of a title are equally near, and Milvus gives them in whatever order: by id, so that no page repeats another's.
+    """
+    hits = store.search_headlines(vector, min(offset + limit + _TIES, MOST), wanted.expression())
+    found = [
+        (-round(float(value), _DIGITS), str(id_))
+        for id_, value in zip(hits.ids[0], hits.similarities[0], strict=True)
         if id_ is not None
-    }
+    ]
+    similarity = {id_: -value for value, id_ in sorted(found)[offset : offset + limit]}
     frame = store.headlines_by_id(list(similarity), HEADLINE_COLUMNS)
     return frame.assign(similarity=[similarity[id_] for id_ in frame["id"]])
 
