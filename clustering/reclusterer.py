@@ -166,9 +166,11 @@ def _run(store: Store, settings: Settings, lease: Lease | None, memory: Memory, 
         blocked = store.tombstones.current().keys
         known = memory.labelled if memory.labelled is not None and memory.labelled.hold(store, last) else None
         window = fix_window(store, settings.clustering.window, last, started)
-        if not force and _nothing_new(store, window, known, last, parameters, settings, memory):
+        rows = None if known is None else read_window(store, window, known)
+        if not force and _nothing_new(store, window, rows, last, parameters, settings, memory):
             return RunReport("nothing new", last_run, too_old=window.too_old)
-        rows = read_window(store, window, known)
+        if rows is None:
+            rows = read_window(store, window)
         if rows.empty:
             return RunReport("no headlines", last_run)
         memory.labelled = None  # until this run has finished: it is going to write labels
@@ -242,13 +244,16 @@ def _run(store: Store, settings: Settings, lease: Lease | None, memory: Memory, 
         store.unfinished.write(plan.encode())
         carry_out(plan, store, settings.kafka, _now(), lease)
 
-    labelled = rows.assign(cluster_label=lineage.labels, label_probability=_kept(rows, changed, clusters.probabilities))
+    labelled = rows.assign(
+        cluster_label=lineage.labels,
+        label_probability=_kept(rows, changed, clusters.probabilities),
+        label_run=np.where(changed, run, rows["label_run"]),
+    )
     with _timed(seconds, "map"):
         page = _publish(store, settings, graph, labelled, plan, seconds, memory)
     require_lease(lease)
     store.unfinished.clear()
-    left = labelled.assign(label_run=np.where(changed, run, labelled["label_run"]))
-    memory.labelled = Labelled(left, run, store.suffix, blocked, started, read_at)
+    memory.labelled = Labelled(labelled, run, store.suffix, blocked, started, read_at)
     return _report(plan, seconds, page, searcher, graph_report)
 
 
@@ -321,7 +326,7 @@ def _report(
 def _nothing_new(
     store: Store,
     window: Window,
-    known: Labelled | None,
+    rows: pd.DataFrame | None,
     last: RunRow | None,
     parameters: dict[str, Any],
     settings: Settings,
@@ -329,7 +334,7 @@ def _nothing_new(
 ) -> bool:
     if last is None or len(window.unlabelled) or last.parameters != parameters:
         return False
-    count = store.count_headlines(window.where) if known is None else len(read_window(store, window, known))
+    count = store.count_headlines(window.where) if rows is None else len(rows)
     if (count, window.newest) != (last.counts.get("rows"), last.counts.get("newest")):
         return False
     page = _page(settings, last.run)

@@ -12,9 +12,9 @@ from newstide import logs
 from newstide.settings import Settings, require_keep_covers_window
 from newstide.store import Blocklist, Store, remove_headlines
 from newstide.store.removal import COLUMNS
+from newstide.store.tombstones import TAKEN_DOWN_WITHIN
 
 _ON_THE_WAY = 60_000  # ms: how long a headline may take from the consumer's look at the tombstones into Milvus
-_SLIPS_FOR = 10 * 60_000  # ms: how long after a take-down each run looks for such headlines again
 _BATCH = 5_000  # rows
 
 log = logs.get("reclusterer")
@@ -42,7 +42,7 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
     blocked = store.tombstones.current()
     done = settings.data_dir / "taken-down-until"
     since = _read(done)
-    again = min(since, int(time.time() * 1000) - _SLIPS_FOR)
+    again = min(since, int(time.time() * 1000) - TAKEN_DOWN_WITHIN)
     stones = [stone for stone in blocked.tombstones if stone.created_at > again]
     if not stones:
         return 0

@@ -8,6 +8,7 @@ import pandas as pd
 
 from newstide.errors import RunFailed
 from newstide.store import RunRow, Store, all_of
+from newstide.store.tombstones import TAKEN_DOWN_WITHIN
 
 COLUMNS = (
     "id",
@@ -22,7 +23,6 @@ COLUMNS = (
 )
 _ATTEMPTS = 3
 _READ_ANYWAY = 3600.0  # seconds after which all rows are read from Milvus again, whatever is known of them
-_TAKEN_DOWN_WITHIN = 600_000  # ms from a tombstone until the last of its rows has gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Labelled:
             last is not None
             and (last.run, store.suffix) == (self.run, self.suffix)
             and self.blocked == blocked.keys
-            and all(stone.created_at < self.as_of - _TAKEN_DOWN_WITHIN for stone in blocked.tombstones)
+            and all(stone.created_at < self.as_of - TAKEN_DOWN_WITHIN for stone in blocked.tombstones)
             and time.monotonic() - self.read_at < _READ_ANYWAY
         )
 
@@ -107,13 +107,13 @@ def fix_window(store: Store, length: timedelta | None, last: RunRow | None, now:
     return Window(all_of(within, ingested), begin, newest, new[new["published_at"].astype(int) > begin], too_old)
 
 
-def read_window(store: Store, window: Window, known: Labelled | None) -> pd.DataFrame:
+def read_window(store: Store, window: Window, known: Labelled | None = None) -> pd.DataFrame:
     """The window's rows, `COLUMNS`, ascending by id.
 
     Args:
         store: The store.
         window: From `fix_window`.
-        known: The last run's rows, where they hold.
+        known: The last run's rows, where they hold; None to read them.
 
     Raises:
         RunFailed: Iteration and count do not agree on how many there are, again and again.

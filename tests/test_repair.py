@@ -144,6 +144,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("repair")
 
 
+@pytest.fixture
+def place(local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path) -> Place:
+    return Place(local_kafka, local_milvus, folder)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path) -> tuple[Any, Any]:
     """What is there after the second run, and after a third with more headlines."""
@@ -219,12 +224,9 @@ UNDECIDED = ("graph", "plan, before")
 def test_killed_at_any_write_a_run_ends_as_one_that_was_not(
     where: str,
     undisturbed: tuple[Any, Any],
-    local_kafka: LocalKafka,
-    local_milvus: LocalMilvus,
-    folder: Path,
+    place: Place,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = Place(local_kafka, local_milvus, folder)
     owner, name, arguments = WRITES[where]
     with monkeypatch.context() as patch:
         if where == "events, first":
@@ -256,12 +258,9 @@ def test_killed_at_any_write_a_run_ends_as_one_that_was_not(
 
 def test_a_run_that_was_cut_off_is_finished_though_nothing_has_come_in_since(
     undisturbed: tuple[Any, Any],
-    local_kafka: LocalKafka,
-    local_milvus: LocalMilvus,
-    folder: Path,
+    place: Place,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = Place(local_kafka, local_milvus, folder)
     with monkeypatch.context() as patch:
         patch.setattr(Store, "upsert_means", dying(Store.upsert_means, None))
         with pytest.raises(Killed):
@@ -273,12 +272,10 @@ def test_a_run_that_was_cut_off_is_finished_though_nothing_has_come_in_since(
 
 def test_what_a_process_remembers_saves_reading_and_changes_nothing(
     undisturbed: tuple[Any, Any],
-    local_kafka: LocalKafka,
-    local_milvus: LocalMilvus,
-    folder: Path,
+    place: Place,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place, memory = Place(local_kafka, local_milvus, folder), Memory()
+    memory = Memory()
     read: list[str] = []
     headlines = Store.headlines
 
@@ -312,12 +309,9 @@ def test_what_a_process_remembers_saves_reading_and_changes_nothing(
 @pytest.mark.parametrize("why", ["of another version", "refused by Milvus"])
 def test_a_plan_that_cannot_be_carried_out_is_forgotten_and_runs_go_on(
     why: str,
-    local_kafka: LocalKafka,
-    local_milvus: LocalMilvus,
-    folder: Path,
+    place: Place,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = Place(local_kafka, local_milvus, folder)
     if why == "refused by Milvus":
         with monkeypatch.context() as patch:
             patch.setattr(Store, "upsert_stories", dying(Store.upsert_stories, None))
@@ -341,9 +335,8 @@ def test_a_plan_that_cannot_be_carried_out_is_forgotten_and_runs_go_on(
 
 
 def test_a_map_that_cannot_be_made_costs_no_label_and_holds_no_run_up(
-    local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = Place(local_kafka, local_milvus, folder)
 
     def broken(*_: Any, **__: Any) -> None:
         raise ValueError("of a library")
@@ -376,10 +369,7 @@ def test_before_the_first_headline_there_is_nothing_to_do_and_nothing_wrong(
     assert recluster(empty).status == "no headlines"
 
 
-def test_theta_is_kept_from_run_to_run_and_made_anew_when_parameters_change(
-    local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path
-) -> None:
-    place = Place(local_kafka, local_milvus, folder)
+def test_theta_is_kept_from_run_to_run_and_made_anew_when_parameters_change(place: Place) -> None:
     recluster(place.settings)
     place.more_headlines()
     recluster(place.settings)
@@ -394,8 +384,8 @@ def test_theta_is_kept_from_run_to_run_and_made_anew_when_parameters_change(
     assert theta[4] != theta[3]
 
 
-def test_half_a_plan_is_none(local_kafka: LocalKafka, local_milvus: LocalMilvus, folder: Path) -> None:
-    store = open_store(Place(local_kafka, local_milvus, folder).settings.milvus, None)
+def test_half_a_plan_is_none(place: Place) -> None:
+    store = open_store(place.settings.milvus, None)
     try:
         content = RNG.bytes(200_000)
         store.unfinished.write(content)

@@ -218,9 +218,9 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Finds the headlines nearest in meaning."""
-    from newstide.app import inspect
+    from newstide.app import inspect, reading
 
-    frame = inspect.search(settings_of(context, services=True), text, limit)
+    frame = reading.search(settings_of(context, services=True), text, limit)
     if as_json:
         print_json(inspect.records(frame))
     else:

@@ -1,4 +1,4 @@
-"""Reading what is there: stories, a story's headlines, a search; as tables for people and records for programs."""
+"""Reading what is there: stories, a story's headlines; as tables for people and records for programs."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from newstide.embedding import load_embedder
 from newstide.errors import NewstideError, SettingsError
 from newstide.headline import iso_time
 from newstide.settings import Settings
@@ -80,22 +79,6 @@ def follow(stories: pd.DataFrame, number: int) -> list[int]:
         steps.append(following)
         at = following
     return steps
-
-
-def search(settings: Settings, text: str, limit: int) -> pd.DataFrame:
-    """The headlines nearest in meaning to a text, with their cosine similarity, best first."""
-    if not text.strip():
-        raise SettingsError("The search text is empty.")
-    embedder = load_embedder(settings.embedding)
-    store = open_store(settings.milvus, embedder.card)
-    try:
-        hits = store.search_headlines(embedder.encode([text]), limit)
-        found = [(id_, similarity) for id_, similarity in zip(hits.ids[0], hits.similarities[0], strict=True) if id_]
-        frame = store.headlines_by_id([id_ for id_, _ in found], HEADLINE_COLUMNS)
-    finally:
-        store.close()
-    similarity = dict(found)
-    return frame.assign(similarity=[float(similarity[id_]) for id_ in frame["id"]])
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

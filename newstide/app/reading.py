@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from newstide.app.inspect import HEADLINE_COLUMNS, records
-from newstide.errors import NewstideError
+from newstide.embedding import load_embedder
+from newstide.errors import NewstideError, SettingsError
 from newstide.headline import iso_time
-from newstide.store import Store
+from newstide.settings import Settings
+from newstide.store import Store, open_store
 from newstide.store.collection import MOST
 from newstide.store.filters import all_of, any_of, quote
 
@@ -115,15 +117,29 @@ def nearest_headlines(store: Store, vector: Any, wanted: HeadlineFilter, limit: 
 
     Copies of a title are equally near, and Milvus gives them in whatever order: by id, so that no page repeats another's.
     """
-    hits = store.search_headlines(vector, min(offset + limit + _TIES, MOST), wanted.expression())
+    end = offset + limit
+    hits = store.search_headlines(vector, max(end, min(end + _TIES, MOST)), wanted.expression())
     found = [
-        (-round(float(value), _DIGITS), str(id_))
+        (str(id_), float(value))
         for id_, value in zip(hits.ids[0], hits.similarities[0], strict=True)
         if id_ is not None
     ]
-    similarity = {id_: -value for value, id_ in sorted(found)[offset : offset + limit]}
+    found.sort(key=lambda hit: (-round(hit[1], _DIGITS), hit[0]))
+    similarity = dict(found[offset:end])
     frame = store.headlines_by_id(list(similarity), HEADLINE_COLUMNS)
     return frame.assign(similarity=[similarity[id_] for id_ in frame["id"]])
+
+
+def search(settings: Settings, text: str, limit: int) -> pd.DataFrame:
+    """The headlines nearest in meaning to a text, with their cosine similarity, best first."""
+    if not text.strip():
+        raise SettingsError("The search text is empty.")
+    embedder = load_embedder(settings.embedding)
+    store = open_store(settings.milvus, embedder.card)
+    try:
+        return nearest_headlines(store, embedder.encode([text]), HeadlineFilter(), limit)
+    finally:
+        store.close()
 
 
 def chosen_stories(stories: pd.DataFrame, wanted: StoryFilter, sort: Sort = "size") -> pd.DataFrame:

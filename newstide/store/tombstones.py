@@ -21,6 +21,7 @@ from newstide.store.opening import open_collection
 
 KINDS = ("id", "url", "source")
 FRESH = 2.0  # seconds for which what was read counts as current
+TAKEN_DOWN_WITHIN = 600_000  # ms from a tombstone until the last of its rows has gone, those on their way included
 _READ_ANYWAY = 10.0  # seconds after which all are read again, even if their number is the same
 _CARD = ModelCard("none", 2, "")  # a collection must have a vector
 _COLUMNS = ["key", "cause", "point", "title", "created_at"]
