@@ -65,11 +65,12 @@ def test_of_two_reclusterers_one_makes_each_run_and_the_other_takes_over_once_it
             last = store.last_run()
             return last is not None and last.counts["rows"] == portions * PORTION
 
-    def published(who: Sequence[int]) -> bool:
+    def over(who: Sequence[int]) -> bool:
+        """Whether the last run is: its page is written, and after that nothing is left to be finished by another."""
         with opened(base) as store:
             last = store.last_run()
         assert last is not None
-        return any(last.run in pages(places[one]) for one in who)
+        return any(last.run in finished(places[one]) for one in who)
 
     arrive(0)
     try:
@@ -81,7 +82,7 @@ def test_of_two_reclusterers_one_makes_each_run_and_the_other_takes_over_once_it
         until("one of them stands by", lambda: any(said(place, "standing by") for place in places), of=both[1])
         arrive(1)
         until("a run over the second portion is made", lambda: clustered(2), of=both[0])
-        until("its page is written", lambda: published((0, 1)))
+        until("it is over", lambda: over((0, 1)))
         first = 0 if max(pages(places[0]), default=0) > max(pages(places[1]), default=0) else 1
         second = 1 - first
 
@@ -90,7 +91,7 @@ def test_of_two_reclusterers_one_makes_each_run_and_the_other_takes_over_once_it
         arrive(2)
         until("the other makes a run", lambda: clustered(3), of=both[second], alive=True)
         assert time.monotonic() - killed < TAKES_OVER_WITHIN
-        until("its page is written", lambda: published((second,)), of=both[second], alive=True)
+        until("it is over", lambda: over((second,)), of=both[second], alive=True)
         stood_by = len(said(places[first], "standing by"))
         both[first].keep_up()
         until("the first stands by", lambda: len(said(places[first], "standing by")) > stood_by, of=both[first])
