@@ -48,6 +48,7 @@ _STORIES_EVERY = 2.0  # seconds between looks for a newer run's stories
 _SHOW_UP_EVERY = 5.0  # seconds of work on one batch, after which the group is told that this member lives
 _FIRST_PIECE = 16  # headlines embedded together, until it is known how long the model takes
 _PIECE_SECONDS = (0.5, 2.0)  # shorter, and pieces grow, so that no thread idles; longer, and stopping takes too long
+_FETCH_SECONDS = 0.05  # within which records come that have been waiting
 _READ_BYTES = 16 * 2**20  # of a batch's messages, after which no more are read into it
 _PIECES = 4  # of a full batch, at least: Milvus writes one while the next is embedded
 
@@ -163,23 +164,31 @@ class _Batches:
     def __post_init__(self) -> None:
         self.contact = Contact(self.consumer)
         self.piece = _FIRST_PIECE
+        self.read_at = time.monotonic()  # the last time
 
     def read(self) -> list[Any]:
-        """Up to a batch of records; waits at most `linger` for it to fill once the first has come."""
+        """Up to a batch of records; waits at most `linger` for it to fill.
+
+        That counts from when the first has come, or from the last read where it has been waiting since: what has piled
+        up while the model was at work waits no longer.
+        """
         size = self.settings.consumer.batch_size
         linger = self.settings.consumer.linger.total_seconds()
         records: list[Any] = []
-        deadline = time.monotonic() + max(linger, 0.2)
+        began = time.monotonic()
+        deadline = began + max(linger, 0.2)
         while len(records) < size and not self.stop.is_set():
             left = deadline - time.monotonic()
             polled = self._poll(max(left, 0.0), size - len(records))
             if polled and not records:
-                deadline = time.monotonic() + linger
+                now = time.monotonic()
+                deadline = linger + (self.read_at if now - began < _FETCH_SECONDS else now)
             records = self.handover.ours(records)  # what was taken away by this poll, which may have read it again
             self.handover.begin()
             records.extend(record for partition in polled.values() for record in partition)
             if left <= 0 or sum(len(record.value or b"") for record in records) > _READ_BYTES:
                 break
+        self.read_at = time.monotonic()
         return records
 
     def finish(self, records: Sequence[Any]) -> Sequence[Any]:
@@ -313,7 +322,7 @@ class _Batches:
 
         with ThreadPoolExecutor(1, "insert") as background:
             done = 0
-            while some := pairs[done : done + self.piece]:
+            while some := pairs[done : done + self._next(len(pairs) - done)]:
                 done += len(some)
                 try:
                     rows = self._embed([headline for headline, _ in some], stories, tally)
@@ -343,6 +352,10 @@ class _Batches:
             HeadlineRow(headline, vector, now, int(label), float(probability))
             for headline, vector, label, probability in zip(headlines, vectors, labels, probabilities, strict=True)
         ]
+
+    def _next(self, left: int) -> int:
+        """How many headlines of those left are embedded together: ever fewer at the end, for which nothing runs beside."""
+        return min(self.piece, max(left // 2, self.piece // _PIECES, _FIRST_PIECE))
 
     def _resize(self, headlines: int, seconds: float) -> None:
         """Doubles or halves the pieces to come, by what a whole one took the model."""

@@ -115,7 +115,7 @@ class EmbeddingSettings(_Group):
 class ConsumerSettings(_Group):
     """The loop from topic to Milvus."""
 
-    batch_size: int = Field(512, ge=1, le=4096, description="headlines read and committed together")
+    batch_size: int = Field(1024, ge=1, le=4096, description="headlines read and committed together")
     linger: Duration = Field(timedelta(milliseconds=200), description="wait for a batch to fill")
     max_message_bytes: int = Field(65_536, ge=1024, description="larger messages become dead letters")
 

@@ -129,17 +129,31 @@ class Collection:
         return frame
 
     def _put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool, again: bool) -> None:
-        data = [dict(row) for row in rows]
-        timeout = self._connection.timeout
         if partly:
+            data = [dict(row) for row in rows]
             self._connection.call(
-                lambda client: client.upsert(self.name, data, timeout=timeout, partial_update=True),
+                lambda client: client.upsert(self.name, data, timeout=self._connection.timeout, partial_update=True),
                 collection=self.name,
             )
-        elif self._connection.lite:  # its insert replaces, and costs half of its upsert
-            self._connection.call(lambda client: client.insert(self.name, data, timeout=timeout), again=again)
-        else:  # a server's insert would keep a second row of the same key
-            self._connection.call(lambda client: client.upsert(self.name, data, timeout=timeout), again=again)
+        else:
+            self._connection.call(lambda client: self._send(client, rows), again=again)
+
+    def _send(self, client: MilvusClient, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Writes whole rows, column by column.
+
+        The client's own `insert` and `upsert` take rows alone, and pack them value by value: in that time the interpreter
+        is held, and no model works. What takes columns is beneath.
+        """
+        timeout = self._connection.timeout
+        described = client.describe_collection(self.name, timeout=timeout)
+        types = {field["name"]: field["type"] for field in described["fields"]}
+        columns = [
+            {"name": name, "type": types.get(name), "values": [_sent(row[name]) for row in rows]} for name in rows[0]
+        ]
+        handler: Any = client._get_connection()
+        # Lite's insert replaces, and costs half of its upsert; a server's would keep a second row of the same key.
+        write = handler.batch_insert if self._connection.lite else handler.upsert
+        write(self.name, columns, timeout=timeout, context=client._generate_call_context(), schema=described)
 
     def _pages(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
         """Rows by key, from Lite: each request looks at every row, so the client's iterator, asking twice, is slow.
@@ -242,6 +256,10 @@ def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     """The items, `size` at a time."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _sent(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _size(row: Mapping[str, Any]) -> int:

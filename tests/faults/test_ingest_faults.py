@@ -192,11 +192,13 @@ class Measured(Hashing):
         return super().encode(texts)
 
 
-def test_a_fast_model_is_given_more_at_once_up_to_a_quarter_of_a_batch(settings: Settings, store: Store) -> None:
+def test_a_fast_model_is_given_more_at_once_up_to_a_quarter_of_a_batch_and_less_towards_its_end(
+    settings: Settings, store: Store
+) -> None:
     send(settings, good(range(512)))
     model = Measured()
     assert drained(settings.updated(consumer={"batch_size": 256, "linger": "3s"}), model).stored == 512
-    assert model.given == [16, 32, 64, 64, 64, 16, 64, 64, 64, 64]
+    assert model.given == [16, 32, 64, 64, 40, 20, 16, 4, 64, 64, 64, 32, 16, 16]
 
 
 def test_a_slow_model_is_given_less_at_once_so_that_it_can_be_stopped_in_between(
@@ -207,6 +209,19 @@ def test_a_slow_model_is_given_less_at_once_so_that_it_can_be_stopped_in_between
     model = Measured(0.06)
     assert drained(settings.updated(consumer={"linger": "3s"}), model).stored == 40
     assert model.given == [16, 8, 4, 4, 4, 4]
+
+
+def test_what_has_piled_up_while_the_model_was_at_work_does_not_wait_for_more(settings: Settings, store: Store) -> None:
+    model = Measured(0.2)
+    worker = Worker(settings.updated(consumer={"linger": "3s"}), model, {})
+    send(settings, good(range(20)))
+    wait_for("the first batch is at work", lambda: model.given)
+    send(settings, good(range(20, 25)))
+    wait_for("the first batch is done", lambda: worker.seen.stored)
+    done = time.monotonic()
+    wait_for("the second is", lambda: worker.seen.stored == 25)
+    assert time.monotonic() - done < 2.5, "one second for the model, none for the wait"
+    worker.end()
 
 
 def test_a_commit_that_failed_is_made_up_for_though_nothing_new_comes(

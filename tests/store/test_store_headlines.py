@@ -1,6 +1,7 @@
 """Headlines in Milvus: written once, found, read in full, labelled and removed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,13 +60,13 @@ def test_of_rows_with_the_same_id_in_one_call_the_first_is_written(store: Store)
 def test_large_writes_are_split_and_all_of_them_arrive(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     monkeypatch.setattr(collection, "_REQUEST_BYTES", 3_000)
-    whole = MilvusClient.insert if store.is_lite else MilvusClient.upsert
+    whole = collection.Collection._send
 
-    def counted(self: MilvusClient, name: str, data: list[object], **options: object) -> object:
-        sizes.append(len(data))
-        return whole(self, name, data, **options)
+    def counted(self: collection.Collection, client: MilvusClient, rows: Sequence[Mapping[str, Any]]) -> None:
+        sizes.append(len(rows))
+        whole(self, client, rows)
 
-    monkeypatch.setattr(MilvusClient, whole.__name__, counted)
+    monkeypatch.setattr(collection.Collection, "_send", counted)
     store.insert_headlines(headline_rows(100))
     assert sum(sizes) == 100
     assert len(sizes) > 5
