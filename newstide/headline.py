@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 
 from newstide.errors import InvalidHeadline
@@ -95,7 +96,7 @@ def decode(value: bytes | None, timestamp_ms: int, now_ms: int | None = None, li
     if value is None:
         raise InvalidHeadline("The message has no value.")
     try:
-        fields = json.loads(value.decode("utf-8"), parse_constant=_no_constant)
+        fields = _JSON.decode(value.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidHeadline(f"The message is not UTF-8: byte {error.start} is 0x{value[error.start]:02x}.") from None
     except RecursionError:
@@ -198,7 +199,12 @@ def parse_time(value: Any) -> int:
 
 def parse_language(value: Any) -> str:
     """A BCP 47 tag with a lower-case primary subtag (`pt-BR`), or an empty string for anything else."""
-    if not isinstance(value, str) or not _LANGUAGE.fullmatch(value.strip()) or len(value.strip()) > 35:
+    return _language(value) if isinstance(value, str) else ""
+
+
+@lru_cache  # they are few, and every headline has one
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value.strip()) or len(value.strip()) > 35:
         return ""
     primary, *rest = value.strip().replace("_", "-").split("-")
     return "-".join([primary.lower(), *rest])
@@ -217,7 +223,7 @@ def clean(text: str, *, lines: bool = False) -> str:
 
     Runs of white space become one space; with `lines`, line breaks are kept. A letter keeps 30 combining marks.
     """
-    kept = unicodedata.normalize("NFC", _few_marks(text))
+    kept = text if text.isascii() else unicodedata.normalize("NFC", _few_marks(text))
     if not kept.isprintable():  # most texts are: ten times faster than looking at each character
         kept = "".join(character if _harmless(character) else " " for character in kept)
     if lines:
@@ -282,3 +288,6 @@ def _milliseconds(duration: timedelta) -> int:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)

@@ -40,6 +40,7 @@ class Collection:
         self.dim = dim
         self._connection = connection
         self._key = schema.PRIMARY[kind]
+        self._described: dict[str, Any] = {}  # by Milvus, for as long as what is written fits it
 
     def fields(self) -> list[str]:
         """The names of its fields, the vector among them, as Milvus has them."""
@@ -145,7 +146,8 @@ class Collection:
         is held, and no model works. What takes columns is beneath.
         """
         timeout = self._connection.timeout
-        described = client.describe_collection(self.name, timeout=timeout)
+        described = self._described or client.describe_collection(self.name, timeout=timeout)
+        self._described = {}
         types = {field["name"]: field["type"] for field in described["fields"]}
         columns = [
             {"name": name, "type": types.get(name), "values": [_sent(row[name]) for row in rows]} for name in rows[0]
@@ -154,6 +156,7 @@ class Collection:
         # Lite's insert replaces, and costs half of its upsert; a server's would keep a second row of the same key.
         write = handler.batch_insert if self._connection.lite else handler.upsert
         write(self.name, columns, timeout=timeout, context=client._generate_call_context(), schema=described)
+        self._described = described
 
     def _pages(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
         """Rows by key, from Lite: each request looks at every row, so the client's iterator, asking twice, is slow.
