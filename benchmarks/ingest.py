@@ -43,7 +43,7 @@ SEED = 42
 MODELS = ("use-multilingual", "multilingual-e5-small")
 SHARE_BARS = {"use-multilingual": 0.75, "multilingual-e5-small": 0.95}  # of the embedder's own rate
 DELAY_BAR = 1.0  # seconds, p95, from being sent to being read with its label
-ROUNDS = 2  # of ingest, each between two of the model alone: few, since each begins with small pieces
+ROUNDS = 5  # of ingest, each of whole batches and between two of the model alone: a machine's speed drifts
 LOAD = 0.5  # of the embedder's own rate: more than that, no steady rate asks of it, or queues tell of the model alone
 _LOOK_EVERY = 0.05  # seconds
 _PATIENCE = 120.0
@@ -99,11 +99,12 @@ def throughput(
     batch = settings.consumer.batch_size
     warm = [next(source).text for _ in range(2 * batch)]
     embedder.encode(warm[:batch])
-    each, part = headlines // ROUNDS, headlines // (ROUNDS + 1)
+    each = max(1, round(headlines / ROUNDS / batch)) * batch
+    part = max(1, each // batch // 2) * batch
     model = _embedded(embedder, source, part, batch)  # seconds
     whole = 0.0
     stages: Counter[str] = Counter()
-    for _ in range(ROUNDS):  # in turns: a machine's speed drifts by more than what is looked for
+    for _ in range(ROUNDS):
         seconds, by_stage = _ingested(settings, embedder, store, source, each)
         whole += seconds
         stages.update(by_stage)
@@ -114,7 +115,7 @@ def throughput(
         seconds, _ = _ingested(settings, embedder, store, source, headlines // 4)
     beside = headlines // 4 / seconds
     return {
-        "headlines": headlines,
+        "headlines": each * ROUNDS,
         "embedder_rate": embedder_rate,
         "ingest_rate": alone,
         "share": alone / embedder_rate,

@@ -12,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import MemberToRemove
 
+from clustering.lease import Lease
 from clustering.reclusterer import Memory, recluster
 from newstide.app.takedown import forget
 from newstide.broker import Sender, ensure_topics, make_consumer
 from newstide.embedding import ModelCard
-from newstide.errors import StoreLimit
+from newstide.errors import RunFailed, StoreLimit
 from newstide.headline import Headline
 from newstide.local_kafka import LocalKafka
 from newstide.milvus_lite import LocalMilvus
@@ -254,6 +257,45 @@ def test_killed_at_any_write_a_run_ends_as_one_that_was_not(
         assert place.state() == undisturbed[1]
     assert (place.settings.snapshots_dir / "run-000002.html").exists()
     assert recluster(place.settings).status == "nothing new"
+
+
+class LostMidway(Lease):
+    """The lease of a process that stands still, and is put out of the group, after it has asked so many times."""
+
+    def __init__(self, settings: KafkaSettings, asks: int) -> None:
+        super().__init__(settings)
+        self._left, self._kafka = asks, settings
+        assert self.held(wait_ms=15_000)
+
+    def require(self) -> None:
+        if self._left == 0:
+            member = MemberToRemove(member_id=self._consumer.group_metadata().member_id)
+            with KafkaAdminClient(bootstrap_servers=self._kafka.bootstrap_servers) as admin:
+                admin.remove_group_members(f"{self._kafka.group}-recluster", [member])
+        self._left -= 1
+        super().require()
+
+
+@pytest.mark.parametrize(
+    ("asks", "plan", "labels", "runs"), [(0, False, 0, 1), (1, True, 0, 1), (2, True, 1, 1), (3, True, 1, 2)]
+)
+def test_who_loses_the_lease_in_the_middle_of_a_run_writes_nothing_more_and_the_next_finishes_it(
+    asks: int, plan: bool, labels: int, runs: int, undisturbed: tuple[Any, Any], place: Place
+) -> None:
+    with (
+        LostMidway(place.settings.kafka, asks) as lease,
+        pytest.raises(RunFailed, match="Another reclusterer holds the lease"),
+    ):
+        recluster(place.settings, lease=lease)
+    store = open_store(place.settings.milvus, None)
+    try:
+        assert (store.unfinished.read() is not None) is plan
+        assert min(store.count_headlines("label_run == 2"), 1) == labels
+        assert len(store.runs()) == runs
+    finally:
+        store.close()
+    assert recluster(place.settings).run == 2
+    assert place.state() == undisturbed[0]
 
 
 def test_a_run_that_was_cut_off_is_finished_though_nothing_has_come_in_since(

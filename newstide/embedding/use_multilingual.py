@@ -20,6 +20,7 @@ _NAME = "use-multilingual"
 _DIM = 512
 _LANGUAGES = frozenset({"ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"})
 _MOST_WORKERS = 8  # beyond, threads only wait for the interpreter
+_PART = 32  # texts a thread takes at once: with more, the others wait long for the last one
 
 
 def load(settings: EmbeddingSettings) -> Embedder:
@@ -40,7 +41,7 @@ def load(settings: EmbeddingSettings) -> Embedder:
     pool = ThreadPoolExecutor(cores, _NAME)
 
     def raw(texts: list[str]) -> npt.NDArray[np.float32]:
-        size = min(settings.batch_size, -(-len(texts) // cores))
+        size = min(settings.batch_size, _PART, -(-len(texts) // cores))
         parts = [texts[start : start + size] for start in range(0, len(texts), size)]
         # One thread of our own a core. BLAS's own threads wait for each other in busy loops at every one of the many
         # small products: on two cores with other work on them that takes three to five times as long.

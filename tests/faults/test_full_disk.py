@@ -6,10 +6,14 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
+import structlog
 from newsroom import add_headlines
 
 from clustering.reclusterer import recluster
+from newstide.app.services import run_consumer
+from newstide.broker import Sender
 from newstide.settings import (
     ClusteringSettings,
     KafkaSettings,
@@ -84,3 +88,23 @@ def test_a_run_on_a_full_disk_leaves_the_old_page_writes_right_labels_and_is_not
         assert json.loads((settings.snapshots_dir / "latest.json").read_text())["run"] == store.runs()["run"].max()
     finally:
         store.close()
+
+
+def test_a_consumer_that_can_leave_no_sign_of_life_goes_on_and_says_so_once(
+    kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, tmp_path: Path
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings, monitoring=MonitoringSettings(port=0)
+    )
+    (tmp_path / "health").write_text("in the folder's place")  # as good as no room: it cannot be made
+    sender = Sender(settings.kafka)
+    for line in day_file().read_text(encoding="utf-8").splitlines()[:20]:
+        sender.send(settings.kafka.topic, key=b"k", value=line.encode())
+    sender.flush()
+    sender.close()
+    with structlog.testing.capture_logs() as logged:
+        tally = run_consumer(settings, stop=Event(), drain=True)
+    assert (tally.read, tally.stored) == (20, 20)
+    assert [line["event"] for line in logged].count(
+        "a sign of life could not be left; `newstide health` will miss it"
+    ) == 1

@@ -1,6 +1,7 @@
 """The consumer's loop under bad messages, slow parts, rebalances and signals; real Kafka, real Milvus."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -209,6 +210,24 @@ def test_a_slow_model_is_given_less_at_once_so_that_it_can_be_stopped_in_between
     model = Measured(0.06)
     assert drained(settings.updated(consumer={"linger": "3s"}), model).stored == 40
     assert model.given == [16, 8, 4, 4, 4, 4]
+
+
+def test_a_batch_is_bounded_in_bytes_too(settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumers.ingest._READ_BYTES", 200_000)
+    noise = [secrets.token_hex(3_500) for _ in range(300)]  # nothing that Kafka's compression makes small
+    send(settings, [(b"k", encode(headline(number, description=text))) for number, text in enumerate(noise)])
+    batches: list[int] = []
+    commit = Handover.commit
+
+    def noted(self: Handover, records: Sequence[Any]) -> None:
+        batches.append(sum(len(record.value) for record in records))
+        commit(self, records)
+
+    monkeypatch.setattr(Handover, "commit", noted)
+    patient = settings.updated(consumer={"linger": "3s"})
+    assert drained(patient, max_partition_fetch_bytes=50_000).stored == 300  # about what a poll brings
+    assert sum(batches) > 2_100_000
+    assert max(batches) < 400_000
 
 
 def test_what_has_piled_up_while_the_model_was_at_work_does_not_wait_for_more(settings: Settings, store: Store) -> None:
