@@ -44,7 +44,7 @@ SEED = 20_261_124
 VICTIMS = ("consumer", "reclusterer", "broker", "Milvus")
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 _WHILE_WRITING = 0.5  # share of the reclusterer's kills that are drawn from the moments after its first label
-_TAIL = 0.3  # seconds after a portion in which a kill may still come
+_TAIL = 0.05  # seconds after a portion in which a kill may still come: what a batch takes
 
 
 @dataclass(frozen=True)
