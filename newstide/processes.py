@@ -1,6 +1,7 @@
 """Child processes and ports: what the local Kafka, Milvus Lite and the supervisor have in common."""
 
 import fcntl
+import ipaddress
 import shutil
 import socket
 import subprocess
@@ -80,6 +81,14 @@ class LocalServer(ABC):
                         raise refused(lock.read()) from None
                     time.sleep(0.1)
             yield lock
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address (of version 6 in brackets or not), is this machine and no other."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def free_port(preferred: int = 0) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from newsroom import add_headlines
+from pymilvus import MilvusClient
 
 from newstide import logs
 from newstide.broker import ensure_topics
@@ -56,6 +57,15 @@ def local_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMilv
 def milvus_settings(local_milvus: LocalMilvus) -> MilvusSettings:
     """Settings with collections of this test's own."""
     return MilvusSettings(uri=local_milvus.uri, prefix=f"t{uuid.uuid4().hex[:8]}_")
+
+
+@pytest.fixture
+def milvus_client(milvus_settings: MilvusSettings) -> Iterator[MilvusClient]:
+    """Anyone's client of that server, patient and with a connection of its own: one that others share may be hung up."""
+    options = {"grpc.use_local_subchannel_pool": 1, "grpc.keepalive_time_ms": 2**31 - 1}
+    client = MilvusClient(uri=str(milvus_settings.uri), timeout=60, dedicated=True, grpc_options=options)
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="session")

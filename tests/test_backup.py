@@ -170,7 +170,7 @@ def test_collections_that_went_on_by_themselves_or_are_of_another_model_are_refu
 
 
 def test_a_file_that_is_damaged_or_none_is_refused_before_anything_is_written(
-    file: Path, elsewhere: Settings, tmp_path: Path
+    file: Path, elsewhere: Settings, milvus_client: MilvusClient, tmp_path: Path
 ) -> None:
     content = file.read_bytes()
     broken = tmp_path / "broken.parquet"
@@ -201,13 +201,15 @@ def test_a_file_that_is_damaged_or_none_is_refused_before_anything_is_written(
     pq.write_table(table.slice(0, 100).replace_schema_metadata(foot), broken)
     with pytest.raises(BackupDamaged, match="100 rows, not those its foot names"):
         check_file(broken)
-    client = MilvusClient(uri=elsewhere.milvus.uri)
-    assert not client.has_collection(f"{elsewhere.milvus.prefix}headlines")
-    client.close()
+    assert not milvus_client.has_collection(f"{elsewhere.milvus.prefix}headlines")
 
 
 def test_nothing_is_restored_into_collections_that_somebody_is_at_work_on(
-    settings: Settings, file: Path, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    file: Path,
+    elsewhere: Settings,
+    milvus_client: MilvusClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in as_environment(elsewhere).items():
         monkeypatch.setenv(name, value)
@@ -218,9 +220,7 @@ def test_nothing_is_restored_into_collections_that_somebody_is_at_work_on(
             restore(elsewhere, file)
         same = CliRunner().invoke(app, ["restore", str(file), "--prefix", elsewhere.milvus.prefix])
         assert isinstance(same.exception, NewstideError)
-        client = MilvusClient(uri=elsewhere.milvus.uri)
-        assert not client.has_collection(f"{elsewhere.milvus.prefix}headlines")
-        client.close()
+        assert not milvus_client.has_collection(f"{elsewhere.milvus.prefix}headlines")
         other = CliRunner().invoke(app, ["restore", str(file), "--prefix", beside])
         assert other.exit_code == 0, other.output
     assert restore(elsewhere, file).written["headlines"] == ROWS - 1

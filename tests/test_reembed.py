@@ -1,7 +1,6 @@
 """Another model while reading goes on: nothing is lost, stories keep their numbers, old installations take part."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -44,13 +43,6 @@ def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: Mil
     )
 
 
-@pytest.fixture
-def client(settings: Settings) -> Iterator[MilvusClient]:
-    opened = MilvusClient(uri=str(settings.milvus.uri))
-    yield opened
-    opened.close()
-
-
 def take_in(settings: Settings, first: int, last: int) -> None:
     lines = day_file().read_text(encoding="utf-8").splitlines()[first:last]
     path = settings.data_dir / "part.jsonl"
@@ -60,7 +52,7 @@ def take_in(settings: Settings, first: int, last: int) -> None:
 
 
 def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
-    settings: Settings, client: MilvusClient
+    settings: Settings, milvus_client: MilvusClient
 ) -> None:
     take_in(settings, 0, ROWS)
     recluster(settings)
@@ -76,7 +68,7 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     assert waiting.at_work == ("a reclusterer is",)
     assert waiting.embedded == ROWS
     assert "Stop it and give the same command again" in waiting.describe()
-    assert client.describe_collection(name)["collection_name"] == name + old.suffix
+    assert milvus_client.describe_collection(name)["collection_name"] == name + old.suffix
 
     take_in(settings, ROWS, ROWS + MORE)  # meanwhile the world goes on
     gone = before.index[0]
@@ -90,7 +82,7 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
 
     def read() -> None:
         while not stop.is_set():
-            answers.append(client.query(name, filter="", output_fields=["count(*)"])[0]["count(*)"])
+            answers.append(milvus_client.query(name, filter="", output_fields=["count(*)"])[0]["count(*)"])
 
     reader = Thread(target=read)
     reader.start()
@@ -108,7 +100,7 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     assert (new.card.name, new.dim) == (NEW, 384)
     columns = ["id", "cluster_label", "label_probability", "label_run"]
     assert new.headlines("", columns).to_dict("list") == now.to_dict("list")
-    assert client.describe_collection(name)["collection_name"] == name + new.suffix
+    assert milvus_client.describe_collection(name)["collection_name"] == name + new.suffix
     with pytest.raises(ModelMismatch, match="multilingual-e5-small"):
         open_store(settings.milvus, old.card)
     with pytest.raises(NewstideError, match="already"):
@@ -175,14 +167,14 @@ def test_a_consumer_that_opened_the_old_collections_before_the_turn_commits_noth
 
 
 def test_collections_with_plain_names_are_given_an_alias_when_their_model_changes(
-    settings: Settings, client: MilvusClient, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, milvus_client: MilvusClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:  # as earlier versions made them
         earlier.setattr(aliases, "suffix_of", lambda _card: "")
         take_in(settings, 0, 40)
         recluster(settings)
     plain = {f"{settings.milvus.prefix}{kind}" for kind in schema.COLLECTIONS}
-    assert plain <= set(client.list_collections())
+    assert plain <= set(milvus_client.list_collections())
     take_in(settings, 40, 50)
     assert recluster(settings).rows == 50
     card = load_embedder(EmbeddingSettings()).card
@@ -194,15 +186,16 @@ def test_collections_with_plain_names_are_given_an_alias_when_their_model_change
     report = json.loads(told.stdout)
     assert report["swapped"]
     assert report["old"] == aliases.suffix_of(card)
-    there = set(client.list_collections())
+    there = set(milvus_client.list_collections())
     assert not plain & there
     assert {name + report["old"] for name in plain} <= there
     assert (
-        client.query(f"{settings.milvus.prefix}headlines", filter="", output_fields=["count(*)"])[0]["count(*)"] == 50
+        milvus_client.query(f"{settings.milvus.prefix}headlines", filter="", output_fields=["count(*)"])[0]["count(*)"]
+        == 50
     )
     back = reembed(settings, "use-multilingual", drop_old=True)
     assert (back.embedded, back.kept, back.swapped) == (0, 50, True)
-    left = {name for name in client.list_collections() if name.startswith(settings.milvus.prefix)}
+    left = {name for name in milvus_client.list_collections() if name.startswith(settings.milvus.prefix)}
     assert left - {f"{settings.milvus.prefix}unfinished"} == {name + report["old"] for name in plain}
     assert recluster(settings).rows == 50
 

@@ -1,6 +1,5 @@
 """`newstide doctor`: looks at everything newstide stands on, says what is wrong, and what to do about it."""
 
-import ipaddress
 import shutil
 import tempfile
 import time
@@ -24,6 +23,7 @@ from newstide.broker import lag, reachable
 from newstide.embedding import ModelCard, load_embedder
 from newstide.errors import NewstideError
 from newstide.kafka_client import connected, unavailable
+from newstide.processes import is_loopback
 from newstide.settings import KafkaSettings, Settings, settings_file
 from newstide.store import EmptyStore, Store, open_store
 from newstide.store.schema import require_same_model
@@ -190,12 +190,8 @@ def _holds_secret(file: Path) -> bool:
 def _elsewhere(addresses: str) -> bool:
     """Whether one of `host:port,...`, or of urls, is not on this machine."""
     for address in addresses.split(","):
-        host = address.rpartition("//")[2].rpartition("@")[2].rpartition(":")[0].strip("[] ") or address
-        try:
-            here = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            here = host == "localhost"
-        if not here:
+        place = address.rpartition("//")[2].rpartition("@")[2]
+        if not is_loopback((place.rpartition(":")[0] or place).strip()):
             return True
     return False
 

@@ -24,6 +24,7 @@ from tenacity import (
 
 from newstide import logs
 from newstide.errors import SettingsError, StoreLimit, StoreUnavailable
+from newstide.processes import is_loopback
 from newstide.settings import MilvusSettings
 from newstide.tls import said, tls_context
 
@@ -31,6 +32,9 @@ T = TypeVar("T")
 
 _CONNECT_WITHIN = 5.0  # seconds of one try: nobody can stop it meanwhile
 _WAIT_LONGER = 10  # times the timeout, for what a server needs minutes for: loading, building an index, flushing
+# The client asks every 10 s whether the other side is still there. Milvus Lite takes that amiss: it hangs up at the next
+# call (GOAWAY too_many_pings) where much was read and then nothing for a while. On one machine nobody vanishes unseen.
+_NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1}
 _LITE = "milvus_lite"  # its version begins so; older servers that were packed for Python merely end in `-lite`
 _LITE_UNEXPECTED = 1  # Milvus Lite: whatever it did not foresee, a broken file among them
 _NOT_LOADED = (101, 106)  # Milvus Lite: whenever it has been started again
@@ -175,6 +179,8 @@ class Connection:
                 options["token"] = self._settings.token.get_secret_value()
             if self._settings.database != "default":
                 options["db_name"] = self._settings.database
+            if is_loopback(self._host):
+                options["grpc_options"] = _NO_PINGS
             if self._tls is not None:
                 options.update(_certificates(self._settings))
             # Clients share a channel by address otherwise, and inherit the state another one left it in.

@@ -175,12 +175,13 @@ def test_labelling_a_row_that_is_gone_does_not_bring_it_back_and_labels_the_othe
     }
 
 
-def test_labels_are_one_query_away_for_anyone(store: Store, milvus_settings: MilvusSettings) -> None:
+def test_labels_are_one_query_away_for_anyone(
+    store: Store, milvus_settings: MilvusSettings, milvus_client: MilvusClient
+) -> None:
     store.insert_headlines(headline_rows(6))
     store.write_labels(["h00002", "h00004"], np.array([3, 0]), np.array([0.5, 1.0], np.float32), 1)
 
-    client = MilvusClient(uri=milvus_settings.uri)
-    found = client.query(
+    found = milvus_client.query(
         collection_name=f"{milvus_settings.prefix}headlines",
         filter="cluster_label >= 0",
         output_fields=["title", "cluster_label"],

@@ -14,11 +14,13 @@ from newstide.store import EmptyStore, open_store, schema
 from newstide.store import connection as reaching
 
 
-def test_reading_before_anything_was_written_says_what_to_start(milvus_settings: MilvusSettings) -> None:
+def test_reading_before_anything_was_written_says_what_to_start(
+    milvus_settings: MilvusSettings, milvus_client: MilvusClient
+) -> None:
     with pytest.raises(EmptyStore, match="Nothing has been ingested yet") as empty:
         open_store(milvus_settings, None)
     assert "newstide consume" in empty.value.way_out
-    assert not client_of(milvus_settings).has_collection(f"{milvus_settings.prefix}headlines")
+    assert not milvus_client.has_collection(f"{milvus_settings.prefix}headlines")
 
 
 def test_what_was_made_is_opened_again_with_or_without_naming_the_model(milvus_settings: MilvusSettings) -> None:
@@ -64,22 +66,21 @@ def test_another_model_is_refused_naming_both(
 
 @pytest.mark.parametrize("card", [CARD, None])
 def test_a_collection_of_someone_else_is_refused_and_left_alone(
-    milvus_settings: MilvusSettings, card: ModelCard | None
+    milvus_settings: MilvusSettings, milvus_client: MilvusClient, card: ModelCard | None
 ) -> None:
-    client = client_of(milvus_settings)
-    foreign = client.create_schema()
+    foreign = milvus_client.create_schema()
     foreign.add_field("key", DataType.INT64, is_primary=True)
     foreign.add_field("vector", DataType.FLOAT_VECTOR, dim=4)
     name = f"{milvus_settings.prefix}headlines"
-    client.create_collection(name, schema=foreign)
+    milvus_client.create_collection(name, schema=foreign)
 
     with pytest.raises(SchemaMismatch, match="made by something other than newstide") as mismatch:
         open_store(milvus_settings, card)
 
     assert name in mismatch.value.message
     assert "NEWSTIDE_MILVUS_PREFIX" in mismatch.value.way_out
-    assert [field["name"] for field in client.describe_collection(name)["fields"]] == ["key", "vector"]
-    assert client.list_indexes(name) == []
+    assert [field["name"] for field in milvus_client.describe_collection(name)["fields"]] == ["key", "vector"]
+    assert milvus_client.list_indexes(name) == []
 
 
 def test_another_version_of_the_schema_is_refused(
@@ -93,10 +94,11 @@ def test_another_version_of_the_schema_is_refused(
         open_store(milvus_settings, CARD)
 
 
-def test_what_a_killed_start_left_half_done_is_completed(milvus_settings: MilvusSettings) -> None:
-    client = client_of(milvus_settings)
+def test_what_a_killed_start_left_half_done_is_completed(
+    milvus_settings: MilvusSettings, milvus_client: MilvusClient
+) -> None:
     name = f"{milvus_settings.prefix}headlines"
-    client.create_collection(
+    milvus_client.create_collection(
         name, schema=schema.fields("headlines", CARD, 32_000), properties=schema.properties(CARD)
     )  # no index, not loaded, and the other collections missing
 
@@ -104,7 +106,7 @@ def test_what_a_killed_start_left_half_done_is_completed(milvus_settings: Milvus
 
     store.insert_headlines(headline_rows(3))
     assert store.count_headlines() == 3
-    assert set(client.list_indexes(name)) >= {"embedding", "published_at", "cluster_label"}
+    assert set(milvus_client.list_indexes(name)) >= {"embedding", "published_at", "cluster_label"}
     store.close()
 
 
@@ -139,12 +141,14 @@ def test_what_is_no_address_is_refused_at_once(uri: str) -> None:
         open_store(MilvusSettings(uri=uri), CARD)
 
 
-def test_token_and_database_reach_the_client(milvus_settings: MilvusSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_and_database_reach_the_client_which_does_not_ping_a_server_on_this_machine(
+    milvus_settings: MilvusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: list[dict[str, object]] = []
 
     def recorded(**options: object) -> MilvusClient:
         given.append(options)
-        return MilvusClient(uri=options["uri"])
+        return MilvusClient(uri=options["uri"], timeout=60)
 
     monkeypatch.setattr(reaching, "MilvusClient", recorded)
     secured = MilvusSettings(uri=milvus_settings.uri, token="root:Milvus", database="news")
@@ -152,7 +156,8 @@ def test_token_and_database_reach_the_client(milvus_settings: MilvusSettings, mo
     reaching.Connection(milvus_settings).close()
     assert (given[0]["token"], given[0]["db_name"]) == ("root:Milvus", "news")
     assert not {"token", "db_name"} & set(given[1])
+    assert given[1]["grpc_options"] == {"grpc.keepalive_time_ms": 2**31 - 1}  # never
 
-
-def client_of(settings: MilvusSettings) -> MilvusClient:
-    return MilvusClient(uri=settings.uri)
+    monkeypatch.setattr(reaching, "is_loopback", lambda _host: False)
+    reaching.Connection(milvus_settings).close()
+    assert "grpc_options" not in given[2]

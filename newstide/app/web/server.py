@@ -1,6 +1,5 @@
 """The web server put together: pages, live view and API behind one guard."""
 
-import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -19,6 +18,7 @@ from newstide.app.web.live import Watch
 from newstide.app.web.pages import Pages
 from newstide.app.web.problems import handle_problems
 from newstide.app.web.reader import Reader
+from newstide.processes import is_loopback
 from newstide.settings import Settings
 
 log = logs.get("web")
@@ -71,7 +71,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """Serves until SIGTERM or Ctrl-C, beside it metrics and health at a port of their own."""
     import uvicorn
 
-    if settings.pages.token is None and not _is_loopback(host):
+    if settings.pages.token is None and not is_loopback(host):
         log.warning(
             "anyone who reaches this address can read everything",
             host=host,
@@ -95,10 +95,3 @@ def serve(settings: Settings, host: str, port: int) -> None:
         )
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
