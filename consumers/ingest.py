@@ -6,6 +6,7 @@ row lies in collections that readers have been turned away from.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential_jitter
 
-from consumers.assignment import OpenStories, assign
+from consumers.assignment import OpenStories, Vectors, assign
 from consumers.dead_letters import send_dead_letter
 from consumers.group import Contact, Handover
 from newstide import logs
@@ -50,7 +51,8 @@ _FIRST_PIECE = 16  # headlines embedded together, until it is known how long the
 _PIECE_SECONDS = (0.5, 2.0)  # shorter, and pieces grow, so that no thread idles; longer, and stopping takes too long
 _FETCH_SECONDS = 0.05  # within which records come that have been waiting
 _READ_BYTES = 16 * 2**20  # of a batch's messages, after which no more are read into it
-_PIECES = 4  # of a full batch, at least: Milvus writes one while the next is embedded
+_PIECES = 4  # of a full batch, at least: Milvus writes one while the next are embedded
+_AHEAD = 2  # pieces that a fast model is at: its threads begin the next where the last one leaves some of them idle
 
 Pairs = Sequence[tuple[Headline, Any]]  # headlines, each with the record it was in
 Refused = list[tuple[Any, str]]  # records, and why
@@ -164,6 +166,8 @@ class _Batches:
     def __post_init__(self) -> None:
         self.contact = Contact(self.consumer)
         self.piece = _FIRST_PIECE
+        self.fast = False  # until it is known
+        self.embedded_at = 0.0  # when the model was last done with a piece
         self.read_at = time.monotonic()  # the last time
 
     def read(self) -> list[Any]:
@@ -306,12 +310,15 @@ class _Batches:
         return decode(record.value, record.timestamp, limits=self.settings.limits)
 
     def _embed_and_insert(self, pairs: Pairs, stories: OpenStories, tally: Tally) -> Refused:
-        """Writes the headlines piece by piece: Milvus takes one while the next is embedded.
+        """Writes the headlines piece by piece: Milvus takes one while the next are embedded.
+
+        A model that is fast gets one piece more before it is done with the last, so that it never waits for us.
 
         Returns:
             The records that are refused, and why.
         """
         refused: Refused = []
+        begun: deque[tuple[Pairs, float, Future[tuple[Vectors, float]]]] = deque()  # what the model is at, since when
         sent: tuple[Pairs, Future[int]] | None = None  # what Milvus is writing
 
         def settle() -> None:
@@ -320,12 +327,17 @@ class _Batches:
                 refused.extend(self._inserted(*sent, stories, tally))
             sent = None
 
-        with ThreadPoolExecutor(1, "insert") as background:
+        with ThreadPoolExecutor(1, "insert") as background, ThreadPoolExecutor(_AHEAD, "embed") as model:
             done = 0
-            while some := pairs[done : done + self._next(len(pairs) - done)]:
-                done += len(some)
+            while begun or done < len(pairs):
+                while len(begun) < (_AHEAD if self.fast else 1) and done < len(pairs):
+                    some = pairs[done : done + self._next(len(pairs) - done)]
+                    done += len(some)
+                    texts = [headline.text for headline, _ in some]
+                    begun.append((some, time.perf_counter(), model.submit(self._embed, texts)))
+                some, since, vectors = begun.popleft()
                 try:
-                    rows = self._embed([headline for headline, _ in some], stories, tally)
+                    rows = self._rows([headline for headline, _ in some], since, vectors, stories, tally)
                 except EmbedderError as error:
                     settle()
                     refused.extend(self._halve(some, error, stories, tally))
@@ -340,11 +352,24 @@ class _Batches:
             settle()
         return refused
 
-    def _embed(self, headlines: Sequence[Headline], stories: OpenStories, tally: Tally) -> list[HeadlineRow]:
+    def _embed(self, texts: Sequence[str]) -> tuple[Vectors, float]:
+        """Their vectors, and when they were done."""
+        return self.embedder.encode(texts), time.perf_counter()
+
+    def _rows(
+        self,
+        headlines: Sequence[Headline],
+        since: float,
+        embedding: Future[tuple[Vectors, float]],
+        stories: OpenStories,
+        tally: Tally,
+    ) -> list[HeadlineRow]:
+        """Waits for the vectors that have been asked for since then, and labels them provisionally."""
         started = time.perf_counter()
-        vectors = self.embedder.encode([headline.text for headline in headlines])
+        vectors, finished = embedding.result()
         embedded = time.perf_counter()
-        self._resize(len(headlines), embedded - started)
+        self._resize(len(headlines), finished - max(since, self.embedded_at))
+        self.embedded_at = finished
         labels, probabilities = assign(vectors, [headline.language for headline in headlines], stories)
         tally.took(embed=embedded - started, assign=time.perf_counter() - embedded)
         now = int(time.time() * 1000)
@@ -360,6 +385,7 @@ class _Batches:
     def _resize(self, headlines: int, seconds: float) -> None:
         """Doubles or halves the pieces to come, by what a whole one took the model."""
         short, long = _PIECE_SECONDS
+        self.fast = seconds < long
         if seconds > long:
             self.piece = max(1, headlines // 2)
         elif headlines == self.piece and seconds < short:

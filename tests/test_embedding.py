@@ -14,10 +14,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController
 
 from newstide.embedding import Embedder, ModelCard, load_embedder, unknown_languages
 from newstide.embedding.checks import CheckedEmbedder, checked, loading, prepare, require_package
 from newstide.embedding.fingerprint import fingerprint
+from newstide.embedding.use_multilingual import OneThreadOfBlas
 from newstide.errors import EmbedderError
 from newstide.settings import EmbeddingSettings
 
@@ -118,6 +120,20 @@ def test_threads_that_share_a_model_get_the_same_vectors(model: Embedder) -> Non
     with ThreadPoolExecutor(4) as pool:
         for vectors in pool.map(model.encode, [texts] * 4):
             np.testing.assert_allclose(vectors, alone, atol=2e-5)
+
+
+def test_calls_that_overlap_keep_blas_to_one_thread_and_then_give_it_back() -> None:
+    blas = ThreadpoolController().select(user_api="blas")
+    before = [library["num_threads"] for library in blas.info()]
+    alone, turn = [1] * len(before), OneThreadOfBlas()
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        for enter, leave in ((one, other), (other, one)):
+            enter.submit(turn.__enter__).result()
+            leave.submit(turn.__enter__).result()
+            enter.submit(turn.__exit__).result()
+            assert [library["num_threads"] for library in blas.info()] == alone
+            leave.submit(turn.__exit__).result()
+            assert [library["num_threads"] for library in blas.info()] == before
 
 
 def test_one_text_in_place_of_a_list_is_refused(model: Embedder) -> None:

@@ -32,7 +32,7 @@ class Embedder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Embeds texts, in order.
+        """Embeds texts, in order. Threads may share a model.
 
         Returns:
             (len(texts), dim), rows of unit length; (0, dim) for no texts.

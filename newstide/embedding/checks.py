@@ -1,11 +1,12 @@
 """What every model's wrapper has in common: clean texts, vectors that can be trusted, and errors that say what to do."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +26,15 @@ _PROBES = ("A fire broke out at the docks.", "Die Zinsen bleiben unverändert.",
 class CheckedEmbedder:
     """A model behind the `Embedder` protocol whose input is cleaned and whose output is checked.
 
-    `raw` embeds a non-empty list of clean texts as (n, dim) numbers, rows of any length but zero; one call at a time.
+    `raw` embeds a non-empty list of clean texts as (n, dim) numbers, rows of any length but zero. Whoever calls `encode`
+    from several threads waits for `turn`: a lock, one call at a time, unless the model can do better.
     """
 
     card: ModelCard
     languages: frozenset[str] | None
     raw: Callable[[list[str]], npt.ArrayLike]
     longest: int = _LONGEST  # characters of a text that the model is given
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    turn: AbstractContextManager[Any] = field(default_factory=Lock, repr=False)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Embeds texts, in order, as (len(texts), dim) rows of unit length; see `Embedder.encode`."""
@@ -41,7 +43,7 @@ class CheckedEmbedder:
         if not texts:
             return np.empty((0, self.card.dim), np.float32)
         clean = [prepare(text, self.longest) for text in texts]
-        with self._lock:
+        with self.turn:
             try:
                 vectors = np.asarray(self.raw(clean), np.float32)
             except Exception as error:
@@ -67,13 +69,14 @@ def checked(
     languages: frozenset[str] | None,
     raw: Callable[[list[str]], npt.ArrayLike],
     longest: int = _LONGEST,
+    turn: AbstractContextManager[Any] | None = None,
 ) -> CheckedEmbedder:
     """Wraps a loaded model after a look at three unlike texts.
 
     Raises:
         EmbedderError: The model sees no difference between them, as one without its tokenizer does.
     """
-    embedder = CheckedEmbedder(ModelCard(name, dim, fingerprint(weights)), languages, raw, longest)
+    embedder = CheckedEmbedder(ModelCard(name, dim, fingerprint(weights)), languages, raw, longest, turn or Lock())
     vectors = embedder.encode(_PROBES)
     likeness = float((vectors @ vectors.T)[np.triu_indices(len(_PROBES), 1)].min())
     if likeness > _SAME:

@@ -186,10 +186,15 @@ class Measured(Hashing):
         super().__init__()
         self.seconds_each = seconds_each
         self.given: list[int] = []
+        self.at_once: list[int] = []  # calls in progress, at the beginning of each
+        self._inside = 0
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self._inside += 1
+        self.at_once.append(self._inside)
         self.given.append(len(texts))
         time.sleep(self.seconds_each * len(texts))
+        self._inside -= 1
         return super().encode(texts)
 
 
@@ -199,7 +204,22 @@ def test_a_fast_model_is_given_more_at_once_up_to_a_quarter_of_a_batch_and_less_
     send(settings, good(range(512)))
     model = Measured()
     assert drained(settings.updated(consumer={"batch_size": 256, "linger": "3s"}), model).stored == 512
-    assert model.given == [16, 32, 64, 64, 40, 20, 16, 4, 64, 64, 64, 32, 16, 16]
+    assert model.given[0] == 16
+    assert sorted(model.given) == sorted([16, 32, 32, 64, 56, 28, 16, 12, 64, 64, 64, 32, 16, 16])
+
+
+def test_a_fast_model_begins_a_piece_before_the_last_is_done_and_a_slow_one_does_not(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(settings, good(range(200)))
+    model = Measured(0.002)
+    assert drained(settings.updated(consumer={"linger": "3s"}), model).stored == 200
+    assert (model.at_once[0], max(model.at_once)) == (1, 2)
+    monkeypatch.setattr("consumers.ingest._PIECE_SECONDS", (0.0, 0.02))
+    send(settings, good(range(200, 260)))
+    slow = Measured(0.05)
+    assert drained(settings.updated(consumer={"linger": "3s"}), slow).stored == 60
+    assert max(slow.at_once) == 1
 
 
 def test_a_slow_model_is_given_less_at_once_so_that_it_can_be_stopped_in_between(
@@ -308,7 +328,7 @@ def test_rows_of_a_partition_that_is_taken_away_within_a_batch_are_left_to_their
     class Interrupted(Measured):
         def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
             vectors = super().encode(texts)
-            if len(self.given) == 2:
+            if len(texts) == 32:  # the second piece
                 handovers[-1].on_partitions_lost(worker.consumer.assignment())
                 rows = [headline(int(text.split()[1])) for text in texts]
                 store.insert_headlines([HeadlineRow(row, vector, 1) for row, vector in zip(rows, vectors, strict=True)])
