@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from topics import records_of
 
 from clustering.reclusterer import RunReport, recluster
 from consumers.ingest import Tally
 from newstide.app.services import run_consumer
-from newstide.broker import Sender, ensure_topics, make_consumer
+from newstide.broker import Sender, ensure_topics
 from newstide.headline import decode
 from newstide.milvus_lite import LocalMilvus
 from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
@@ -66,11 +67,7 @@ def ingest(settings: Settings) -> Tally:
 
 
 def events_of(settings: Settings) -> list[dict[str, Any]]:
-    consumer = make_consumer(settings.kafka, [settings.kafka.events_topic], group="reader", consumer_timeout_ms=3_000)
-    try:
-        return [json.loads(record.value) for record in consumer]
-    finally:
-        consumer.close()
+    return [json.loads(record.value) for record in records_of(settings.kafka, settings.kafka.events_topic)]
 
 
 def labels(store: Store) -> dict[str, int]:
@@ -195,11 +192,7 @@ def test_broken_lines_are_rejected_or_dead_lettered_with_a_reason_and_the_rest_a
     tally = ingest(settings)
     assert (tally.read, tally.stored, tally.dead_letters) == (900, 800, 100)
     assert store.count_headlines() == 800
-    letters = make_consumer(
-        settings.kafka, [settings.kafka.dead_letter_topic], group="reader", consumer_timeout_ms=3_000
-    )
-    received = list(letters)
-    letters.close()
+    received = records_of(settings.kafka, settings.kafka.dead_letter_topic)
     assert sorted(record.value for record in received) == sorted(bad_messages)
     for record in received:
         headers = dict(record.headers)
@@ -234,9 +227,8 @@ def test_real_headlines_all_arrive_and_none_stays_provisional(
     frame.to_parquet(path)
     summary = send(path, settings)
     assert summary.sent == rows
-    sent = make_consumer(settings.kafka, [settings.kafka.topic], group="reader", consumer_timeout_ms=3_000)
+    sent = records_of(settings.kafka, settings.kafka.topic)
     distinct = {decode(record.value, record.timestamp).headline.id for record in sent}
-    sent.close()
     ingest(settings)
     assert store.count_headlines() == len(distinct)
     report = recluster(settings)

@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
+from topics import records_of
 
 from clustering.lease import Lease
 from clustering.reclusterer import Memory, recluster
 from newstide.app.takedown import forget
-from newstide.broker import Sender, ensure_topics, make_consumer
+from newstide.broker import Sender, ensure_topics
 from newstide.embedding import ModelCard
 from newstide.errors import RunFailed, StoreLimit
 from newstide.headline import Headline
@@ -130,12 +131,8 @@ class Place:
 
     def events(self) -> dict[str, dict[str, Any]]:
         """By id; one that is there twice is the same both times, but for when it was sent by a run that was no decided."""
-        topic = self.settings.kafka.events_topic
-        consumer = make_consumer(self.settings.kafka, [topic], group="reader", consumer_timeout_ms=2_000)
-        try:
-            sent = [json.loads(record.value) for record in consumer]
-        finally:
-            consumer.close()
+        kafka = self.settings.kafka
+        sent = [json.loads(record.value) for record in records_of(kafka, kafka.events_topic)]
         found: dict[str, dict[str, Any]] = {}
         for event in sent:
             assert found.setdefault(event["id"], event) == event

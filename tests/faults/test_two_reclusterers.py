@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from newsroom import add_headlines
+from topics import records_of
 
 from benchmarks.services import Service, opened, until
-from newstide.broker import make_consumer
 from newstide.settings import KafkaSettings, MilvusSettings, Settings
 from producers.sample import day_file
 
@@ -20,11 +20,7 @@ TAKES_OVER_WITHIN = 60.0  # seconds; ten of them the session of the one that was
 
 
 def sent_events(kafka: KafkaSettings) -> list[dict[str, Any]]:
-    consumer = make_consumer(kafka, [kafka.events_topic], group=f"{kafka.group}-reader", consumer_timeout_ms=2_000)
-    try:
-        return [json.loads(record.value) for record in consumer]
-    finally:
-        consumer.close()
+    return [json.loads(record.value) for record in records_of(kafka, kafka.events_topic)]
 
 
 def said(place: Settings, event: str) -> list[dict[str, Any]]:
