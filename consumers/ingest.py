@@ -385,7 +385,7 @@ class _Batches:
     def _resize(self, headlines: int, seconds: float) -> None:
         """Doubles or halves the pieces to come, by what a whole one took the model."""
         short, long = _PIECE_SECONDS
-        self.fast = seconds < long
+        self.fast = _AHEAD * seconds < long  # what it is at together takes no longer than one piece may
         if seconds > long:
             self.piece = max(1, headlines // 2)
         elif headlines == self.piece and seconds < short:
