@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -65,8 +66,8 @@ def address(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def runs(folder: Path) -> Any:
-    """Makes a run's pages; begins anew with each test."""
+def runs(folder: Path, address: str) -> Any:
+    """Makes a run's pages; begins anew with each test, once the server no longer tells of the last one's."""
     for old in (folder / "snapshots").glob("*"):
         old.unlink()
 
@@ -76,6 +77,9 @@ def runs(folder: Path) -> Any:
         write_index(folder / "snapshots")
 
     made(1)
+    with urlopen(f"{address}/events", timeout=20) as events:  # noqa: S310 - our own server
+        told = (json.loads(line.removeprefix(b"data:"))["run"] for line in events if line.startswith(b"data:"))
+        assert any(run == 1 for run in told)
     return made
 
 
