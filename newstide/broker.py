@@ -115,6 +115,27 @@ def make_consumer(settings: KafkaSettings, topics: Sequence[str], *, group: str,
     return connected(KafkaConsumer, settings, *topics, **{**ours, **options})
 
 
+def records_of(settings: KafkaSettings, topic: str) -> Iterator[Any]:
+    """All records that a topic holds now, partition by partition, oldest first; none committed.
+
+    Raises:
+        BrokerUnavailable: Kafka cannot be reached.
+    """
+    consumer = make_consumer(settings, [], group="", group_id=None)
+    try:
+        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        ends = consumer.end_offsets(partitions) if partitions else {}
+        for partition in partitions:
+            consumer.assign([partition])
+            consumer.seek_to_beginning(partition)
+            while consumer.position(partition) < ends[partition]:
+                for record in consumer.poll(timeout_ms=500).get(partition, ()):
+                    if record.offset < ends[partition]:
+                        yield record
+    finally:
+        consumer.close(autocommit=False)
+
+
 def end_offsets(settings: KafkaSettings, topic: str) -> dict[int, int]:
     """The next offset to be written, by partition."""
     with _admin(settings) as admin:

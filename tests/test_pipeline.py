@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from topics import records_of
 
 from clustering.reclusterer import RunReport, recluster
 from consumers.ingest import Tally
 from newstide.app.services import run_consumer
-from newstide.broker import Sender, ensure_topics
+from newstide.broker import Sender, ensure_topics, records_of
 from newstide.headline import decode
 from newstide.milvus_lite import LocalMilvus
 from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
@@ -192,7 +191,7 @@ def test_broken_lines_are_rejected_or_dead_lettered_with_a_reason_and_the_rest_a
     tally = ingest(settings)
     assert (tally.read, tally.stored, tally.dead_letters) == (900, 800, 100)
     assert store.count_headlines() == 800
-    received = records_of(settings.kafka, settings.kafka.dead_letter_topic)
+    received = list(records_of(settings.kafka, settings.kafka.dead_letter_topic))
     assert sorted(record.value for record in received) == sorted(bad_messages)
     for record in received:
         headers = dict(record.headers)

@@ -14,12 +14,11 @@ import pandas as pd
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
-from topics import records_of
 
 from clustering.lease import Lease
 from clustering.reclusterer import Memory, recluster
 from newstide.app.takedown import forget
-from newstide.broker import Sender, ensure_topics
+from newstide.broker import Sender, ensure_topics, records_of
 from newstide.embedding import ModelCard
 from newstide.errors import RunFailed, StoreLimit
 from newstide.headline import Headline

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from newstide import logs
-from newstide.broker import Sender, end_offsets, lag, make_consumer
+from newstide.broker import Sender, end_offsets, lag, make_consumer, records_of
 from newstide.headline import CUT, REPLAYS, shorten
 from newstide.settings import KafkaSettings
 
@@ -82,20 +82,7 @@ def letters(settings: KafkaSettings) -> Iterator[Letter]:
     Raises:
         BrokerUnavailable: Kafka cannot be reached.
     """
-    topic = settings.dead_letter_topic
-    consumer = make_consumer(settings, [], group="", group_id=None)
-    try:
-        partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-        ends = consumer.end_offsets(partitions) if partitions else {}
-        for partition in partitions:
-            consumer.assign([partition])
-            consumer.seek_to_beginning(partition)
-            while consumer.position(partition) < ends[partition]:
-                for record in consumer.poll(timeout_ms=500).get(partition, ()):
-                    if record.offset < ends[partition]:
-                        yield _letter(record)
-    finally:
-        consumer.close(autocommit=False)
+    return map(_letter, records_of(settings, settings.dead_letter_topic))
 
 
 def matching(reason: str | None) -> Callable[[Letter], bool]:

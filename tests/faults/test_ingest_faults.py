@@ -18,11 +18,10 @@ import pytest
 from hashing import POISON, Hashing
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
-from topics import records_of
 
 from consumers.group import Handover, join_group
 from consumers.ingest import Tally, ingest
-from newstide.broker import Sender, lag
+from newstide.broker import Sender, lag, records_of
 from newstide.embedding import Embedder
 from newstide.errors import EmbedderError, StoreLimit, StoreUnavailable
 from newstide.headline import Headline, encode

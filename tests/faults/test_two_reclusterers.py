@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from newsroom import add_headlines
-from topics import records_of
 
 from benchmarks.services import Service, opened, until
+from newstide.broker import records_of
 from newstide.settings import KafkaSettings, MilvusSettings, Settings
 from producers.sample import day_file
 
