@@ -7,6 +7,7 @@ FROM ${PYTHON} AS wheel
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY newstide newstide
+COPY newstide_app newstide_app
 COPY producers producers
 COPY consumers consumers
 COPY clustering clustering

@@ -40,14 +40,14 @@ class Found:
 
 def tree(lists: Lists) -> Found:
     """Ours: lists to dendrogram. Clusters are not chosen yet."""
-    from clustering.hierarchy import build_hierarchy
+    from clustering.tree import build_hierarchy
 
     return Found(components=build_hierarchy(*lists, min_samples=MIN_SAMPLES).components)
 
 
 def tree_bridged(lists: Lists, vectors: Vectors) -> Found:
     """Ours: lists so short that they fall into pieces to dendrogram, with the pieces joined by their vectors."""
-    from clustering.hierarchy import build_hierarchy
+    from clustering.tree import build_hierarchy
 
     short = lists[0][:, :_SHORT], lists[1][:, :_SHORT]
     return Found(components=build_hierarchy(*short, min_samples=MIN_SAMPLES, vectors=vectors).components)
@@ -55,9 +55,9 @@ def tree_bridged(lists: Lists, vectors: Vectors) -> Found:
 
 def labels(lists: Lists, most_for_library: int | None = None) -> Found:
     """Ours: lists to labels, as in production."""
-    from clustering.hierarchy import build_hierarchy
-    from clustering.hierarchy.clusters import library_clusters
-    from clustering.hierarchy.extraction import MOST_FOR_LIBRARY
+    from clustering.tree import build_hierarchy
+    from clustering.tree.extraction import MOST_FOR_LIBRARY
+    from clustering.tree.hdbscan_labels import library_clusters
 
     hierarchy = build_hierarchy(*lists, min_samples=MIN_SAMPLES)
     most = MOST_FOR_LIBRARY if most_for_library is None else most_for_library
@@ -71,7 +71,7 @@ def labels_by_library(lists: Lists) -> Found:
 
 def tutorial_mode(lists: Lists) -> Found:
     """Ours: the tutorial's labels, without its matrix."""
-    from clustering.tutorial import labels_of_search
+    from clustering.tree.tutorial import labels_of_search
 
     return Found(labels_of_search(*_as_tutorial(lists))[0])
 

@@ -29,8 +29,8 @@ def measure(vectors: npt.NDArray[np.float32], min_samples: int) -> dict[str, Any
     """One set: adjusted Rand indices with hdbscan's labels, of lists of 30 and of hdbscan itself on permuted rows."""
     from sklearn.metrics import adjusted_rand_score
 
-    from clustering.hierarchy import build_hierarchy, cluster_neighbours
     from clustering.neighbours import ExactSearcher, update_graph
+    from clustering.tree import build_hierarchy, cluster_neighbours
 
     n = len(vectors)
     ids = [f"{row:06d}" for row in range(n)]
@@ -85,8 +85,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
+    from newstide.core.settings import EmbeddingSettings
     from newstide.embedding import load_embedder
-    from newstide.settings import EmbeddingSettings
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)

@@ -31,14 +31,14 @@ from rich.table import Table
 from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.services import COMMANDS, RATE, Feed, Service, fed, local_servers, made_headlines, opened, until
-from newstide import logs
-from newstide.app.dead_letters import letters
-from newstide.broker import ensure_topics, lag
-from newstide.errors import BrokerUnavailable
-from newstide.headline import Headline
-from newstide.processes import LocalServer
-from newstide.settings import Settings
-from newstide.store import Store
+from newstide.core import logs
+from newstide.core.errors import BrokerUnavailable
+from newstide.core.headline import Headline
+from newstide.core.local_server import LocalServer
+from newstide.core.settings import Settings
+from newstide.kafka.broker import ensure_topics, lag
+from newstide.milvus import Store
+from newstide_app.maintenance.dead_letters import letters
 
 SEED = 20_261_124
 VICTIMS = ("consumer", "reclusterer", "broker", "Milvus")
@@ -255,7 +255,7 @@ def _until_read(scene: _Scene) -> None:
 
 def _run_once(settings: Settings) -> dict[str, Any]:
     """One more run, as a person makes it."""
-    from newstide.app.services import run_reclusterer
+    from newstide_app.services.run import run_reclusterer
 
     report = run_reclusterer(settings, stop=threading.Event(), every=None)
     assert report is not None

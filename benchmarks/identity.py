@@ -16,9 +16,9 @@ import pandas as pd
 from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.quality import PAGE, code_version, embeddings, kept
-from clustering.lineage import kept_share, match
-from newstide.app.evaluation import cluster_frame, read_labelled, update_exact_graph
-from newstide.settings import ClusteringSettings, Settings
+from clustering.stories.lineage import kept_share, match
+from newstide.core.settings import ClusteringSettings, Settings
+from newstide_app.evaluation import cluster_frame, read_labelled, update_exact_graph
 
 SETS = {"uci_stories": False, "allsides_roundups": False, "abp_stream": True}  # whether times are used
 MODELS = ("use-multilingual", "multilingual-e5-small")

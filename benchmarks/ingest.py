@@ -31,13 +31,13 @@ from benchmarks import document
 from benchmarks.faults import PAGE
 from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.services import endless_headlines, until
-from newstide import logs
-from newstide.app.supervisor import LocalServices, service
-from newstide.broker import Sender, ensure_topics, lag
+from newstide.core import logs
+from newstide.core.headline import Headline, encode
+from newstide.core.settings import Settings
 from newstide.embedding import Embedder, load_embedder
-from newstide.headline import Headline, encode
-from newstide.settings import Settings
-from newstide.store import Store, open_store
+from newstide.kafka.broker import Sender, ensure_topics, lag
+from newstide.milvus import Store, open_store
+from newstide_app.services.supervisor import LocalServices, service
 
 SEED = 42
 MODELS = ("use-multilingual", "multilingual-e5-small")
@@ -164,7 +164,7 @@ def _ingested(
 ) -> tuple[float, dict[str, float]]:
     """Seconds from the first records in hand until all are stored and committed, and those of each stage."""
     from consumers.group import join_group
-    from consumers.ingest import Tally, ingest
+    from consumers.loop import Tally, ingest
 
     send(settings, [next(source) for _ in range(headlines)])
     began = ended = 0.0

@@ -22,9 +22,9 @@ import numpy.typing as npt
 from benchmarks import document
 from benchmarks.data import headline_vectors
 from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
-from clustering.layout import Layout, lay_out
+from clustering.map.layout import Layout, lay_out
 from clustering.neighbours import ExactSearcher, update_graph
-from newstide.settings import LayoutSettings, Settings
+from newstide.core.settings import LayoutSettings, Settings
 
 SEED = 42
 K = 30

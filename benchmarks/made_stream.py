@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from clustering.layout import lay_out
-from clustering.lineage import GROWTH, GROWTH_ROWS
-from clustering.naming import name_stories
-from clustering.snapshot import Snapshot
-from newstide.app.evaluation import cluster_frame, update_exact_graph
+from clustering.map.layout import lay_out
+from clustering.pages.run_page import Snapshot
+from clustering.stories.lineage import GROWTH, GROWTH_ROWS
+from clustering.stories.naming import name_stories
+from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
-from newstide.settings import Settings
+from newstide_app.evaluation import cluster_frame, update_exact_graph
 
 BEGIN = 1_790_000_000_000  # epoch ms: 21 September 2026
 _WEEK = 7 * 86_400_000  # ms

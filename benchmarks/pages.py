@@ -30,8 +30,8 @@ import pandas as pd
 
 from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
-from clustering.snapshot import Snapshot, write_snapshot
-from newstide.processes import free_port
+from clustering.pages.run_page import Snapshot, write_snapshot
+from newstide.core.local_server import free_port
 
 ROWS = (1_000, 50_000, 500_000)
 BARS = {50_000: (6.0, 3.0), 500_000: (8.0, 4.0)}  # rows: (MB, seconds to interactive)

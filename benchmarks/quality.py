@@ -23,11 +23,11 @@ import pandas as pd
 
 from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, write_json
-from newstide.app.evaluation import cluster_labelled, read_labelled, score
-from newstide.centring import centre, language_means
+from newstide.core.errors import EmbedderError
+from newstide.core.language_means import centre, language_means
+from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
-from newstide.errors import EmbedderError
-from newstide.settings import Settings
+from newstide_app.evaluation import cluster_labelled, read_labelled, score
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -151,9 +151,9 @@ def _ours(**clustering: Any) -> Callable[[pd.DataFrame, Vectors], Labels]:
 
 def _tutorial_on_a_tree(_rows: pd.DataFrame, vectors: Vectors) -> Labels:
     """The tutorial's settings on a spanning tree in one piece instead of on a matrix of infinities."""
-    from clustering.hierarchy import build_hierarchy
-    from clustering.hierarchy.clusters import library_clusters
     from clustering.neighbours import ExactSearcher, update_graph
+    from clustering.tree import build_hierarchy
+    from clustering.tree.hdbscan_labels import library_clusters
 
     ids = [f"{row:08d}" for row in range(len(vectors))]
     graph, _ = update_graph(None, ids, lambda some: vectors[[int(one) for one in some]], ExactSearcher(), k=49, spare=0)
@@ -168,7 +168,7 @@ def _average_linkage(rows: pd.DataFrame, vectors: Vectors) -> Labels | None:
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import pdist
 
-    from clustering.similarity import random_pair_threshold
+    from clustering.stories.similarity import random_pair_threshold
 
     if len(rows) > AVERAGE_LINKAGE_ROWS:
         return None

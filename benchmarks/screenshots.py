@@ -21,10 +21,10 @@ from PIL import Image
 
 from benchmarks.made_stream import made_run
 from benchmarks.pages import CHROMIUM_FLAGS
-from clustering.gallery import write_index
-from clustering.snapshot import write_snapshot
-from newstide.app.demo import run_demo
-from newstide.settings import Settings
+from clustering.pages.index_page import write_index
+from clustering.pages.run_page import write_snapshot
+from newstide.core.settings import Settings
+from newstide_app.demo import run_demo
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

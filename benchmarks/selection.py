@@ -20,7 +20,7 @@ from rich.console import Console
 
 from benchmarks import bars
 from benchmarks.machine import machine_card, measured, write_json
-from newstide.settings import Settings
+from newstide.core.settings import Settings
 
 SEED = 42
 _NEIGHBOURS = 15
@@ -59,10 +59,10 @@ def made(
 
 def select(rows: int, dim: int) -> dict[str, Any]:
     """One size, measured in this process."""
-    from clustering.hierarchy import build_hierarchy
-    from clustering.inertia import rejoined
-    from clustering.selection import select_calibrated
-    from clustering.similarity import random_pair_threshold
+    from clustering.stories.selection import select_calibrated
+    from clustering.stories.similarity import random_pair_threshold
+    from clustering.stories.story_bonus import rejoined
+    from clustering.tree import build_hierarchy
 
     settings = Settings().clustering
     vectors, indices, distances, cluster = made(rows, dim)

@@ -14,13 +14,13 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from newstide.broker import Sender
-from newstide.headline import Headline, encode
-from newstide.local_kafka import LocalKafka
-from newstide.milvus_lite import LocalMilvus
-from newstide.processes import LocalServer, dying_with_parent, terminate
-from newstide.settings import MonitoringSettings, Settings, as_environment
-from newstide.store import Store, open_store
+from newstide.core.headline import Headline, encode
+from newstide.core.local_server import LocalServer, dying_with_parent, terminate
+from newstide.core.settings import MonitoringSettings, Settings, as_environment
+from newstide.kafka.broker import Sender
+from newstide.kafka.local_broker import LocalKafka
+from newstide.milvus import Store, open_store
+from newstide.milvus.local_server import LocalMilvus
 from producers.sample import day_file
 
 COMMANDS = {"consumer": ["consume"], "reclusterer": ["recluster", "--every", "2s"]}
@@ -56,7 +56,7 @@ class Service:
             self.starts += 1
             own = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
             self._process = subprocess.Popen(
-                dying_with_parent([sys.executable, "-m", "newstide.app", *self._command]),
+                dying_with_parent([sys.executable, "-m", "newstide_app", *self._command]),
                 env={**own, **as_environment(self._settings)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

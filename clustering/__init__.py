@@ -4,6 +4,6 @@ The numeric modules take and return arrays and know neither Kafka nor Milvus; th
 """
 
 import newstide  # noqa: F401 - before numpy: says how its threads wait
-from clustering.hierarchy import Clustering, Hierarchy, build_hierarchy, cluster_neighbours
+from clustering.tree import Clustering, Hierarchy, build_hierarchy, cluster_neighbours
 
 __all__ = ["Clustering", "Hierarchy", "build_hierarchy", "cluster_neighbours"]

@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from newstide.centring import Means, centre, no_means
-from newstide.store import LanguageMean, RunRow, Store
+from newstide.core.language_means import Means, centre, no_means
+from newstide.milvus import LanguageMean, RunRow, Store
 
 Vectors = npt.NDArray[np.float32]
 

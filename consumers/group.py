@@ -15,9 +15,9 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import CommitFailedError, KafkaError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
-from newstide import logs
-from newstide.broker import make_consumer
-from newstide.settings import KafkaSettings
+from newstide.core import logs
+from newstide.core.settings import KafkaSettings
+from newstide.kafka.broker import make_consumer
 
 _AGAIN_AFTER = 2.0  # seconds from a failed commit to the next try, while nothing new is read
 _COMMIT_WITHIN = 3.0  # seconds for Kafka to take a commit

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from newstide.errors import SettingsError, SourceError
+from newstide.core.errors import SettingsError, SourceError
 
 # Names without case, spaces, hyphens and underscores; the first that a file has is taken.
 _NAMES: Mapping[str, tuple[str, ...]] = {

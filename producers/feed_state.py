@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 
-from newstide.errors import SourceError
+from newstide.core.errors import SourceError
 
 _KEPT = 10_000  # ids a feed; far more than feeds list
 

@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from newstide import logs
-from newstide.errors import DeliveryError, InvalidHeadline, SourceError
-from newstide.headline import DEFAULTS, Limits, from_fields
-from newstide.settings import FeedSettings
+from newstide.core import logs
+from newstide.core.errors import DeliveryError, InvalidHeadline, SourceError
+from newstide.core.headline import DEFAULTS, Limits, from_fields
+from newstide.core.settings import FeedSettings
 from producers.feed_state import FeedState
 from producers.fetch import fetch
 from producers.sources import Row

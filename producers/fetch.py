@@ -13,9 +13,9 @@ import httpcore
 import httpx
 
 from newstide import __version__
-from newstide.errors import SourceError
-from newstide.headline import shorten
-from newstide.settings import FeedSettings
+from newstide.core.errors import SourceError
+from newstide.core.headline import shorten
+from newstide.core.settings import FeedSettings
 
 _TIMEOUT = 10.0  # seconds to connect, and for each piece
 _REDIRECTS = (301, 302, 303, 307, 308)

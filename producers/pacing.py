@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from newstide.errors import SettingsError
+from newstide.core.errors import SettingsError
 from producers.sources import Rejected, Row
 
 

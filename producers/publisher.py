@@ -14,11 +14,11 @@ from typing import IO, Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from newstide import logs
-from newstide.broker import Sender, ensure_topics
-from newstide.errors import SourceError
-from newstide.headline import DEFAULTS, Limits, encode
-from newstide.settings import FeedSettings, KafkaSettings
+from newstide.core import logs
+from newstide.core.errors import SourceError
+from newstide.core.headline import DEFAULTS, Limits, encode
+from newstide.core.settings import FeedSettings, KafkaSettings
+from newstide.kafka.broker import Sender, ensure_topics
 from producers.feeds import FeedPoller
 from producers.pacing import paced, parse_pace
 from producers.sources import Rejected, Row, read_files

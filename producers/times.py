@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from newstide.errors import InvalidHeadline, SettingsError
-from newstide.headline import shorten
+from newstide.core.errors import InvalidHeadline, SettingsError
+from newstide.core.headline import shorten
 
 _NONE = frozenset({"", "nan", "nat", "none", "null", "n/a"})
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")

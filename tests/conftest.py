@@ -10,11 +10,11 @@ import pytest
 from newsroom import add_headlines
 from pymilvus import MilvusClient
 
-from newstide import logs
-from newstide.broker import ensure_topics
-from newstide.local_kafka import LocalKafka
-from newstide.milvus_lite import LocalMilvus
-from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.core import logs
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.kafka.broker import ensure_topics
+from newstide.kafka.local_broker import LocalKafka
+from newstide.milvus.local_server import LocalMilvus
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -83,7 +83,7 @@ def newsroom(local_kafka: LocalKafka, local_milvus: LocalMilvus, tmp_path_factor
 
     What tests add to it stays: they count what there is, and expect no number.
     """
-    from clustering.reclusterer import recluster
+    from clustering.run.reclusterer import recluster
     from producers.sample import day_file
 
     mark = uuid.uuid4().hex[:8]

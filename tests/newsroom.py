@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
+from newstide.core.headline import from_fields
+from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
-from newstide.headline import from_fields
-from newstide.settings import Settings
-from newstide.store import HeadlineRow, open_store
+from newstide.milvus import HeadlineRow, open_store
 
 
 def add_headlines(settings: Settings, fields: list[dict[str, Any]]) -> None:

@@ -15,14 +15,14 @@ import pytest
 from newsroom import add_headlines
 from test_web import served, write_run
 
-from newstide.app.reading import StoryFilter, UnknownStory, chosen_stories, story_lineage
-from newstide.app.web.reader import Reader
-from newstide.errors import StoreUnavailable
-from newstide.headline import iso_time, parse_time
-from newstide.milvus_lite import LocalMilvus
-from newstide.processes import free_port
-from newstide.settings import PageSettings, Settings
-from newstide.store import Store, open_store
+from newstide.core.errors import StoreUnavailable
+from newstide.core.headline import iso_time, parse_time
+from newstide.core.local_server import free_port
+from newstide.core.settings import PageSettings, Settings
+from newstide.milvus import Store, open_store
+from newstide.milvus.local_server import LocalMilvus
+from newstide_app.queries import StoryFilter, UnknownStory, chosen_stories, story_lineage
+from newstide_app.web.shared_store import Reader
 
 HOSTILE = 'x" or id != "'
 
@@ -335,7 +335,7 @@ def holds(example: Any, answer: Any) -> bool:
 def test_what_nobody_foresaw_is_the_same_shape_and_tells_no_secret(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newstide.app.web.api.story_records", lambda _frame: 1 // 0)
+    monkeypatch.setattr("newstide_app.web.api.story_records", lambda _frame: 1 // 0)
     answer = client.get("/api/stories")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "division" not in answer.text

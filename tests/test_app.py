@@ -15,7 +15,7 @@ import pytest
 
 from producers.sample import day_file
 
-NEWSTIDE = [sys.executable, "-m", "newstide.app"]
+NEWSTIDE = [sys.executable, "-m", "newstide_app"]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -132,7 +132,7 @@ def test_a_service_that_dies_is_started_again(running: Path) -> None:
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 mine = f"NEWSTIDE_DATA_DIR={running}".encode() in (process / "environ").read_bytes().split(b"\0")
-                if mine and (process / "cmdline").read_bytes().endswith(b"newstide.app\0consume\0"):
+                if mine and (process / "cmdline").read_bytes().endswith(b"newstide_app\0consume\0"):
                     ours.append(int(process.name))
             except OSError:  # another user's, or just gone
                 continue

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from consumers.assignment import OpenStories, assign
-from newstide.centring import Means, centre, language_means, no_means
+from newstide.core.language_means import Means, centre, language_means, no_means
+from newstide.core.settings import MilvusSettings
 from newstide.embedding import ModelCard
-from newstide.settings import MilvusSettings
-from newstide.store import LanguageMean, RunRow, open_store
+from newstide.milvus import LanguageMean, RunRow, open_store
 
 
 def around(*angles: float) -> npt.NDArray[np.float32]:

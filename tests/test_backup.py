@@ -12,21 +12,21 @@ import pytest
 from pymilvus import MilvusClient
 from typer.testing import CliRunner
 
-from clustering.lease import Lease
-from clustering.reclusterer import recluster
-from newstide.app import backup as module
-from newstide.app.backup import BackupDamaged, back_up, check_file, restore
-from newstide.app.cli import app
-from newstide.app.services import run_consumer
-from newstide.app.takedown import forget
-from newstide.broker import ensure_topics
+from clustering.run.lease import Lease
+from clustering.run.reclusterer import recluster
+from newstide.core.errors import ModelMismatch, NewstideError, SchemaMismatch
+from newstide.core.local_server import free_port
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.embedding.base import ModelCard
-from newstide.errors import ModelMismatch, NewstideError, SchemaMismatch
-from newstide.local_kafka import LocalKafka
-from newstide.milvus_lite import LocalMilvus
-from newstide.processes import free_port
-from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
-from newstide.store import Store, open_store, schema
+from newstide.kafka.broker import ensure_topics
+from newstide.kafka.local_broker import LocalKafka
+from newstide.milvus import Store, open_store, schema
+from newstide.milvus.local_server import LocalMilvus
+from newstide_app.cli.main import app
+from newstide_app.maintenance import backup as module
+from newstide_app.maintenance.backup import BackupDamaged, back_up, check_file, restore
+from newstide_app.maintenance.takedown import forget
+from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
 from producers.sample import day_file
 

@@ -12,12 +12,12 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigFilterType, ConfigResource
 from pydantic import SecretStr
 
-from newstide.broker import Sender, end_offsets, ensure_topics, lag, make_consumer, reachable
-from newstide.errors import BrokerUnavailable, DeliveryError, SettingsError
-from newstide.kafka_client import client_options
-from newstide.local_kafka import LocalKafka
-from newstide.processes import free_port
-from newstide.settings import KafkaSettings, Settings
+from newstide.core.errors import BrokerUnavailable, DeliveryError, SettingsError
+from newstide.core.local_server import free_port
+from newstide.core.settings import KafkaSettings, Settings
+from newstide.kafka.broker import Sender, end_offsets, ensure_topics, lag, make_consumer, reachable
+from newstide.kafka.client import client_options
+from newstide.kafka.local_broker import LocalKafka
 
 
 def read_all(settings: KafkaSettings, topic: str, expected: int, group: str = "reader") -> list[Any]:
@@ -97,7 +97,7 @@ def test_a_message_kafka_does_not_take_is_counted_with_its_reason(kafka_settings
 def test_no_more_than_a_bounded_number_of_messages_is_in_flight(
     kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newstide.broker._MAX_IN_FLIGHT", 50)
+    monkeypatch.setattr("newstide.kafka.broker._MAX_IN_FLIGHT", 50)
     sender = Sender(kafka_settings)
     for number in range(500):
         sender.send(kafka_settings.topic, key=b"k", value=b"v")
@@ -233,7 +233,7 @@ def test_a_wrong_password_is_said_soon_and_not_shown(guarded: KafkaSettings) -> 
 def test_the_wrong_protocol_is_said_with_what_to_look_at(
     guarded: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newstide.kafka_client._ANSWER_WITHIN", 1.0)
+    monkeypatch.setattr("newstide.kafka.client._ANSWER_WITHIN", 1.0)
     with pytest.raises(BrokerUnavailable, match="does not answer as it should") as caught:
         reachable(guarded.model_copy(update={"security_protocol": "PLAINTEXT"}))
     assert "kafka.security_protocol" in caught.value.way_out

@@ -23,11 +23,11 @@ from jsonschema.validators import validator_for
 from kafka import KafkaAdminClient
 from typer.testing import CliRunner
 
-from newstide.app.cli import app
+from newstide.core.local_server import free_port, listens, terminate
+from newstide.core.settings import Settings, parse_duration
 from newstide.embedding import _LOADERS
-from newstide.kafka_jars import classpath, read_jars
-from newstide.processes import free_port, listens, terminate
-from newstide.settings import Settings, parse_duration
+from newstide.kafka.jars import classpath, read_jars
+from newstide_app.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
@@ -438,7 +438,7 @@ def test_the_web_server_is_healthy_while_it_answers(tmp_path: Path) -> None:
 
     assert not healthy()
     server = subprocess.Popen(
-        [sys.executable, "-m", "newstide.app", "web", "--host", "127.0.0.1", "--port", str(port)],
+        [sys.executable, "-m", "newstide_app", "web", "--host", "127.0.0.1", "--port", str(port)],
         env={**os.environ, "NEWSTIDE_PAGES_DIRECTORY": str(tmp_path)},
         stderr=subprocess.DEVNULL,
     )

@@ -7,11 +7,11 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from clustering.neighbours import ExactSearcher, update_graph
-from clustering.similarity import reweigh, to_distance
-from clustering.stories import Clusters, cluster_rows
+from clustering.stories.clusters import Clusters, cluster_rows
+from clustering.stories.similarity import reweigh, to_distance
+from newstide.core.headline import Headline, from_fields
+from newstide.core.settings import ClusteringSettings, EmbeddingSettings
 from newstide.embedding import load_embedder
-from newstide.headline import Headline, from_fields
-from newstide.settings import ClusteringSettings, EmbeddingSettings
 from producers.sample import day_file
 
 Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]

@@ -12,14 +12,14 @@ import pytest
 from kafka import KafkaAdminClient
 from rich.console import Console
 
-from newstide.app.doctor import Finding, Findings, examine, print_findings
-from newstide.app.monitoring import monitored
-from newstide.app.services import run_consumer
-from newstide.broker import Sender
+from newstide.core.local_server import free_port
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.embedding import ModelCard
-from newstide.processes import free_port
-from newstide.settings import KafkaSettings, MilvusSettings, Settings
-from newstide.store import open_store
+from newstide.kafka.broker import Sender
+from newstide.milvus import open_store
+from newstide_app.maintenance.doctor import Finding, Findings, examine, print_findings
+from newstide_app.services.monitoring import monitored
+from newstide_app.services.run import run_consumer
 
 SECRETS = ("kafka-password-7c1", "key-password-7c2", "milvus-token-7c3", "pages-token-long-7c4")
 

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
+from newstide.core.errors import EmbedderError
+from newstide.core.settings import EmbeddingSettings
 from newstide.embedding import Embedder, ModelCard, load_embedder, unknown_languages
 from newstide.embedding.checks import CheckedEmbedder, checked, loading, prepare, require_package
 from newstide.embedding.fingerprint import fingerprint
 from newstide.embedding.use_multilingual import OneThreadOfBlas
-from newstide.errors import EmbedderError
-from newstide.settings import EmbeddingSettings
 
 MODELS = {"use-multilingual": 512, "multilingual-e5-small": 384}
 
@@ -149,7 +149,7 @@ def test_one_text_in_place_of_a_list_is_refused(model: Embedder) -> None:
 def test_the_card_is_the_same_in_another_process(model: Embedder) -> None:
     script = (
         "from newstide.embedding import load_embedder\n"
-        "from newstide.settings import EmbeddingSettings\n"
+        "from newstide.core.settings import EmbeddingSettings\n"
         f"print(load_embedder(EmbeddingSettings(model={model.card.name!r})).card)"
     )
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout

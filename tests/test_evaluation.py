@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from clustering.neighbours import NeighbourGraph
-from clustering.stories import Clusters
-from newstide.app import evaluation
-from newstide.app.cli import app
-from newstide.app.evaluation import evaluate_file, read_labelled, score
-from newstide.errors import SettingsError, SourceError
-from newstide.headline import LATEST_MS, from_fields
-from newstide.settings import ClusteringSettings, Settings
+from clustering.stories.clusters import Clusters
+from newstide.core.errors import SettingsError, SourceError
+from newstide.core.headline import LATEST_MS, from_fields
+from newstide.core.settings import ClusteringSettings, Settings
+from newstide_app import evaluation
+from newstide_app.cli.main import app
+from newstide_app.evaluation import evaluate_file, read_labelled, score
 from producers.sample import day_file
 
 

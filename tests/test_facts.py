@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from clustering.facts import run_facts
-from clustering.layout import Layout, save_layout
+from clustering.map.layout import Layout, save_layout
 from clustering.neighbours import load_graph
-from clustering.reclusterer import _laid_out
-from newstide.settings import Settings
-from newstide.store import RunRow, open_store
+from clustering.pages.footer import run_facts
+from clustering.run.reclusterer import _laid_out
+from newstide.core.settings import Settings
+from newstide.milvus import RunRow, open_store
 
 
 def row(**counts: Any) -> RunRow:

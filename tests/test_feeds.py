@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from newstide.errors import DeliveryError, SourceError
-from newstide.settings import FeedSettings, KafkaSettings, LimitSettings
+from newstide.core.errors import DeliveryError, SourceError
+from newstide.core.settings import FeedSettings, KafkaSettings, LimitSettings
 from producers.feed_state import FeedState
 from producers.feeds import FeedPoller, parse_feed, poll_feed
 from producers.fetch import _public, fetch

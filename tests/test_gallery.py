@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from test_snapshot import BEGIN, HOUR, make_snapshot
 
-from clustering.gallery import evenly, write_index
-from clustering.pages import thin_pages, thinned
-from clustering.retention import thin_old_pages
-from clustering.snapshot import write_snapshot
-from newstide.headline import iso_time
-from newstide.settings import Settings, as_environment
+from clustering.pages.index_page import evenly, write_index
+from clustering.pages.redaction import thin_pages, thinned
+from clustering.pages.run_page import write_snapshot
+from clustering.run.retention import thin_old_pages
+from newstide.core.headline import iso_time
+from newstide.core.settings import Settings, as_environment
 
 DAY = 24 * HOUR
 MIDNIGHT = BEGIN // DAY * DAY
@@ -155,7 +155,7 @@ def test_a_failed_write_leaves_the_old_list(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clustering.snapshot.os.fsync", full)
+    monkeypatch.setattr("clustering.pages.run_page.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_index(tmp_path)
     assert (tmp_path / "index.html").read_text() == before

@@ -12,11 +12,11 @@ import pytest
 from newsroom import add_headlines
 from test_tutorial_mode import tutorials_own_code
 
-from clustering.reclusterer import recluster
-from clustering.tutorial import as_searched
-from newstide.headline import Headline
-from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
-from newstide.store import HeadlineRow, Store, open_store
+from clustering.run.reclusterer import recluster
+from clustering.tree.tutorial import as_searched
+from newstide.core.headline import Headline
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.milvus import HeadlineRow, Store, open_store
 from producers.sample import day_file
 
 DAY = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]

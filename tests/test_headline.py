@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newstide import headline as contract
-from newstide.errors import InvalidHeadline
-from newstide.headline import (
+from newstide.core import headline as contract
+from newstide.core.errors import InvalidHeadline
+from newstide.core.headline import (
     DEFAULTS,
     MAX_TITLE,
     Decoded,
@@ -25,7 +25,7 @@ from newstide.headline import (
     parse_language,
     parse_time,
 )
-from newstide.settings import LimitSettings
+from newstide.core.settings import LimitSettings
 
 NOON = 1_791_892_800_000  # 2026-10-13T12:00:00Z
 HOUR = 3_600_000

@@ -16,11 +16,11 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
-from clustering.hierarchy import Hierarchy, build_hierarchy, cluster_neighbours
-from clustering.hierarchy.clusters import connected_tree, library_clusters
-from clustering.hierarchy.dendrogram import single_linkage
-from clustering.hierarchy.extraction import Selection, labels_of_merges
-from clustering.hierarchy.prim import merges_of_tree
+from clustering.tree import Hierarchy, build_hierarchy, cluster_neighbours
+from clustering.tree.dendrogram import single_linkage
+from clustering.tree.extraction import Selection, labels_of_merges
+from clustering.tree.hdbscan_labels import connected_tree, library_clusters
+from clustering.tree.prim import merges_of_tree
 
 Array = npt.NDArray[Any]
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from clustering.hierarchy import build_hierarchy, cluster_neighbours
-from newstide.errors import InvalidGraph
+from clustering.tree import build_hierarchy, cluster_neighbours
+from newstide.core.errors import InvalidGraph
 
 Array = npt.NDArray[Any]
 

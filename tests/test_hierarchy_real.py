@@ -10,10 +10,10 @@ import pytest
 from hdbscan import HDBSCAN
 from sklearn.metrics import adjusted_rand_score
 
-from clustering.hierarchy import cluster_neighbours
 from clustering.neighbours import ExactSearcher, NeighbourGraph, update_graph
+from clustering.tree import cluster_neighbours
+from newstide.core.settings import EmbeddingSettings
 from newstide.embedding import load_embedder
-from newstide.settings import EmbeddingSettings
 
 NAMES = ("giveme5w1h", "uci_stories", "allsides_roundups")
 DATA = Path(os.environ.get("NEWSTIDE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from clustering.hierarchy import build_hierarchy, cluster_neighbours
+from clustering.tree import build_hierarchy, cluster_neighbours
 
 
 @pytest.mark.parametrize("distance", [1e2, 1e4, 1e6])

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from bundled_day import EVENTS, EXCEPTIONS, SURVIVALS
 
-from clustering.lineage import Event, kept_share, match
 from clustering.neighbours import NeighbourGraph
-from newstide.app.evaluation import cluster_frame, read_labelled, update_exact_graph
+from clustering.stories.lineage import Event, kept_share, match
+from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
-from newstide.settings import Settings
+from newstide_app.evaluation import cluster_frame, read_labelled, update_exact_graph
 from producers.sample import day_file
 
 Vectors = npt.NDArray[np.float32]

@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from clustering.hierarchy import build_hierarchy
-from clustering.inertia import rejoined, resemblance
-from clustering.leaf_order import leaf_order
-from clustering.selection import select_calibrated
+from clustering.stories.leaf_order import leaf_order
+from clustering.stories.selection import select_calibrated
+from clustering.stories.story_bonus import rejoined, resemblance
+from clustering.tree import build_hierarchy
 
 Numbers = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]

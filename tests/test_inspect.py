@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from newstide.app.cli import app
-from newstide.app.inspect import follow, list_headlines, list_stories, print_headlines, print_stories
+from newstide.core.settings import MilvusSettings, Settings
 from newstide.embedding import ModelCard
-from newstide.settings import MilvusSettings, Settings
-from newstide.store import open_store
+from newstide.milvus import open_store
+from newstide_app.cli.main import app
+from newstide_app.inspect import follow, list_headlines, list_stories, print_headlines, print_stories
 
 CARD = ModelCard("test-model", 4, "0123456789abcdef" * 4)
 

@@ -14,9 +14,9 @@ from sklearn.manifold import trustworthiness
 from structlog.testing import capture_logs
 
 from benchmarks import layout as bench
-from clustering import layout as layout_module
-from clustering.layout import Layout, lay_out, load_layout, save_layout
-from newstide.settings import LayoutSettings
+from clustering.map import layout as layout_module
+from clustering.map.layout import Layout, lay_out, load_layout, save_layout
+from newstide.core.settings import LayoutSettings
 
 SETTINGS = LayoutSettings()
 Vectors = npt.NDArray[np.float32]

@@ -5,7 +5,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering.lineage import Lineage, kept_share, match
+from clustering.stories.lineage import Lineage, kept_share, match
 
 
 def rows(*runs: tuple[int, int]) -> npt.NDArray[np.int64]:

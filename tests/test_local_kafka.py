@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from newstide.broker import Sender, end_offsets, ensure_topics, lag, make_consumer, reachable
-from newstide.errors import BrokerUnavailable, DownloadError
-from newstide.kafka_jars import Jar, classpath, read_jars
-from newstide.local_kafka import LocalKafka
-from newstide.processes import free_port, listens
-from newstide.settings import KafkaSettings, Settings
+from newstide.core.errors import BrokerUnavailable, DownloadError
+from newstide.core.local_server import free_port, listens
+from newstide.core.settings import KafkaSettings, Settings
+from newstide.kafka.broker import Sender, end_offsets, ensure_topics, lag, make_consumer, reachable
+from newstide.kafka.jars import Jar, classpath, read_jars
+from newstide.kafka.local_broker import LocalKafka
 
 
 def settings_of(kafka: LocalKafka) -> KafkaSettings:
@@ -82,7 +82,7 @@ def _listening(pid: int) -> list[str]:
 def test_acknowledged_messages_and_offsets_survive_a_kill_and_another_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newstide.processes._LOCK_WITHIN", 0.3)
+    monkeypatch.setattr("newstide.core.local_server._LOCK_WITHIN", 0.3)
     kafka = LocalKafka(tmp_path, Settings().cache_dir, port=0)
     with kafka:
         settings = settings_of(kafka)
@@ -116,7 +116,7 @@ def test_acknowledged_messages_and_offsets_survive_a_kill_and_another_port(
 def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     """Linux with util-linux only; elsewhere a killed parent leaves its broker behind."""
     code = (
-        "import sys, time; from pathlib import Path; from newstide.local_kafka import LocalKafka\n"
+        "import sys, time; from pathlib import Path; from newstide.kafka.local_broker import LocalKafka\n"
         f"kafka = LocalKafka(Path({str(tmp_path)!r}), Path({str(Settings().cache_dir)!r}), port=0); kafka.start()\n"
         "print('READY', kafka.pid, kafka.port, flush=True); time.sleep(60)"
     )
@@ -248,7 +248,7 @@ def test_a_download_that_fails_is_said_soon_with_a_way_out(repository: Repositor
 
 
 def test_a_lock_without_a_readable_holder_is_still_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newstide.processes._LOCK_WITHIN", 0.3)
+    monkeypatch.setattr("newstide.core.local_server._LOCK_WITHIN", 0.3)
     (tmp_path / ".lock").write_text(json.dumps(["strange"]))
     with (tmp_path / ".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -21,16 +21,16 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from clustering.reclusterer import RunReport
-from consumers.ingest import Tally
-from newstide.app.monitoring import Monitor, monitored, running_services
-from newstide.app.services import run_consumer, run_reclusterer
-from newstide.errors import SettingsError
-from newstide.headline import Headline
-from newstide.metrics import ConsumerMetrics, RunMetrics, every_name
-from newstide.milvus_lite import LocalMilvus
-from newstide.processes import free_port, terminate
-from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from clustering.run.reclusterer import RunReport
+from consumers.loop import Tally
+from newstide.core.errors import SettingsError
+from newstide.core.headline import Headline
+from newstide.core.local_server import free_port, terminate
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.milvus.local_server import LocalMilvus
+from newstide_app.services.metrics import ConsumerMetrics, RunMetrics, every_name
+from newstide_app.services.monitoring import Monitor, monitored, running_services
+from newstide_app.services.run import run_consumer, run_reclusterer
 from producers.publisher import publish
 from producers.sources import Row
 
@@ -227,7 +227,7 @@ def test_the_web_server_tells_beside_its_pages_whether_milvus_answers_it(tmp_pat
         settings = settings.updated(pages={"token": "a-token-of-some-length", "port": free_port()})
         address, pages = address_of(settings), f"http://127.0.0.1:{settings.pages.port}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
-        web = subprocess.Popen([sys.executable, "-m", "newstide.app", "web"], env={**kept, **as_environment(settings)})
+        web = subprocess.Popen([sys.executable, "-m", "newstide_app", "web"], env={**kept, **as_environment(settings)})
         try:
             (told,) = wait_for(lambda: web.poll() is None and running_services(tmp_path))
             assert (told["service"], told["address"]) == ("web", address)
@@ -338,5 +338,5 @@ def test_a_poller_of_feeds_counts_as_dead_once_it_has_looked_at_none_for_three_i
     looked(well=True, read=1, rejected=0, failing=0)
     now = time.monotonic()
     for later, dead in ((1_700, False), (1_900, True)):
-        monkeypatch.setattr("newstide.app.monitoring.time.monotonic", lambda later=later: now + later)
+        monkeypatch.setattr("newstide_app.services.monitoring.time.monotonic", lambda later=later: now + later)
         assert bool(monitor.not_alive()) == dead

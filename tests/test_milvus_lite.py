@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pymilvus import DataType, MilvusClient
 
-from newstide.errors import StoreUnavailable
-from newstide.milvus_lite import LocalMilvus
-from newstide.processes import listens
+from newstide.core.errors import StoreUnavailable
+from newstide.core.local_server import listens
+from newstide.milvus.local_server import LocalMilvus
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_rows_outlive_a_stop_and_starting_twice_changes_nothing(milvus: LocalMil
 def test_a_second_server_on_the_same_folder_is_refused_and_the_first_lives_on(
     milvus: LocalMilvus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newstide.processes._LOCK_WITHIN", 0.2)
+    monkeypatch.setattr("newstide.core.local_server._LOCK_WITHIN", 0.2)
     write(milvus, "kept", range(3))
     second = LocalMilvus(milvus.data_dir, port=0)
 

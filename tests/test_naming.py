@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering.naming import name_stories
+from clustering.stories.naming import name_stories
 
 HOUR = 3_600_000
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.neighbours import ExactSearcher, MilvusSearcher, NeighbourGraph, choose_searcher, update_graph
-from newstide.errors import InvalidGraph
+from newstide.core.errors import InvalidGraph
 
 Array = npt.NDArray[Any]
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.neighbours import ExactSearcher, NeighbourGraph, load_graph, save_graph, update_graph
+from newstide.core.errors import CacheDamaged
 from newstide.embedding.base import ModelCard
-from newstide.errors import CacheDamaged
 
 Array = npt.NDArray[Any]
 

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pytest
 
 from clustering.neighbours import ExactSearcher, MilvusSearcher, NeighbourGraph, update_graph
+from newstide.core.headline import Headline
+from newstide.core.settings import MilvusSettings
 from newstide.embedding.base import ModelCard
-from newstide.headline import Headline
-from newstide.milvus_lite import LocalMilvus
-from newstide.settings import MilvusSettings
-from newstide.store import Store, open_store
-from newstide.store.rows import HeadlineRow
+from newstide.milvus import Store, open_store
+from newstide.milvus.local_server import LocalMilvus
+from newstide.milvus.rows import HeadlineRow
 
 ROWS, DIM = 800, 32
 OLDEST = 1_700_000_000_000

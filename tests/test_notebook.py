@@ -17,11 +17,11 @@ import pytest
 from nbclient import NotebookClient
 
 import newstide
-from clustering.drawing import INK, PAPER, colour
-from newstide.errors import NewstideError, SettingsError
-from newstide.notebook import News
-from newstide.settings import Settings, as_environment
-from newstide.store import Store, open_store
+from clustering.pages.colours import INK, PAPER, colour
+from newstide.core.errors import NewstideError, SettingsError
+from newstide.core.settings import Settings, as_environment
+from newstide.milvus import Store, open_store
+from newstide_app.notebook import News
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -77,7 +77,7 @@ def test_the_figure_shows_every_point_in_its_storys_colour_and_names_the_largest
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_figures_paper_is_that_of_the_pages(theme: str) -> None:
-    css = (files("clustering") / "page" / "page.css").read_text(encoding="utf-8")
+    css = (files("clustering.pages") / "assets" / "page.css").read_text(encoding="utf-8")
     values = re.findall(r"--paper: (#\w+); --raised: #\w+; --ink: (#\w+)", css)
     assert (PAPER[theme], INK[theme]) == values[["light", "dark"].index(theme)]
 

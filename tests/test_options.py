@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from newstide.app.cli import app
-from newstide.settings import ClusteringSettings, Settings
+from newstide.core.settings import ClusteringSettings, Settings
+from newstide_app.cli.main import app
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ClusteringSettings]
     def run_nothing(settings: Settings, **_: Any) -> None:
         seen.append(settings)
 
-    monkeypatch.setattr("newstide.app.services.run_reclusterer", run_nothing)
+    monkeypatch.setattr("newstide_app.services.run.run_reclusterer", run_nothing)
 
     def invoke(*flags: str) -> ClusteringSettings:
         result = CliRunner().invoke(app, ["recluster", "--once", *flags])

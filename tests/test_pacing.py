@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from newstide.errors import SettingsError
-from newstide.headline import Headline
+from newstide.core.errors import SettingsError
+from newstide.core.headline import Headline
 from producers.pacing import paced, parse_pace
 from producers.sources import Rejected, Row
 

@@ -28,9 +28,9 @@ def test_it_holds_the_four_packages_and_nothing_else(wheel: set[str]) -> None:
     "name",
     [
         "producers/sample/day.jsonl",
-        "clustering/page/map.html.j2",
-        "clustering/page/script/state.js",
-        "newstide/kafka_jars.txt",
+        "clustering/pages/assets/map.html.j2",
+        "clustering/pages/assets/script/state.js",
+        "newstide/kafka/jars.txt",
         "newstide/py.typed",
     ],
 )

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering.reclusterer import RunReport, recluster
-from consumers.ingest import Tally
-from newstide.app.services import run_consumer
-from newstide.broker import Sender, ensure_topics, records_of
-from newstide.headline import decode
-from newstide.milvus_lite import LocalMilvus
-from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
-from newstide.store import Store, open_store
+from clustering.run.reclusterer import RunReport, recluster
+from consumers.loop import Tally
+from newstide.core.headline import decode
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.kafka.broker import Sender, ensure_topics, records_of
+from newstide.milvus import Store, open_store
+from newstide.milvus.local_server import LocalMilvus
+from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
 from producers.sample import day_file
 
@@ -390,7 +390,7 @@ def test_a_reclusterer_killed_between_any_two_runs_changes_nothing(
         "NEWSTIDE_KAFKA_GROUP": killed.kafka.group,
         "NEWSTIDE_MONITORING_PORT": "0",
     }
-    command = [sys.executable, "-m", "newstide.app", "recluster", "--every", "2s", "--window", "none"]
+    command = [sys.executable, "-m", "newstide_app", "recluster", "--every", "2s", "--window", "none"]
     lines = day_file().read_text(encoding="utf-8").splitlines()
     for part in range(3):
         path = tmp_path / "part.jsonl"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from newstide.broker import end_offsets, make_consumer
-from newstide.errors import BrokerUnavailable, SettingsError, SourceError
-from newstide.headline import Headline, decode
-from newstide.processes import free_port
-from newstide.settings import KafkaSettings
+from newstide.core.errors import BrokerUnavailable, SettingsError, SourceError
+from newstide.core.headline import Headline, decode
+from newstide.core.local_server import free_port
+from newstide.core.settings import KafkaSettings
+from newstide.kafka.broker import end_offsets, make_consumer
 from producers.publisher import Summary, produce_files, publish
 from producers.sample import day_file
 from producers.sources import Row
@@ -108,7 +108,7 @@ def test_arguments_are_checked_before_anything_is_sent(kafka_settings: KafkaSett
 
 def test_without_kafka_nothing_is_claimed_to_be_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", delivery_timeout=timedelta(seconds=2))
-    monkeypatch.setattr("newstide.kafka_client._ANSWER_WITHIN", 0.5)
+    monkeypatch.setattr("newstide.kafka.client._ANSWER_WITHIN", 0.5)
     with pytest.raises(BrokerUnavailable, match="cannot be reached"):
         publish([Row(Headline("a", "A", 0))], settings)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from newstide.app.evaluation import evaluate_file
-from newstide.settings import Settings
+from newstide.core.settings import Settings
+from newstide_app.evaluation import evaluate_file
 
 NOISE = {"allsides_roundups": 0.3}  # at most, of headlines that all have a story; others: a fifth
 

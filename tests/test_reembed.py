@@ -10,17 +10,11 @@ import pytest
 from pymilvus import MilvusClient
 from typer.testing import CliRunner
 
-from clustering.lease import Lease
-from clustering.reclusterer import recluster
+from clustering.run.lease import Lease
+from clustering.run.reclusterer import recluster
 from consumers import group
-from newstide.app import reembed as module
-from newstide.app.cli import app
-from newstide.app.reembed import reembed
-from newstide.app.services import run_consumer
-from newstide.app.takedown import forget
-from newstide.embedding import load_embedder
-from newstide.errors import ModelMismatch, NewstideError
-from newstide.settings import (
+from newstide.core.errors import ModelMismatch, NewstideError
+from newstide.core.settings import (
     ClusteringSettings,
     EmbeddingSettings,
     KafkaSettings,
@@ -28,7 +22,13 @@ from newstide.settings import (
     Settings,
     as_environment,
 )
-from newstide.store import aliases, open_store, schema
+from newstide.embedding import load_embedder
+from newstide.milvus import aliases, open_store, schema
+from newstide_app.cli.main import app
+from newstide_app.maintenance import reembed as module
+from newstide_app.maintenance.reembed import reembed
+from newstide_app.maintenance.takedown import forget
+from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
 from producers.sample import day_file
 
@@ -228,7 +228,7 @@ def test_what_was_cut_off_is_taken_up_and_a_headline_the_model_fails_on_is_left_
     class Picky(Failing):
         def encode(self, texts: list[str]) -> Any:
             if any(text.startswith(bad["title"]) for text in texts):
-                from newstide.errors import EmbedderError
+                from newstide.core.errors import EmbedderError
 
                 raise EmbedderError("not this one")
             return real.encode(texts)

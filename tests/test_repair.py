@@ -15,18 +15,18 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
-from clustering.lease import Lease
-from clustering.reclusterer import Memory, recluster
-from newstide.app.takedown import forget
-from newstide.broker import Sender, ensure_topics, records_of
+from clustering.run.lease import Lease
+from clustering.run.reclusterer import Memory, recluster
+from newstide.core.errors import RunFailed, StoreLimit
+from newstide.core.headline import Headline
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
 from newstide.embedding import ModelCard
-from newstide.errors import RunFailed, StoreLimit
-from newstide.headline import Headline
-from newstide.local_kafka import LocalKafka
-from newstide.milvus_lite import LocalMilvus
-from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
-from newstide.store import HeadlineRow, RunRow, Store, open_store
-from newstide.store.unfinished import Unfinished
+from newstide.kafka.broker import Sender, ensure_topics, records_of
+from newstide.kafka.local_broker import LocalKafka
+from newstide.milvus import HeadlineRow, RunRow, Store, open_store
+from newstide.milvus.local_server import LocalMilvus
+from newstide.milvus.run_journal import Unfinished
+from newstide_app.maintenance.takedown import forget
 
 DIM = 32
 CARD = ModelCard("test-model", DIM, "0123456789abcdef" * 4)
@@ -198,7 +198,7 @@ def dying(original: Callable[..., Any], arguments: Callable[..., tuple[Any, ...]
 
 
 WRITES: dict[str, tuple[Any, str, Callable[..., tuple[Any, ...]] | None]] = {
-    "graph": ("clustering.reclusterer", "save_graph", None),
+    "graph": ("clustering.run.reclusterer", "save_graph", None),
     "plan, before": (Unfinished, "write", None),
     "plan, after": (Unfinished, "write", lambda *given: given),
     "stories, half way": (Store, "upsert_stories", lambda store, stories: (store, halved(stories))),
@@ -214,7 +214,7 @@ WRITES: dict[str, tuple[Any, str, Callable[..., tuple[Any, ...]] | None]] = {
     "means": (Store, "upsert_means", lambda *given: given),
     "run row, before": (Store, "insert_run", None),
     "run row, after": (Store, "insert_run", lambda *given: given),
-    "page": ("clustering.reclusterer", "write_snapshot", None),
+    "page": ("clustering.run.reclusterer", "write_snapshot", None),
 }
 UNDECIDED = ("graph", "plan, before")
 
@@ -380,7 +380,7 @@ def test_a_map_that_cannot_be_made_costs_no_label_and_holds_no_run_up(
         raise ValueError("of a library")
 
     with monkeypatch.context() as patch:
-        patch.setattr("clustering.reclusterer.lay_out", broken)
+        patch.setattr("clustering.run.reclusterer.lay_out", broken)
         report = recluster(place.settings)
         assert (report.status, report.run, report.page) == ("finished", 2, "")
         assert {row["label_run"] for row in place.state()["labels"]} >= {2}
@@ -391,7 +391,7 @@ def test_a_map_that_cannot_be_made_costs_no_label_and_holds_no_run_up(
 
 
 def test_sources_without_end_leave_room_in_a_storys_row() -> None:
-    from clustering.writing import _fitting
+    from clustering.run.plan import _fitting
 
     sources = [f"{number} " + "\N{EARTH GLOBE EUROPE-AFRICA}" * 250 for number in range(200)]
     kept = _fitting(sources)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from clustering.pages import clean_pages, oldest_on, thin_pages
-from clustering.reclusterer import recluster
-from newstide.app.cli import app
-from newstide.app.services import run_consumer
-from newstide.errors import SettingsError
-from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
-from newstide.store import open_store
+from clustering.pages.redaction import clean_pages, oldest_on, thin_pages
+from clustering.run.reclusterer import recluster
+from newstide.core.errors import SettingsError
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.milvus import open_store
+from newstide_app.cli.main import app
+from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -12,15 +12,15 @@ import structlog
 from kafka import KafkaAdminClient
 from newsroom import add_headlines
 
-from clustering import schedule
-from clustering.lease import Lease, acquired
-from clustering.reclusterer import RunReport, recluster
-from newstide.broker import end_offsets
-from newstide.errors import RunFailed, StoreUnavailable
-from newstide.kafka_client import connected
-from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
-from newstide.store import open_store
-from newstide.store.tombstones import Tombstone, key_of
+from clustering.run import schedule
+from clustering.run.lease import Lease, acquired
+from clustering.run.reclusterer import RunReport, recluster
+from newstide.core.errors import RunFailed, StoreUnavailable
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.kafka.broker import end_offsets
+from newstide.kafka.client import connected
+from newstide.milvus import open_store
+from newstide.milvus.tombstones import Tombstone, key_of
 from producers.sample import day_file
 
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import linkage
 
-from clustering.closeness import pair_closeness
-from clustering.leaf_order import leaf_order
-from clustering.selection import select_calibrated
-from clustering.similarity import collapse_titles, random_pair_threshold, reweigh, to_distance
-from newstide.centring import centre, language_means
-from newstide.errors import InvalidGraph
+from clustering.stories.leaf_order import leaf_order
+from clustering.stories.selection import select_calibrated
+from clustering.stories.similarity import collapse_titles, random_pair_threshold, reweigh, to_distance
+from clustering.stories.time_decay import pair_closeness
+from newstide.core.errors import InvalidGraph
+from newstide.core.language_means import centre, language_means
 
 Vectors = npt.NDArray[np.float32]
 

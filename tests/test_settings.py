@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from newstide.errors import SettingsError
-from newstide.headline import DEFAULTS
-from newstide.settings import MilvusSettings, Settings, as_environment, parse_duration
+from newstide.core.errors import SettingsError
+from newstide.core.headline import DEFAULTS
+from newstide.core.settings import MilvusSettings, Settings, as_environment, parse_duration
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.pages import made_snapshot
-from clustering.drawing import (
+from clustering.pages.colours import (
     INK,
     NOISE,
     PALETTES,
@@ -27,7 +27,7 @@ from clustering.drawing import (
     colour_tables,
     density_image,
 )
-from clustering.snapshot import Snapshot, as_script_data, asset, export_page, write, write_snapshot
+from clustering.pages.run_page import Snapshot, as_script_data, asset, export_page, write, write_snapshot
 
 HOUR = 3_600_000
 BEGIN = 1_790_000_000_000
@@ -187,7 +187,7 @@ def test_a_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clustering.snapshot.os.fsync", full)
+    monkeypatch.setattr("clustering.pages.run_page.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_snapshot(tmp_path, make_snapshot(run=2), max_points=1000)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -246,11 +246,11 @@ def test_two_may_write_a_page_at_once_and_what_a_killed_one_left_goes(
     flush = os.fsync
 
     def another_writes(descriptor: int) -> None:
-        monkeypatch.setattr("clustering.snapshot.os.fsync", flush)
+        monkeypatch.setattr("clustering.pages.run_page.os.fsync", flush)
         write(page, "of the other")
         flush(descriptor)
 
-    monkeypatch.setattr("clustering.snapshot.os.fsync", another_writes)
+    monkeypatch.setattr("clustering.pages.run_page.os.fsync", another_writes)
     write(page, "of the one")
     assert page.read_text() == "of the one"
     old, new = tmp_path / ".run-000007.html.x.tmp", tmp_path / ".latest.html.y.tmp"

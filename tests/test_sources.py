@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newstide.errors import InvalidHeadline, SettingsError, SourceError
-from newstide.headline import clean, decode, derive_id, encode
+from newstide.core.errors import InvalidHeadline, SettingsError, SourceError
+from newstide.core.headline import clean, decode, derive_id, encode
 from producers.sources import Rejected, Row, read_files
 from producers.times import parse_file_time, parse_zone
 

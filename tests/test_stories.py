@@ -5,9 +5,9 @@ import numpy.typing as npt
 import pytest
 
 from clustering.neighbours import ExactSearcher, update_graph
-from clustering.stories import Clusters, cluster_rows
-from clustering.tutorial import tutorial_labels
-from newstide.settings import ClusteringSettings
+from clustering.stories.clusters import Clusters, cluster_rows
+from clustering.tree.tutorial import tutorial_labels
+from newstide.core.settings import ClusteringSettings
 
 Vectors = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]

@@ -11,20 +11,20 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from clustering.layout import load_layout
+from clustering.map.layout import load_layout
 from clustering.neighbours import load_graph
-from clustering.pages import clean_pages
-from clustering.reclusterer import recluster
-from newstide.app.cli import app
-from newstide.app.services import run_consumer
-from newstide.app.takedown import allow_again, forget, look_up
-from newstide.broker import ensure_topics
-from newstide.errors import SettingsError
-from newstide.local_kafka import LocalKafka
-from newstide.milvus_lite import LocalMilvus
-from newstide.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
-from newstide.store import Store, open_store, schema
-from newstide.store.tombstones import FRESH
+from clustering.pages.redaction import clean_pages
+from clustering.run.reclusterer import recluster
+from newstide.core.errors import SettingsError
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.kafka.broker import ensure_topics
+from newstide.kafka.local_broker import LocalKafka
+from newstide.milvus import Store, open_store, schema
+from newstide.milvus.local_server import LocalMilvus
+from newstide.milvus.tombstones import FRESH
+from newstide_app.cli.main import app
+from newstide_app.maintenance.takedown import allow_again, forget, look_up
+from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
 from producers.sample import day_file
 

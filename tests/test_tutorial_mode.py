@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering.neighbours import ExactSearcher, update_graph
-from clustering.tutorial import as_searched, labels_of_search, tutorial_labels
-from newstide.app.evaluation import evaluate_file, read_labelled
+from clustering.tree.tutorial import as_searched, labels_of_search, tutorial_labels
+from newstide.core.errors import InvalidGraph
+from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
-from newstide.errors import InvalidGraph
-from newstide.settings import Settings
+from newstide_app.evaluation import evaluate_file, read_labelled
 
 Array = npt.NDArray[Any]
 

@@ -21,13 +21,13 @@ import uvicorn
 from test_snapshot import make_snapshot
 from typer.testing import CliRunner
 
-from clustering.gallery import write_index
-from clustering.snapshot import write_snapshot
-from newstide.app.cli import app
-from newstide.app.web import make_app, serve
-from newstide.app.web.pages import served_policy
-from newstide.processes import free_port, listens, terminate
-from newstide.settings import Settings
+from clustering.pages.index_page import write_index
+from clustering.pages.run_page import write_snapshot
+from newstide.core.local_server import free_port, listens, terminate
+from newstide.core.settings import Settings
+from newstide_app.cli.main import app
+from newstide_app.web import make_app, serve
+from newstide_app.web.static_files import served_policy
 
 TOKEN = "a-token-of-some-length"  # noqa: S105
 
@@ -283,7 +283,7 @@ def test_the_way_back_after_the_token_holds_behind_a_proxy_that_adds_a_prefix(lo
 
 
 def test_a_short_token_is_refused_and_not_shown() -> None:
-    from newstide.errors import SettingsError
+    from newstide.core.errors import SettingsError
 
     with pytest.raises(SettingsError, match=r"pages\.token") as refused:
         Settings.load(pages={"token": "tiny"})
@@ -292,7 +292,7 @@ def test_a_short_token_is_refused_and_not_shown() -> None:
 
 def test_without_a_setting_only_this_machine_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
-    monkeypatch.setattr("newstide.app.web.serve", lambda _settings, host, port: asked.update(host=host, port=port))
+    monkeypatch.setattr("newstide_app.web.serve", lambda _settings, host, port: asked.update(host=host, port=port))
     monkeypatch.setenv("NEWSTIDE_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("NEWSTIDE_PAGES_HOST", raising=False)
     monkeypatch.chdir(tmp_path)  # no newstide.toml
@@ -356,7 +356,7 @@ def test_the_command_ends_at_once_on_sigterm_though_a_page_listens(folder: Path)
     port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "newstide.app", "web", "--port", str(port)],
+        [sys.executable, "-m", "newstide_app", "web", "--port", str(port)],
         env={**kept, "NEWSTIDE_DATA_DIR": str(folder), "NEWSTIDE_PAGES_TOKEN": TOKEN},
         stderr=subprocess.PIPE,
     )

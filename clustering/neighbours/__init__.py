@@ -3,11 +3,11 @@
 Usable alone: ids and vectors in, arrays out. Milvus enters as a function that searches.
 """
 
+from clustering.neighbours.by_search import Hits, MilvusSearcher, SearchVectors
 from clustering.neighbours.cache import load_graph, save_graph
 from clustering.neighbours.exact import ExactSearcher
 from clustering.neighbours.graph import GraphReport, NeighbourGraph, choose_searcher, update_graph
 from clustering.neighbours.lists import Searcher
-from clustering.neighbours.remote import Hits, MilvusSearcher, SearchVectors
 
 __all__ = [
     "ExactSearcher",

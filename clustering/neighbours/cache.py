@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.neighbours.graph import NeighbourGraph
-from newstide.errors import CacheDamaged
+from newstide.core.errors import CacheDamaged
 
 _MAGIC = b"newstide graph 1\n"
 _ALIGNMENT = 64

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.neighbours.lists import Lists, Points, Rows, Searcher, Vectors, carried_over, gather
-from newstide.errors import InvalidGraph
+from newstide.core.errors import InvalidGraph
 
 FetchVectors = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 

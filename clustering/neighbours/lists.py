@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.kernels import dot, inverse_norms, kernel, parallel_range
-from newstide.errors import InvalidGraph
+from newstide.core.errors import InvalidGraph
 
 Rows = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]

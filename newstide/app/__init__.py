@@ -1,1 +1,1 @@
-"""What stands on all rooms: the command line, the supervisor, the demo, the evaluation."""
+"""The old place of the command line, which is the package `newstide_app` now. Kept for one version."""

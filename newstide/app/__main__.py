@@ -1,5 +1,5 @@
-"""`python -m newstide.app`: the command line."""
+"""`python -m newstide.app` says where the command line went."""
 
-from newstide.app.cli import main
+import sys
 
-main()
+sys.exit("newstide: the command line is the package newstide_app now: python -m newstide_app, or newstide.")

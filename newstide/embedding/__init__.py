@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
+from newstide.core.errors import EmbedderError
+from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder, ModelCard
-from newstide.errors import EmbedderError
-from newstide.settings import EmbeddingSettings
 
 __all__ = ["Embedder", "ModelCard", "load_embedder", "unknown_languages"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from newstide.core.errors import EmbedderError
+from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
 from newstide.embedding.checks import checked, loading, require_package
 from newstide.embedding.hub import model_folder
-from newstide.errors import EmbedderError
-from newstide.settings import EmbeddingSettings
 
 _NAME = "bge-m3"
 _HUB_NAME = "BAAI/bge-m3"

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from newstide.core.errors import EmbedderError
 from newstide.embedding.base import ModelCard
 from newstide.embedding.fingerprint import fingerprint
-from newstide.errors import EmbedderError
 
 _LONGEST = 4_000  # characters: few models read as many, and a tokenizer's time grows with them
 _SAME = 0.98  # cosine above which unlike texts must not lie

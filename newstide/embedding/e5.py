@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
 from newstide.embedding.checks import checked, loading, require_package
-from newstide.settings import EmbeddingSettings
 
 _NAME = "multilingual-e5-small"
 _DIM = 384

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from newstide.errors import EmbedderError
+from newstide.core.errors import EmbedderError
 
 _SLOW = 0.5  # seconds of reading from which a fingerprint is worth remembering
 

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from newstide import logs
-from newstide.errors import EmbedderError
+from newstide.core import logs
+from newstide.core.errors import EmbedderError
 
 _WAY_OUT = "Set NEWSTIDE_EMBEDDING_PATH to a folder that holds the model, or choose another model."
 _LEAVE_OUT = ["onnx/*", "openvino/*", "imgs/*", "*.jsonl", "*.msgpack", "*.ot", "*.h5"]

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from newstide.core.errors import EmbedderError
+from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
 from newstide.embedding.checks import checked, loading, require_package
 from newstide.embedding.hub import model_folder
-from newstide.errors import EmbedderError
-from newstide.settings import EmbeddingSettings
 
 PREFIX = "sentence-transformers:"
 

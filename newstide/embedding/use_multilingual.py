@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
+from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
 from newstide.embedding.checks import checked, loading
-from newstide.settings import EmbeddingSettings
 
 _NAME = "use-multilingual"
 _DIM = 512

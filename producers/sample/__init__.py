@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
-from newstide.headline import derive_id
+from newstide.core.headline import derive_id
 
 
 def day_file() -> Path:

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from tiny_models import SENTENCES, save_bge_m3, save_sentence_transformer
 
+from newstide.core.errors import EmbedderError
+from newstide.core.settings import EmbeddingSettings
 from newstide.embedding import Embedder, load_embedder
-from newstide.errors import EmbedderError
-from newstide.settings import EmbeddingSettings
 
 pytestmark = [
     pytest.mark.bge,
@@ -124,7 +124,7 @@ def test_nothing_is_drawn_on_the_terminal(model: Embedder, capfd: pytest.Capture
 def test_the_card_is_the_same_in_another_process(model: Embedder, bge_folder: Path) -> None:
     script = (
         "from newstide.embedding import load_embedder\n"
-        "from newstide.settings import EmbeddingSettings\n"
+        "from newstide.core.settings import EmbeddingSettings\n"
         f"print(load_embedder(EmbeddingSettings(model='bge-m3', path={str(bge_folder)!r})).card)"
     )
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout

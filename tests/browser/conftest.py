@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from test_snapshot import make_snapshot  # type: ignore[import-not-found, unused-ignore]
 
-from clustering.gallery import write_index
-from clustering.snapshot import write_snapshot
+from clustering.pages.index_page import write_index
+from clustering.pages.run_page import write_snapshot
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from screen import coloured, hash_of, pixels
 from test_snapshot import BEGIN, HOUR, make_snapshot
 
-from clustering.snapshot import export_page, write_snapshot
+from clustering.pages.run_page import export_page, write_snapshot
 
 pytestmark = pytest.mark.browser
 

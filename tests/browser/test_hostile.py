@@ -14,15 +14,15 @@ from playwright.sync_api import Page
 from rich.console import Console
 from typer.testing import CliRunner
 
-from clustering.reclusterer import recluster
-from newstide.app.cli import app
-from newstide.app.inspect import print_headlines
-from newstide.app.services import run_consumer
-from newstide.app.web import make_app
-from newstide.broker import Sender
-from newstide.processes import free_port, listens
-from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
-from newstide.store import all_of, any_of, open_store, quote
+from clustering.run.reclusterer import recluster
+from newstide.core.local_server import free_port, listens
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.kafka.broker import Sender
+from newstide.milvus import all_of, any_of, open_store, quote
+from newstide_app.cli.main import app
+from newstide_app.inspect import print_headlines
+from newstide_app.services.run import run_consumer
+from newstide_app.web import make_app
 
 pytestmark = pytest.mark.browser
 

@@ -23,11 +23,11 @@ from newsroom import add_headlines
 from screen import coloured, decoded, pixels
 from test_snapshot import make_snapshot
 
-from clustering.gallery import write_index
-from clustering.reclusterer import recluster
-from clustering.snapshot import write_snapshot
-from newstide.processes import free_port, listens, terminate
-from newstide.settings import Settings
+from clustering.pages.index_page import write_index
+from clustering.pages.run_page import write_snapshot
+from clustering.run.reclusterer import recluster
+from newstide.core.local_server import free_port, listens, terminate
+from newstide.core.settings import Settings
 from producers.sample import day_file
 
 pytestmark = pytest.mark.browser
@@ -41,7 +41,7 @@ def web(folder: Path, **more: str) -> Iterator[str]:
     port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "newstide.app", "web", "--port", str(port)],
+        [sys.executable, "-m", "newstide_app", "web", "--port", str(port)],
         env={**kept, "NEWSTIDE_DATA_DIR": str(folder), **more},
         stderr=subprocess.DEVNULL,
     )

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from screen import box_of, circle, coloured, drag, hash_of, pixels, place_of, titles_on
 from test_snapshot import make_snapshot
 
-from clustering.drawing import chosen_rows, colour
-from clustering.snapshot import Snapshot, write_snapshot
+from clustering.pages.colours import chosen_rows, colour
+from clustering.pages.run_page import Snapshot, write_snapshot
 
 pytestmark = pytest.mark.browser
 

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from screen import place_of
 from test_snapshot import make_snapshot
 
-from clustering.gallery import write_index
-from clustering.snapshot import Snapshot, write_snapshot
+from clustering.pages.index_page import write_index
+from clustering.pages.run_page import Snapshot, write_snapshot
 
 pytestmark = pytest.mark.browser
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from test_snapshot import make_snapshot
 
-from clustering.snapshot import write_snapshot
+from clustering.pages.run_page import write_snapshot
 
 pytestmark = pytest.mark.browser
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from newstide.core.errors import EmbedderError
 from newstide.embedding.base import ModelCard
-from newstide.errors import EmbedderError
 
 DIM = 32
 POISON = "poison"  # a text with this word cannot be embedded

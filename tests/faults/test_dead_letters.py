@@ -8,13 +8,13 @@ import pytest
 from kafka import KafkaProducer
 from typer.testing import CliRunner
 
-from newstide.app.cli import app
-from newstide.app.dead_letters import MOST_REPLAYS, letters, preview, replay, waiting
-from newstide.app.services import run_consumer
-from newstide.broker import Sender, end_offsets
-from newstide.kafka_client import connected
-from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
-from newstide.store import open_store
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.kafka.broker import Sender, end_offsets
+from newstide.kafka.client import connected
+from newstide.milvus import open_store
+from newstide_app.cli.main import app
+from newstide_app.maintenance.dead_letters import MOST_REPLAYS, letters, preview, replay, waiting
+from newstide_app.services.run import run_consumer
 
 LONG = json.dumps({"title": "A headline with a long description", "description": "word " * 20_000}).encode()
 

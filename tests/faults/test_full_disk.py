@@ -11,10 +11,8 @@ from threading import Event
 import structlog
 from newsroom import add_headlines
 
-from clustering.reclusterer import recluster
-from newstide.app.services import run_consumer
-from newstide.broker import Sender
-from newstide.settings import (
+from clustering.run.reclusterer import recluster
+from newstide.core.settings import (
     ClusteringSettings,
     KafkaSettings,
     MilvusSettings,
@@ -22,16 +20,18 @@ from newstide.settings import (
     Settings,
     as_environment,
 )
-from newstide.store import open_store
+from newstide.kafka.broker import Sender
+from newstide.milvus import open_store
+from newstide_app.services.run import run_consumer
 from producers.sample import day_file
 
 _ROOM = 4_096  # bytes that a file may have: an errno of its own (EFBIG), and the same error in Python as a full disk
 
 
 _TWO_TICKS = """
-from clustering.reclusterer import Memory, recluster
-from newstide import logs
-from newstide.settings import Settings
+from clustering.run.reclusterer import Memory, recluster
+from newstide.core import logs
+from newstide.core.settings import Settings
 logs.configure("info", json=True)
 settings = Settings.load()
 memory = Memory()

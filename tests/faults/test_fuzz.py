@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks import fuzz
-from newstide.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 
 
 def test_fuzzed_messages_are_rows_dead_letters_with_reasons_or_counted_duplicates_at_flat_memory(

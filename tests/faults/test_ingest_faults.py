@@ -20,15 +20,15 @@ from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
 from consumers.group import Handover, join_group
-from consumers.ingest import Tally, ingest
-from newstide.broker import Sender, lag, records_of
+from consumers.loop import Tally, ingest
+from newstide.core.errors import EmbedderError, StoreLimit, StoreUnavailable
+from newstide.core.headline import Headline, encode
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.embedding import Embedder
-from newstide.errors import EmbedderError, StoreLimit, StoreUnavailable
-from newstide.headline import Headline, encode
-from newstide.settings import KafkaSettings, MilvusSettings, Settings, as_environment
-from newstide.store import HeadlineRow, Store, open_store
+from newstide.kafka.broker import Sender, lag, records_of
+from newstide.milvus import HeadlineRow, Store, open_store
 
-NEWSTIDE = [sys.executable, "-m", "newstide.app"]
+NEWSTIDE = [sys.executable, "-m", "newstide_app"]
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_slow_model_and_a_milvus_that_stays_away_never_overrun_the_poll_interv
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each batch takes longer than the interval: a member that did not poll would be put out of the group."""
-    monkeypatch.setattr("consumers.ingest._SHOW_UP_EVERY", 0.5)
+    monkeypatch.setattr("consumers.loop._SHOW_UP_EVERY", 0.5)
     away_until = time.monotonic() + 9
     insert = Store.insert_headlines
 
@@ -211,7 +211,7 @@ def test_a_fast_model_begins_a_piece_before_the_last_is_done_and_a_slow_one_does
     model = Measured(0.002)
     assert drained(settings.updated(consumer={"linger": "3s"}), model).stored == 200
     assert (model.at_once[0], max(model.at_once)) == (1, 2)
-    monkeypatch.setattr("consumers.ingest._PIECE_SECONDS", (0.0, 0.02))
+    monkeypatch.setattr("consumers.loop._PIECE_SECONDS", (0.0, 0.02))
     send(settings, good(range(200, 260)))
     slow = Measured(0.05)
     assert drained(settings.updated(consumer={"linger": "3s"}), slow).stored == 60
@@ -221,7 +221,7 @@ def test_a_fast_model_begins_a_piece_before_the_last_is_done_and_a_slow_one_does
 def test_a_slow_model_is_given_less_at_once_so_that_it_can_be_stopped_in_between(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.ingest._PIECE_SECONDS", (0.05, 0.4))
+    monkeypatch.setattr("consumers.loop._PIECE_SECONDS", (0.05, 0.4))
     send(settings, good(range(40)))
     model = Measured(0.06)
     assert drained(settings.updated(consumer={"linger": "3s"}), model).stored == 40
@@ -229,7 +229,7 @@ def test_a_slow_model_is_given_less_at_once_so_that_it_can_be_stopped_in_between
 
 
 def test_a_batch_is_bounded_in_bytes_too(settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.ingest._READ_BYTES", 200_000)
+    monkeypatch.setattr("consumers.loop._READ_BYTES", 200_000)
     noise = [secrets.token_hex(3_500) for _ in range(300)]  # nothing that Kafka's compression makes small
     send(settings, [(b"k", encode(headline(number, description=text))) for number, text in enumerate(noise)])
     batches: list[int] = []
@@ -331,7 +331,7 @@ def test_rows_of_a_partition_that_is_taken_away_within_a_batch_are_left_to_their
                 store.write_labels([row.id for row in rows], np.full(32, 7), np.ones(32, np.float32), 1)
             return vectors
 
-    monkeypatch.setattr("consumers.ingest.Handover", Known)
+    monkeypatch.setattr("consumers.loop.Handover", Known)
     send(settings, good(range(100)))
     worker = Worker(settings.updated(consumer={"linger": "3s"}), Interrupted(), {})
     wait_for("the batch is done", lambda: worker.seen.read)
@@ -471,7 +471,7 @@ def test_slow_inserts_never_overrun_the_poll_interval(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch with bad rows in it is halved again and again, and each of its parts takes its time."""
-    monkeypatch.setattr("consumers.ingest._SHOW_UP_EVERY", 0.5)
+    monkeypatch.setattr("consumers.loop._SHOW_UP_EVERY", 0.5)
     insert = Store.insert_headlines
 
     def insert_slowly(self: Store, rows: Sequence[HeadlineRow]) -> int:
@@ -503,10 +503,10 @@ import sys, threading
 sys.path.insert(0, sys.argv[1])
 from hashing import Hashing
 from consumers.group import Handover, join_group
-from consumers.ingest import ingest
-from newstide.broker import Sender
-from newstide.settings import Settings
-from newstide.store import open_store
+from consumers.loop import ingest
+from newstide.kafka.broker import Sender
+from newstide.core.settings import Settings
+from newstide.milvus import open_store
 settings = Settings.load()
 consumer = join_group(settings.kafka, session_timeout_ms=6_000, heartbeat_interval_ms=500)
 def beat(_tally):
@@ -530,7 +530,7 @@ ingest(consumer, Sender(settings.kafka), open_store(settings.milvus, Hashing.car
 def test_a_signal_lets_the_batch_finish_commits_leaves_the_group_and_ends_with_0(
     settings: Settings, number: signal.Signals
 ) -> None:
-    from newstide.broker import group_members
+    from newstide.kafka.broker import group_members
 
     send(settings, good(range(3_000)))
     quiet = settings.updated(monitoring={"port": 0})

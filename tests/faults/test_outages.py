@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 from benchmarks.services import Service, made_headlines, opened
-from newstide.broker import Sender
-from newstide.headline import encode
-from newstide.local_kafka import LocalKafka
-from newstide.milvus_lite import LocalMilvus
-from newstide.processes import LocalServer, free_port
-from newstide.settings import MonitoringSettings, Settings
+from newstide.core.headline import encode
+from newstide.core.local_server import LocalServer, free_port
+from newstide.core.settings import MonitoringSettings, Settings
+from newstide.kafka.broker import Sender
+from newstide.kafka.local_broker import LocalKafka
+from newstide.milvus.local_server import LocalMilvus
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import Any
 from newsroom import add_headlines
 
 from benchmarks.services import Service, opened, until
-from newstide.broker import records_of
-from newstide.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.kafka.broker import records_of
 from producers.sample import day_file
 
 PORTION = 60

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from newstide.settings import KafkaSettings
+from newstide.core.settings import KafkaSettings
 
 USER, SECRET = "reporter", "only-the-desk-knows-this"
 LISTENERS = {"TLS": "SSL", "MTLS": "SSL", "SASL": "SASL_PLAINTEXT", "SASLTLS": "SASL_SSL"}

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 from kafka import KafkaAdminClient
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
-from newstide.local_kafka import LocalKafka
-from newstide.processes import free_port
-from newstide.settings import Settings
+from newstide.core.local_server import free_port
+from newstide.core.settings import Settings
+from newstide.kafka.local_broker import LocalKafka
 
 
 @pytest.fixture(scope="session")

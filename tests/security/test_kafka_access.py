@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from access import SECRET, USER, Guarded
 
-from newstide.broker import Sender, ensure_topics, lag, make_consumer, reachable
-from newstide.errors import BrokerUnavailable, SettingsError
-from newstide.kafka_client import client_options
-from newstide.settings import KafkaSettings
+from newstide.core.errors import BrokerUnavailable, SettingsError
+from newstide.core.settings import KafkaSettings
+from newstide.kafka.broker import Sender, ensure_topics, lag, make_consumer, reachable
+from newstide.kafka.client import client_options
 
 WRONG = "nobody-was-told-this"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")

@@ -10,12 +10,12 @@ import pytest
 from access import SECRET
 from milvus_gate import gate
 
+from newstide.core.errors import SettingsError, StoreUnavailable
+from newstide.core.headline import Headline
+from newstide.core.settings import MilvusSettings
 from newstide.embedding.base import ModelCard
-from newstide.errors import SettingsError, StoreUnavailable
-from newstide.headline import Headline
-from newstide.milvus_lite import LocalMilvus
-from newstide.settings import MilvusSettings
-from newstide.store import HeadlineRow, open_store
+from newstide.milvus import HeadlineRow, open_store
+from newstide.milvus.local_server import LocalMilvus
 
 WRONG = "nobody-was-told-this"
 

@@ -13,9 +13,9 @@ import pytest
 from second_milvus import GAPS, PROGRAM, SecondMilvus
 from store_rows import CARD
 
-from newstide.milvus_lite import LocalMilvus
-from newstide.settings import MilvusSettings
-from newstide.store import Store, open_store
+from newstide.core.settings import MilvusSettings
+from newstide.milvus import Store, open_store
+from newstide.milvus.local_server import LocalMilvus
 
 _HERE = Path(__file__).parent
 

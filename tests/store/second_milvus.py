@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from newstide.errors import StoreUnavailable
-from newstide.processes import LocalServer, dying_with_parent
+from newstide.core.errors import StoreUnavailable
+from newstide.core.local_server import LocalServer, dying_with_parent
 
 PROGRAM = "MILVUS_TEST_SERVER"  # the variable that holds the path of `milvus-server`
 _START_WITHIN = 120.0  # seconds; it unpacks itself first

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from newstide.core.headline import Headline
 from newstide.embedding.base import ModelCard
-from newstide.headline import Headline
-from newstide.store import HeadlineRow
+from newstide.milvus import HeadlineRow
 
 DIM = 8
 CARD = ModelCard("test-model", DIM, "0123456789abcdef" * 4)

@@ -13,12 +13,12 @@ import pytest
 from pymilvus.exceptions import DataNotMatchException, MilvusException
 from store_rows import CARD, headline_rows, unit_vectors
 
-from newstide.errors import NewstideError, StoreLimit, StoreUnavailable
-from newstide.milvus_lite import LocalMilvus
-from newstide.processes import free_port
-from newstide.settings import MilvusSettings
-from newstide.store import Store, open_store
-from newstide.store.connection import Connection
+from newstide.core.errors import NewstideError, StoreLimit, StoreUnavailable
+from newstide.core.local_server import free_port
+from newstide.core.settings import MilvusSettings
+from newstide.milvus import Store, open_store
+from newstide.milvus.connection import Connection
+from newstide.milvus.local_server import LocalMilvus
 
 
 @pytest.fixture

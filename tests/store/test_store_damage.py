@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from store_rows import CARD, headline_rows
 
-from newstide.milvus_lite import LocalMilvus
-from newstide.settings import MilvusSettings
-from newstide.store import open_store
+from newstide.core.settings import MilvusSettings
+from newstide.milvus import open_store
+from newstide.milvus.local_server import LocalMilvus
 
 
 def _kill(milvus: LocalMilvus) -> None:

@@ -7,11 +7,11 @@ import pytest
 from pymilvus import DataType, MilvusClient
 from store_rows import CARD, headline_rows
 
+from newstide.core.errors import ModelMismatch, SchemaMismatch, SettingsError, StoreUnavailable
+from newstide.core.settings import MilvusSettings
 from newstide.embedding.base import ModelCard
-from newstide.errors import ModelMismatch, SchemaMismatch, SettingsError, StoreUnavailable
-from newstide.settings import MilvusSettings
-from newstide.store import EmptyStore, open_store, schema
-from newstide.store import connection as reaching
+from newstide.milvus import EmptyStore, open_store, schema
+from newstide.milvus import connection as reaching
 
 
 def test_reading_before_anything_was_written_says_what_to_start(

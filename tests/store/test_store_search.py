@@ -5,8 +5,8 @@ import pytest
 from pymilvus import MilvusClient
 from store_rows import DIM, headline_rows, story_frame, unit_vectors
 
-from newstide.errors import StoreLimit
-from newstide.store import Store, collection
+from newstide.core.errors import StoreLimit
+from newstide.milvus import Store, collection
 
 
 @pytest.mark.parametrize("flushed", [False, True])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from store_rows import DIM, story_frame, unit_vectors
 
-from newstide.errors import StoreLimit
-from newstide.store import LanguageMean, RunRow, Store
+from newstide.core.errors import StoreLimit
+from newstide.milvus import LanguageMean, RunRow, Store
 
 
 def run_row(number: int, **changes: object) -> RunRow:

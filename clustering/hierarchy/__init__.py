@@ -1,9 +1,0 @@
-"""The tree: from neighbour lists to a dendrogram and clusters, exact on a graph that falls apart into components.
-
-Usable alone, without Milvus or Kafka: arrays in, arrays out.
-"""
-
-from clustering.hierarchy.clusters import Clustering, cluster_neighbours
-from clustering.hierarchy.tree import Hierarchy, build_hierarchy
-
-__all__ = ["Clustering", "Hierarchy", "build_hierarchy", "cluster_neighbours"]

@@ -1,0 +1,1 @@
+"""A run's page and the index of pages: HTML files that need no server."""

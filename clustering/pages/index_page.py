@@ -1,0 +1,115 @@
+"""`index.html`: the runs, newest first, each with a small picture of its map, and a slider that plays them one by one."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering.pages.colours import colour_tables
+from clustering.pages.run_page import as_script_data, asset, kept_share, policy, template, write
+
+_LISTED = 500  # runs on the page, which would grow without end; from the last one leads a link to the run before
+_PLAYED = 200  # runs that the slider shows
+_PLAYED_SPAN = timedelta(days=1)  # which they cover at least, where pages reach so far back
+_PICTURED = 60  # newest runs that have a picture in the list even where the slider leaves them out
+_BORN, _CLOSED = "born", "closed"
+
+
+def write_index(directory: Path) -> Path:
+    """Writes the list of the runs whose pages lie in `directory`.
+
+    Raises:
+        OSError: The disk is full or not writable; the old list stays.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    index = directory / "index.html"
+    paths = sorted(directory.glob("run-*.json"), reverse=True)
+    runs = _newest_runs(paths)
+    drawn = [run for run in runs if run["points"]]
+    played = [drawn[at] for at in evenly([run["time"] for run in drawn], _PLAYED)]
+    pictured = {run["run"] for run in played} | {run["run"] for run in drawn[:_PICTURED]}
+    data = {
+        "colours": colour_tables(),
+        "frame": _frame(played),
+        "played": [run["run"] for run in reversed(played)],
+        "runs": {run["run"]: run for run in drawn if run["run"] in pictured},
+    }
+    script = asset("index.js")
+    page = template("index.html.j2").render(
+        runs=runs[:_LISTED],
+        pictured=pictured,
+        unlisted=max(0, len(paths) - _LISTED),
+        data=as_script_data(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+        css=asset("page.css"),
+        js=script,
+        policy=policy(script),
+    )
+    write(index, page)
+    return index
+
+
+def evenly(times: Sequence[int], most: int) -> list[int]:
+    """Places of at most `most` of these times (epoch ms, newest first), spread evenly over at least a day.
+
+    All of them where they are no more. Otherwise over the time of the newest `most`, or the last day where that is longer.
+    """
+    if len(times) <= most:
+        return list(range(len(times)))
+    span = max(times[0] - times[most - 1], round(_PLAYED_SPAN.total_seconds() * 1000))
+    ages = times[0] - np.asarray(times, np.int64)
+    wanted = np.linspace(0, min(span, ages.max()), most)
+    nearest = np.abs(ages[:, None] - wanted[None]).argmin(axis=0)
+    return [int(place) for place in np.unique(nearest)]
+
+
+def _newest_runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Runs, newest first, as many as are listed or played."""
+    runs: list[dict[str, Any]] = []
+    for path in paths:
+        run = _card(path)
+        if run is None:
+            continue
+        if len(runs) >= _LISTED and runs[0]["time"] - run["time"] > _PLAYED_SPAN.total_seconds() * 1000:
+            break
+        runs.append(run)
+    return runs
+
+
+def _card(path: Path) -> dict[str, Any] | None:
+    """What is shown of a run; None where its page or its facts are gone or damaged."""
+    page = path.with_suffix(".html")
+    if not page.exists():
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        headlines, events = int(facts["headlines"]), {str(kind): int(n) for kind, n in facts["events"].items()}
+        finished = datetime.fromisoformat(facts["finished_at"]).astimezone(UTC)
+        others = {kind: count for kind, count in events.items() if kind not in (_BORN, _CLOSED)}
+        return {
+            "run": int(facts["run"]),
+            "page": page.name,
+            "time": round(finished.timestamp() * 1000),
+            "finished": finished.strftime("%d %b %Y, %H:%M UTC"),
+            "headlines": f"{headlines:,}",
+            "stories": f"{int(facts['stories']):,}",
+            "noise": f"{int(facts['noise']) / headlines:.0%}" if headlines else "0%",
+            "born": f"{events.get(_BORN, 0):,}",
+            "closed": f"{events.get(_CLOSED, 0):,}",
+            "others": ", ".join(f"{count:,} {kind}" for kind, count in others.items()),
+            "kept": kept_share(facts.get("facts", {})),
+            "points": [(float(x), float(y), int(label)) for x, y, label in facts.get("points", [])],
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _frame(runs: Sequence[dict[str, Any]]) -> list[float]:
+    """[left, bottom, right, top] that holds nearly all points of all pictures, so that they keep their places."""
+    points = np.array([point[:2] for run in runs for point in run["points"]], np.float64).reshape(-1, 2)
+    if not len(points):
+        return [0.0, 0.0, 1.0, 1.0]
+    low, high = np.percentile(points, [1, 99], axis=0)
+    return [float(value) for value in np.round([*low, *high], 2)]

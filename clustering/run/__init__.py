@@ -1,0 +1,1 @@
+"""One run, step by step: rows, graph, stories, plan, page; and when a run is made."""

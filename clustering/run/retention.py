@@ -1,0 +1,159 @@
+"""What a run clears away: headlines that were taken down while it or another machine was at work, and what is too old."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from clustering.pages.redaction import clean_pages, oldest_on, remove_pages, thin_pages
+from clustering.run.lease import Lease, require_lease
+from newstide.core import logs
+from newstide.core.settings import Settings, require_keep_covers_window
+from newstide.milvus import Blocklist, Store, remove_headlines
+from newstide.milvus.removal import COLUMNS
+from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
+
+_ON_THE_WAY = 60_000  # ms: how long a headline may take from the consumer's look at the tombstones into Milvus
+_BATCH = 5_000  # rows
+
+log = logs.get("reclusterer")
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was removed for its age."""
+
+    headlines: int = 0
+    stories: int = 0
+    pages: int = 0
+
+
+def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = None) -> int:
+    """Takes down, before a run, what slipped through: rows on their way when they were blocked, and pages that lie here.
+
+    `newstide forget` does it at once where it runs; here it is done again for the tombstones since the last time, which a
+    file in the data folder remembers, and rows are looked for during the next ten minutes: a consumer with a slow model may
+    write what it read before. The lease is asked before anything is removed.
+
+    Returns:
+        How many headlines were removed.
+    """
+    blocked = store.tombstones.current()
+    done = settings.data_dir / "taken-down-until"
+    since = _read(done)
+    again = min(since, int(time.time() * 1000) - TAKEN_DOWN_WITHIN)
+    stones = [stone for stone in blocked.tombstones if stone.created_at > again]
+    if not stones:
+        return 0
+    require_lease(lease)
+    recent = Blocklist.of(stones)
+    first, last = (choose(stone.created_at for stone in stones) for choose in (min, max))
+    slipped = [
+        frame[
+            [
+                recent.blocks(id_=id_, url=url, source=source)
+                for id_, url, source in zip(frame["id"], frame["url"], frame["source"], strict=True)
+            ]
+        ]
+        for frame in store.iterate_headlines(f"ingested_at >= {first - _ON_THE_WAY}", COLUMNS, batch_size=_BATCH)
+    ]
+    rows = pd.concat([*slipped, pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
+    if rows.empty and last <= since:
+        return 0
+    stories = remove_headlines(store, rows, recent)
+    try:
+        pages = clean_pages(settings.snapshots_dir, recent.hides, recent.hides_title)
+        done.parent.mkdir(parents=True, exist_ok=True)
+        done.write_text(f"{last}\n")
+    except OSError as error:
+        log.warning("pages could not be cleaned of what was taken down; the next run tries again", reason=str(error))
+        return len(rows)
+    log.info("taken down", tombstones=len(stones), headlines=len(rows), stories=stories, pages=len(pages))
+    return len(rows)
+
+
+def clear_old(store: Store, settings: Settings, lease: Lease | None = None) -> Cleared:
+    """Removes, after a run, what is older than `keep`, counted as the window is: before the newest headline.
+
+    Rows go; of stories that closed before, the number, the times and the descent stay, so that no number is used twice,
+    but no word; and pages whose window begins before it go, but for the latest.
+
+    Args:
+        store: The store.
+        settings: `keep`, the window, and where the pages lie.
+        lease: Asked before anything is removed.
+
+    Raises:
+        SettingsError: `keep` is shorter than the window.
+    """
+    if settings.keep is None:
+        return Cleared()
+    require_keep_covers_window(settings)
+    last = store.last_run()
+    newest = None if last is None else last.counts.get("newest")
+    if newest is None:
+        return Cleared()
+    require_lease(lease)
+    before = int(newest) - int(settings.keep.total_seconds() * 1000)
+    headlines = 0
+    for frame in store.iterate_headlines(f"published_at <= {before}", ["id"], batch_size=_BATCH):
+        store.delete_headlines(frame["id"].tolist())
+        headlines += len(frame)
+    if headlines:
+        store.settle()
+    stories = _strip_stories(store, before)
+    pages: list[int] = []
+    try:
+        pages = _old_pages(store, settings.snapshots_dir, before)
+        remove_pages(settings.snapshots_dir, pages)
+    except OSError as error:
+        log.warning("old pages could not be removed; the next run tries again", reason=str(error))
+    cleared = Cleared(headlines, stories, len(pages))
+    if cleared != Cleared():
+        log.info("cleared what is too old", headlines=headlines, stories=stories, pages=len(pages))
+    return cleared
+
+
+def thin_old_pages(settings: Settings) -> int:
+    """Leaves of old pages one an hour, later one a day; how many went. It is tried again after the next run if it fails."""
+    pages = settings.pages
+    try:
+        gone = thin_pages(settings.snapshots_dir, pages.keep_all, pages.keep_hourly)
+    except OSError as error:
+        log.warning("old pages could not be thinned; the next run tries again", reason=str(error))
+        return 0
+    if gone:
+        log.info("thinned old pages", pages=len(gone))
+    return len(gone)
+
+
+def _strip_stories(store: Store, before: int) -> int:
+    old = store.stories(f'status == "closed" and last_published_at <= {before} and title != ""', centroids=True)
+    if len(old):
+        empty: pd.Series[list[str]] = pd.Series([[] for _ in range(len(old))], dtype=object)
+        store.upsert_stories(old.assign(title="", keywords=empty, sources=empty, languages=empty, former_ids=empty))
+    return len(old)
+
+
+def _old_pages(store: Store, directory: Path, before: int) -> list[int]:
+    """Runs whose pages hold something from before then; the last run's is the one that people look at."""
+    last = store.last_run()
+    latest = -1 if last is None else last.run
+    there = sorted(int(path.stem[4:]) for path in directory.glob("run-*.html") if path.stem[4:].isdigit())
+    old = []
+    for run in there:
+        if run == latest:
+            continue
+        oldest = oldest_on(directory / f"run-{run:06d}.html")
+        if oldest is not None and oldest > before:
+            break  # windows only move on
+        old.append(run)
+    return old
+
+
+def _read(file: Path) -> int:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return -1

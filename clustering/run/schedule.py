@@ -1,0 +1,102 @@
+"""Runs again and again: APScheduler starts one at each tick, never two at once, and missed ticks coalesce."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Event
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from clustering.run.lease import Lease
+from clustering.run.reclusterer import Memory, recluster
+from newstide.core import logs
+from newstide.core.errors import NewstideError, Unavailable
+from newstide.core.retry import once_there
+from newstide.core.settings import Settings
+
+log = logs.get("reclusterer")
+
+
+def run_every(
+    every: timedelta,
+    settings: Settings,
+    *,
+    stop: Event,
+    on_beat: Callable[[], None],
+    on_run: Callable[..., None] = lambda _report, **_: None,
+) -> None:
+    """Reclusters now and then every `every`, until `stop` is set; the run at hand is finished first.
+
+    A run that fails is logged, once for as long as Kafka or Milvus is away, and the next tick tries again; while
+    another reclusterer holds the lease, this one stands by.
+
+    Args:
+        every: Time from tick to tick; a tick that comes while a run is going on is skipped.
+        settings: Of the runs.
+        stop: Ends the schedule.
+        on_beat: Called about once a second while the service is alive.
+        on_run: Called after each tick with its report, or None where it failed or (`stood_by=True`) another was at work.
+    """
+    scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(1)}, timezone="UTC")
+    lease = once_there(lambda: Lease(settings.kafka), stop, "reclusterer")
+    if lease is None:
+        return
+    with lease:
+        scheduler.add_job(
+            _Ticks(settings, lease, on_run).run,
+            IntervalTrigger(seconds=every.total_seconds(), timezone="UTC"),
+            next_run_time=datetime.now().astimezone(),
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+        scheduler.add_listener(_say_skipped, EVENT_JOB_MAX_INSTANCES)
+        scheduler.start()
+        try:
+            on_beat()
+            while not stop.wait(1.0):
+                on_beat()
+        finally:
+            scheduler.shutdown(wait=True)
+
+
+class _Ticks:
+    """The ticks' work, and what was said of the last one."""
+
+    def __init__(self, settings: Settings, lease: Lease, on_run: Callable[..., None]) -> None:
+        self._settings = settings
+        self._lease = lease
+        self._on_run = on_run
+        self._away = self._standing_by = False
+        self._memory = Memory()
+
+    def run(self) -> None:
+        try:
+            if not self._lease.held(wait_ms=5_000):
+                if not self._standing_by:
+                    log.info("standing by: another reclusterer is at work")
+                self._standing_by = True
+                self._on_run(None, stood_by=True)
+                return
+            report = recluster(self._settings, lease=self._lease, memory=self._memory)
+        except NewstideError as error:
+            self._on_run(None)
+            away = isinstance(error, Unavailable) and error.passing
+            if not (away and self._away):
+                log.error("the run failed; the last good labels and page stay in place", reason=str(error))
+            self._away = away
+        except Exception:
+            self._on_run(None)
+            log.exception("the run failed unexpectedly; the last good labels and page stay in place")
+        else:
+            if self._away:
+                log.info("what was away is back")
+            self._away = self._standing_by = False
+            self._on_run(report)
+            log.info("run", **report.facts())
+
+
+def _say_skipped(_event: JobSubmissionEvent) -> None:
+    log.warning("a tick was skipped: the run before it is still going on")

@@ -1,0 +1,260 @@
+"""From rows to clusters: step three of a run, the same for the reclusterer and for `newstide evaluate`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.kernels import kernel, parallel_range
+from clustering.stories.selection import belonging, select_calibrated
+from clustering.stories.similarity import Threshold, collapse_titles, random_pair_threshold, reweigh, to_distance
+from clustering.stories.story_bonus import rejoined
+from clustering.tree import build_hierarchy
+from clustering.tree.hdbscan_labels import library_clusters
+from newstide.core.language_means import Means, centre, language_means, no_means
+from newstide.core.settings import ClusteringSettings
+
+Vectors = npt.NDArray[np.float32]
+
+_DAY = 86_400_000  # milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """The clusters of a window.
+
+    Attributes:
+        labels: (n,) cluster of each row, -1 = noise.
+        probabilities: (n,) how firmly each row belongs to its cluster (`clustering.selection.Selected`); a row that stays
+            with its story by inertia is measured like the others, copies alone together are 1.
+        centred: (n, dim) unit rows in clustering space.
+        means: What they were centred by: those of the points.
+        threshold: theta, and how alike random pairs are.
+        points: Rows once copies are collapsed.
+    """
+
+    labels: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
+    centred: Vectors
+    means: Means
+    threshold: Threshold
+    points: int
+
+
+def cluster_rows(
+    vectors: Vectors,
+    titles: Sequence[str],
+    languages: Sequence[str],
+    times_ms: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int32],
+    similarities: npt.NDArray[np.float32],
+    settings: ClusteringSettings,
+    *,
+    known_theta: float | None = None,
+    previous: npt.NDArray[np.int64] | None = None,
+) -> Clusters:
+    """Clusters rows that have a neighbour graph.
+
+    Args:
+        vectors: (n, dim) unit rows, as stored.
+        titles: (n,)
+        languages: (n,) BCP 47 tags, empty where unknown.
+        times_ms: (n,) epoch milliseconds.
+        indices: (n, k) neighbours by plain cosine, -1 = missing; no row lists itself.
+        similarities: (n, k) plain cosines.
+        settings: Each step is one of them.
+        known_theta: Of the last run: kept unless it has drifted by more than `theta_drift`.
+        previous: (n,) the last run's story of each row, -1 = none: clusters stay as they were where that is as good.
+
+    Raises:
+        InvalidGraph: The lists are too short for the settings.
+    """
+    n = len(vectors)
+    if settings.tutorial:
+        return _as_the_tutorial(vectors, indices, similarities, settings)
+    if n < 2:
+        none = np.full(n, -1, np.int64)
+        dim = vectors.shape[1]
+        return Clusters(none, np.zeros(n, np.float32), vectors, no_means(dim), Threshold(1.0, 0.0, 0.0), n)
+    rows, point = _points(titles, times_ms) if settings.deduplicate else (np.arange(n), np.arange(n))
+    means = _means(vectors, languages, rows) if settings.centre else no_means(vectors.shape[1])
+    centred = centre(vectors, languages, means) if settings.centre else vectors
+    own = centred if len(rows) == n else centred[rows]
+    threshold = _threshold(own, settings, known_theta)
+    labels, probabilities = _cluster_points(
+        _restrict(indices, similarities, rows, point),
+        own,
+        times_ms[rows] / _DAY,
+        threshold.theta,
+        None if previous is None else _stories_of_points(previous, point, len(rows)),
+        settings,
+    )
+    labels, probabilities = _give_to_copies(labels, probabilities, point, settings.min_cluster_size)
+    return Clusters(labels, probabilities, centred, means, threshold, len(rows))
+
+
+def _points(
+    titles: Sequence[str], times_ms: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """As `collapse_titles`, but the row that stands for a point is its earliest, of equals the first.
+
+    So a copy that comes in later changes neither where a point lies nor when it was.
+    """
+    first, point = collapse_titles(titles)
+    by_time = np.lexsort((times_ms, point))
+    return by_time[np.searchsorted(point[by_time], np.arange(len(first)))], point
+
+
+def _stories_of_points(
+    previous: npt.NDArray[np.int64], point: npt.NDArray[np.int64], points: int
+) -> npt.NDArray[np.int64]:
+    """(points,) the story that most copies were in, of equals the oldest; -1 where none was in any."""
+    stories = np.full(points, -1, np.int64)
+    known = previous >= 0
+    pairs, counts = np.unique(np.stack((point[known], previous[known])), axis=1, return_counts=True)
+    for place in np.lexsort((-pairs[1], counts)):  # the last one to be written is the one
+        stories[pairs[0, place]] = pairs[1, place]
+    return stories
+
+
+def _means(vectors: Vectors, languages: Sequence[str], rows: npt.NDArray[np.int64]) -> Means:
+    """Of the points: what was copied often would pull all others its way."""
+    return language_means(vectors[rows], [languages[row] for row in rows])
+
+
+def _threshold(points: Vectors, settings: ClusteringSettings, known_theta: float | None) -> Threshold:
+    fresh = random_pair_threshold(points, settings.deviations, settings.seed)
+    if known_theta is not None and abs(fresh.theta - known_theta) <= settings.theta_drift:
+        return Threshold(known_theta, fresh.mean, fresh.deviation)
+    return fresh
+
+
+def _restrict(
+    indices: npt.NDArray[np.int32],
+    similarities: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.int64],
+    point: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int32]:
+    """The lists of the points: (points, k), each the nearest of all that its copies list, no point twice."""
+    if len(rows) == len(point):
+        return indices
+    copies = np.argsort(point, kind="stable")
+    start = np.searchsorted(point[copies], np.arange(len(rows) + 1))
+    return _merged_lists(indices, similarities, point, copies, start)
+
+
+@kernel(parallel=True)
+def _merged_lists(
+    indices: npt.NDArray[np.int32],
+    similarities: npt.NDArray[np.float32],
+    point: npt.NDArray[np.int64],
+    copies: npt.NDArray[np.int64],
+    start: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int32]:
+    k = indices.shape[1]
+    points = len(start) - 1
+    lists = np.full((points, k), -1, np.int32)
+    for own in parallel_range(points):
+        width = (start[own + 1] - start[own]) * k
+        others = np.empty(width, np.int64)
+        alike = np.full(width, -np.inf, np.float32)
+        filled = 0
+        for copy in copies[start[own] : start[own + 1]]:
+            for place in range(k):
+                if indices[copy, place] >= 0 and point[indices[copy, place]] != own:
+                    others[filled] = point[indices[copy, place]]
+                    alike[filled] = similarities[copy, place]
+                    filled += 1
+        kept = 0
+        for candidate in np.argsort(-alike[:filled], kind="mergesort"):  # most alike first, then as they were listed
+            known = False
+            for place in range(kept):
+                known = known or lists[own, place] == others[candidate]
+            if not known:
+                lists[own, kept] = others[candidate]
+                kept += 1
+                if kept == k:
+                    break
+    return lists
+
+
+def _cluster_points(
+    indices: npt.NDArray[np.int32],
+    vectors: Vectors,
+    days: npt.NDArray[np.float64],
+    theta: float,
+    previous: npt.NDArray[np.int64] | None,
+    settings: ClusteringSettings,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    damped = settings.time_weight > 0
+    times = days if damped else None
+    scale = settings.time_scale.total_seconds() / 86_400
+    distances = to_distance(reweigh(indices, vectors, times, settings.time_weight, scale))
+    hierarchy = build_hierarchy(
+        indices,
+        distances,
+        min_samples=settings.min_samples,
+        vectors=vectors,
+        times=times,
+        time_weight=settings.time_weight,
+        time_scale=scale,
+        memory_mb=settings.memory_mb,
+    )
+    if settings.selection == "calibrated":
+        chosen = select_calibrated(
+            hierarchy.parent,
+            vectors,
+            theta,
+            exponent=settings.size_exponent,
+            min_size=settings.min_cluster_size,
+            times=times,
+            time_weight=settings.time_weight,
+            time_scale=scale,
+            stories=previous,
+            inertia=settings.inertia,
+        )
+        if previous is None or settings.inertia == 0:
+            return chosen.labels, chosen.probabilities
+        labels = rejoined(
+            chosen.labels,
+            previous,
+            vectors,
+            theta,
+            min_size=settings.min_cluster_size,
+            times=times,
+            time_weight=settings.time_weight,
+            time_scale=scale,
+        )
+        return labels, belonging(labels, vectors, theta)
+    labels, probabilities = library_clusters(hierarchy, settings.min_cluster_size, settings.selection)
+    return labels, probabilities.astype(np.float32)
+
+
+def _give_to_copies(
+    labels: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float32],
+    point: npt.NDArray[np.int64],
+    min_size: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Copies take their point's label; as many copies as a cluster needs, in no cluster, are one of their own."""
+    copies = np.bincount(point, minlength=len(labels))
+    alone = np.flatnonzero((labels < 0) & (copies >= max(min_size, 2)))
+    labels, probabilities = labels.copy(), probabilities.copy()
+    labels[alone] = labels.max(initial=-1) + 1 + np.arange(len(alone))
+    probabilities[alone] = 1.0
+    return labels[point], probabilities[point]
+
+
+def _as_the_tutorial(
+    vectors: Vectors,
+    indices: npt.NDArray[np.int32],
+    similarities: npt.NDArray[np.float32],
+    settings: ClusteringSettings,
+) -> Clusters:
+    from clustering.tree.tutorial import tutorial_labels
+
+    labels, probabilities = tutorial_labels(indices, similarities)
+    means = no_means(vectors.shape[1])
+    threshold = _threshold(vectors, settings, None)
+    return Clusters(labels, probabilities.astype(np.float32), vectors, means, threshold, len(vectors))

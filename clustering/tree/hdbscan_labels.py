@@ -1,0 +1,151 @@
+"""Clusters by the `hdbscan` library itself, run on the spanning tree instead of on all distances."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.tree.extraction import MOST_FOR_LIBRARY, Selection, labels_of_merges
+from clustering.tree.forest import Edges, Weights
+from clustering.tree.hierarchy import Hierarchy, build_hierarchy
+from clustering.tree.lists import Floats
+from clustering.tree.prim import merges_of_tree
+from newstide.core.errors import InvalidGraph
+
+_UNREACHABLE = 1e300  # stands for an infinite edge: the library refuses those, and 1 / 1e300 is as good as nothing
+_FLOOR_QUANTILE = 0.01
+_SCALE_QUANTILE = 0.9
+_ROUNDING = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """What one clustering found.
+
+    Attributes:
+        labels: (n,) cluster of each row, -1 = noise.
+        probabilities: (n,) strength of membership, 0 for noise.
+        hierarchy: The tree the clusters were chosen from.
+    """
+
+    labels: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    hierarchy: Hierarchy
+
+
+def cluster_neighbours(
+    indices: npt.ArrayLike,
+    distances: npt.ArrayLike,
+    *,
+    min_cluster_size: int = 3,
+    min_samples: int = 3,
+    selection: Selection = "eom",
+    vectors: npt.NDArray[np.float32] | None = None,
+    times: npt.NDArray[np.float64] | None = None,
+    time_weight: float = 0.0,
+    time_scale: float = 1.0,
+    memory_mb: int = 256,
+) -> Clustering:
+    """HDBSCAN on neighbour lists.
+
+    On the dense matrix of the same connected graph hdbscan finds the same labels and probabilities if no two distances are
+    equal, none is 0, and `min_samples` is 1. Otherwise there are ties, which hdbscan breaks by the order of rows: its labels
+    change when rows are permuted. Here ties are broken in the same order, over the edges of one spanning tree: the labels
+    are nearly always hdbscan's own, far closer than those are to each other. Equal to exact HDBSCAN on *all* distances up to
+    spanning-tree edges that no list holds (see `build_hierarchy`).
+
+    Where some distance is 0 or as good as 0 in the precision of `distances`, the smallest are raised to a floor (see
+    `floored_weights`), and labels are those of hdbscan on the tree raised so. The tree, its condensation and the
+    stabilities are made by the library's rules in every case, the last two by its own code; with more than 20,000 clusters
+    in the condensed tree the choice among them is made here (see `extraction`), equal to the library's to the last bit.
+
+    Args:
+        indices: See `build_hierarchy`, as for the other arguments.
+        distances: See there.
+        min_cluster_size: Smallest cluster, at least 2.
+        min_samples: See there.
+        selection: Excess of mass, or leaves.
+        vectors: See there. Without, components that nothing connects are clusters of their own under the root, where they
+            reach `min_cluster_size`.
+        times: See there.
+        time_weight: See there.
+        time_scale: See there.
+        memory_mb: See there.
+
+    Raises:
+        InvalidGraph: Naming the value that no clustering can be made of.
+    """
+    if min_cluster_size < 2:
+        raise InvalidGraph(f"min_cluster_size is {min_cluster_size}.", "It is at least 2.")
+    if selection not in ("eom", "leaf"):
+        raise InvalidGraph(f"The selection is {selection!r}.", "The library's selections are eom and leaf.")
+    hierarchy = build_hierarchy(
+        indices,
+        distances,
+        min_samples=min_samples,
+        vectors=vectors,
+        times=times,
+        time_weight=time_weight,
+        time_scale=time_scale,
+        memory_mb=memory_mb,
+    )
+    labels, probabilities = library_clusters(hierarchy, min_cluster_size, selection)
+    return Clustering(labels, probabilities, hierarchy)
+
+
+def library_clusters(
+    hierarchy: Hierarchy,
+    min_cluster_size: int,
+    selection: Selection,
+    most_for_library: int = MOST_FOR_LIBRARY,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Labels (n,) and probabilities (n,) that hdbscan chooses from the tree.
+
+    The same, up to the numbering and to ties, as `HDBSCAN(metric="precomputed", min_samples=1).fit(spanning tree as a
+    sparse matrix)`, whose core distances raise no edge of a tree; but that goes through Python for every edge and takes
+    three times as long. The library is left out where it takes too long to choose (see `extraction`).
+    """
+    n = hierarchy.n
+    if n < 2 * min_cluster_size:  # the root is no cluster, and nothing under it can be split into two
+        return np.full(n, -1, np.int64), np.zeros(n, np.float64)
+    weights = floored_weights(hierarchy.weights, hierarchy.core)
+    edges, weights = connected_tree(hierarchy, weights)
+    return labels_of_merges(merges_of_tree(edges, weights), min_cluster_size, selection, most_for_library)
+
+
+def floored_weights(weights: Weights, core: Floats) -> Weights:
+    """The guard against duplicates: weights raised to a low quantile of the positive core distances, if any is 0.
+
+    Four copies of a headline are a cluster at distance 0, whose excess of mass is infinite: no cluster around them could
+    ever be chosen. What is 0 but for rounding counts as 0: sqrt(2 - 2 cosine) is off by the square root of the precision,
+    which is told by the type of `core`, that of the lists' distances.
+    Where nothing is at distance 0 the weights (ascending) are left as they are.
+    """
+    if not len(weights):
+        return weights
+    finite = core[np.isfinite(core)]
+    # of the usual large distance, not of the largest: one row far from all others must not make theirs count as 0
+    scale = float(np.quantile(finite if len(finite) else weights, _SCALE_QUANTILE))
+    as_good_as_0 = _ROUNDING * np.sqrt(np.finfo(core.dtype).eps) * scale
+    if float(weights[0]) > as_good_as_0:
+        return weights
+    positive = finite[finite > as_good_as_0]
+    if not len(positive):
+        positive = weights[weights > as_good_as_0]
+    floor = float(np.quantile(positive, _FLOOR_QUANTILE)) if len(positive) else 1.0
+    return np.maximum(weights, floor)
+
+
+def connected_tree(hierarchy: Hierarchy, weights: Weights) -> tuple[Edges, Weights]:
+    """The tree's edges and `weights`, with edges as good as infinite between what nothing connects."""
+    n = hierarchy.n
+    if len(weights) == n - 1:
+        return hierarchy.edges, weights
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(weights), np.int8), tuple(hierarchy.edges.T)), shape=(n, n))
+    _, component = connected_components(graph, directed=False)
+    ends = np.unique(component, return_index=True)[1].astype(np.int32)
+    more = np.stack((ends[:-1], ends[1:]), axis=1)
+    return np.concatenate((hierarchy.edges, more)), np.concatenate((weights, np.full(len(more), _UNREACHABLE)))

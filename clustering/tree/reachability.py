@@ -1,0 +1,163 @@
+"""Core distances over the union graph.
+
+The union graph has an edge between two rows when either lists the other. A row's core distance is its `min_samples`-th
+smallest edge there (Campello, Moulavi, Sander 2013, definition 5, the row itself not counted, as hdbscan counts);
+the mutual reachability of an edge is the largest of its length and its two ends' core distances (definition 8).
+"""
+
+import numpy as np
+
+from clustering.kernels import BLOCK, kernel, parallel_range
+from clustering.tree.lists import Floats, Indices
+
+
+def core_distances(indices: Indices, distances: Floats, min_samples: int) -> Floats:
+    """The `min_samples`-th smallest edge of every row in the union graph.
+
+    Args:
+        indices: (n, k), -1 = missing, own row ignored.
+        distances: (n, k), finite and >= 0 where the neighbour is not missing. Where two rows list each other with
+            different distances, the smaller one counts.
+        min_samples: >= 1.
+
+    Returns:
+        (n,) of the type of `distances`; infinite for a row with fewer edges.
+    """
+    core, names, nearest = _own_core(indices, distances, min_samples)
+    targets, sources, lengths = _shorter_edges_from_others(indices, distances, core, names, nearest)
+    del names, nearest
+    if len(targets):  # never for true nearest neighbours; for re-weighted or approximate lists
+        order = np.lexsort((sources, targets))
+        _add_edges(indices, distances, core, targets[order], sources[order], lengths[order], min_samples)
+    return core
+
+
+@kernel(parallel=True)
+def _own_core(indices: Indices, distances: Floats, min_samples: int) -> tuple[Floats, Indices, Floats]:
+    """By the row's own list alone: core distances, and names and lengths (n, min_samples) of its nearest, ascending."""
+    n, k = indices.shape
+    core = np.empty(n, distances.dtype)
+    names = np.full((n, min_samples), -1, np.int32)
+    nearest = np.full((n, min_samples), np.inf, distances.dtype)
+    for row in parallel_range(n):
+        held = 0
+        for column in range(k):
+            other = indices[row, column]
+            if other >= 0 and other != row:
+                held = _keep_nearest(nearest[row], names[row], held, distances[row, column], other)
+        core[row] = nearest[row, min_samples - 1]
+    return core, names, nearest
+
+
+@kernel()
+def _keep_nearest(nearest: Floats, names: Indices, held: int, length: float, name: int) -> int:
+    """Inserts into the ascending `nearest[:held]` if it belongs there; a name met twice keeps its smaller length."""
+    most = nearest.shape[0]
+    if held == most and length >= nearest[most - 1]:
+        return held
+    end = held
+    for place in range(held):
+        if names[place] == name:
+            if length >= nearest[place]:
+                return held
+            end = place
+            break
+    if end == held:
+        if held < most:
+            held += 1
+        else:
+            end = most - 1
+    while end > 0 and nearest[end - 1] > length:
+        nearest[end] = nearest[end - 1]
+        names[end] = names[end - 1]
+        end -= 1
+    nearest[end] = length
+    names[end] = name
+    return held
+
+
+@kernel(parallel=True)
+def _shorter_edges_from_others(
+    indices: Indices, distances: Floats, core: Floats, names: Indices, nearest: Floats
+) -> tuple[Indices, Indices, Floats]:
+    """Edges that would lower the core distance of their target, which does not list them (or lists them longer)."""
+    n = len(indices)
+    blocks = (n + BLOCK - 1) // BLOCK
+    starts = np.zeros(blocks + 1, np.int64)
+    for block in parallel_range(blocks):
+        rows, _ = _lowering_edges(indices, distances, core, names, nearest, block)
+        starts[block + 1] = len(rows)
+    for block in range(blocks):
+        starts[block + 1] += starts[block]
+    targets = np.empty(starts[blocks], np.int32)
+    sources = np.empty(starts[blocks], np.int32)
+    lengths = np.empty(starts[blocks], distances.dtype)
+    for block in parallel_range(blocks):
+        if starts[block + 1] > starts[block]:
+            rows, columns = _lowering_edges(indices, distances, core, names, nearest, block)
+            for edge in range(len(rows)):
+                place, row, column = starts[block] + edge, rows[edge], columns[edge]
+                targets[place] = indices[row, column]
+                sources[place] = row
+                lengths[place] = distances[row, column]
+    return targets, sources, lengths
+
+
+@kernel()
+def _lowering_edges(
+    indices: Indices, distances: Floats, core: Floats, names: Indices, nearest: Floats, block: int
+) -> tuple[Indices, Indices]:
+    """Rows and columns of a block's edges that are shorter than their target's core distance and unknown to it.
+
+    Step by step for the whole block: were each edge followed to the end before the next, every surprise at a branch would
+    wait for memory.
+    """
+    n, k = indices.shape
+    start, end = block * BLOCK, min(n, (block + 1) * BLOCK)
+    reach = np.empty((end - start, k), core.dtype)
+    for row in range(start, end):
+        for column in range(k):
+            reach[row - start, column] = core[max(0, indices[row, column])]
+    rows, columns = np.empty(reach.size, np.int32), np.empty(reach.size, np.int32)
+    held = 0
+    for row in range(start, end):
+        for column in range(k):
+            rows[held], columns[held] = row, column
+            other = indices[row, column]
+            held += distances[row, column] < reach[row - start, column] and other >= 0 and other != row
+    known = np.zeros(held, np.bool_)
+    for place in range(names.shape[1]):
+        for edge in range(held):
+            row, column = rows[edge], columns[edge]
+            other = indices[row, column]
+            known[edge] |= (names[other, place] == row) & (nearest[other, place] <= distances[row, column])
+    left = np.flatnonzero(~known)
+    return rows[left], columns[left]
+
+
+@kernel()
+def _add_edges(
+    indices: Indices,
+    distances: Floats,
+    core: Floats,
+    targets: Indices,
+    sources: Indices,
+    lengths: Floats,
+    min_samples: int,
+) -> None:
+    """Lowers `core` (mutated) of the rows in the ascending `targets` by the edges that reach them."""
+    nearest = np.empty(min_samples, distances.dtype)
+    names = np.empty(min_samples, np.int32)
+    edge = 0
+    while edge < len(targets):
+        row = targets[edge]
+        held = 0
+        for column in range(indices.shape[1]):
+            other = indices[row, column]
+            if other >= 0 and other != row:
+                held = _keep_nearest(nearest, names, held, distances[row, column], other)
+        while edge < len(targets) and targets[edge] == row:
+            held = _keep_nearest(nearest, names, held, lengths[edge], sources[edge])
+            edge += 1
+        if held == min_samples:
+            core[row] = nearest[min_samples - 1]

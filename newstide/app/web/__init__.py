@@ -1,5 +1,0 @@
-"""`newstide web`: the pages, a live view of the newest, and a read-only JSON API."""
-
-from newstide.app.web.server import make_app, serve
-
-__all__ = ["make_app", "serve"]

@@ -1,0 +1,293 @@
+"""A headline, and the contract of the message that carries it through Kafka.
+
+`decode` turns a message into a `Headline` or says why not; `encode` is its inverse. Both sides of the topic use them,
+so the contract stands here once.
+"""
+
+import hashlib
+import json
+import re
+import time
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Protocol
+
+from newstide.core.errors import InvalidHeadline
+
+# The columns of a collection are as long as these, so they are no settings: a change takes another schema.
+MAX_TITLE = 2_000  # characters
+MAX_SOURCE = 256  # characters; longer ones are cut
+MAX_URL = 2_048  # characters; longer ones are left out
+MAX_ID_BYTES = 128  # of UTF-8: Milvus servers count a VARCHAR in bytes
+REPLAYS = "replays"  # a Kafka header: how often a message was sent again from the dead letters
+CUT = "cut"  # a Kafka header of a dead letter that holds the beginning alone: how many bytes the message has
+_MARKS = 30  # combining marks on one letter, as in the Stream-Safe Text Format (UAX #15); ordering them is quadratic
+LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas agree on
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*")
+_LINK = re.compile(r"https?://[^\s/]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One news item. Missing texts are empty strings; `published_at` is epoch milliseconds, UTC."""
+
+    id: str
+    title: str
+    published_at: int
+    description: str = ""
+    source: str = ""
+    url: str = ""
+    language: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is embedded: the title, a newline, the description; the title alone where there is none."""
+        return f"{self.title}\n{self.description}" if self.description else self.title
+
+
+class Limits(Protocol):
+    """What a headline may claim: the settings' group `limits`."""
+
+    @property
+    def description(self) -> int:
+        """Characters; longer ones are cut."""
+
+    @property
+    def ahead(self) -> timedelta:
+        """A time further ahead, a headline's of its message's or a message's of our clock, is replaced by that."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """As the settings have them, for those who set none."""
+
+    description: int = 8_000
+    ahead: timedelta = timedelta(hours=1)
+
+
+DEFAULTS: Limits = _Defaults()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A headline read from a message, and whether its time, or the message's, was ahead (and so replaced)."""
+
+    headline: Headline
+    ahead: bool = False
+
+
+def decode(value: bytes | None, timestamp_ms: int, now_ms: int | None = None, limits: Limits = DEFAULTS) -> Decoded:
+    """Reads one Kafka message of the topic `headlines`.
+
+    Args:
+        value: The message's value: a JSON object in UTF-8.
+        timestamp_ms: The message's Kafka timestamp, epoch milliseconds; the publication time where none is given. Who
+            sends a message may write any into it: one too far ahead of now, or -1, for none, counts as now.
+        now_ms: Epoch milliseconds; None: this machine's clock.
+        limits: What is cut or replaced.
+
+    Raises:
+        InvalidHeadline: The message is no headline; the error's message is the reason, naming the value.
+    """
+    if value is None:
+        raise InvalidHeadline("The message has no value.")
+    try:
+        fields = _JSON.decode(value.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidHeadline(f"The message is not UTF-8: byte {error.start} is 0x{value[error.start]:02x}.") from None
+    except RecursionError:
+        raise InvalidHeadline("The message's JSON is nested too deeply.") from None
+    except ValueError as error:
+        raise InvalidHeadline(f"The message is not JSON: {shorten(str(error), 200)}") from None
+    if not isinstance(fields, dict):
+        raise InvalidHeadline(f"The message is a JSON {type(fields).__name__}, not an object.")
+    now_ms = int(time.time() * 1000) if now_ms is None else now_ms
+    ahead = timestamp_ms > now_ms + _milliseconds(limits.ahead)
+    decoded = from_fields(fields, now_ms if ahead or timestamp_ms < 0 else timestamp_ms, limits)
+    undated = fields.get("published_at") in (None, "")
+    return replace(decoded, ahead=True) if ahead and undated else decoded
+
+
+def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = DEFAULTS) -> Decoded:
+    """Builds a headline from named fields; see `decode` for the arguments and errors. Unknown fields are left out.
+
+    The timestamp is trusted.
+    """
+    title = _text(fields, "title")
+    if not title:
+        raise InvalidHeadline("The title is missing or empty.")
+    if len(title) > MAX_TITLE:
+        raise InvalidHeadline(f"The title has {len(title):,} characters; {MAX_TITLE:,} are allowed.")
+    given = fields.get("published_at")
+    published_at = timestamp_ms if given is None or given == "" else parse_time(given)
+    ahead = published_at > timestamp_ms + _milliseconds(limits.ahead)
+    source = _text(fields, "source")[:MAX_SOURCE]
+    url = _text(fields, "url")
+    id_ = _id(fields, source, url, title, None if given is None or given == "" else published_at)
+    return Decoded(
+        Headline(
+            id=id_,
+            title=title,
+            description=_text(fields, "description", lines=True)[: limits.description],
+            source=source,
+            url=url if len(url) <= MAX_URL and _LINK.match(url) else "",
+            language=parse_language(fields.get("language")),
+            published_at=timestamp_ms if ahead else published_at,
+        ),
+        ahead,
+    )
+
+
+def encode(headline: Headline, *, published: bool = True) -> bytes:
+    """The message of a headline: compact JSON in UTF-8, empty fields left out, times as ISO 8601 in UTC.
+
+    Where nobody said when it was published, `published` is false and the message names no time: Kafka's counts.
+    """
+    fields: dict[str, Any] = {"id": headline.id, "title": headline.title}
+    for name in ("description", "source", "url", "language"):
+        if text := getattr(headline, name):
+            fields[name] = text
+    if published:
+        fields["published_at"] = iso_time(headline.published_at)
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def derive_id(url: str, source: str, title: str, published_at: int | None) -> str:
+    """The id of a headline that brings none: 32 hex digits of a SHA-256.
+
+    Over the url where there is one; else over source, title and, only if a publication time was given, its UTC day,
+    separated by newlines. `published_at` is epoch milliseconds.
+    """
+    if url:
+        key = url
+    else:
+        day = "" if published_at is None else iso_time(published_at)[:10]
+        key = f"{source}\n{title}\n{day}"
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def parse_time(value: Any) -> int:
+    """Epoch milliseconds of an ISO 8601 time with a zone, or of a number that is epoch milliseconds already.
+
+    Raises:
+        InvalidHeadline: Neither, without a zone, or outside 1970-9999.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise InvalidHeadline(f"published_at {shorten(text)!r} is not an ISO 8601 time.") from None
+        if moment.tzinfo is None:
+            raise InvalidHeadline(f"published_at {shorten(text)!r} has no time zone.")
+        try:
+            milliseconds = round(moment.timestamp() * 1000)
+        except (OverflowError, ValueError):
+            raise InvalidHeadline(f"published_at {shorten(text)!r} is out of range.") from None
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e18:
+        milliseconds = int(value)
+    else:
+        raise InvalidHeadline(f"published_at {shorten(repr(value))} is neither a time nor epoch milliseconds.")
+    if not 0 <= milliseconds <= LATEST_MS:
+        raise InvalidHeadline(f"published_at {shorten(str(value))!r} lies outside the years 1970 to 9999.")
+    return milliseconds
+
+
+def parse_language(value: Any) -> str:
+    """A BCP 47 tag with a lower-case primary subtag (`pt-BR`), or an empty string for anything else."""
+    return _language(value) if isinstance(value, str) else ""
+
+
+@lru_cache  # they are few, and every headline has one
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value.strip()) or len(value.strip()) > 35:
+        return ""
+    primary, *rest = value.strip().replace("_", "-").split("-")
+    return "-".join([primary.lower(), *rest])
+
+
+def iso_time(milliseconds: int) -> str:
+    """Epoch milliseconds as ISO 8601 in UTC, `2026-10-13T07:42:00Z`."""
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(
+        timespec="milliseconds" if milliseconds % 1000 else "seconds"
+    )
+    return text.replace("+00:00", "Z")
+
+
+def clean(text: str, *, lines: bool = False) -> str:
+    """Text that every later step can hold: NUL, control, bidi-override and lone surrogate characters taken out.
+
+    Runs of white space become one space; with `lines`, line breaks are kept. A letter keeps 30 combining marks.
+    """
+    kept = text if text.isascii() else unicodedata.normalize("NFC", _few_marks(text))
+    if not kept.isprintable():  # most texts are: ten times faster than looking at each character
+        kept = "".join(character if _harmless(character) else " " for character in kept)
+    if lines:
+        return "\n".join(line for line in (" ".join(part.split()) for part in kept.split("\n")) if line)
+    return " ".join(kept.split())
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """Text cut to `limit` characters for an error message, with an ellipsis where it was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _few_marks(text: str) -> str:
+    if len(text) <= _MARKS or not any(map(unicodedata.combining, text)):
+        return text
+    kept = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
+def _harmless(character: str) -> bool:
+    if character in "\n\t":
+        return True
+    category = unicodedata.category(character)
+    if category == "Cf":  # joiners shape Arabic, Indic scripts and emoji; overrides and isolates only deceive
+        return character in "\u200c\u200d" or "\U000e0020" <= character <= "\U000e007f"
+    return category not in ("Cc", "Cs", "Cn")
+
+
+def _text(fields: Mapping[str, Any], name: str, *, lines: bool = False) -> str:
+    value = fields.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidHeadline(f"{name} is a JSON {type(value).__name__}, not a string: {shorten(repr(value))}.")
+    return clean(value, lines=lines)
+
+
+def _id(fields: Mapping[str, Any], source: str, url: str, title: str, published_at: int | None) -> str:
+    value = fields.get("id")
+    if value is None or value == "":
+        return derive_id(url, source, title, published_at)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise InvalidHeadline(f"id is a JSON {type(value).__name__}, not a string: {shorten(repr(value))}.")
+    id_ = clean(value)
+    if not id_:
+        raise InvalidHeadline(f"id {shorten(repr(value))} holds no visible character.")
+    if len(id_.encode()) > MAX_ID_BYTES:
+        raise InvalidHeadline(f"id {shorten(id_)!r} has {len(id_.encode())} bytes; {MAX_ID_BYTES} are allowed.")
+    return id_
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)

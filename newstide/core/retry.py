@@ -1,0 +1,52 @@
+"""Waiting for Kafka and Milvus: growing, jittered waits, said once, ended where the service is told to stop."""
+
+from collections.abc import Callable
+from threading import Event
+from typing import TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
+
+from newstide.core import logs
+from newstide.core.errors import Unavailable
+
+T = TypeVar("T")
+
+_LONGEST = 15.0  # seconds between two tries
+
+
+def once_there(connect: Callable[[], T], stop: Event, component: str) -> T | None:
+    """What `connect` returns, as soon as the servers that it asks are there; None where `stop` was set before.
+
+    Args:
+        connect: Tried again where it raises `Unavailable`, but for refusals, which waiting would not change.
+        stop: Ends the waiting.
+        component: Who says in the log that it waits.
+
+    Raises:
+        Unavailable: A server refuses.
+    """
+    log = logs.get(component)
+
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome is not None:
+            log.warning("waiting for a server", reason=str(state.outcome.exception()))
+
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, Unavailable) and error.passing),
+        wait=wait_exponential_jitter(initial=0.5, max=_LONGEST),
+        stop=stop_when_event_set(stop),
+        sleep=sleep_using_event(stop),
+        before_sleep=say,
+        retry_error_callback=lambda _state: None,
+    )
+    connected: T | None = retrying(connect)
+    if retrying.statistics.get("attempt_number", 1) > 1 and not stop.is_set():
+        log.info("the servers are there", attempts=retrying.statistics["attempt_number"])
+    return connected

@@ -1,0 +1,358 @@
+"""Every setting, its default and its meaning.
+
+Values come from `newstide.toml`, then from environment variables (`NEWSTIDE_KAFKA_BOOTSTRAP_SERVERS`, that is: the
+group, an underscore, the name), then from the command line; the later one wins. Unknown names are errors.
+"""
+
+import os
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from newstide.core.errors import SettingsError
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_duration(value: Any) -> Any:
+    """`90s`, `5m`, `6h`, `7d`, `2w` as a timedelta; anything else is left to pydantic (ISO 8601, seconds)."""
+    if isinstance(value, str):
+        text = value.strip().lower()
+        for unit in sorted(_UNITS, key=len, reverse=True):
+            number = text.removesuffix(unit)
+            if number != text and number.replace(".", "", 1).isdigit():
+                return timedelta(seconds=float(number) * _UNITS[unit])
+    return value
+
+
+def parse_window(value: Any) -> Any:
+    """A duration, or `none` for no limit."""
+    return None if isinstance(value, str) and value.strip().lower() == "none" else parse_duration(value)
+
+
+def without_login(value: Any) -> Any:
+    """An address as it is; a login in it would stand in logs and errors, and has a setting of its own."""
+    if isinstance(value, str) and "@" in value:
+        raise ValueError(
+            "it holds a login; milvus.token (user:password), kafka.sasl_username and _password are for that"
+        )
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Window = Annotated[timedelta | None, BeforeValidator(parse_window)]
+Address = Annotated[str | None, BeforeValidator(without_login)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+
+class KafkaSettings(_Group):
+    """Where Kafka is, and the topics. Without `bootstrap_servers`, a local Apache Kafka is used."""
+
+    bootstrap_servers: Address = Field(None, description="host:port, comma-separated; empty: a local Kafka")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    ssl_keypassword: SecretStr | None = Field(None, description="of the key, where it has one")
+    topic: str = "headlines"
+    dead_letter_topic: str = "headlines.dead-letter"
+    events_topic: str = "story-events"
+    lease_topic: str = "recluster-lease"
+    group: str = Field("newstide", description="consumer group of `newstide consume`")
+    partitions: int = Field(4, ge=1, description="of topics that newstide creates")
+    replication_factor: int = Field(1, ge=1, description="of topics that newstide creates")
+    dead_letter_retention: Duration = timedelta(days=30)
+    compression: Literal["lz4", "gzip", "none"] = "lz4"
+    delivery_timeout: Duration = timedelta(minutes=2)
+    local_port: Port = Field(9092, description="of the local Kafka; the next free one where it is taken")
+    local_heap_mb: int = Field(256, ge=128, description="heap of the local Kafka's Java process")
+
+
+class MilvusSettings(_Group):
+    """Where Milvus is. Without `uri`, a local Milvus Lite server is used."""
+
+    uri: Address = Field(None, description="http://host:19530, https://... with a token; empty: Milvus Lite")
+    token: SecretStr | None = Field(None, description="user:password or API key")
+    ssl_cafile: Path | None = Field(
+        None, description="of https: who signed its certificate; empty: whom this machine trusts"
+    )
+    ssl_certfile: Path | None = Field(None, description="of https: our own, where it asks for one")
+    ssl_keyfile: Path | None = None
+    database: str = "default"
+    prefix: str = Field("", pattern=r"^[A-Za-z_]?[A-Za-z0-9_]*$", description="put before every collection's name")
+    timeout: Duration = timedelta(seconds=30)
+    description_bytes: int = Field(32_000, ge=256, le=65_535)
+    local_port: Port = Field(19530, description="of Milvus Lite; the next free one where it is taken")
+
+
+class EmbeddingSettings(_Group):
+    """The model that turns a headline into a vector."""
+
+    model: str = Field(
+        "use-multilingual",
+        description="use-multilingual, bge-m3, multilingual-e5-small or sentence-transformers:NAME_OR_PATH",
+    )
+    path: str | None = Field(None, description="folder or hub name of bge-m3's weights, where not BAAI/bge-m3")
+    batch_size: int = Field(64, ge=1, le=4096, description="texts a call of the model")
+    max_tokens: int = Field(128, ge=8, le=8192, description="longer texts are cut (transformer models)")
+    device: str = Field("cpu", description="cpu, cuda, cuda:0 (transformer models)")
+    fp16: bool = Field(False, description="half precision (transformer models on a GPU)")
+    hub_timeout: Duration = Field(timedelta(seconds=10), description="to reach the model hub, before giving up")
+
+
+class ConsumerSettings(_Group):
+    """The loop from topic to Milvus."""
+
+    batch_size: int = Field(1024, ge=1, le=4096, description="headlines read and committed together")
+    linger: Duration = Field(timedelta(milliseconds=200), description="wait for a batch to fill")
+    max_message_bytes: int = Field(65_536, ge=1024, description="larger messages become dead letters")
+
+
+class ClusteringSettings(_Group):
+    """What is clustered and how. `tutorial` overrides the others with the Milvus tutorial's behaviour."""
+
+    window: Window = Field(timedelta(days=7), description="of event time, before the newest headline; or none")
+    neighbours: int = Field(30, ge=2, le=1000, description="k of the top-k graph")
+    spare_neighbours: int = Field(10, ge=0, le=1000, description="kept in reserve for rows that leave")
+    searcher: Literal["auto", "exact", "milvus"] = "auto"
+    exact_rows: int = Field(300_000, ge=1, description="auto: largest window searched by exact blocks on Milvus Lite")
+    memory_mb: int = Field(1024, ge=64, description="of one block of the exact searcher")
+    recall_sample: int = Field(200, ge=0, description="lists checked against a fresh search each run (milvus)")
+    recall_floor: float = Field(0.95, ge=0, le=1, description="below it the graph is rebuilt (milvus)")
+    selection: Literal["calibrated", "eom", "leaf"] = "calibrated"
+    min_samples: int = Field(1, ge=1, description="of the mutual-reachability tree")
+    min_cluster_size: int = Field(2, ge=2)
+    deduplicate: bool = Field(True, description="titles equal but for case and punctuation are one point")
+    centre: bool = Field(True, description="subtract each language's mean vector")
+    time_weight: float = Field(0.2, ge=0, le=1, description="lambda of the damping by distance in time; 0 = none")
+    time_scale: Duration = Field(timedelta(days=7), description="tau of the damping by distance in time")
+    deviations: float = Field(2.0, ge=0, description="theta = mean + this many sd of random pairs' similarity")
+    size_exponent: float = Field(1.5, ge=0, description="of a cluster's size in the calibrated selection")
+    theta_drift: float = Field(0.02, ge=0, description="theta is kept until it has drifted by more than this")
+    inertia: float = Field(0.1, ge=0, description="mean similarity on top for what was a story in the last run")
+    seed: int = 42
+    tutorial: bool = Field(False, description="the Milvus tutorial's clustering, exactly")
+
+    @property
+    def graph_neighbours(self) -> int:
+        """Neighbours a row of the graph: the tutorial asks for 50 hits, of which one is the row itself."""
+        return max(self.neighbours, 49) if self.tutorial else self.neighbours
+
+
+class LayoutSettings(_Group):
+    """The map's UMAP, with the tutorial's parameters."""
+
+    neighbours: int = Field(80, ge=2, description="n_neighbors of UMAP; bounded by the graph's k")
+    min_dist: float = Field(0.1, ge=0, le=1)
+    refit_share: float = Field(0.3, ge=0, le=1, description="a fresh fit when more than this share of rows is new")
+    update_epochs: int = Field(50, ge=1, description="epochs when started from the last map")
+    seed: int = 42
+
+
+class PageSettings(_Group):
+    """The HTML pages."""
+
+    directory: Path | None = Field(None, description="of the pages; empty: `snapshots` in the data folder")
+    max_points: int = Field(50_000, ge=100, description="points drawn; the page says what it leaves out")
+    keep_all: Window = Field(timedelta(days=1), description="every page for so long; none = for ever, none is thinned")
+    keep_hourly: Window = Field(
+        timedelta(days=14), description="then one an hour for so long, then one a day; none = hourly for ever"
+    )
+    host: str = Field("127.0.0.1", description="address `newstide web` binds")
+    port: Port = Field(8000, description="of `newstide web`")
+    token: SecretStr | None = Field(
+        None, min_length=16, description="that `newstide web` asks for; 16 characters or more"
+    )
+    allowed_hosts: str = Field("", description="names it is reached by besides localhost, comma-separated; * = any")
+    most_items: int = Field(500, ge=1, le=10_000, description="headlines, stories or runs in one answer of its API")
+    longest_query: int = Field(500, ge=1, le=10_000, description="characters of a search text")
+    most_listeners: int = Field(200, ge=1, description="open pages that are told of new runs")
+
+
+class LimitSettings(_Group):
+    """What a headline may claim. The lengths of its other texts are those of Milvus' columns (`headline.py`)."""
+
+    description: int = Field(8_000, ge=0, le=65_535, description="characters; see milvus.description_bytes as well")
+    ahead: Duration = Field(
+        timedelta(hours=1),
+        ge=timedelta(0),
+        le=timedelta(days=3650),
+        description="a time further ahead of its message's, or a message's of our clock, is replaced by that",
+    )
+
+
+class FeedSettings(_Group):
+    """What a feed, which somebody else writes, may take."""
+
+    max_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="of a feed, unpacked")
+    timeout: Duration = Field(timedelta(seconds=60), description="of one fetch altogether")
+    redirects: int = Field(5, ge=0, le=20)
+    max_entries: int = Field(5_000, ge=1, le=100_000, description="of a feed looked at, the first ones")
+    parse_seconds: int = Field(10, ge=1, le=600, description="of CPU time; a hostile 2 MiB take as much")
+    parse_mb: int = Field(1024, ge=256, description="memory of the process that parses it")
+
+
+class MonitoringSettings(_Group):
+    """`/metrics`, `/healthz` and `/readyz` of each service."""
+
+    host: str = Field("127.0.0.1", description="address that is bound; whoever reaches it may read it")
+    port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="0: off; empty: consumer 9464, reclusterer 9465, producer 9466, web 9467, or 4 further",
+    )
+    look_every: Duration = Field(timedelta(seconds=15), description="between looks at Kafka and Milvus")
+    silence: Duration = Field(timedelta(minutes=5), description="of a service's loop, before it counts as dead")
+    missed_runs: float = Field(3, gt=0, description="times --every, after which a last good run is too old")
+
+
+class Settings(BaseSettings):
+    """All settings of one newstide installation."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NEWSTIDE_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    data_dir: Path = Field(default_factory=lambda: user_data_path("newstide"), description="everything kept on disk")
+    cache_dir: Path = Field(default_factory=lambda: user_cache_path("newstide"), description="downloads (Kafka's jars)")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    keep: Window = Field(None, description="of event time, before the newest headline: older ones are removed; or none")
+    kafka: KafkaSettings = KafkaSettings()
+    milvus: MilvusSettings = MilvusSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    consumer: ConsumerSettings = ConsumerSettings()
+    limits: LimitSettings = LimitSettings()
+    clustering: ClusteringSettings = ClusteringSettings()
+    layout: LayoutSettings = LayoutSettings()
+    pages: PageSettings = PageSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    feeds: FeedSettings = FeedSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, then environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Reads the settings in force.
+
+        Args:
+            **overrides: Values that win over file and environment; groups as nested dictionaries
+                (`clustering={"window": "3d"}`).
+
+        Raises:
+            SettingsError: Naming the setting, the value and what is allowed.
+        """
+        file = settings_file()
+        if "NEWSTIDE_CONFIG" in os.environ and not file.is_file():
+            raise SettingsError(f"The settings file {file} does not exist.", "Correct NEWSTIDE_CONFIG or --config.")
+        _refuse_unknown_variables(cls)
+        try:
+            settings = cls(**overrides)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{file} is not TOML: {error}.") from None
+        except ValidationError as error:
+            lines = [
+                f"{'.'.join(str(part) for part in fault['loc'])} = {_show(fault)}: {fault['msg']}"
+                for fault in error.errors()
+            ]
+            raise SettingsError(
+                "; ".join(lines) + ".", f"Correct it in {file}, the environment or the flags."
+            ) from None
+        require_keep_covers_window(settings)
+        return settings
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """Where the pages lie."""
+        return self.pages.directory or self.data_dir / "snapshots"
+
+    def updated(self, **groups: Any) -> Self:
+        """A copy with some values replaced; groups as dictionaries of what changes. Validated like `load`."""
+        values = self.model_dump()
+        for name, value in groups.items():
+            values[name] = {**values[name], **value} if isinstance(value, dict) else value
+        return type(self).model_validate(values)
+
+
+def require_keep_covers_window(settings: Settings) -> None:
+    """Raises `SettingsError` where headlines would be removed that are still being clustered."""
+    keep, window = settings.keep, settings.clustering.window
+    if keep is not None and (window is None or keep < window):
+        day = timedelta(days=1)
+        shown = "none, that is everything" if window is None else f"{window / day:g} days"
+        raise SettingsError(
+            f"keep = {keep / day:g} days is shorter than clustering.window = {shown}: "
+            "headlines would go that are being clustered.",
+            "Keep them longer, or set a window of at most that length.",
+        )
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give another process these very settings, secrets among them; unset ones are left out."""
+    variables = {}
+    for name, value in settings:
+        parts = {f"{name}_{part}": one for part, one in value} if isinstance(value, BaseModel) else {name: value}
+        variables.update({f"NEWSTIDE_{part}".upper(): _written(part, one) for part, one in parts.items()})
+    return {name: text for name, text in variables.items() if text is not None}
+
+
+def settings_file() -> Path:
+    """The settings file in force: `$NEWSTIDE_CONFIG`, or `newstide.toml` in the current folder."""
+    return Path(os.environ.get("NEWSTIDE_CONFIG", "newstide.toml"))
+
+
+def _written(name: str, value: Any) -> str | None:
+    if value is None:
+        return "none" if name in {"clustering_window", "pages_keep_all", "pages_keep_hourly"} else None
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():f}s"
+    return str(value)
+
+
+def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
+    """pydantic-settings ignores variables that match no field; a typo should not go unnoticed."""
+    known = {"NEWSTIDE_CONFIG", "NEWSTIDE_TEST_DATA"}
+    for name, field in settings.model_fields.items():
+        known.add(f"NEWSTIDE_{name}".upper())
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            known.update(f"NEWSTIDE_{name}_{part}".upper() for part in field.annotation.model_fields)
+    unknown = sorted(name for name in os.environ if name.startswith("NEWSTIDE_") and name not in known)
+    if unknown:
+        raise SettingsError(
+            f"Unknown environment variables: {', '.join(unknown)}.", "`newstide doctor` lists the settings there are."
+        )
+
+
+def _show(fault: Any) -> str:
+    secret = any(word in str(part) for part in fault["loc"] for word in ("password", "token"))
+    given = repr(fault.get("input"))
+    return "(hidden)" if secret or "@" in given else given

@@ -1,0 +1,1 @@
+"""Kafka: topics, producing and consuming, lag, and a broker on this machine."""

@@ -1,0 +1,281 @@
+"""Connections to Kafka: addresses and security from the settings, patience, and errors that say what is wrong."""
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, repeat
+from typing import Any
+
+from kafka.consumer.fetcher import Fetcher
+from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.errors import (
+    AuthorizationError,
+    InvalidReceiveError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from newstide.core import logs
+from newstide.core.errors import BrokerUnavailable, SettingsError
+from newstide.core.settings import KafkaSettings
+from newstide.core.tls import tls_context
+
+_ANSWER_WITHIN = 6.0  # seconds for a broker that takes connections to answer at last; nobody can stop it meanwhile
+_FIRST_TRY, _LATER_TRY = 1.0, 3.0  # seconds of it before looking at why there was no answer
+_REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, AuthorizationError)
+# What the client makes of a failed handshake is a text alone: an answer that waiting will not change.
+_TLS_REFUSALS = (
+    *("certificate verify failed", "certificate required", "certificate unknown", "certificate expired"),
+    *("bad certificate", "unknown ca", "handshake failure", "wrong version"),
+)
+_WAY_OUT = "Start it, or correct kafka.bootstrap_servers; `newstide doctor` shows what is reachable."
+
+log = logs.get("kafka")
+
+
+def _keep_last_words(transport: Any) -> None:
+    """Lets the client read what arrives together with the end of a connection.
+
+    kafka-python 3.0.12 throws it away (`kafka.net.transport`), and with it, most times, a broker's answer that the
+    password is wrong: all that is left is "socket disconnected". The end itself is met again at the next read.
+    """
+    receive = transport._sock_recv
+
+    def receive_all(self: Any) -> tuple[bytes, BaseException | None]:
+        data, error = receive(self)
+        return data, None if data else error
+
+    transport._sock_recv = receive_all
+
+
+def _finish_joining(coordinator: Any) -> None:
+    """Lets a group's leader apply the assignment of a join that outlasted the poll it began in.
+
+    kafka-python 3.0.12 forgets such a join where the topic's partitions were its cause: its leader notes at once that
+    it has seen them, so that at the next poll there seems to be nothing to do. The member then has no partitions, sends
+    no heartbeats and never comes back, at full load of the processor (`kafka.coordinator.consumer`).
+    """
+    needed = coordinator.need_rejoin
+
+    def need_rejoin(self: Any) -> bool:
+        return bool(needed(self) or (self.rejoining and self._subscription.partitions_auto_assigned()))
+
+    coordinator.need_rejoin = need_rejoin
+
+
+def _return_to_what_is_parked(fetcher: Any) -> None:
+    """Lets a consumer read on a partition that it had paused, after it has read others meanwhile.
+
+    kafka-python 3.0.12 sets a paused partition's fetched records aside, and takes them up again only where nothing else
+    has come in between; otherwise the partition is neither read nor fetched any more (`kafka.consumer.fetcher`).
+    """
+    fetched = fetcher.fetched_records
+
+    def fetched_records(self: Any, *arguments: Any, **options: Any) -> Any:
+        if not self._next_partition_records:  # read to its end
+            self._next_partition_records = None
+        return fetched(self, *arguments, **options)
+
+    fetcher.fetched_records = fetched_records
+
+
+for _transport in (KafkaTCPTransport, KafkaSSLTransport):
+    if "_sock_recv" in vars(_transport):
+        _keep_last_words(_transport)
+_finish_joining(ConsumerCoordinator)
+_return_to_what_is_parked(Fetcher)
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """What every kafka-python client is given: addresses and security.
+
+    Raises:
+        BrokerUnavailable: No Kafka is configured.
+        SettingsError: A security setting is missing, or names a file that does not exist.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": _servers(settings),
+        "client_id": "newstide",
+        "reconnect_backoff_max_ms": 5_000,  # a broker that is back is noticed soon
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.startswith("SASL"):
+        _require(settings, "sasl_mechanism", "sasl_username", "sasl_password")
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
+    if settings.security_protocol.endswith("SSL"):
+        password = settings.ssl_keypassword
+        options["ssl_context"] = tls_context(
+            "kafka",
+            settings.ssl_cafile,
+            settings.ssl_certfile,
+            settings.ssl_keyfile,
+            None if password is None else password.get_secret_value(),
+        )
+    return options
+
+
+def connected(
+    client: Callable[..., Any],
+    settings: KafkaSettings,
+    *arguments: str,
+    patience: float | None = None,
+    **options: Any,
+) -> Any:
+    """A client that has spoken with a broker.
+
+    A client that gets no answer goes on trying until its time is up, whatever the reason, and only logs the reason. So
+    it is given little time, several times, and what it logs is listened to: a wrong password is said at once.
+
+    Args:
+        client: The class of a kafka-python client.
+        settings: Addresses and security.
+        *arguments: For the client.
+        patience: Seconds to wait for a broker that is not there yet.
+        **options: For the client.
+
+    Raises:
+        BrokerUnavailable: Nothing answers in time, or it refuses.
+    """
+    patience = _ANSWER_WITHIN if patience is None else patience
+    deadline = time.monotonic() + patience
+    options = {**client_options(settings), **options}
+    _wait_for_port(settings, patience)
+    deadline = max(deadline, time.monotonic() + _ANSWER_WITHIN)
+    for seconds in chain([_FIRST_TRY], repeat(_LATER_TRY)):
+        options["bootstrap_timeout_ms"] = int(seconds * 1000)
+        with _reasons() as reasons:
+            try:
+                return client(*arguments, **options)
+            except KafkaError as error:
+                refusals = [reason for reason in reasons if _will_not_change(reason)]
+                last = (refusals or reasons or [error])[-1]
+                if refusals or not isinstance(error, KafkaTimeoutError) or time.monotonic() > deadline:
+                    raise unavailable(settings, last) from None
+    raise AssertionError  # the loop has no end
+
+
+def unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavailable:
+    """The client's error in our words."""
+    if isinstance(error, _REFUSALS):
+        return BrokerUnavailable(
+            f"Kafka at {settings.bootstrap_servers} refuses {settings.sasl_username or 'this client'}: {error}",
+            "Correct kafka.sasl_mechanism, sasl_username, sasl_password, or the user's rights.",
+            passing=False,
+        )
+    if _no_trust(error):
+        return BrokerUnavailable(
+            f"Kafka at {settings.bootstrap_servers} and this client do not trust each other: {error}",
+            "Correct kafka.ssl_cafile (who signed the broker's certificate), the name in kafka.bootstrap_servers (the "
+            "certificate's), or kafka.ssl_certfile and ssl_keyfile (which a broker may ask for).",
+            passing=False,
+        )
+    return BrokerUnavailable(
+        f"Kafka at {settings.bootstrap_servers} does not answer as it should: {type(error).__name__}: {error}",
+        "Is kafka.security_protocol what that port speaks? " + _WAY_OUT,
+    )
+
+
+def _will_not_change(reason: BaseException) -> bool:
+    return isinstance(reason, (*_REFUSALS, InvalidReceiveError)) or _no_trust(reason)
+
+
+def _no_trust(error: BaseException) -> bool:
+    text = str(error).lower()
+    return any(words in text for words in _TLS_REFUSALS)
+
+
+@contextmanager
+def _reasons() -> Iterator[list[BaseException]]:
+    """The exceptions that the client's connection manager logs meanwhile."""
+    heard: list[BaseException] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            errors = [argument for argument in record.args or () if isinstance(argument, BaseException)]
+            if not errors and record.levelno >= logging.ERROR:
+                errors = [KafkaConnectionError(record.getMessage())]  # some are written into the text
+            heard.extend(error for error in errors if not isinstance(error, KafkaTimeoutError))
+
+    logger, listener = logging.getLogger("kafka.net.manager"), Listener()
+    logger.addHandler(listener)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+
+
+def _wait_for_port(settings: KafkaSettings, patience: float) -> None:
+    """Waits until one of the servers accepts connections: cheap to try again, where a client would leave threads."""
+    retrying = Retrying(
+        retry=retry_if_exception_type(OSError),
+        stop=stop_after_delay(patience),
+        wait=wait_exponential_jitter(initial=0.1, max=2, jitter=0.1),
+        before_sleep=_say_once(settings),
+        reraise=True,
+    )
+    try:
+        retrying(_connect, _servers(settings))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BrokerUnavailable(
+            f"Kafka at {settings.bootstrap_servers} cannot be reached: {reason}.", _WAY_OUT
+        ) from None
+
+
+def _connect(servers: Sequence[str]) -> None:
+    """Opens a connection to the first server that takes one; raises the last one's `OSError` where none does."""
+    last: OSError | None = None
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+        except OSError as error:
+            last = error
+        else:
+            return
+    if last is not None:
+        raise last
+
+
+def _say_once(settings: KafkaSettings) -> Any:
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 5 and state.outcome is not None:  # a broker just starting is no news
+            log.warning("waiting for Kafka", at=settings.bootstrap_servers, reason=str(state.outcome.exception()))
+
+    return say
+
+
+def _servers(settings: KafkaSettings) -> list[str]:
+    servers = [server.strip() for server in (settings.bootstrap_servers or "").split(",") if server.strip()]
+    if not servers:
+        raise BrokerUnavailable(
+            "No Kafka is configured and no local one is running.",
+            "Start one with `newstide up`, or set kafka.bootstrap_servers.",
+            passing=False,
+        )
+    for server in servers:
+        if not server.rpartition(":")[2].isdigit():
+            raise SettingsError(f"kafka.bootstrap_servers names {server!r}.", "Write it as host:port.")
+    return servers
+
+
+def _require(settings: KafkaSettings, *names: str) -> None:
+    missing = [f"kafka.{name}" for name in names if getattr(settings, name) is None]
+    if missing:
+        raise SettingsError(
+            f"kafka.security_protocol is {settings.security_protocol}, but {', '.join(missing)} is not set.",
+            "Set it in newstide.toml or the environment.",
+        )

@@ -1,0 +1,60 @@
+"""What a Milvus server refuses and Lite swallows, refused or mended before it is sent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newstide.core.errors import StoreLimit
+
+_TOLERANCE = 1e-3  # of a unit vector's length
+
+
+def unit_vector(vector: npt.ArrayLike, dim: int, owner: str) -> npt.NDArray[np.float32]:
+    """The vector as (dim,) float32.
+
+    Raises:
+        StoreLimit: It has another shape, is not finite, or not of unit length; names the owner.
+    """
+    array = finite_vector(vector, dim, owner)
+    length = float(np.linalg.norm(array))
+    if abs(length - 1) > _TOLERANCE:
+        raise StoreLimit(f"The vector of {owner} has length {length:.4g}, not 1.")
+    return array
+
+
+def finite_vector(vector: npt.ArrayLike, dim: int, owner: str) -> npt.NDArray[np.float32]:
+    """The vector as (dim,) float32; `StoreLimit` where it has another shape or is not finite."""
+    array = np.asarray(vector, np.float32)
+    if array.shape != (dim,):
+        raise StoreLimit(f"The vector of {owner} has shape {array.shape}; ({dim},) is wanted.")
+    if not np.isfinite(array).all():
+        raise StoreLimit(f"The vector of {owner} holds {array[~np.isfinite(array)][0]}.")
+    return array
+
+
+def plain(value: Any, owner: str) -> Any:
+    """A value that Milvus' client takes: no numpy scalars, no mapping proxies, no NaN."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        raise StoreLimit(f"A number of {owner} is {value}.")
+    if isinstance(value, Mapping):
+        return {str(name): plain(part, owner) for name, part in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(part, owner) for part in value]
+    return value
+
+
+def cut(text: str, size: int) -> str:
+    """The text's longest start that has at most `size` bytes of UTF-8."""
+    encoded = text.encode()
+    return text if len(encoded) <= size else encoded[:size].decode(errors="ignore")
+
+
+def fitting_id(id_: str, size: int) -> str:
+    """The id; `StoreLimit` where it is empty or has more than `size` bytes of UTF-8, since ids cannot be cut."""
+    if not id_ or len(id_.encode()) > size:
+        raise StoreLimit(f"The id {id_[:60]!r} has {len(id_.encode())} bytes; 1 to {size} are allowed.")
+    return id_

@@ -1,0 +1,273 @@
+"""Requests to one collection, within the limits of a Milvus server."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pymilvus import MilvusClient
+
+from newstide.core.errors import StoreLimit
+from newstide.milvus import schema
+from newstide.milvus.connection import Connection
+from newstide.milvus.filters import all_of, any_of, quote
+from newstide.milvus.rows import Hits
+
+MOST = 16_384  # rows, queries or hits that a server takes in one request
+KEYS = 1_000  # ids in one filter
+_REQUEST_BYTES = 16 * 2**20  # of rows or queries sent; a server refuses more than 64 MB
+_ANSWER_BYTES = 32 * 2**20  # of rows received
+_QUERIES = 1_000  # in one search: fewer are slow on Lite, more are large
+_HITS = 250_000  # in one search's answer: about 25 MB
+_SEARCH_WIDTH = 2  # times the limit: candidates an HNSW search keeps (ef)
+_COLUMN_BYTES = {"description": 8_000, "title": 600, "url": 600, "content": 60_000}  # reckoned a row; others: 150
+
+
+class Collection:
+    """One collection of an open store.
+
+    Args:
+        connection: To Milvus.
+        kind: One of `schema.COLLECTIONS`.
+        name: What it is called in Milvus.
+        dim: Of its vectors.
+    """
+
+    def __init__(self, connection: Connection, kind: str, name: str, dim: int) -> None:
+        self.kind = kind
+        self.name = name
+        self.dim = dim
+        self._connection = connection
+        self._key = schema.PRIMARY[kind]
+        self._described: dict[str, Any] = {}  # by Milvus, for as long as what is written fits it
+
+    def fields(self) -> list[str]:
+        """The names of its fields, the vector among them, as Milvus has them."""
+        described = self._connection.call(
+            lambda client: client.describe_collection(self.name, timeout=self._connection.timeout)
+        )
+        return [str(field["name"]) for field in described["fields"]]
+
+    def query(self, where: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows a filter holds for, as of now; it must be one that cannot hold for more than `MOST`."""
+        return self._all(where, columns, limit=MOST)
+
+    def by_key(self, keys: Sequence[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The rows with these keys, as of now, in no order; `columns` plus the key."""
+        wanted = list(dict.fromkeys([*columns, self._key]))
+        for some in chunks(list(dict.fromkeys(keys)), min(KEYS, self._rows_an_answer(wanted))):
+            yield from self.query(any_of(self._key, some), wanted)
+
+    def count(self, where: str = "") -> int:
+        """How many rows there are, as of now."""
+        if where and self._connection.lite:  # it counts by reading whole rows: their keys are read three times as fast
+            return sum(len(rows) for rows in self._pages(where, [self._key], MOST))
+        (row,) = self._all(where, ["count(*)"])
+        return int(row["count(*)"])
+
+    def iterate(self, where: str, columns: Sequence[str], batch_size: int = MOST) -> Iterator[pd.DataFrame]:
+        """Frames of at most `batch_size` rows, ascending by key, each as of when it is read."""
+        wanted = list(dict.fromkeys([*columns, self._key]))
+        read = self._pages if self._connection.lite else self._batches
+        for rows in read(where, wanted, max(1, min(batch_size, self._rows_an_answer(wanted), MOST))):
+            yield self.frame(rows, columns)
+
+    def search(self, vectors: npt.NDArray[np.float32], limit: int, where: str = "") -> Hits:
+        """The `limit` rows nearest to each vector by cosine, best first.
+
+        Raises:
+            StoreLimit: `limit` or the vectors are none that a server takes.
+        """
+        if not 1 <= limit <= MOST:
+            raise StoreLimit(f"A search for {limit:,} hits is outside 1 to {MOST:,}.")
+        queries = np.ascontiguousarray(vectors, np.float32)
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise StoreLimit(f"Search vectors of shape {queries.shape} are not rows of {self.dim} numbers.")
+        lengths = np.linalg.norm(queries, axis=1)
+        if wrong := np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0))).tolist():
+            raise StoreLimit(f"Search vector {wrong[0]} is not finite, or zero.")
+        ids = np.full((len(queries), limit), None, object)
+        similarities = np.full((len(queries), limit), -np.inf, np.float32)
+        step = max(1, min(_QUERIES, _HITS // limit, _REQUEST_BYTES // (self.dim * 4)))
+        for start in range(0, len(queries), step):
+            for number, hits in enumerate(self._nearest(queries[start : start + step], limit, where), start):
+                for rank, hit in enumerate(hits):
+                    ids[number, rank] = hit[self._key]
+                    similarities[number, rank] = hit["distance"]
+        return Hits(ids, similarities)
+
+    def put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool = False, again: bool = True) -> None:
+        """Writes rows; one whose key is there already is replaced, or with `partly` has the fields given replaced.
+
+        With `again=False` nothing is sent twice, where an answer is lost.
+        """
+        start, size = 0, 0
+        sizes = [_size(row) for row in rows]
+        for stop in range(len(rows) + 1):
+            if stop == len(rows) or size + sizes[stop] > _REQUEST_BYTES or stop - start == MOST:
+                if stop > start:
+                    self._put(rows[start:stop], partly=partly, again=again)
+                start, size = stop, 0
+            if stop < len(rows):
+                size += sizes[stop]
+
+    def delete(self, keys: Sequence[str] | Sequence[int]) -> None:
+        """Removes the rows with these keys."""
+        for some in chunks(keys, KEYS):
+            self._delete(any_of(self._key, some))  # not by ids=...: the client would quote them as Python does
+
+    def flush(self) -> None:
+        """Moves what was written out of the log: until then Lite looks through it row by row."""
+        self._connection.call(lambda client: client.flush(self.name, timeout=self._connection.slow_timeout))
+
+    def frame(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+        """Rows as a frame; vectors as (dim,) float32 arrays."""
+        frame = pd.DataFrame(list(rows), columns=list(columns))
+        vector = schema.VECTOR[self.kind]
+        if vector in frame:
+            frame[vector] = pd.Series([np.asarray(row[vector], np.float32) for row in rows], dtype=object)
+        return frame
+
+    def _put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool, again: bool) -> None:
+        if partly:
+            data = [dict(row) for row in rows]
+            self._connection.call(
+                lambda client: client.upsert(self.name, data, timeout=self._connection.timeout, partial_update=True),
+                collection=self.name,
+            )
+        else:
+            self._connection.call(lambda client: self._send(client, rows), again=again)
+
+    def _send(self, client: MilvusClient, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Writes whole rows, column by column.
+
+        The client's own `insert` and `upsert` take rows alone, and pack them value by value: in that time the interpreter
+        is held, and no model works. What takes columns is beneath.
+        """
+        timeout = self._connection.timeout
+        described = self._described or client.describe_collection(self.name, timeout=timeout)
+        self._described = {}
+        types = {field["name"]: field["type"] for field in described["fields"]}
+        columns = [
+            {"name": name, "type": types.get(name), "values": [_sent(row[name]) for row in rows]} for name in rows[0]
+        ]
+        handler: Any = client._get_connection()
+        # Lite's insert replaces, and costs half of its upsert; a server's would keep a second row of the same key.
+        write = handler.batch_insert if self._connection.lite else handler.upsert
+        write(self.name, columns, timeout=timeout, context=client._generate_call_context(), schema=described)
+        self._described = described
+
+    def _pages(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
+        """Rows by key, from Lite: each request looks at every row, so the client's iterator, asking twice, is slow.
+
+        Larger answers would take less time in all, but everybody else has to wait for each.
+        """
+        behind = ""
+        while True:
+            rows = self._all(all_of(behind, where), columns, limit=size, iterator="True")  # that is: ascending by key
+            if rows:
+                yield rows
+            if len(rows) < size:
+                return
+            behind = self._behind(rows[-1][self._key])
+
+    def _batches(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
+        """Rows by key, through the client's iterator.
+
+        It pastes the last key of a batch into the next filter as it is, so a key with a quotation mark in it needs a
+        fresh iterator, started behind a key that is quoted properly; so does a lost connection.
+        """
+        iterator: Any = None
+        behind = ""
+
+        def advance(client: MilvusClient) -> list[dict[str, Any]]:
+            nonlocal iterator
+            started, iterator = iterator, None  # whatever fails leaves none behind
+            started = started or client.query_iterator(
+                self.name,
+                batch_size=size,
+                filter=all_of(behind, where),
+                output_fields=list(columns),
+                consistency_level="Strong",
+                timeout=self._connection.timeout,
+            )
+            rows = list(started.next())
+            iterator = started
+            return rows
+
+        while rows := self._connection.call(advance, collection=self.name):
+            last = rows[-1][self._key]
+            behind = self._behind(last)
+            if isinstance(last, str) and quote(last) != f'"{last}"':
+                iterator = None
+            yield rows
+
+    def _all(self, where: str, columns: Sequence[str], **options: Any) -> list[dict[str, Any]]:
+        return self._connection.call(
+            lambda client: list(
+                client.query(
+                    self.name,
+                    filter=where,
+                    output_fields=list(columns),
+                    consistency_level="Strong",
+                    timeout=self._connection.timeout,
+                    **options,
+                )
+            ),
+            collection=self.name,
+        )
+
+    def _delete(self, where: str) -> None:
+        self._connection.call(
+            lambda client: client.delete(self.name, filter=where, timeout=self._connection.timeout),
+            collection=self.name,
+        )
+
+    def _nearest(self, queries: npt.NDArray[np.float32], limit: int, where: str) -> list[Any]:
+        parameters: dict[str, Any] = {"metric_type": "COSINE"}
+        if schema.index_type(self.kind, lite=self._connection.lite) == "HNSW":
+            parameters["params"] = {"ef": min(max(64, _SEARCH_WIDTH * limit), 2 * MOST)}
+        return self._connection.call(
+            lambda client: list(
+                client.search(
+                    self.name,
+                    data=list(queries),
+                    limit=limit,
+                    filter=where,
+                    output_fields=[self._key],
+                    search_params=parameters,
+                    consistency_level="Bounded" if self.kind == "headlines" else "Strong",
+                    timeout=self._connection.timeout,
+                )
+            ),
+            collection=self.name,
+        )
+
+    def _behind(self, key: str | int) -> str:
+        """A filter that holds for the rows after a key."""
+        return f"{self._key} > {quote(key) if isinstance(key, str) else key}"
+
+    def _rows_an_answer(self, columns: Sequence[str]) -> int:
+        """Rows of these columns that a server sends in one answer."""
+        vector = schema.VECTOR[self.kind]
+        each = sum(self.dim * 4 if name == vector else _COLUMN_BYTES.get(name, 150) for name in columns)
+        return max(1, _ANSWER_BYTES // each)
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """The items, `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _sent(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _size(row: Mapping[str, Any]) -> int:
+    """About how many bytes a row takes in a request."""
+    return 100 + sum(
+        value.nbytes if isinstance(value, np.ndarray) else len(value) * 3 if isinstance(value, str) else 16
+        for value in row.values()
+    )

@@ -1,0 +1,312 @@
+"""Reaching Milvus: the first contact, and calls that are retried while it is away."""
+
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from threading import Event
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import grpc
+from pymilvus import MilvusClient
+from pymilvus.exceptions import ConnectError, MilvusException, MilvusUnavailableException
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_any,
+    stop_before_delay,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
+
+from newstide.core import logs
+from newstide.core.errors import SettingsError, StoreLimit, StoreUnavailable
+from newstide.core.local_server import is_loopback
+from newstide.core.settings import MilvusSettings
+from newstide.core.tls import said, tls_context
+
+T = TypeVar("T")
+
+_CONNECT_WITHIN = 5.0  # seconds of one try: nobody can stop it meanwhile
+_WAIT_LONGER = 10  # times the timeout, for what a server needs minutes for: loading, building an index, flushing
+# The client asks every 10 s whether the other side is still there. Milvus Lite takes that amiss: it hangs up at the next
+# call (GOAWAY too_many_pings) where much was read and then nothing for a while. On one machine nobody vanishes unseen.
+_NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1}
+_LITE = "milvus_lite"  # its version begins so; older servers that were packed for Python merely end in `-lite`
+_LITE_UNEXPECTED = 1  # Milvus Lite: whatever it did not foresee, a broken file among them
+_NOT_LOADED = (101, 106)  # Milvus Lite: whenever it has been started again
+_NOT_ALLOWED = (1400, 1401, 1800, 1801, 1802, 1803, 1804, 1805, 1806, 1807)
+_REFUSED = (6, 10, 11, 26, 35, 100, 700, 702, 800, 801, *range(1100, 1200), *range(1700, 1800))
+# What older servers and Lite say, without a code of its own, of a request that no repetition will mend.
+_UNSPECIFIC = (1, 5, 65535)
+_REFUSALS = (
+    "invalid",
+    "illegal",
+    "exceeds",
+    "cannot parse",
+    "not match",
+    "missed an field",
+    "no corresponding",
+    "should be",
+    "must be",
+    "not found",
+    "not exist",
+    "already exist",
+)
+_REFUSED_RPC = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,  # a message too large
+    grpc.StatusCode.UNIMPLEMENTED,
+)
+_NOT_ALLOWED_RPC = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
+log = logs.get("milvus")
+
+
+class _Away(StoreUnavailable):
+    """Milvus did not answer this time; worth another try."""
+
+
+class Connection:
+    """A client and its patience. Every failure leaves it as one of newstide's errors.
+
+    Args:
+        settings: Where Milvus is, and for how long it is waited for.
+        stop: Ends the waiting.
+
+    Attributes:
+        uri: The address, without credentials.
+        timeout: Seconds for which a call is tried.
+        slow_timeout: Seconds that loading, indexing and flushing may take.
+        version: The server's.
+        lite: Whether it is Milvus Lite.
+    """
+
+    def __init__(self, settings: MilvusSettings, stop: Event | None = None) -> None:
+        if settings.uri is None:
+            raise StoreUnavailable(
+                "No Milvus is configured and no local one is running.",
+                "Start `newstide up`, or set NEWSTIDE_MILVUS_URI=http://host:19530.",
+                passing=False,
+            )
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what is raised, and much more
+        self._host, self._port = _address(settings.uri)
+        self.uri = f"{urlsplit(settings.uri).scheme}://{self._host}:{self._port}"
+        self.timeout = settings.timeout.total_seconds()
+        self.slow_timeout = self.timeout * _WAIT_LONGER
+        self._settings = settings
+        self._stop = stop or Event()
+        self._tls = _tls(settings)
+        self._client: MilvusClient | None = None
+        self.lite = False  # as long as nobody has asked
+        self.version: str = self.call(lambda client: str(client.get_server_version(timeout=self.timeout)))
+        self.lite = self.version.startswith(_LITE)
+
+    def call(self, request: Callable[[MilvusClient], T], *, collection: str = "", again: bool = True) -> T:
+        """Makes a request; while Milvus is away, again and again for `timeout`.
+
+        Args:
+            request: What to ask; it may be asked twice, also where the first answer was lost.
+            collection: The one it is about: loaded where the server has forgotten that it was.
+            again: Whether it may be asked twice.
+
+        Raises:
+            StoreUnavailable: Milvus stayed away, or does not let us in.
+            StoreLimit: Milvus refused the request.
+        """
+        ends = [stop_before_delay(self.timeout), stop_when_event_set(self._stop)]
+        retrying = Retrying(
+            retry=retry_if_exception_type(_Away),
+            wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.2),
+            stop=stop_any(*ends) if again else stop_after_attempt(1),
+            sleep=sleep_using_event(self._stop),
+            reraise=True,
+        )
+        try:
+            answer: T = retrying(self._attempt, request, collection)
+        except _Away as error:
+            raise StoreUnavailable(error.message, error.way_out) from error
+        return answer
+
+    def load(self, client: MilvusClient, collection: str) -> None:
+        """Loads a collection; indexes that Milvus Lite cannot read are built anew from the rows.
+
+        A Lite that is killed while it writes an index leaves a file cut short, and from then on refuses to load the
+        collection (3.2.2 writes in place). The rows are whole: they lie in files and a log of their own.
+        """
+        try:
+            client.load_collection(collection, timeout=self.slow_timeout)
+        except MilvusException as error:
+            broken = type(error) is MilvusException and error.code == _LITE_UNEXPECTED
+            if not (self.lite and broken) or isinstance(error.__cause__, grpc.RpcError):
+                raise
+            log.warning("an index is damaged and built anew", collection=collection, reason=_first_line(str(error)))
+            _rebuild_indexes(client, collection, self.slow_timeout)
+            client.load_collection(collection, timeout=self.slow_timeout)
+
+    def close(self) -> None:
+        """Closes the client; the next call opens another."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            client.close()
+
+    def _attempt(self, request: Callable[[MilvusClient], T], collection: str) -> T:
+        try:
+            return request(self._connected())
+        except MilvusException as error:
+            if error.code in _NOT_LOADED and collection:
+                self._load(collection)
+            raise self._explained(error) from error
+        except grpc.RpcError as error:
+            raise self._explained_rpc(error) from error
+        except OSError as error:
+            self.close()
+            raise self._away(_first_line(str(error))) from error
+        except ValueError as error:
+            if "closed channel" not in str(error):
+                raise
+            self.close()
+            raise self._away(str(error)) from error
+
+    def _connected(self) -> MilvusClient:
+        if self._client is None:
+            self._knock()
+            options: dict[str, Any] = {"uri": self._settings.uri, "timeout": min(self.timeout, _CONNECT_WITHIN)}
+            if self._settings.token is not None:
+                options["token"] = self._settings.token.get_secret_value()
+            if self._settings.database != "default":
+                options["db_name"] = self._settings.database
+            if is_loopback(self._host):
+                options["grpc_options"] = _NO_PINGS
+            if self._tls is not None:
+                options.update(_certificates(self._settings))
+            # Clients share a channel by address otherwise, and inherit the state another one left it in.
+            self._client = MilvusClient(**options, dedicated=True)
+        return self._client
+
+    def _knock(self) -> None:
+        """A client's first call waits long where nobody listens, or nobody is trusted; a socket says so at once."""
+        with socket.create_connection((self._host, self._port), timeout=min(self.timeout, _CONNECT_WITHIN)) as bare:
+            if self._tls is None:
+                return
+            try:
+                with self._tls.wrap_socket(bare, server_hostname=self._host) as safe:
+                    greeting = safe.recv(1)  # of HTTP/2; that our own certificate is not liked comes in its place
+            except TimeoutError:
+                return
+            except ssl.SSLError as error:
+                raise StoreUnavailable(
+                    f"Milvus at {self.uri} and newstide do not trust each other: {said(error)}.",
+                    "Does that port speak TLS? Correct milvus.uri, milvus.ssl_cafile (who signed its certificate), or "
+                    "milvus.ssl_certfile and ssl_keyfile (which it may ask for).",
+                    passing=False,
+                ) from None
+        if not greeting:
+            raise ConnectionError("it hangs up without a word; perhaps it asks for a certificate (milvus.ssl_certfile)")
+
+    def _load(self, collection: str) -> None:
+        try:
+            self.load(self._connected(), collection)
+        except (MilvusException, grpc.RpcError) as error:
+            self.close()
+            raise self._away(_first_line(str(error))) from error
+
+    def _explained(self, error: MilvusException) -> StoreUnavailable | StoreLimit:
+        cause = error.__cause__
+        if isinstance(cause, grpc.Call) and cause.code() in _NOT_ALLOWED_RPC:
+            return self._not_allowed(_first_line(str(cause.details())))  # the client speaks of its parameters
+        text = _first_line(str(error.message or error))
+        if error.code in _NOT_ALLOWED or "auth check failure" in text:
+            return self._not_allowed(text)
+        if error.code in _NOT_LOADED:
+            return self._away(text)
+        if error.is_input_error or error.code in _REFUSED:
+            return self._refused(text)
+        if type(error) not in (MilvusException, ConnectError, MilvusUnavailableException):
+            return self._refused(text)  # the client itself found something wrong with what was asked
+        if error.code in _UNSPECIFIC and any(word in text.lower() for word in _REFUSALS):
+            return self._refused(text)
+        self.close()
+        return self._away(text)
+
+    def _explained_rpc(self, error: grpc.RpcError) -> StoreUnavailable | StoreLimit:
+        code = error.code() if isinstance(error, grpc.Call) else None
+        details = error.details() if isinstance(error, grpc.Call) else None
+        text = _first_line(f"{details or error}")
+        if code in _NOT_ALLOWED_RPC:
+            return self._not_allowed(text)
+        if code in _REFUSED_RPC:
+            return self._refused(text)
+        self.close()
+        return self._away(text)
+
+    def _away(self, reason: str) -> StoreUnavailable:
+        return _Away(
+            f"Milvus at {self.uri} cannot be reached: {reason}.", "Is it running? `newstide doctor` tells more."
+        )
+
+    def _not_allowed(self, reason: str) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"Milvus at {self.uri} does not let newstide in: {reason}.",
+            "Correct NEWSTIDE_MILVUS_TOKEN (user:password).",
+            passing=False,
+        )
+
+    def _refused(self, reason: str) -> StoreLimit:
+        return StoreLimit(f"Milvus at {self.uri} refused a request: {reason}.")
+
+
+def _rebuild_indexes(client: MilvusClient, collection: str, timeout: float) -> None:
+    """Drops all indexes, and their files with them, and declares them again; loading builds them."""
+    wanted = client.prepare_index_params()
+    for name in client.list_indexes(collection):
+        found = client.describe_index(collection, name, timeout=timeout)
+        kind = {key: found[key] for key in ("index_type", "metric_type") if found.get(key)}
+        wanted.add_index(found["field_name"], index_name=name, **kind)
+    while left := client.list_indexes(collection):  # Lite drops all at the first call
+        client.drop_index(collection, left[0], timeout=timeout)
+    client.create_index(collection, wanted, timeout=timeout, sync=False)
+
+
+def _address(uri: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(uri)
+        port = parts.port or (443 if parts.scheme == "https" else 19530)
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if parts.scheme not in ("http", "https", "tcp") or not parts.hostname:
+        raise SettingsError(f"milvus.uri {uri!r} is not an address.", "Write it as http://host:19530.")
+    return parts.hostname, port
+
+
+def _tls(settings: MilvusSettings) -> ssl.SSLContext | None:
+    if urlsplit(settings.uri or "").scheme != "https":
+        return None
+    if settings.ssl_certfile is not None and (settings.ssl_keyfile is None or settings.ssl_cafile is None):
+        raise SettingsError(
+            "milvus.ssl_certfile is set, but milvus.ssl_keyfile or milvus.ssl_cafile is not.", "Set all three."
+        )
+    context = tls_context("milvus", settings.ssl_cafile, settings.ssl_certfile, settings.ssl_keyfile)
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+def _certificates(settings: MilvusSettings) -> dict[str, str]:
+    """For the client, whose own list of whom to trust is not this machine's."""
+    if settings.ssl_certfile is not None:
+        return {
+            "ca_pem_path": str(settings.ssl_cafile),
+            "client_pem_path": str(settings.ssl_certfile),
+            "client_key_path": str(settings.ssl_keyfile),
+        }
+    trusted = settings.ssl_cafile or ssl.get_default_verify_paths().cafile
+    return {} if trusted is None else {"server_pem_path": str(trusted)}
+
+
+def _first_line(text: str) -> str:
+    """The first line of a client's message, without its stack of details."""
+    lines = text.strip().splitlines() or [""]
+    return lines[0][:300].rstrip(".")

@@ -1,0 +1,55 @@
+"""What goes into the collections and comes out of them, apart from pandas frames."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newstide.core.headline import Headline
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlineRow:
+    """A headline as the consumer stores it. Times are epoch milliseconds; `label_run` 0 = provisional."""
+
+    headline: Headline
+    embedding: npt.NDArray[np.float32]  # (dim,), unit length
+    ingested_at: int
+    cluster_label: int = -1
+    label_probability: float = 0.0
+    label_run: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search found: for each query, keys and cosine similarities, best first; None and -inf where too few."""
+
+    ids: npt.NDArray[np.object_]  # (queries, limit)
+    similarities: npt.NDArray[np.float32]  # (queries, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One finished run. Times are epoch milliseconds."""
+
+    run: int
+    mean: npt.NDArray[np.float32]  # (dim,): of all rows of the window
+    theta: float
+    started_at: int
+    finished_at: int
+    status: str = "finished"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    durations: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageMean:
+    """The mean vector of one language's rows; language `""` = unknown."""
+
+    language: str
+    mean: npt.NDArray[np.float32]  # (dim,)
+    count: int
+    run: int

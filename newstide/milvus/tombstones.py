@@ -1,0 +1,181 @@
+"""What was taken down, so that it stays away: a replay of the topic, or a backup, does not bring it back.
+
+A tombstone holds no text, only SHA-256 digests: of the id, url or source that is blocked, and of a removed headline's
+title, by which pages that lie elsewhere are cleaned later. Tombstones have a collection of their own beside the others,
+made with the first of them; they belong to no model and outlive a change of it.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from newstide.core.headline import Headline
+from newstide.embedding.base import ModelCard
+from newstide.milvus.collection import Collection
+from newstide.milvus.connection import Connection
+from newstide.milvus.filters import quote
+from newstide.milvus.opening import open_collection
+
+KINDS = ("id", "url", "source")
+FRESH = 2.0  # seconds for which what was read counts as current
+TAKEN_DOWN_WITHIN = 600_000  # ms from a tombstone until the last of its rows has gone, those on their way included
+_READ_ANYWAY = 10.0  # seconds after which all are read again, even if their number is the same
+_CARD = ModelCard("none", 2, "")  # a collection must have a vector
+_COLUMNS = ["key", "cause", "point", "title", "created_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """One thing that is blocked. Digests are 64 hex digits, or empty.
+
+    Attributes:
+        key: `id:`, `url:` or `source:` and the digest of the value.
+        cause: The key of the request that it is part of; a request for a source blocks each of its ids as well.
+        point: Digest of the removed headline's title, time, url and source, by which it is found on a page.
+        title: Digest of its title alone.
+        created_at: Epoch milliseconds.
+    """
+
+    key: str
+    cause: str
+    point: str
+    title: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blocklist:
+    """All tombstones, ready to be asked."""
+
+    tombstones: tuple[Tombstone, ...] = ()
+    keys: frozenset[str] = frozenset()
+    points: frozenset[str] = frozenset()
+    titles: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, tombstones: Sequence[Tombstone]) -> "Blocklist":
+        """Of these tombstones."""
+        return cls(
+            tuple(tombstones),
+            frozenset(stone.key for stone in tombstones),
+            frozenset(stone.point for stone in tombstones if stone.point),
+            frozenset(stone.title for stone in tombstones if stone.title),
+        )
+
+    def blocks(self, *, id_: str = "", url: str = "", source: str = "") -> bool:
+        """Whether a headline with this id, url or source is to stay away; empty ones are not asked about."""
+        if not self.keys:
+            return False
+        asked = (("id", id_), ("url", url), ("source", source))
+        return any(value and key_of(kind, value) in self.keys for kind, value in asked)
+
+    def hides(self, title: str, published_at: int, url: str, source: str) -> bool:
+        """Whether a headline on a page, where it has no id, is to go."""
+        return self.blocks(url=url, source=source) or bool(
+            self.points and point_of(title, published_at, url, source) in self.points
+        )
+
+    def hides_title(self, title: str) -> bool:
+        """Whether it is the title of a headline that was taken down: no story may carry it any more."""
+        return bool(self.titles) and title_digest(title) in self.titles
+
+
+def key_of(kind: str, value: str) -> str:
+    """The key of a tombstone: `kind` is one of `KINDS`."""
+    return f"{kind}:{_digest(kind, value)}"
+
+
+def point_of(title: str, published_at: int, url: str, source: str) -> str:
+    """The digest by which a headline is found on a page, which has no ids; the time is epoch milliseconds."""
+    return _digest(title, str(int(published_at)), url, source)
+
+
+def title_digest(title: str) -> str:
+    """The digest of a title."""
+    return _digest("title", title)
+
+
+class Tombstones:
+    """The collection of tombstones, which need not be there.
+
+    Args:
+        connection: To Milvus.
+        name: What it is called there.
+    """
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+        self._collection: Collection | None = None
+        self._current = Blocklist()
+        self._checked = self._read = float("-inf")
+
+    def current(self) -> Blocklist:
+        """All of them, at most two seconds old; asked for before every batch of the consumer, so mostly from memory."""
+        now = time.monotonic()
+        if now - self._checked < FRESH:
+            return self._current
+        collection = self._opened(make=False)
+        count = 0 if collection is None else collection.count()
+        if count != len(self._current.tombstones) or now - self._read > _READ_ANYWAY:
+            self._current, self._read = Blocklist.of(list(self.all())), now
+        self._checked = now
+        return self._current
+
+    def blocks(self, headline: Headline) -> bool:
+        """Whether this headline was taken down."""
+        return self.current().blocks(id_=headline.id, url=headline.url, source=headline.source)
+
+    def all(self) -> Iterator[Tombstone]:
+        """Each of them, as of now."""
+        collection = self._opened(make=False)
+        if collection is not None:
+            for frame in collection.iterate("", _COLUMNS):
+                for row in frame.to_dict("records"):
+                    yield Tombstone(**{str(name): value for name, value in row.items()})
+
+    def add(self, tombstones: Sequence[Tombstone]) -> None:
+        """Writes tombstones; one that is there already is left as it is."""
+        if not tombstones:
+            return
+        collection = self._opened(make=True)
+        assert collection is not None  # noqa: S101 - it was made
+        there = {row["key"] for row in collection.by_key([stone.key for stone in tombstones], ["key"])}
+        place = np.array([1, 0], np.float32)
+        collection.put(
+            [
+                {**{name: getattr(stone, name) for name in _COLUMNS}, "place": place}
+                for stone in {stone.key: stone for stone in tombstones}.values()
+                if stone.key not in there
+            ]
+        )
+        collection.flush()
+        self._checked = float("-inf")
+
+    def remove(self, cause: str) -> int:
+        """Removes the tombstones of one request, and returns how many there were."""
+        collection = self._opened(make=False)
+        if collection is None:
+            return 0
+        keys = [str(key) for frame in collection.iterate(f"cause == {quote(cause)}", ["key"]) for key in frame["key"]]
+        collection.delete(keys)
+        self._checked = self._read = float("-inf")
+        return len(keys)
+
+    def _opened(self, *, make: bool) -> Collection | None:
+        if self._collection is None:
+            name = self._name
+            if not make and not self._connection.call(
+                lambda client: bool(client.has_collection(name, timeout=self._connection.timeout))
+            ):
+                return None
+            open_collection(self._connection, "tombstones", name, _CARD, make=True, description_bytes=256, older=True)
+            self._collection = Collection(self._connection, "tombstones", name, _CARD.dim)
+        return self._collection
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

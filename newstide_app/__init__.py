@@ -1,0 +1,1 @@
+"""What stands on all rooms: the command line, the supervisor, the demo, the evaluation."""

@@ -1,0 +1,366 @@
+"""The command line: `newstide COMMAND`. Each command reads the settings in force and calls one function."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from newstide import __version__
+from newstide.core import logs
+from newstide.core.errors import NewstideError, SettingsError
+from newstide_app.cli import dead_letters, maintenance
+from newstide_app.cli.options import AsJson, Limit, duration, print_json, settings_of
+from newstide_app.services import health as heartbeat
+
+app = typer.Typer(
+    name="newstide",
+    help="Turns a live stream of news headlines into stories that keep their identity.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+maintenance.register(app)
+dead_letters.register(app)
+
+
+def main() -> None:
+    """Runs a command; deliberate errors become one message and exit code 1, without a traceback."""
+    try:
+        app()
+    except NewstideError as error:
+        console = Console(stderr=True)
+        console.print(Text.assemble(("newstide: ", "bold red"), error.message))
+        if error.way_out:
+            console.print(Text(error.way_out))
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+        sys.exit(141)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file; default: newstide.toml here.", envvar="NEWSTIDE_CONFIG")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Everything kept on disk.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    if config is not None:
+        import os
+
+        os.environ["NEWSTIDE_CONFIG"] = str(config)
+    chosen = {"data_dir": data_dir and data_dir.expanduser().absolute(), "log_level": log_level}
+    context.obj = {name: value for name, value in chosen.items() if value is not None}
+
+
+@app.command()
+def version() -> None:
+    """Prints the version."""
+    print(__version__)  # noqa: T201
+
+
+@app.command()
+def produce(
+    context: typer.Context,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help="CSV, JSONL or Parquet; - for standard input.")
+    ] = None,
+    rss: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Poll this RSS or Atom feed; repeatable.")
+    ] = None,
+    every: Annotated[str, typer.Option(help="How often feeds are polled.")] = "5m",
+    once: Annotated[bool, typer.Option(help="Poll feeds once, then end.")] = False,
+    allow_private: Annotated[bool, typer.Option(help="Allow feeds at private and loopback addresses.")] = False,
+    pace: Annotated[str, typer.Option(help="Replay by published time: 60x, 1x; max = as fast as possible.")] = "max",
+    limit: Annotated[int | None, typer.Option(min=1, help="Send at most this many.")] = None,
+    file_format: Annotated[str | None, typer.Option("--format", help="csv, jsonl or parquet, where not clear.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=NAME", help="Which column holds a field, as title=Überschrift.")
+    ] = None,
+    rejects: Annotated[Path | None, typer.Option(help="Where rejected rows go; default: in the data folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sends headlines from files or feeds to Kafka."""
+    from newstide_app.services.run import run_feeds
+    from newstide_app.services.supervisor import stop_on_signals
+    from producers.publisher import produce_files
+
+    settings = settings_of(context, services=True)
+    if not files and not rss:
+        raise SettingsError("Nothing to send.", "Name files (- for standard input), or feeds with --rss URL.")
+    if files and rss:
+        raise SettingsError("Files and feeds cannot be sent by one command.", "Use two.")
+    rejected_rows = rejects or settings.data_dir / "rejects.jsonl"
+    if rss:
+        summary = run_feeds(
+            settings,
+            rss,
+            stop=stop_on_signals(),
+            every=duration(every, "--every"),
+            once=once,
+            allow_private=allow_private,
+        )
+    else:
+        summary = produce_files(
+            files or [],
+            settings.kafka,
+            mapping=_mapping(column or []),
+            file_format=file_format,
+            pace=pace,
+            limit=limit,
+            rejects=rejected_rows,
+            progress=not as_json,
+            limits=settings.limits,
+        )
+    if as_json:
+        print_json(summary.as_dict())
+    else:
+        Console(stderr=True).print(Text(summary.describe()))
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def consume(
+    context: typer.Context,
+    drain: Annotated[bool, typer.Option(help="End when the topic is read to its end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Embeds headlines from Kafka into Milvus, until stopped."""
+    from newstide_app.services.run import run_consumer
+    from newstide_app.services.supervisor import stop_on_signals
+
+    settings = settings_of(context, services=True)
+    tally = run_consumer(settings, stop=stop_on_signals(), drain=drain)
+    if as_json:
+        print_json({**vars(tally), "seconds": dict(tally.seconds)})
+
+
+@app.command()
+def recluster(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option(help="One run, then end.")] = False,
+    every: Annotated[str, typer.Option(help="Time between runs.")] = "5m",
+    window: Annotated[str | None, typer.Option(help="Event time clustered: 3d, 12h, none.")] = None,
+    selection: Annotated[str | None, typer.Option(help="calibrated, eom or leaf.")] = None,
+    neighbours: Annotated[int | None, typer.Option(min=2, help="k of the top-k graph.")] = None,
+    tutorial: Annotated[bool, typer.Option("--tutorial", help="The Milvus tutorial's clustering, exactly.")] = False,
+    force: Annotated[bool, typer.Option(help="Run even when nothing is new.")] = False,
+    keep: Annotated[str | None, typer.Option(help="Remove what is older than this after a run: 90d, none.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Clusters headlines into stories; writes labels and the map."""
+    from newstide_app.services.run import run_reclusterer
+    from newstide_app.services.supervisor import stop_on_signals
+
+    chosen = {"window": window, "selection": selection, "neighbours": neighbours, "tutorial": tutorial or None}
+    context.obj |= {} if keep is None else {"keep": keep}
+    settings = settings_of(
+        context, services=True, clustering={name: value for name, value in chosen.items() if value is not None}
+    )
+    report = run_reclusterer(
+        settings, stop=stop_on_signals(), every=None if once else duration(every, "--every"), force=force
+    )
+    if report is not None:
+        if as_json:
+            print_json(report.as_dict())
+        else:
+            Console(stderr=True).print(Text(report.describe()))
+
+
+@app.command()
+def stories(
+    context: typer.Context,
+    status: Annotated[str, typer.Option(help="open, closed or all.")] = "open",
+    limit: Limit = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Lists the stories, largest first."""
+    from newstide_app import inspect
+
+    frame = inspect.list_stories(settings_of(context, services=True), status, limit)
+    if as_json:
+        print_json(inspect.records(frame))
+    else:
+        inspect.print_stories(frame)
+
+
+@app.command()
+def headlines(
+    context: typer.Context,
+    story: Annotated[int, typer.Argument(help="The story's number; -1 for noise.")],
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Lists a story's headlines, newest first."""
+    from newstide_app import inspect
+
+    found, frame = inspect.list_headlines(settings_of(context, services=True), story, limit)
+    if as_json:
+        print_json({"story": found, "headlines": inspect.records(frame)})
+    else:
+        inspect.print_headlines(found, frame)
+
+
+@app.command()
+def search(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(help="Words, a sentence, a headline: in any language the model knows.")],
+    limit: Limit = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Finds the headlines nearest in meaning."""
+    from newstide_app import inspect, queries
+
+    frame = queries.search(settings_of(context, services=True), text, limit)
+    if as_json:
+        print_json(inspect.records(frame))
+    else:
+        inspect.print_hits(frame)
+
+
+@app.command()
+def web(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to bind; default: this machine only.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535)] = None,
+) -> None:
+    """Serves the pages, and a read-only API under /api."""
+    from newstide_app.web import serve
+
+    settings = settings_of(context)
+    bound = (host or settings.pages.host, port or settings.pages.port)
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # the server ends in order, then sends itself the signal again
+    logs.get("web").info("serving", pages=f"http://{bound[0]}:{bound[1]}", directory=str(settings.snapshots_dir))
+    serve(settings, *bound)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    run: Annotated[int, typer.Argument(help="The run's number.")],
+    to: Annotated[Path | None, typer.Option(help="File to write; default: newstide-run-N.html here.")] = None,
+) -> None:
+    """Makes one file of a run's page, to send to someone."""
+    from clustering.pages.run_page import export_page
+
+    directory = settings_of(context).snapshots_dir
+    try:
+        target = export_page(directory, run, to or Path(f"newstide-run-{run}.html"))
+    except FileNotFoundError:
+        raise NewstideError(
+            f"There is no page of run {run} in {directory}.", "`index.html` there lists them."
+        ) from None
+    print(target)  # noqa: T201
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    rss: Annotated[list[str] | None, typer.Option(metavar="URL", help="Poll this feed; repeatable.")] = None,
+    every: Annotated[str, typer.Option(help="Time between reclustering runs.")] = "1m",
+) -> None:
+    """Runs everything on this machine, until stopped."""
+    from newstide_app.services import supervisor
+
+    settings = settings_of(context)
+    duration(every, "--every")
+    supervisor.up(settings, feeds=rss or [], every=every, stop=supervisor.stop_on_signals())
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    as_json: AsJson = False,
+) -> None:
+    """The bundled day of headlines through the whole pipeline."""
+    from newstide_app.demo import print_report, run_demo
+
+    report = run_demo(settings_of(context), quiet=as_json)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_report(report)
+
+
+@app.command()
+def evaluate(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Parquet, CSV or JSONL with id, title, story_id.")],
+    embedder: Annotated[str | None, typer.Option(help="The embedding model.")] = None,
+    text: Annotated[str, typer.Option(help="title, or title+description.")] = "title+description",
+    use_time: Annotated[bool, typer.Option("--use-time", help="Damp similarity by distance in time.")] = False,
+    replay: Annotated[str | None, typer.Option(help="Feed by time, recluster every so often: 6h.")] = None,
+    selection: Annotated[str | None, typer.Option(help="calibrated, eom or leaf.")] = None,
+    tutorial: Annotated[bool, typer.Option("--tutorial", help="The Milvus tutorial's clustering, exactly.")] = False,
+    labels: Annotated[Path | None, typer.Option(help="Write id, cluster_label to this CSV or Parquet file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Scores the clustering on a labelled file."""
+    from newstide_app.evaluation import evaluate_file, print_evaluation
+
+    chosen = {"selection": selection, "tutorial": tutorial or None}
+    settings = settings_of(
+        context,
+        clustering={name: value for name, value in chosen.items() if value is not None},
+        embedding={"model": embedder} if embedder else {},
+    )
+    report = evaluate_file(
+        file,
+        settings,
+        text=text,
+        use_time=use_time,
+        replay=None if replay is None else duration(replay, "--replay"),
+        labels_out=labels,
+    )
+    if as_json:
+        print_json(report)
+    else:
+        print_evaluation(report)
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
+    """Says what is in force, what is wrong, and what to do."""
+    from newstide_app.maintenance.doctor import examine, print_findings
+
+    findings = examine(settings_of(context, services=True))
+    if as_json:
+        print_json(findings.as_dict())
+    else:
+        print_findings(findings)
+    if not findings.well:
+        raise typer.Exit(1)
+
+
+@app.command()
+def health(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(help="consumer or reclusterer.")],
+    max_age: Annotated[str, typer.Option(help="Oldest heartbeat that counts as alive.")] = "60s",
+) -> None:
+    """Succeeds while a service's heartbeat is fresh."""
+    age = heartbeat.check(settings_of(context).data_dir, service, duration(max_age, "--max-age").total_seconds())
+    print(f"{service} was alive {age:.1f} s ago")  # noqa: T201
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    known = ("title", "description", "url", "source", "language", "published_at", "id")
+    mapping = {}
+    for pair in pairs:
+        name, separator, column = pair.partition("=")
+        if not separator or name not in known or not column:
+            raise SettingsError(f"--column {pair!r} is not FIELD=NAME.", f"Fields: {', '.join(known)}.")
+        mapping[name] = column
+    return mapping

@@ -1,0 +1,149 @@
+"""The commands for living with an installation: `forget`, `backup`, `restore`, `reembed`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from newstide.core.errors import SettingsError
+from newstide.core.settings import Settings
+from newstide_app.cli.options import AsJson, print_json, settings_of
+
+_SHOWN = 10  # headlines listed before they go
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (forget, backup, restore, reembed):
+        app.command()(command)
+
+
+def forget(
+    context: typer.Context,
+    id_: Annotated[str | None, typer.Option("--id", help="Of one headline.")] = None,
+    url: Annotated[str | None, typer.Option(help="Of all headlines with this address.")] = None,
+    source: Annotated[str | None, typer.Option(help="Of all headlines of this source, now and in future.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; touch nothing.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Let it in again; what went does not come back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Takes headlines down everywhere, and keeps them out."""
+    from newstide_app.maintenance import takedown
+
+    given = [(kind, value) for kind, value in (("id", id_), ("url", url), ("source", source)) if value is not None]
+    if len(given) != 1:
+        raise SettingsError("Name exactly one of --id, --url and --source.")
+    ((kind, value),) = given
+    console = Console(stderr=as_json)
+    with milvus_of(settings_of(context, services=True)) as settings:
+        if undo:
+            count = takedown.allow_again(settings, kind, value)
+            if as_json:
+                print_json({"kind": kind, "value": value, "tombstones_removed": count})
+            else:
+                console.print(
+                    Text(f"Tombstones removed: {count:,}. It may come in again." if count else "It is not blocked.")
+                )
+            return
+        target = takedown.look_up(settings, kind, value)
+        if dry_run and as_json:
+            print_json(
+                {
+                    "kind": kind,
+                    "value": target.value,
+                    "headlines": target.headlines.to_dict("records"),
+                    "stories": target.stories,
+                    "pages": [page.name for page in target.pages],
+                }
+            )
+            return
+        for row in target.headlines.head(_SHOWN).to_dict("records"):
+            console.print(Text(f"  {row['title']}  ({row['source'] or 'no source'}, id {row['id']})"))
+        if len(target.headlines) > _SHOWN:
+            console.print(Text(f"  and {len(target.headlines) - _SHOWN:,} more"))
+        console.print(Text(f"{'Would go' if dry_run else 'To go'}: {target.describe()}."))
+        if dry_run:
+            return
+        if not yes:
+            typer.confirm("Remove them for good, and keep them out?", abort=True, err=as_json)
+        done = takedown.forget(settings, kind, value)
+        if as_json:
+            print_json(asdict(done))
+        else:
+            console.print(
+                Text(
+                    f"Gone. Headlines removed: {done.headlines:,}; stories cleaned: {done.stories:,}; "
+                    f"pages: {done.pages:,}. Consumers keep them out from 2 s on; the next run clears caches and "
+                    "what was on its way."
+                )
+            )
+
+
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    as_json: AsJson = False,
+) -> None:
+    """Writes everything in Milvus to one Parquet file."""
+    from newstide_app.maintenance.backup import back_up
+
+    with milvus_of(settings_of(context, services=True)) as settings:
+        report = back_up(settings, file)
+    print_json(report.as_dict()) if as_json else Console().print(Text(report.describe()))
+
+
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A file that `newstide backup` wrote.")],
+    prefix: Annotated[str | None, typer.Option(help="Of the collections to restore into; default: as set.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Read and check the whole file; write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Brings a backup into Milvus; what is there already is left as it is."""
+    from newstide_app.maintenance.backup import check_file
+    from newstide_app.maintenance.backup import restore as restore_file
+
+    if check:
+        report = check_file(file)
+    else:
+        own = settings_of(context, services=True)
+        chosen = own if prefix is None else own.updated(milvus={"prefix": prefix})
+        with milvus_of(chosen) as settings:
+            report = restore_file(settings, file, apart=chosen.milvus.prefix != own.milvus.prefix)
+    print_json(report.as_dict()) if as_json else Console().print(Text(report.describe()))
+
+
+def reembed(
+    context: typer.Context,
+    to: Annotated[str, typer.Option(metavar="EMBEDDER", help="The new model, as in NEWSTIDE_EMBEDDING_MODEL.")],
+    drop_old: Annotated[
+        bool, typer.Option("--drop-old", help="Remove the old model's collections afterwards.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Embeds all headlines by another model, and turns readers to it."""
+    from newstide_app.maintenance.reembed import reembed as reembed_all
+
+    with milvus_of(settings_of(context, services=True)) as settings:
+        report = reembed_all(settings, to, drop_old=drop_old, progress=not as_json)
+    print_json(asdict(report)) if as_json else Console().print(Text(report.describe()))
+    if not report.swapped:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def milvus_of(settings: Settings) -> Iterator[Settings]:
+    """Settings with a Milvus: the one in use, or the local one, started for as long as it is needed."""
+    if settings.milvus.uri is not None:
+        yield settings
+        return
+    from newstide.milvus.local_server import LocalMilvus
+
+    with LocalMilvus(settings.data_dir / "milvus", port=settings.milvus.local_port) as milvus:
+        yield settings.updated(milvus={"uri": milvus.uri})

@@ -1,0 +1,39 @@
+"""What the commands share: their common options, the settings in force, and JSON on standard output."""
+
+import json
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from newstide.core import logs
+from newstide.core.errors import SettingsError
+from newstide.core.settings import Settings, parse_duration
+from newstide_app.services.endpoints import with_endpoints
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="At most this many.")]
+
+
+def settings_of(context: typer.Context, *, services: bool = False, **groups: dict[str, Any]) -> Settings:
+    """The settings in force; with `services`, addresses of running local services are filled in."""
+    settings = Settings.load(**context.obj, **{name: values for name, values in groups.items() if values})
+    logs.configure(settings.log_level)
+    return with_endpoints(settings) if services else settings
+
+
+def duration(text: str, flag: str) -> timedelta:
+    """The value of a flag as a time span.
+
+    Raises:
+        SettingsError: It is none, or not longer than nothing.
+    """
+    value = parse_duration(text)
+    if not isinstance(value, timedelta) or value <= timedelta(0):
+        raise SettingsError(f"{flag} {text!r} is not a duration.", "Write it as 30s, 5m, 6h or 7d.")
+    return value
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(document, ensure_ascii=False, indent=2, default=str))  # noqa: T201

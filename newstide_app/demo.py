@@ -1,0 +1,176 @@
+"""`newstide demo`: the bundled day of headlines through the whole pipeline on this machine.
+
+A real Apache Kafka, a real Milvus Lite server and the very commands that production runs. The day is sent in parts,
+with a reclustering run after each, so that stories are seen to be born, to grow and to merge.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.text import Text
+
+from clustering.run.reclusterer import RunReport, recluster
+from newstide.core.errors import NewstideError
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.kafka.broker import lag
+from newstide.milvus import open_store
+from newstide_app.evaluation import score
+from newstide_app.inspect import print_stories, records
+from newstide_app.services.supervisor import LocalServices, Service, require_unused, service
+from producers.publisher import publish
+from producers.sample import day_file, true_stories
+from producers.sources import Row, read_files
+
+_PARTS_END = ("09:00", "14:00", "24:00")  # UTC: the day as morning, noon and night
+_PATIENCE = 120.0  # seconds for the consumer to catch up
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """What the demo shows; `bcubed_f1` and `ami` compare with the day's true stories, noise as singletons."""
+
+    headlines: int
+    stories: list[dict[str, Any]]
+    noise_share: float
+    bcubed_f1: float
+    ami: float
+    page: str
+    seconds: float
+    runs: list[dict[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
+    """Wipes the demo's own data folder, runs the bundled day through the pipeline, and stops everything again.
+
+    Args:
+        settings: The data folder in it is the parent of the demo's; configured servers are not used.
+        quiet: Say nothing on the way.
+
+    Raises:
+        NewstideError: A part of the pipeline failed.
+    """
+    say = _Voice(quiet)
+    started = time.monotonic()
+    folder = settings.data_dir / "demo"
+    require_unused(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    settings = settings.updated(
+        data_dir=folder,
+        kafka=KafkaSettings(
+            local_port=settings.kafka.local_port, local_heap_mb=settings.kafka.local_heap_mb
+        ).model_dump(),
+        milvus=MilvusSettings(local_port=settings.milvus.local_port).model_dump(),
+        pages={"directory": None},
+        clustering={"window": None},
+    )
+    say("Starting Apache Kafka and Milvus Lite on this machine")
+    with LocalServices(settings) as local:
+        running = local.settings
+        consumer = service("consume", ["consume"], running)
+        consumer.start()
+        try:
+            reports = [_part(part, end, running, consumer, say) for end, part in _parts()]
+        finally:
+            consumer.stop()
+        return _report(running, reports, started)
+
+
+def print_report(report: DemoReport) -> None:
+    """The stories, how well they match the truth, and where the page is."""
+    console = Console()
+    frame = pd.DataFrame(report.stories)
+    for name in ("first_published_at", "last_published_at"):
+        frame[name] = [int(pd.Timestamp(text).timestamp() * 1000) for text in frame[name]]
+    shown = 25
+    print_stories(frame.head(shown), console)
+    if len(frame) > shown:
+        console.print(Text(f"… and {len(frame) - shown} more", style="dim"))
+    console.print()
+    console.print(
+        f"{report.headlines} headlines, {len(report.stories)} stories, {report.noise_share:.0%} in none. "
+        f"Against the day's true stories: B-cubed F1 {report.bcubed_f1:.2f}, AMI {report.ami:.2f}. "
+        f"{report.seconds:.0f} s.",
+        highlight=False,
+    )
+    console.print(Text("The map: ").append(Path(report.page).as_uri(), style="bold"), soft_wrap=True)
+
+
+def _parts() -> list[tuple[str, list[Row]]]:
+    rows = [row for row in read_files([day_file()]) if isinstance(row, Row)]
+    parts: list[tuple[str, list[Row]]] = []
+    begin = ""
+    for end in _PARTS_END:
+        inside = [row for row in rows if begin <= _clock(row) < end]
+        parts.append((end, inside))
+        begin = end
+    return parts
+
+
+def _clock(row: Row) -> str:
+    return pd.Timestamp(row.headline.published_at, unit="ms").strftime("%H:%M")
+
+
+def _part(rows: Sequence[Row], end: str, settings: Settings, consumer: Service, say: "_Voice") -> RunReport:
+    summary = publish(rows, settings.kafka, progress=False)
+    if summary.failed or summary.sent != len(rows):
+        raise NewstideError(f"Kafka acknowledged {summary.sent} of {len(rows)} headlines.", "See its log.")
+    _wait_for(consumer, settings)
+    report = recluster(settings)
+    say(f"Until {end}: {report.describe()}")
+    return report
+
+
+def _wait_for(consumer: Service, settings: Settings) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        if consumer.process is not None and consumer.process.poll() is not None:
+            raise NewstideError(f"The consumer ended with code {consumer.process.returncode}.", "Its log stands above.")
+        behind = lag(settings.kafka, settings.kafka.group)
+        if behind and sum(behind.values()) == 0:
+            return
+        time.sleep(0.3)
+    raise NewstideError(f"The consumer did not catch up within {_PATIENCE:.0f} s.", "Is the machine very busy?")
+
+
+def _report(settings: Settings, reports: Sequence[RunReport], started: float) -> DemoReport:
+    truth = true_stories()
+    store = open_store(settings.milvus, None)
+    try:
+        rows = store.headlines("", ["id", "cluster_label"])
+        stories = store.stories('status == "open"')
+    finally:
+        store.close()
+    if len(rows) != len(truth):
+        raise NewstideError(f"{len(rows)} of the day's {len(truth)} headlines are in Milvus.", "This is a bug.")
+    scores = score([truth[id_] for id_ in rows["id"]], rows["cluster_label"].to_numpy())
+    ordered = stories.sort_values(["size", "cluster_label"], ascending=[False, True])
+    return DemoReport(
+        headlines=len(rows),
+        stories=records(ordered),
+        noise_share=round(scores.noise_share, 4),
+        bcubed_f1=round(scores.f1, 4),
+        ami=round(scores.ami, 4),
+        page=str(settings.snapshots_dir / "latest.html"),
+        seconds=round(time.monotonic() - started, 1),
+        runs=[report.as_dict() for report in reports],
+    )
+
+
+class _Voice:
+    """Tells on stderr what is going on."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+
+    def __call__(self, text: str) -> None:
+        self._console.print(Text(text, style="dim"))

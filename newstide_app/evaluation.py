@@ -1,0 +1,380 @@
+"""`newstide evaluate`: the clustering of a labelled file, by the same code as production, scored."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+
+from clustering.neighbours import ExactSearcher, NeighbourGraph, update_graph
+from clustering.stories.clusters import Clusters, cluster_rows
+from clustering.stories.lineage import match
+from clustering.stories.naming import name_stories
+from consumers.assignment import OpenStories, assign
+from newstide.core.errors import InvalidHeadline, SettingsError, SourceError
+from newstide.core.headline import LATEST_MS, clean, from_fields
+from newstide.core.settings import ClusteringSettings, Settings
+from newstide.embedding import load_embedder
+from producers.times import parse_file_time
+
+Labels = npt.NDArray[np.int64]
+
+_TEXTS = ("title", "title+description")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How well labels match the truth; a headline in no story counts as a story of its own.
+
+    Attributes:
+        precision, recall, f1: B-cubed (Bagga and Baldwin 1998).
+        ami: Adjusted mutual information.
+        ari: Adjusted Rand index.
+        noise_share: Of headlines in no story.
+        clusters: Stories of two headlines and more.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    ami: float
+    ari: float
+    noise_share: float
+    clusters: int
+
+
+def score(truth: Sequence[str], labels: Labels) -> Scores:
+    """Compares labels (n,), -1 = noise, with the true stories (n,)."""
+    if not len(labels):
+        return Scores(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
+    stories, _ = pd.factorize(pd.Series(list(truth), dtype=object))
+    own = np.array(labels, np.int64)
+    noise = own < 0
+    own[noise] = own.max(initial=-1) + 1 + np.arange(int(noise.sum()))
+    pairs = pd.DataFrame({"story": stories, "label": own})
+    together = pairs.groupby(["story", "label"]).size().reset_index(name="rows")
+    in_story = pairs.groupby("story").size().loc[together["story"]].to_numpy()
+    in_label = pairs.groupby("label").size().loc[together["label"]].to_numpy()
+    squares = together["rows"].to_numpy(np.float64) ** 2
+    precision = float((squares / in_label).sum() / len(own))
+    recall = float((squares / in_story).sum() / len(own))
+    return Scores(
+        precision,
+        recall,
+        2 * precision * recall / (precision + recall),
+        float(adjusted_mutual_info_score(stories, own)),
+        float(adjusted_rand_score(stories, own)),
+        float(noise.mean()),
+        int((np.unique(own, return_counts=True)[1] > 1).sum()),
+    )
+
+
+def evaluate_file(
+    path: Path,
+    settings: Settings,
+    *,
+    text: str = "title+description",
+    use_time: bool = False,
+    replay: timedelta | None = None,
+    labels_out: Path | None = None,
+) -> dict[str, Any]:
+    """Scores the clustering of a labelled file.
+
+    Args:
+        path: CSV, JSONL or Parquet with `title`, `story_id`, and where there are `id`, `description`, `published_at`,
+            `language` or `lang`. As in production, of rows with one id the first counts, and what would be refused (no
+            title, one of more than 2,000 characters) does not. Rows without a story are clustered, but not scored.
+        settings: Model and clustering.
+        text: What is embedded: `title`, or `title+description`.
+        use_time: Damp similarity by distance in time. Off by default: a labelled file's times leak its labels, or span
+            years.
+        replay: Feed the rows by time and recluster every so often, with window and times as live.
+        labels_out: Write `id, cluster_label` here (.csv or .parquet), with ids as they stand in the file.
+
+    Raises:
+        SourceError: The file cannot be read, or lacks a column.
+        SettingsError: The labels cannot be written there.
+    """
+    if text not in _TEXTS:
+        raise SourceError(f"--text {text!r} is not one of {', '.join(_TEXTS)}.")
+    if labels_out is not None:
+        _require_writable(labels_out)
+    rows = read_labelled(path, needs_time=use_time or replay is not None)
+    embedder = load_embedder(settings.embedding)
+    texts = rows["title"] if text == "title" else (rows["title"] + "\n" + rows["description"]).str.strip()
+    vectors = embedder.encode(texts.tolist())
+    report: dict[str, Any] = {
+        "file": str(path),
+        "headlines": len(rows),
+        "stories": int(rows["story_id"][rows["story_id"] != ""].nunique()),
+        "model": embedder.card.name,
+        "text": text,
+        "selection": "tutorial" if settings.clustering.tutorial else settings.clustering.selection,
+    }
+    if replay is not None:
+        arrival, labels, churn, runs = _replay(rows, vectors, settings, replay)
+        report["at_arrival"] = _scored(rows, arrival)
+        report |= {"churn": churn, "runs": runs}
+    else:
+        labels = cluster_labelled(rows, vectors, settings, use_time=use_time)
+    report |= _scored(rows, labels)
+    if labels_out is not None:
+        _write_labels(labels_out, rows, labels)
+    return report
+
+
+def _scored(rows: pd.DataFrame, labels: Labels) -> dict[str, float]:
+    known = (rows["story_id"] != "").to_numpy()
+    return asdict(score(rows["story_id"][known].tolist(), labels[known]))
+
+
+def print_evaluation(report: dict[str, Any]) -> None:
+    """The scores as a table."""
+    console = Console()
+    console.print(
+        f"{report['headlines']:,} headlines, {report['stories']:,} stories; {report['model']}, {report['text']}, "
+        f"{report['selection']}",
+        highlight=False,
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    shown = {"f1": "B3 F1", "precision": "precision", "recall": "recall", "ami": "AMI", "ari": "ARI"}
+    for name in ("", *shown.values(), "noise", "stories found"):
+        table.add_column(name, justify="left" if not name else "right")
+    lines = {"at arrival": report.get("at_arrival"), "at the last run" if "churn" in report else "": report}
+    for name, scores in lines.items():
+        if scores is not None:
+            numbers = [f"{scores[key]:.3f}" for key in shown]
+            table.add_row(name, *numbers, f"{scores['noise_share']:.1%}", f"{scores['clusters']:,}")
+    console.print(table)
+    if "churn" in report:
+        console.print(
+            f"{report['churn']:.2%} of the headlines seen before changed their label a run, in {report['runs']} runs",
+            highlight=False,
+        )
+
+
+def read_labelled(path: Path, *, needs_time: bool, needs_stories: bool = True) -> pd.DataFrame:
+    """A labelled file as a table, one row a headline, ascending by id; see `evaluate_file`.
+
+    Every row goes through the contract of messages, as if it were produced: same ids, same texts, and what would be
+    refused is left out. `given_id` is the file's own id, as it stands there; None where it names none.
+
+    Raises:
+        SourceError: The file cannot be read, or lacks a column.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise SourceError(f"{path} is not one of {', '.join(_READERS)}.", "Convert it.")
+    wanted = ("title", "story_id") if needs_stories else ("title",)
+    try:
+        columns, records = reader(path)
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"{path} cannot be read: {error}", f"Name a file with the columns {' and '.join(wanted)}."
+        ) from error
+    missing = [name for name in wanted if name not in columns]
+    if missing:
+        raise SourceError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, columns))}.")
+    if needs_time and "published_at" not in columns:
+        raise SourceError(f"{path} has no column 'published_at', which --use-time and --replay need.")
+    found = {row["id"]: row for row in map(_labelled, reversed(records)) if row is not None}  # the first one stays
+    if not found:
+        raise SourceError(f"{path} has no row with a title.")
+    rows = sorted(found.values(), key=lambda row: str(row["id"]))
+    earliest = min((row["published_at"] for row in rows if row["published_at"] is not None), default=0)
+    return pd.DataFrame(
+        {
+            **{name: pd.Series([row[name] for row in rows], dtype=object) for name in rows[0]},
+            "published_at": [earliest if row["published_at"] is None else row["published_at"] for row in rows],
+        }
+    )
+
+
+def _labelled(record: dict[str, Any]) -> dict[str, Any] | None:
+    """A record as the pipeline would have it, with its story; None where it would be refused."""
+    cells = {name: _cell(value) for name, value in record.items()}
+    fields = {name: cells.get(name) for name in ("id", "title", "description", "source", "url", "language")}
+    fields["language"] = fields["language"] or cells.get("lang")
+    try:
+        published_at = parse_file_time(cells.get("published_at"), UTC)
+        headline = from_fields({**fields, "published_at": published_at}, LATEST_MS).headline
+    except InvalidHeadline:
+        return None
+    return {
+        "id": headline.id,
+        "given_id": None if fields["id"] == "" else fields["id"],
+        "title": headline.title,
+        "description": headline.description,
+        "source": headline.source,
+        "language": headline.language,
+        "published_at": None if published_at is None else headline.published_at,
+        "story_id": clean("" if cells.get("story_id") is None else str(cells["story_id"])),
+    }
+
+
+def _cell(value: Any) -> Any:
+    """As producers take it: NaN is missing, a whole float an integer that stood beside missing ones."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else int(value) if value.is_integer() else value
+    return value.get("name") or value.get("title") if isinstance(value, dict) else value
+
+
+Records = tuple[list[str], list[dict[str, Any]]]
+
+
+def _read_csv(path: Path) -> Records:
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)  # "NA" is a title, and "007" an id
+    return list(frame.columns), [{str(name): cell for name, cell in row.items()} for row in frame.to_dict("records")]
+
+
+def _read_parquet(path: Path) -> Records:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    return table.column_names, table.to_pylist()
+
+
+def _read_jsonl(path: Path) -> Records:
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not all(isinstance(record, dict) for record in records):
+        raise ValueError("a line is no JSON object")
+    return list(dict.fromkeys(name for record in records for name in record)), records
+
+
+_READERS: dict[str, Callable[[Path], Records]] = {
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+    ".jsonl": _read_jsonl,
+    ".ndjson": _read_jsonl,
+}
+
+
+def _require_writable(path: Path) -> None:
+    """Before minutes are spent on embedding. Raises: SettingsError."""
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise SettingsError(f"--labels {path} is neither .csv nor .parquet.", "Name the file so.")
+    there = path.exists()
+    try:
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise SettingsError(f"--labels {path} cannot be written: {error.strerror}.", "Name another place.") from error
+
+
+def _write_labels(path: Path, rows: pd.DataFrame, labels: Labels) -> None:
+    """With each id as it stands in the file, so that the two can be joined."""
+    ids = [id_ if given is None else given for id_, given in zip(rows["id"], rows["given_id"], strict=True)]
+    if len({type(id_) for id_ in ids}) > 1:
+        ids = list(map(str, ids))
+    frame = pd.DataFrame({"id": ids, "cluster_label": labels})
+    if path.suffix.lower() == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_csv(path, index=False)
+
+
+def cluster_labelled(
+    rows: pd.DataFrame, vectors: npt.NDArray[np.float32], settings: Settings, *, use_time: bool
+) -> Labels:
+    """The labels (n,) that one run of production gives to rows of `read_labelled` with vectors (n, dim)."""
+    chosen = settings if use_time else settings.updated(clustering={"time_weight": 0.0})
+    graph = update_exact_graph(None, rows["id"], rows["id"], vectors, settings.clustering)
+    return cluster_frame(graph, rows, chosen.clustering).labels
+
+
+def update_exact_graph(
+    previous: NeighbourGraph | None,
+    ids: Iterable[str],
+    all_ids: Iterable[str],
+    vectors: npt.NDArray[np.float32],
+    settings: ClusteringSettings,
+) -> NeighbourGraph:
+    """The graph over `ids`, from the last run's, as a run keeps it; `vectors` are those of `all_ids`, row by row."""
+    row = {id_: number for number, id_ in enumerate(all_ids)}
+    graph, _ = update_graph(
+        previous,
+        list(ids),
+        lambda some: vectors[[row[id_] for id_ in some]],
+        ExactSearcher(settings.memory_mb),
+        k=settings.graph_neighbours,
+        spare=settings.spare_neighbours,
+    )
+    return graph
+
+
+def cluster_frame(
+    graph: NeighbourGraph,
+    rows: pd.DataFrame,
+    settings: ClusteringSettings,
+    known_theta: float | None = None,
+    previous: Labels | None = None,
+) -> Clusters:
+    """`cluster_rows` of a frame with `title`, `language` and `published_at`, in the order of the graph's rows."""
+    return cluster_rows(
+        graph.vectors,
+        rows["title"].tolist(),
+        rows["language"].tolist(),
+        rows["published_at"].to_numpy(np.int64),
+        graph.indices,
+        graph.similarities,
+        settings,
+        known_theta=known_theta,
+        previous=previous,
+    )
+
+
+def _replay(
+    rows: pd.DataFrame, vectors: npt.NDArray[np.float32], settings: Settings, every: timedelta
+) -> tuple[Labels, Labels, float, int]:
+    """Labels at arrival and at the last run that saw each row; the mean share of rows seen before that changed; runs."""
+    times = rows["published_at"].to_numpy(np.int64)
+    step = int(every.total_seconds() * 1000)
+    window = settings.clustering.window
+    length = None if window is None else int(window.total_seconds() * 1000)
+    arrival = np.full(len(rows), -1, np.int64)
+    labels = np.full(len(rows), -1, np.int64)
+    stories = OpenStories.none(vectors.shape[1])
+    graph: NeighbourGraph | None = None
+    theta: float | None = None
+    next_number, runs = 0, 0
+    changes: list[float] = []
+    known = np.zeros(len(rows), np.bool_)  # by a run
+    for tick in range(int(times.min()) // step * step + step, int(times.max()) + step + 1, step):
+        arrived = np.flatnonzero((times >= tick - step) & (times < tick))
+        if not len(arrived):
+            continue
+        given, _ = assign(vectors[arrived], rows["language"].to_numpy(object)[arrived].tolist(), stories)
+        arrival[arrived] = given
+        seen = times < tick
+        inside = np.flatnonzero(seen if length is None else seen & (times > times[seen].max() - length))
+        part = rows.iloc[inside].reset_index(drop=True)
+        graph = update_exact_graph(graph, part["id"], rows["id"], vectors, settings.clustering)
+        before = labels[inside]
+        living = np.where(np.isin(before, stories.numbers), before, -1)
+        clusters = cluster_frame(graph, part, settings.clustering, theta, living)
+        theta = clusters.threshold.theta
+        lineage = match(before, clusters.labels, stories.numbers.tolist(), next_number)
+        next_number = lineage.next_number
+        runs += 1
+        if known[inside].any():
+            changes.append(float((before != lineage.labels)[known[inside]].mean()))
+        labels[inside] = lineage.labels
+        known[inside] = True
+        names = name_stories(lineage.labels, clusters.centred, part, theta)
+        stories = OpenStories(
+            names["cluster_label"].to_numpy(np.int64),
+            np.stack(list(names["centroid"])) if len(names) else np.empty((0, vectors.shape[1]), np.float32),
+            names["reach"].to_numpy(np.float32),
+            clusters.means,
+        )
+    return arrival, labels, float(np.mean(changes)) if changes else 0.0, runs

@@ -1,0 +1,1 @@
+"""What an operator does: back up, restore, reembed, take down, look at dead letters, ask the doctor."""

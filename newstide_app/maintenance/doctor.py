@@ -1,0 +1,395 @@
+"""`newstide doctor`: looks at everything newstide stands on, says what is wrong, and what to do about it."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from newstide import __version__
+from newstide.core.errors import NewstideError
+from newstide.core.local_server import is_loopback
+from newstide.core.settings import KafkaSettings, Settings, settings_file
+from newstide.embedding import ModelCard, load_embedder
+from newstide.kafka.broker import lag, reachable
+from newstide.kafka.client import connected, unavailable
+from newstide.milvus import EmptyStore, Store, open_store
+from newstide.milvus.schema import require_same_model
+from newstide_app.maintenance.dead_letters import waiting
+from newstide_app.services.endpoints import read_endpoints
+from newstide_app.services.monitoring import running_services
+
+T = TypeVar("T")
+Status = Literal["ok", "warn", "fail"]
+
+_SCARCE, _LITTLE = 1.0, 5.0  # GiB of disk
+_OLD_RUN = 3600.0  # seconds
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing examined: `fail` keeps newstide from working, `warn` will or may; `way_out` is the next step."""
+
+    name: str
+    status: Status
+    seen: str
+    way_out: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything examined, and the settings in force."""
+
+    findings: tuple[Finding, ...]
+    settings: dict[str, Any]
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing fails."""
+        return all(finding.status != "fail" for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "well": self.well,
+            "findings": [asdict(finding) for finding in self.findings],
+            "settings": self.settings,
+        }
+
+
+@dataclass
+class _Visit:
+    """What one look leaves for the next."""
+
+    settings: Settings
+    kafka: bool = False
+    topics: dict[str, int] = field(default_factory=dict)  # name to partitions
+    card: ModelCard | None = None
+    store: Store | None = None
+
+
+def examine(settings: Settings) -> Findings:
+    """Looks at everything newstide stands on; changes nothing, and never shows a secret."""
+    visit = _Visit(settings)
+    looks: tuple[tuple[str, Callable[[_Visit], Iterator[Finding]]], ...] = (
+        ("newstide", _newstide),
+        ("secrets", _secrets),
+        ("data folder", _folders),
+        ("local services", _local),
+        ("Kafka", _kafka),
+        ("topics", _topics),
+        ("consumers", _consumers),
+        ("dead letters", _dead_letters),
+        ("model", _model),
+        ("Milvus", _milvus),
+        ("runs", _runs),
+        ("pages", _pages),
+        ("services", _services),
+    )
+    findings: list[Finding] = []
+    try:
+        for name, look in looks:
+            try:
+                findings += look(visit)
+            except NewstideError as error:
+                findings.append(Finding(name, "fail", error.message, error.way_out))
+            except Exception as error:  # noqa: BLE001 - one look that breaks must not hide what the others see
+                findings.append(
+                    Finding(name, "fail", f"{type(error).__name__}: {error}", "This is a bug; please report it.")
+                )
+    finally:
+        if visit.store is not None:
+            visit.store.close()
+    return Findings(tuple(findings), settings.model_dump(mode="json"))
+
+
+def print_findings(findings: Findings, console: Console | None = None) -> None:
+    """A line for each finding with its next step, then the settings that differ from their defaults."""
+    console = console or Console()
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for finding in findings.findings:
+        seen = Text(finding.seen)
+        if finding.way_out:
+            seen.append(f"\n→ {finding.way_out}", style="yellow" if finding.status == "warn" else "bold")
+        table.add_row(Text(finding.status, style=_COLOURS[finding.status]), finding.name, seen)
+    console.print(table)
+    changed = _changed(findings.settings, Settings.model_construct().model_dump(mode="json"))
+    if changed:
+        console.print("\nSettings that differ from the defaults", style="bold")
+        for name, value in changed:
+            console.print(Padding(Text(f"{name} = {value}", overflow="fold"), (0, 0, 0, 2)))
+    counts = {status: sum(finding.status == status for finding in findings.findings) for status in _COLOURS}
+    console.print(
+        Text.assemble(
+            "\n", *((f"{count} {status}  ", _COLOURS[status] if count else "dim") for status, count in counts.items())
+        )
+    )
+
+
+def _newstide(_visit: _Visit) -> Iterator[Finding]:
+    file = settings_file()
+    source = f"{file.absolute()} and the environment" if file.is_file() else "the environment; no newstide.toml here"
+    yield Finding("newstide", "ok", f"{__version__}, settings from {source}")
+
+
+def _secrets(visit: _Visit) -> Iterator[Finding]:
+    """Secrets that travel in the clear to another machine, or that others may read on this one."""
+    kafka, milvus, pages = visit.settings.kafka, visit.settings.milvus, visit.settings.pages
+    if kafka.security_protocol == "SASL_PLAINTEXT" and _elsewhere(kafka.bootstrap_servers or ""):
+        yield Finding(
+            "secrets",
+            "warn",
+            f"What {kafka.sasl_username} sends to Kafka at {kafka.bootstrap_servers} can be read on the way.",
+            "Set kafka.security_protocol to SASL_SSL, where Kafka offers it.",
+        )
+    if milvus.token is not None and (milvus.uri or "").startswith("http://") and _elsewhere(milvus.uri or ""):
+        yield Finding(
+            "secrets",
+            "warn",
+            f"The token for Milvus at {milvus.uri} can be read on the way.",
+            "Use an https:// address in milvus.uri, where Milvus offers it.",
+        )
+    if pages.token is None and _elsewhere(f"{pages.host}:0"):
+        yield Finding(
+            "secrets",
+            "warn",
+            f"Whoever reaches {pages.host}:{pages.port} can read every page and headline.",
+            "Set NEWSTIDE_PAGES_TOKEN, or bind pages.host to 127.0.0.1.",
+        )
+    file = settings_file()
+    if file.is_file() and file.stat().st_mode & 0o004 and _holds_secret(file):
+        yield Finding(
+            "secrets",
+            "warn",
+            f"{file.absolute()} holds a secret, and everyone on this machine may read it.",
+            f"chmod 600 {file.absolute()}",
+        )
+
+
+def _holds_secret(file: Path) -> bool:
+    import tomllib
+
+    try:
+        written = tomllib.loads(file.read_text())
+    except (OSError, ValueError):
+        return False
+    named = {"kafka": ("sasl_password", "ssl_keypassword"), "milvus": ("token",), "pages": ("token",)}
+    return any(written.get(group, {}).get(name) for group, names in named.items() for name in names)
+
+
+def _elsewhere(addresses: str) -> bool:
+    """Whether one of `host:port,...`, or of urls, is not on this machine."""
+    for address in addresses.split(","):
+        place = address.rpartition("//")[2].rpartition("@")[2]
+        if not is_loopback((place.rpartition(":")[0] or place).strip()):
+            return True
+    return False
+
+
+def _folders(visit: _Visit) -> Iterator[Finding]:
+    folders = {"data folder": visit.settings.data_dir, "pages folder": visit.settings.snapshots_dir}
+    for name, folder in folders.items():
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            yield Finding(name, "fail", f"{existing} is no folder.", "Move it away, or choose another --data-dir.")
+            continue
+        try:
+            with tempfile.TemporaryFile(dir=existing):
+                pass
+        except OSError as error:
+            yield Finding(
+                name,
+                "fail",
+                f"Nothing can be written to {existing}: {error.strerror}.",
+                f"Give this user write access (chown, or a writable mount), or choose another folder for {folder}.",
+            )
+            continue
+        free = shutil.disk_usage(existing).free / 2**30
+        there = str(folder) if existing == folder else f"{folder} (not made yet)"
+        if free < _LITTLE:
+            status: Status = "fail" if free < _SCARCE else "warn"
+            yield Finding(
+                name, status, f"{there}, {free:.2f} GiB free", "Make room: see `newstide.keep` and old pages."
+            )
+        elif name == "data folder" or not folder.is_relative_to(visit.settings.data_dir):
+            yield Finding(name, "ok", f"{there}, {free:.0f} GiB free")
+
+
+def _local(visit: _Visit) -> Iterator[Finding]:
+    endpoints = read_endpoints(visit.settings.data_dir)
+    seen = f"`newstide up` runs, process {endpoints.pid}" if endpoints else "`newstide up` does not run here"
+    yield Finding("local services", "ok", seen)
+
+
+def _kafka(visit: _Visit) -> Iterator[Finding]:
+    kafka = visit.settings.kafka
+    version = reachable(kafka)
+    visit.kafka = True
+    how = kafka.security_protocol + (
+        f", {kafka.sasl_mechanism} as {kafka.sasl_username}" if kafka.sasl_mechanism else ""
+    )
+    yield Finding("Kafka", "ok", f"{kafka.bootstrap_servers}: {version}, {how}")
+
+
+def _topics(visit: _Visit) -> Iterator[Finding]:
+    if not visit.kafka:
+        return
+    kafka = visit.settings.kafka
+    visit.topics = _ask(
+        kafka,
+        lambda admin: {one["name"]: len(one["partitions"]) for one in admin.describe_topics() if not one["error_code"]},
+    )
+    for name in (kafka.topic, kafka.dead_letter_topic, kafka.events_topic, kafka.lease_topic):
+        partitions = visit.topics.get(name)
+        if partitions is None:
+            yield Finding(
+                "topics", "warn", f"There is no topic {name} yet.", "`newstide consume` and `newstide produce` make it."
+            )
+        elif name == kafka.lease_topic and partitions != 1:
+            yield Finding(
+                "topics",
+                "fail",
+                f"{name} has {partitions} partitions: several reclusterers would write at once.",
+                "Delete that topic, or name another in kafka.lease_topic; it must have exactly one partition.",
+            )
+        elif name == kafka.topic and partitions < kafka.partitions:
+            yield Finding(
+                "topics",
+                "warn",
+                f"{name} has {partitions} partitions, kafka.partitions says {kafka.partitions}; that is for new topics.",
+                f"kafka-topics --alter --topic {name} --partitions {kafka.partitions}, if more consumers shall share it.",
+            )
+        elif name == kafka.topic:
+            yield Finding("topics", "ok", f"{name} has {partitions} partitions")
+
+
+def _ask(settings: KafkaSettings, question: Callable[[Any], T]) -> T:
+    admin = connected(KafkaAdminClient, settings, patience=0)
+    try:
+        return question(admin)
+    except KafkaError as error:
+        raise unavailable(settings, error) from None
+    finally:
+        admin.close()
+
+
+def _consumers(visit: _Visit) -> Iterator[Finding]:
+    kafka = visit.settings.kafka
+    if kafka.topic not in visit.topics:
+        return
+    behind = sum(lag(kafka, kafka.group, patience=0).values())
+    # After `lag`, which waits for the coordinator that a new group has not got yet.
+    members = _ask(kafka, lambda admin: len(admin.describe_groups([kafka.group])[kafka.group]["members"]))
+    who = f"{members} in the group {kafka.group}, {behind:,} headlines wait"
+    if not members:
+        yield Finding(
+            "consumers",
+            "warn",
+            f"None is {who}.",
+            "Start `newstide consume`." if behind else "`newstide consume` is one.",
+        )
+    elif members > visit.topics[kafka.topic]:
+        idle = members - visit.topics[kafka.topic]
+        yield Finding("consumers", "warn", f"{who}; {idle} have nothing to do", "One a partition is the most.")
+    else:
+        yield Finding("consumers", "ok", who)
+
+
+def _dead_letters(visit: _Visit) -> Iterator[Finding]:
+    kafka = visit.settings.kafka
+    if kafka.dead_letter_topic not in visit.topics:
+        return
+    if number := waiting(kafka):
+        yield Finding(
+            "dead letters",
+            "warn",
+            f"{number:,} messages on {kafka.dead_letter_topic} were no headlines.",
+            "`newstide dead-letters list` says why; correct the producer, then `newstide dead-letters replay`.",
+        )
+    else:
+        yield Finding("dead letters", "ok", "none wait")
+
+
+def _model(visit: _Visit) -> Iterator[Finding]:
+    visit.card = card = load_embedder(visit.settings.embedding).card
+    yield Finding("model", "ok", f"{card.name}, {card.dim} dimensions, weights {card.fingerprint[:12]}")
+
+
+def _milvus(visit: _Visit) -> Iterator[Finding]:
+    milvus = visit.settings.milvus
+    try:
+        visit.store = open_store(milvus, None)
+    except EmptyStore as error:
+        yield Finding("Milvus", "warn", error.message, error.way_out)
+        return
+    facts = ", ".join(f"{name} {value}" for name, value in visit.store.describe().items())
+    if visit.card is not None:
+        require_same_model(visit.store.card, visit.card, f"{milvus.prefix}headlines")
+    yield Finding("Milvus", "ok", f"{milvus.uri}: {facts}")
+
+
+def _runs(visit: _Visit) -> Iterator[Finding]:
+    if visit.store is None:
+        return
+    last = visit.store.last_run()
+    waiting = visit.store.count_headlines("label_run == 0")
+    if last is None:
+        way_out = "Start `newstide recluster --every 5m`." if waiting else "Send headlines: `newstide produce FILE`."
+        yield Finding("runs", "warn", f"None yet; {waiting:,} headlines wait for the first.", way_out)
+        return
+    age = time.time() - last.finished_at / 1000
+    seen = f"run {last.run} finished {_span(age)} ago; {waiting:,} headlines came since"
+    if waiting and age > _OLD_RUN:
+        yield Finding("runs", "warn", seen, "Is `newstide recluster` running? Its log says why runs fail.")
+    else:
+        yield Finding("runs", "ok", seen)
+
+
+def _pages(visit: _Visit) -> Iterator[Finding]:
+    folder = visit.settings.snapshots_dir
+    runs = sorted(folder.glob("run-*.html"))
+    endpoints = read_endpoints(visit.settings.data_dir)
+    served = f", served at {endpoints.pages}" if endpoints and endpoints.pages else ""
+    seen = f"{folder}: " + (f"{len(runs)} runs, the latest is {runs[-1].name}" if runs else "none yet") + served
+    last = visit.store.last_run() if visit.store is not None and runs else None
+    if last is not None and runs[-1].name < f"run-{last.run:06d}.html":
+        way_out = "Is there room on the disk? The log of `newstide recluster` names the reason."
+        yield Finding("pages", "warn", f"{seen}; run {last.run} has none", way_out)
+    else:
+        yield Finding("pages", "ok", seen)
+
+
+def _services(visit: _Visit) -> Iterator[Finding]:
+    for one in running_services(visit.settings.data_dir):
+        name, where = f"{one['service']}", f"process {one['pid']}, {one['address']}/metrics"
+        if one["not_ready"]:
+            yield Finding(name, "warn", f"not ready ({where}): {' '.join(one['not_ready'])}", "See its log.")
+        else:
+            yield Finding(name, "ok", f"ready ({where})")
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
+def _changed(values: dict[str, Any], defaults: dict[str, Any], path: str = "") -> list[tuple[str, Any]]:
+    changed: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            changed += _changed(value, defaults.get(name) or {}, f"{path}{name}.")
+        elif value != defaults.get(name):
+            changed.append((path + name, value))
+    return changed

@@ -1,0 +1,170 @@
+"""`newstide forget`: a headline, or all of a url or source, taken out of everything and kept out.
+
+First the tombstones, so that nothing comes in any more; then rows, stories, pages. Rows that were on their way from the
+topic at that moment are removed by the next run, and so are pages on another machine.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from clustering.pages.redaction import clean_pages
+from newstide.core.errors import NewstideError, SettingsError
+from newstide.core.headline import clean
+from newstide.core.settings import Settings
+from newstide.milvus import (
+    Blocklist,
+    EmptyStore,
+    Store,
+    Tombstone,
+    open_store,
+    quote,
+    remove_headlines,
+    touched_stories,
+)
+from newstide.milvus.removal import COLUMNS
+from newstide.milvus.tombstones import KINDS, key_of, point_of, title_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be forgotten.
+
+    Attributes:
+        kind: `id`, `url` or `source`.
+        value: As headlines carry it.
+        headlines: Its headlines, `COLUMNS`.
+        stories: How many stories show or count something of them.
+        pages: The pages of this machine that hold them.
+    """
+
+    kind: str
+    value: str
+    headlines: pd.DataFrame
+    stories: int
+    pages: Sequence[Path]
+
+    def describe(self) -> str:
+        """What would go, in one sentence."""
+        count = len(self.headlines)
+        return (
+            f"{count:,} headline{'' if count == 1 else 's'} with {self.kind} {self.value!r}, "
+            f"what {self.stories:,} stor{'y shows' if self.stories == 1 else 'ies show'} of "
+            f"{'it' if count == 1 else 'them'}, on {len(self.pages):,} page{'' if len(self.pages) == 1 else 's'} here"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What went."""
+
+    kind: str
+    value: str
+    headlines: int
+    stories: int
+    pages: int
+    tombstones: int
+
+
+def look_up(settings: Settings, kind: str, value: str) -> Target:
+    """Finds what would be forgotten; touches nothing.
+
+    Raises:
+        SettingsError: The value is empty.
+        EmptyStore: Nothing has been ingested yet.
+    """
+    store = open_store(settings.milvus, None)
+    try:
+        return _target(store, settings, kind, value)
+    finally:
+        store.close()
+
+
+def forget(settings: Settings, kind: str, value: str) -> Forgotten:
+    """Forgets; what is not there (any more) is blocked all the same.
+
+    Raises:
+        SettingsError: The value is empty.
+        NewstideError: A page could not be written; everything else is done, and the next run tries again.
+    """
+    store = open_store(settings.milvus, None)
+    try:
+        target = _target(store, settings, kind, value)
+        tombstones = _tombstones(target)
+        store.tombstones.add(tombstones)
+        blocked = Blocklist.of(tombstones)
+        stories = remove_headlines(store, target.headlines, blocked)
+        for suffix in store.suffixes_of_other_models():
+            _remove_elsewhere(settings, suffix, target, blocked)
+        if not store.count_headlines():  # no run will write these anew
+            for name in ("graph.bin", "layout.npz"):
+                (settings.data_dir / "cache" / name).unlink(missing_ok=True)
+        pages = clean_pages(settings.snapshots_dir, blocked.hides, blocked.hides_title)
+    except OSError as error:
+        raise NewstideError(
+            f"It is gone from Milvus and blocked, but a page could not be cleaned: {error}.",
+            "Make room, and run the command again.",
+        ) from error
+    finally:
+        store.close()
+    return Forgotten(kind, target.value, len(target.headlines), stories, len(pages), len(tombstones))
+
+
+def allow_again(settings: Settings, kind: str, value: str) -> int:
+    """Takes the tombstones of one request away, and returns how many; what was removed comes back only if it is sent."""
+    store = open_store(settings.milvus, None)
+    try:
+        return store.tombstones.remove(key_of(kind, _checked(kind, value)))
+    finally:
+        store.close()
+
+
+def _target(store: Store, settings: Settings, kind: str, value: str) -> Target:
+    value = _checked(kind, value)
+    headlines = store.headlines(f"{kind} == {quote(value)}", COLUMNS)
+    blocked = Blocklist.of(_tombstones(Target(kind, value, headlines, 0, ())))
+    stories = sum(int(touched_stories(frame, headlines, blocked).sum()) for frame in store.frames("stories"))
+    pages = clean_pages(settings.snapshots_dir, blocked.hides, blocked.hides_title, write_them=False)
+    return Target(kind, value, headlines, stories, pages)
+
+
+def _remove_elsewhere(settings: Settings, suffix: str, target: Target, blocked: Blocklist) -> None:
+    """From collections that nobody is led to: an earlier model's, or one's that are being filled."""
+    try:
+        other = open_store(settings.milvus, None, suffix=suffix)
+    except EmptyStore:  # they are only being made
+        return
+    try:
+        remove_headlines(other, other.headlines(f"{target.kind} == {quote(target.value)}", COLUMNS), blocked)
+    finally:
+        other.close()
+
+
+def _tombstones(target: Target) -> list[Tombstone]:
+    """One for what was asked for, and one for each headline, by which pages and stories are cleaned elsewhere."""
+    now = int(time.time() * 1000)
+    cause = key_of(target.kind, target.value)
+    own = [
+        Tombstone(
+            key_of("id", row["id"]),
+            cause,
+            point_of(row["title"], row["published_at"], row["url"], row["source"]),
+            title_digest(row["title"]),
+            now,
+        )
+        for row in target.headlines.to_dict("records")
+    ]
+    return [*own, *([Tombstone(cause, cause, "", "", now)] if cause not in {stone.key for stone in own} else [])]
+
+
+def _checked(kind: str, value: str) -> str:
+    """The value as headlines carry it."""
+    if kind not in KINDS:
+        raise SettingsError(f"{kind!r} is not one of {', '.join(KINDS)}.")
+    cleaned = clean(value)
+    if not cleaned:
+        raise SettingsError(f"--{kind} is empty.")
+    return cleaned

@@ -1,0 +1,1 @@
+"""The services: their loops, what supervises them, and what watches them."""

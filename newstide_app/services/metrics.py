@@ -1,0 +1,241 @@
+"""What newstide counts, under the names that Prometheus, the dashboard and the alert rules know.
+
+Each service has a registry of its own. What is recorded is handed in: no room needs to know this module.
+"""
+
+import time
+from collections.abc import Mapping
+from threading import Lock
+from typing import Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+_BATCH_SECONDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_RUN_SECONDS = (0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600)
+_RUN_STATUS = ("finished", "nothing new", "no headlines", "failed", "standing by")
+
+
+class Counts(Protocol):
+    """What the consumer has done so far: `consumers.loop.Tally`."""
+
+    read: int
+    stored: int
+    duplicates: int
+    dead_letters: int
+    taken_down: int
+    ahead: int
+    provisional: int
+    seconds: dict[str, float]
+
+
+class Report(Protocol):
+    """What a run did: `clustering.run.reclusterer.RunReport`."""
+
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def run(self) -> int: ...  # noqa: D102
+    @property
+    def rows(self) -> int: ...  # noqa: D102
+    @property
+    def new(self) -> int: ...  # noqa: D102
+    @property
+    def changed(self) -> int: ...  # noqa: D102
+    @property
+    def stories(self) -> int: ...  # noqa: D102
+    @property
+    def noise_share(self) -> float: ...  # noqa: D102
+    @property
+    def recall(self) -> float | None: ...  # noqa: D102
+    @property
+    def searcher(self) -> str: ...  # noqa: D102
+    @property
+    def events(self) -> dict[str, int]: ...  # noqa: D102
+    @property
+    def seconds(self) -> dict[str, float]: ...  # noqa: D102
+    @property
+    def page(self) -> str: ...  # noqa: D102
+
+
+def make_registry(service: str, version: str) -> CollectorRegistry:
+    """A registry that tells of the process (memory, CPU, open files) and of newstide's version."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    Info("newstide_build", "What runs here.", registry=registry).info({"version": version, "service": service})
+    return registry
+
+
+class ServerMetrics:
+    """Whether Kafka and Milvus answer, as this service sees them, and how far behind the consumers are."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._reachable = Gauge(
+            "newstide_reachable", "1 while the server answers this service.", ["server"], registry=registry
+        )
+        self._lag = Gauge(
+            "newstide_lag", "Headlines in the topic that are not stored yet.", ["partition"], registry=registry
+        )
+
+    def server(self, name: str, *, answers: bool) -> None:
+        """`kafka` or `milvus` did, or did not, answer just now."""
+        self._reachable.labels(name).set(int(answers))
+
+    def lag(self, by_partition: Mapping[int, int]) -> None:
+        """How many headlines of each partition the group has not committed; partitions that are gone are forgotten."""
+        self._lag.clear()
+        for partition, behind in by_partition.items():
+            self._lag.labels(str(partition)).set(behind)
+
+
+class ConsumerMetrics:
+    """From topic to Milvus. `record` is given the running totals, and counts what has been added."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, what: str) -> Counter:
+            return Counter(f"newstide_{name}", what, registry=registry)
+
+        self._counters = {
+            "read": counter("messages_read", "Messages read from the topic of headlines."),
+            "stored": counter("headlines_stored", "Headlines that Milvus acknowledged."),
+            "duplicates": counter("duplicates", "Headlines whose id was there already."),
+            "dead_letters": counter("dead_letters", "Messages put on the dead-letter topic."),
+            "taken_down": counter("tombstoned", "Headlines that a tombstone keeps out."),
+            "ahead": counter("times_ahead", "Headlines dated more than an hour ahead, redated."),
+            "provisional": counter("provisional_labels", "Headlines stored with the label of a story."),
+        }
+        self._seconds = Histogram(
+            "newstide_batch_seconds",
+            "Time a batch takes, by stage.",
+            ["stage"],
+            buckets=_BATCH_SECONDS,
+            registry=registry,
+        )
+        self._known: dict[str, int] = {}
+        self._known_seconds: dict[str, float] = {}
+        self._lock = Lock()
+
+    def record(self, counts: Counts) -> None:
+        """Takes over what has been added since the last call; safe to call after every poll."""
+        with self._lock:
+            for name, counter in self._counters.items():
+                now = int(getattr(counts, name))
+                if now > self._known.get(name, 0):
+                    counter.inc(now - self._known.get(name, 0))
+                    self._known[name] = now
+            for stage, seconds in list(counts.seconds.items()):
+                spent = seconds - self._known_seconds.get(stage, 0.0)
+                if spent > 0:
+                    self._seconds.labels(stage).observe(spent)
+                    self._known_seconds[stage] = seconds
+
+
+class RunMetrics:
+    """What runs did: figures of the last one, and counts of all."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, what: str) -> Gauge:
+            return Gauge(f"newstide_{name}", what, registry=registry)
+
+        self._told = False
+        self._runs = Counter("newstide_runs", "Ticks by what became of them.", ["status"], registry=registry)
+        for status in _RUN_STATUS:
+            self._runs.labels(status)
+        self._seconds = Histogram(
+            "newstide_run_seconds", "Time a run takes, by step.", ["step"], buckets=_RUN_SECONDS, registry=registry
+        )
+        self._events = Counter("newstide_story_events", "Events of stories.", ["kind"], registry=registry)
+        self._number = gauge("run_number", "The last run's number.")
+        self._last = gauge("last_run_timestamp_seconds", "When the last run finished, epoch seconds.")
+        self._success = gauge(
+            "last_success_timestamp_seconds", "When a tick last went well, also with nothing new; epoch seconds."
+        )
+        self._rows = gauge("window_headlines", "Headlines in the last run's window.")
+        self._new = gauge("new_headlines", "Of them, those no run had seen.")
+        self._stories = gauge("stories", "Stories (clusters) in the last run's window.")
+        self._noise = gauge("noise_share", "Share of the window's headlines in no story.")
+        self._churn = gauge("label_churn", "Share of headlines seen before whose label the last run changed.")
+        self._page = gauge("page_written", "1 unless the last run's page could not be written.")
+        self._page.set(1)
+        self._recall = gauge("graph_recall", "Share of true neighbours in sampled lists; 1 where search is exact.")
+
+    def finished(self, report: Report) -> None:
+        """A tick ended well: a run, or a reason for none."""
+        now = time.time()
+        self._told = True
+        self._runs.labels(report.status).inc()
+        self._success.set(now)
+        self._number.set(report.run)
+        if report.status != "finished":
+            return
+        self._last.set(now)
+        self._page.set(bool(report.page))
+        self._rows.set(report.rows)
+        self._new.set(report.new)
+        self._stories.set(report.stories)
+        self._noise.set(report.noise_share)
+        self._churn.set(max(0, report.changed - report.new) / max(1, report.rows - report.new))
+        if report.recall is not None or report.searcher == "exact":  # else no list was checked: the last figure stays
+            self._recall.set(1.0 if report.recall is None else report.recall)
+        for step, seconds in report.seconds.items():
+            self._seconds.labels(step).observe(seconds)
+        for kind, count in report.events.items():
+            self._events.labels(kind).inc(count)
+
+    def found(self, run: int, finished_at: float) -> None:
+        """What the last run was before this process began: its number, and when it finished (epoch seconds)."""
+        if not self._told:  # a run may have been quicker than whoever asks
+            self._number.set(run)
+            self._last.set(finished_at)
+            self._success.set(finished_at)
+
+    def failed(self) -> None:
+        """A run failed."""
+        self._runs.labels("failed").inc()
+
+    def stood_by(self) -> None:
+        """Another reclusterer was at work."""
+        self._runs.labels("standing by").inc()
+
+
+class FeedMetrics:
+    """What was read from feeds."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._read = Counter("newstide_feed_entries", "New entries read from feeds.", registry=registry)
+        self._rejected = Counter("newstide_feed_rejects", "Of them, those that are no headlines.", registry=registry)
+        self._polls = Counter(
+            "newstide_feed_polls", "Looks at feeds, by how they went.", ["outcome"], registry=registry
+        )
+        for outcome in ("well", "failed"):
+            self._polls.labels(outcome)
+        self._failing = Gauge("newstide_feeds_failing", "Feeds whose last look failed.", registry=registry)
+
+    def polled(self, *, well: bool, read: int, rejected: int, failing: int) -> None:
+        """A feed was looked at: what the look added, and how many feeds fail now."""
+        self._polls.labels("well" if well else "failed").inc()
+        self._read.inc(read)
+        self._rejected.inc(rejected)
+        self._failing.set(failing)
+
+
+def every_name() -> set[str]:
+    """The names of all series that any service exposes: what a dashboard or an alert rule may ask for."""
+    registry = make_registry("", "")
+    for kind in (ServerMetrics, ConsumerMetrics, RunMetrics, FeedMetrics):
+        kind(registry)
+    names = {"up"}  # Prometheus' own: whether a service could be asked
+    for family in registry.collect():
+        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"], "info": ["_info"]}
+        names.update(family.name + suffix for suffix in suffixes.get(family.type, [""]))
+    return names

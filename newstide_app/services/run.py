@@ -1,0 +1,181 @@
+"""The long-running commands: connects a room's loop to Kafka, Milvus, the model, the settings and the heartbeat."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from newstide.core import logs
+from newstide.core.errors import RunFailed
+from newstide.core.retry import once_there
+from newstide.core.settings import Settings
+from newstide.embedding import Embedder, load_embedder
+from newstide.kafka.broker import Sender, ensure_topics
+from newstide.milvus import Store, open_store
+from newstide_app.services.health import beat
+from newstide_app.services.monitoring import Monitor, monitored
+
+if TYPE_CHECKING:
+    from kafka import KafkaConsumer
+
+    from clustering.run.reclusterer import RunReport
+    from consumers.loop import Tally
+    from producers.publisher import Summary
+
+_CUT_OFF_AFTER = 4.0  # seconds from being told to stop, for a call to Milvus
+_CLOSE_WITHIN = 2.0  # seconds to leave the group, and to send what is left
+
+
+def run_consumer(settings: Settings, *, stop: Event, drain: bool) -> "Tally":
+    """`newstide consume`."""
+    if drain:  # it ends by itself; nobody asks how it fares
+        return _consume(settings, None, stop=stop, drain=True)
+    with monitored("consumer", settings) as monitor:
+        return _consume(settings, monitor, stop=stop, drain=False)
+
+
+def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain: bool) -> "Tally":
+    from consumers.loop import Tally, ingest
+
+    log = logs.get("consumer")
+    embedder = load_embedder(settings.embedding)
+    connections = once_there(lambda: _connections(settings, embedder, stop), stop, "consumer")
+    if connections is None:
+        return Tally()
+    cut_off = Thread(target=_cut_off, args=(connections, stop), name="cut off", daemon=True)
+    with connections:
+        cut_off.start()
+        log.info("consuming", topic=settings.kafka.topic, model=embedder.card.name)
+        tally = ingest(
+            connections.consumer,
+            connections.sender,
+            connections.store,
+            embedder,
+            settings,
+            stop=stop,
+            drain=drain,
+            on_beat=_beating(settings, "consumer", None if monitor is None else monitor.consuming()),
+        )
+    log.info(
+        "stopped",
+        read=tally.read,
+        stored=tally.stored,
+        duplicates=tally.duplicates,
+        dead_letters=tally.dead_letters,
+    )
+    return tally
+
+
+@dataclass
+class _Connections:
+    """What the consumer's loop works with; closed in order at its end."""
+
+    store: Store
+    sender: Sender
+    consumer: "KafkaConsumer"
+    closing: ExitStack
+    closed: Event = field(default_factory=Event)
+
+    def __enter__(self) -> None:
+        """They are open already."""
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.close()
+        self.closed.set()
+
+
+def _connections(settings: Settings, embedder: Embedder, stop: Event) -> _Connections:
+    """Opens all of them, or none."""
+    from consumers.group import join_group
+
+    with ExitStack() as stack:
+        ensure_topics(settings.kafka, timeout=1.0)
+        store = open_store(settings.milvus, embedder.card, stop=stop)
+        stack.callback(store.close)
+        sender = Sender(settings.kafka, patience=_CLOSE_WITHIN)
+        stack.callback(sender.close, _CLOSE_WITHIN)
+        consumer = join_group(settings.kafka)
+        stack.callback(consumer.close, autocommit=False, timeout_ms=int(_CLOSE_WITHIN * 1000))
+        return _Connections(store, sender, consumer, stack.pop_all())
+
+
+def _cut_off(connections: _Connections, stop: Event) -> None:
+    """Ends a call to a Milvus that does not answer, where the service was told to stop some seconds ago."""
+    while not stop.wait(1.0):
+        if connections.closed.is_set():
+            return
+    if not connections.closed.wait(_CUT_OFF_AFTER):
+        connections.store.close()
+
+
+def run_reclusterer(
+    settings: Settings, *, stop: Event, every: timedelta | None, force: bool = False
+) -> "RunReport | None":
+    """`newstide recluster`: the report of the one run, or None when it ran on a schedule."""
+    from clustering.run.lease import acquired
+    from clustering.run.reclusterer import recluster
+    from clustering.run.schedule import run_every
+
+    log = logs.get("reclusterer")
+    if every is None:
+        ensure_topics(settings.kafka)
+        with acquired(settings.kafka, wait_ms=15_000) as lease:
+            if lease is None:
+                raise RunFailed("Another reclusterer is at work.", "Stop it, or leave the work to it.")
+            return recluster(settings, lease=lease, force=force)
+    with monitored("reclusterer", settings) as monitor:
+        monitor.reclustering(every.total_seconds())
+        once_there(lambda: ensure_topics(settings.kafka, timeout=1.0), stop, "reclusterer")
+        if stop.is_set():
+            return None
+        log.info("reclustering", every=str(every), window=str(settings.clustering.window))
+        on_beat = _beating(settings, "reclusterer", monitor.beat)
+        run_every(every, settings, stop=stop, on_beat=on_beat, on_run=monitor.ran)
+    return None
+
+
+def run_feeds(
+    settings: Settings, urls: Sequence[str], *, stop: Event, every: timedelta, once: bool, allow_private: bool
+) -> "Summary":
+    """`newstide produce --rss`."""
+    from producers.publisher import produce_feeds
+
+    def produce(on_poll: Callable[..., None]) -> "Summary":
+        return produce_feeds(
+            urls,
+            settings.kafka,
+            state=settings.data_dir / "feeds.sqlite",
+            every=every,
+            once=once,
+            allow_private=allow_private,
+            stop=stop,
+            on_poll=on_poll,
+            limits=settings.feeds,
+            headline_limits=settings.limits,
+        )
+
+    if once:
+        return produce(lambda **_counts: None)
+    with monitored("producer", settings, asks=["kafka"]) as monitor:
+        return produce(monitor.polling(every.total_seconds()))
+
+
+def _beating(settings: Settings, service: str, also: Callable[..., None] | None = None) -> Callable[..., None]:
+    log = logs.get(service)
+    left = True
+
+    def on_beat(*counts: object) -> None:
+        nonlocal left
+        try:
+            beat(settings.data_dir, service)
+            left = True
+        except OSError as error:  # a full disk: the work needs none
+            if left:
+                log.warning("a sign of life could not be left; `newstide health` will miss it", reason=str(error))
+            left = False
+        if also is not None:
+            also(*counts)
+
+    return on_beat

@@ -1,0 +1,141 @@
+"""The store as the API reads it: opened at the first question, again after Milvus has been away."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from newstide.core.errors import ModelMismatch, StoreLimit, StoreUnavailable
+from newstide.core.settings import Settings
+from newstide.embedding import Embedder, load_embedder
+from newstide.milvus import Store, open_store
+from newstide.milvus.schema import require_same_model
+from newstide_app.services.endpoints import with_endpoints
+
+T = TypeVar("T")
+
+_AT_ONCE = 4  # questions to Milvus; pages are served beside them
+_PATIENCE = timedelta(seconds=5)  # a reader at a browser does not wait as long as a service does
+_KEPT = 10.0  # seconds
+_AWAY = 2.0  # seconds for which nobody else tries
+
+
+class Reader:
+    """A store that may be away. Its methods may be called from any task; the work is done in threads of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        timeout = min(settings.milvus.timeout, _PATIENCE)
+        self._settings = settings.updated(milvus={"timeout": timeout})
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._opening, self._encoding = threading.Lock(), threading.Lock()
+        self._store: Store | None = None
+        self._asking: Counter[Store] = Counter()  # questions at work, by the store they ask
+        self._embedder: Embedder | None = None
+        self._stories: tuple[int, float, pd.DataFrame] | None = None
+        self._away: tuple[float, StoreUnavailable] | None = None
+
+    async def read(self, question: Callable[[Store], T]) -> T:
+        """Asks the store something.
+
+        Raises:
+            StoreUnavailable: Milvus is away; within two seconds after it was found so, at once.
+            EmptyStore: Nothing has been ingested yet.
+        """
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(_AT_ONCE)
+        return await anyio.to_thread.run_sync(self._read, question, limiter=self._limiter)
+
+    def stories(self, store: Store) -> pd.DataFrame:
+        """All stories, kept until the next run; not for long, since headlines may be taken down between two runs."""
+        last = store.last_run()
+        run = 0 if last is None else last.run
+        kept, now = self._stories, time.monotonic()
+        if kept is not None and kept[0] == run and now - kept[1] < _KEPT:
+            return kept[2]
+        stories = store.stories().drop(columns="former_ids", errors="ignore")
+        self._stories = (run, now, stories)
+        return stories
+
+    def vector(self, store: Store, text: str) -> npt.NDArray[np.float32]:
+        """(1, dim) a text as the store's model sees it; the model is loaded with the first.
+
+        Raises:
+            EmbedderError: It cannot be loaded.
+            ModelMismatch: The store holds another model's vectors.
+        """
+        with self._encoding:
+            if self._embedder is None:
+                self._embedder = load_embedder(self._settings.embedding)
+            require_same_model(store.card, self._embedder.card, self._settings.milvus.prefix + "headlines")
+            vectors: npt.NDArray[np.float32] = self._embedder.encode([text])
+        return vectors
+
+    def close(self) -> None:
+        """Closes the store, once nobody asks it any more."""
+        with self._opening:
+            store = self._store
+        if store is not None:
+            self._drop(store)
+
+    def _read(self, question: Callable[[Store], T]) -> T:
+        with self._lent() as store:
+            try:
+                return question(store)
+            except StoreUnavailable as error:
+                self._away = (time.monotonic(), error)
+                self._drop(store)
+                raise
+            except (StoreLimit, ModelMismatch):
+                self._drop(store)  # the collections may be others by now
+                raise
+
+    @contextmanager
+    def _lent(self) -> Iterator[Store]:
+        """A store that stays open until it is given back."""
+        with self._opening:
+            store = self._opened()
+            self._asking[store] += 1
+        try:
+            yield store
+        finally:
+            with self._opening:
+                self._asking[store] -= 1
+                left = not self._asking[store]
+                if left:
+                    del self._asking[store]
+                unwanted = left and store is not self._store
+            if unwanted:
+                store.close()
+
+    def _drop(self, store: Store) -> None:
+        """The next question opens another; this one is closed by the last that asks it."""
+        with self._opening:
+            if self._store is store:
+                self._store = None
+                if not self._asking[store]:
+                    store.close()
+
+    def _opened(self) -> Store:
+        if self._away is not None and time.monotonic() - self._away[0] < _AWAY:
+            raise StoreUnavailable(self._away[1].message, self._away[1].way_out)
+        self._away = None
+        if self._store is None:
+            self._stories = None
+            self._store = self._try_to_open()
+        return self._store
+
+    def _try_to_open(self) -> Store:
+        try:
+            return open_store(with_endpoints(self._settings).milvus, None)
+        except StoreUnavailable as error:
+            self._away = (time.monotonic(), error)
+            raise

@@ -1,0 +1,204 @@
+"""The folder of pages, served: made strict, small and quick on the way.
+
+A page carries its content-security policy itself, so that it holds for a file that was sent to someone, too. Served, it
+gets a stricter one as a header: scripts by their hashes alone. The hashes of the page's own scripts are those that the
+page's policy names, which stands above anything that came from a headline; they are not computed from what is there.
+"""
+
+import base64
+import gzip
+import hashlib
+import html
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from newstide_app.web.access import NO_CONTENT_POLICY
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".css": "text/css; charset=utf-8",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".svg": "image/svg+xml",
+}
+_PACKED = ("text/", "application/", "image/svg")
+_KEPT = 8  # files in memory, ready to be sent: at most about as many times 8 MB
+_FOREVER = "max-age=31536000, immutable"
+_POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
+_HEAD = 16_384  # bytes, in which the policy stands
+_SCRIPT = re.compile(
+    rb'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"( defer)?></script>'
+)  # as the pages' templates write it
+_LIVE = "live.js"
+_TOLD = "latest.js"  # loaded by pages that are opened as files, and written with each run
+_SELF = ("'self'", "file:")
+
+_EMPTY = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5">
+<title>newstide</title>
+<link rel="icon" href="data:,"><body style="font: 1rem system-ui; margin: 4rem auto; max-width: 34rem">
+<main><h1>No map yet</h1><p>The first page appears here after the first reclustering run.</p></main>"""
+_EMPTY_POLICY = NO_CONTENT_POLICY + "; style-src 'unsafe-inline'; img-src data:"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A file as it is sent.
+
+    Attributes:
+        body: Its bytes, as they are and packed (None where that does not pay).
+        tag: Of what it holds.
+        policy: Its content-security policy.
+    """
+
+    body: bytes
+    packed: bytes | None
+    tag: str
+    kind: str
+    policy: str
+
+    @property
+    def integrity(self) -> str:
+        """As a script element names it."""
+        return "sha256-" + base64.b64encode(hashlib.sha256(self.body).digest()).decode()
+
+
+class Pages:
+    """Serves the files right in a folder: no folder in it, no hidden file, no link to elsewhere.
+
+    Args:
+        directory: It need not exist yet.
+        private: Whether only those with a token may read, so that nothing in between keeps a copy.
+    """
+
+    def __init__(self, directory: Path, *, private: bool) -> None:
+        self._directory = directory
+        self._reach = "private" if private else "public"
+        self._kept: OrderedDict[str, tuple[tuple[Any, ...], Ready]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._live = _ready((files("newstide_app.web") / _LIVE).read_bytes(), _TYPES[".js"], NO_CONTENT_POLICY)
+
+    async def endpoint(self, request: Request) -> Response:
+        """`/` and every name below it."""
+        name = request.path_params["name"] or "index.html"
+        found = await anyio.to_thread.run_sync(self._find, name)
+        if found is None:
+            if name == "index.html":
+                return HTMLResponse(
+                    _EMPTY, headers={"Cache-Control": "no-store", "Content-Security-Policy": _EMPTY_POLICY}
+                )
+            raise HTTPException(404, "there is no such page")
+        return self._response(request, found)
+
+    def _response(self, request: Request, found: Ready) -> Response:
+        # A page of a run does not change either, but another data folder has another run of that number.
+        asked_for = request.query_params.get("v") == found.tag
+        tag = f'W/"{found.tag}"'
+        headers = {
+            "ETag": tag,
+            "Cache-Control": f"{self._reach}, {_FOREVER}" if asked_for else "no-cache",
+            "Content-Security-Policy": found.policy,
+            "Vary": "Accept-Encoding",
+        }
+        known = [part.strip() for part in request.headers.get("if-none-match", "").split(",")]
+        if tag in known or "*" in known:
+            return Response(status_code=304, headers=headers)
+        body = found.body
+        if found.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"], body = "gzip", found.packed
+        headers["Content-Length"] = str(len(body))
+        return Response(b"" if request.method == "HEAD" else body, headers=headers, media_type=found.kind)
+
+    def _find(self, name: str) -> Ready | None:
+        if name == _LIVE:
+            return self._live
+        kind = _TYPES.get(Path(name).suffix)
+        path = self._directory / name
+        if kind is None or not _NAME.fullmatch(name):
+            return None
+        try:
+            if path.is_symlink() or not path.is_file():
+                return None
+            mark = _mark(path)
+            if path.suffix == ".html":  # which names what its scripts hold
+                mark += tuple(_mark(script) for script in sorted(self._directory.glob("*.js")) if script.name != _TOLD)
+            with self._lock:
+                kept = self._kept.get(name)
+                if kept is not None and kept[0] == mark:
+                    self._kept.move_to_end(name)
+                    return kept[1]
+            content = path.read_bytes()
+        except OSError:  # gone meanwhile, or not ours to read
+            return None
+        ready = self._page(content) if path.suffix == ".html" else _ready(content, kind, NO_CONTENT_POLICY)
+        with self._lock:
+            self._kept[name] = (mark, ready)
+            self._kept.move_to_end(name)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return ready
+
+    def _page(self, content: bytes) -> Ready:
+        """A page with the live view in it, its scripts named by what they hold, and the policy that allows just them."""
+        hashes: list[str] = []
+
+        def named(script: Ready, name: str, defer: bytes = b"") -> bytes:
+            hashes.append(script.integrity)
+            return (
+                f'<script src="{name}?v={script.tag}" integrity="{script.integrity}"{defer.decode()}></script>'.encode()
+            )
+
+        def found(match: re.Match[bytes]) -> bytes:
+            name = match.group(1).decode()
+            script = self._find(name)
+            return match.group() if script is None else named(script, name, match[2] or b"")
+
+        content = _SCRIPT.sub(found, content)
+        at = content.rfind(b"</body>")
+        if at >= 0:
+            content = content[:at] + named(self._live, _LIVE) + b"\n" + content[at:]
+        own = _POLICY.search(content[:_HEAD])
+        policy = served_policy(html.unescape(own.group(1).decode()) if own else NO_CONTENT_POLICY, hashes)
+        return _ready(content, _TYPES[".html"], policy)
+
+
+def served_policy(policy: str, hashes: list[str]) -> str:
+    """A page's own policy, with the scripts beside it allowed by their hashes instead of by where they lie.
+
+    Args:
+        policy: As the page carries it.
+        hashes: `sha256-...` of the scripts beside it.
+    """
+    parts = []
+    for part in policy.split(";"):
+        name, *values = part.split()
+        if name == "script-src":
+            values = [value for value in values if value not in _SELF] + [f"'{one}'" for one in hashes]
+        parts.append(" ".join([name, *values]))
+    if "frame-ancestors" not in policy:
+        parts.append("frame-ancestors 'none'")
+    return "; ".join(parts)
+
+
+def _mark(path: Path) -> tuple[Any, ...]:
+    """Changes whenever the file does."""
+    stat = path.stat()
+    return path.name, stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+def _ready(body: bytes, kind: str, policy: str) -> Ready:
+    packed = gzip.compress(body, 6, mtime=0) if len(body) > 1024 and kind.startswith(_PACKED) else None
+    tag = hashlib.sha256(body).hexdigest()[:20]
+    return Ready(body, packed if packed is not None and len(packed) < len(body) else None, tag, kind, policy)
