@@ -1,4 +1,4 @@
-"""What a wheel holds: the four packages with their data, and nothing of the tests and benchmarks."""
+"""What a wheel holds: the five packages with their data, and nothing of the tests and benchmarks."""
 
 import subprocess
 import sys
@@ -19,9 +19,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return set(zipfile.ZipFile(path).namelist())
 
 
-def test_it_holds_the_four_packages_and_nothing_else(wheel: set[str]) -> None:
+def test_it_holds_the_five_packages_and_nothing_else(wheel: set[str]) -> None:
     tops = {name.split("/")[0] for name in wheel if ".dist-info/" not in name}
-    assert tops == {"newstide", "producers", "consumers", "clustering"}
+    assert tops == {"newstide", "newstide_app", "producers", "consumers", "clustering"}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,8 @@ def test_it_holds_the_four_packages_and_nothing_else(wheel: set[str]) -> None:
         "clustering/pages/assets/script/state.js",
         "newstide/kafka/jars.txt",
         "newstide/py.typed",
+        "newstide_app/py.typed",
+        "newstide_app/web/live.js",
     ],
 )
 def test_it_holds_the_data_that_the_code_reads(wheel: set[str], name: str) -> None:
