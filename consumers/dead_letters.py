@@ -6,7 +6,8 @@ Of one that is too large for Kafka as it is (it came compressed), the beginning 
 from collections.abc import Mapping
 from typing import Any
 
-from newstide.core.headline import CUT, REPLAYS, shorten
+from newstide.core.headline import CUT, REPLAYS
+from newstide.core.text import shorten
 from newstide.kafka.broker import Sender
 
 _LARGEST = 3 * 2**19  # bytes of key and value; producer and topic take 2 MiB, headers included

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from newstide.core.errors import NewstideError, SettingsError
-from newstide.core.headline import iso_time
 from newstide.core.settings import Settings
+from newstide.core.text import iso_time
 from newstide.milvus import open_store
 
 HEADLINE_COLUMNS = [

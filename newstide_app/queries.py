@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from newstide.core.errors import NewstideError, SettingsError
-from newstide.core.headline import iso_time
 from newstide.core.settings import Settings
+from newstide.core.text import iso_time
 from newstide.embedding import load_embedder
 from newstide.milvus import Store, open_store
 from newstide.milvus.collection import MOST

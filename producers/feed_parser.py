@@ -14,7 +14,8 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-from newstide.core.headline import MAX_ID_BYTES, MAX_SOURCE, MAX_TITLE, MAX_URL, derive_id, shorten
+from newstide.core.headline import MAX_ID_BYTES, MAX_SOURCE, MAX_TITLE, MAX_URL, derive_id
+from newstide.core.text import shorten
 
 _TAG = re.compile(r"(<[^<>]*>)")  # linear in any text
 

@@ -14,8 +14,8 @@ import httpx
 
 from newstide import __version__
 from newstide.core.errors import SourceError
-from newstide.core.headline import shorten
 from newstide.core.settings import FeedSettings
+from newstide.core.text import shorten
 
 _TIMEOUT = 10.0  # seconds to connect, and for each piece
 _REDIRECTS = (301, 302, 303, 307, 308)

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from newstide.core.errors import InvalidHeadline, SourceError
-from newstide.core.headline import DEFAULTS, Headline, Limits, from_fields, shorten
+from newstide.core.headline import DEFAULTS, Headline, Limits, from_fields
+from newstide.core.text import shorten
 from producers.columns import find_columns, find_known_columns, no_title
 from producers.csv_rows import CsvRow, read_csv
 from producers.lines import numbered_lines

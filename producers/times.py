@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from newstide.core.errors import InvalidHeadline, SettingsError
-from newstide.core.headline import shorten
+from newstide.core.text import shorten
 
 _NONE = frozenset({"", "nan", "nat", "none", "null", "n/a"})
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?")

@@ -16,9 +16,10 @@ from newsroom import add_headlines
 from test_web import served, write_run
 
 from newstide.core.errors import StoreUnavailable
-from newstide.core.headline import iso_time, parse_time
+from newstide.core.headline import parse_time
 from newstide.core.local_server import free_port
 from newstide.core.settings import PageSettings, Settings
+from newstide.core.text import iso_time
 from newstide.milvus import Store, open_store
 from newstide.milvus.local_server import LocalMilvus
 from newstide_app.queries import StoryFilter, UnknownStory, chosen_stories, story_lineage

@@ -16,8 +16,8 @@ from clustering.pages.index_page import evenly, write_index
 from clustering.pages.redaction import thin_pages, thinned
 from clustering.pages.run_page import write_snapshot
 from clustering.run.retention import thin_old_pages
-from newstide.core.headline import iso_time
 from newstide.core.settings import Settings, as_environment
+from newstide.core.text import iso_time
 
 DAY = 24 * HOUR
 MIDNIGHT = BEGIN // DAY * DAY

@@ -17,15 +17,14 @@ from newstide.core.headline import (
     MAX_TITLE,
     Decoded,
     Limits,
-    clean,
     derive_id,
     encode,
     from_fields,
-    iso_time,
     parse_language,
     parse_time,
 )
 from newstide.core.settings import LimitSettings
+from newstide.core.text import clean, iso_time
 
 NOON = 1_791_892_800_000  # 2026-10-13T12:00:00Z
 HOUR = 3_600_000

@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newstide.core.errors import InvalidHeadline, SettingsError, SourceError
-from newstide.core.headline import clean, decode, derive_id, encode
+from newstide.core.headline import decode, derive_id, encode
+from newstide.core.text import clean
 from producers.sources import Rejected, Row, read_files
 from producers.times import parse_file_time, parse_zone
 

@@ -28,7 +28,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from clustering.pages.colours import POINT_OPACITY, SVG_POINTS, chosen_rows, colour_tables, density_image, thumbnail
-from newstide.core.headline import iso_time
+from newstide.core.text import iso_time
 
 # The page's script, in this order: parts of one function.
 _PARTS = ("state", "map", "threads", "labels", "panel", "selection", "address", "renewal", "wiring")

@@ -18,9 +18,9 @@ import pandas as pd
 
 from clustering.run.lease import Lease, require_lease
 from clustering.stories.lineage import Event, Lineage
-from newstide.core.headline import iso_time
 from newstide.core.language_means import Means
 from newstide.core.settings import KafkaSettings
+from newstide.core.text import iso_time
 from newstide.kafka.broker import Sender
 from newstide.milvus import LanguageMean, RunRow, Store
 

@@ -23,8 +23,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 
 from newstide.core import logs
 from newstide.core.errors import BrokerUnavailable, DeliveryError
-from newstide.core.headline import shorten
 from newstide.core.settings import KafkaSettings
+from newstide.core.text import shorten
 from newstide.kafka.client import connected, unavailable
 
 # A dead letter is the original message with headers on top: it may be a little larger than Kafka's usual 1 MiB.

@@ -21,7 +21,7 @@ from tenacity import retry, retry_if_not_exception_type, stop_after_attempt, wai
 
 from newstide.core import logs
 from newstide.core.errors import DownloadError
-from newstide.core.headline import shorten
+from newstide.core.text import shorten
 
 _TIMEOUT = 10  # seconds without a byte before a download is given up
 _AT_ONCE = 4  # downloads side by side

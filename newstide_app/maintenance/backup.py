@@ -25,8 +25,9 @@ import pyarrow.parquet as pq
 
 from newstide.core import logs
 from newstide.core.errors import BrokerUnavailable, NewstideError, SchemaMismatch
-from newstide.core.headline import Headline, iso_time
+from newstide.core.headline import Headline
 from newstide.core.settings import Settings
+from newstide.core.text import iso_time
 from newstide.embedding.base import ModelCard
 from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, Tombstone, open_store, schema
 from newstide_app.maintenance.reembed import writers_at_work

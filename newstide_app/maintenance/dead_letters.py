@@ -18,8 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from newstide.core import logs
-from newstide.core.headline import CUT, REPLAYS, shorten
+from newstide.core.headline import CUT, REPLAYS
 from newstide.core.settings import KafkaSettings
+from newstide.core.text import shorten
 from newstide.kafka.broker import Sender, end_offsets, lag, make_consumer, records_of
 
 MOST_REPLAYS = 3

@@ -13,8 +13,8 @@ import pandas as pd
 
 from clustering.pages.redaction import clean_pages
 from newstide.core.errors import NewstideError, SettingsError
-from newstide.core.headline import clean
 from newstide.core.settings import Settings
+from newstide.core.text import clean
 from newstide.milvus import (
     Blocklist,
     EmptyStore,

@@ -16,8 +16,8 @@ from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from newstide.core.headline import shorten
 from newstide.core.settings import PageSettings
+from newstide.core.text import shorten
 from newstide_app.web.errors import problem
 
 COOKIE = "newstide"

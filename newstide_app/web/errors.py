@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from newstide.core.errors import NewstideError
-from newstide.core.headline import shorten
+from newstide.core.text import shorten
 from newstide_app.queries import UnknownStory
 
 _RETRY_SECONDS = "5"
