@@ -2,7 +2,8 @@
 
 from producers.pacing import paced, parse_pace
 from producers.publisher import Summary, produce_feeds, produce_files, publish
-from producers.sources import Rejected, Row, read_files
+from producers.rows import Rejected, Row
+from producers.sources import read_files
 
 __all__ = [
     "Rejected",

@@ -21,7 +21,7 @@ from newstide.core.headline import DEFAULTS, Limits, from_fields
 from newstide.core.settings import FeedSettings
 from producers.feed_state import FeedState
 from producers.fetch import fetch
-from producers.sources import Row
+from producers.rows import Row
 
 _AT_ONCE = 4  # feeds fetched side by side
 _SLACK = 20.0  # seconds of waiting beyond the CPU time that parsing may take: the machine may be busy

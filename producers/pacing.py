@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from newstide.core.errors import SettingsError
-from producers.sources import Rejected, Row
+from producers.rows import Rejected, Row
 
 
 def parse_pace(text: str) -> float:

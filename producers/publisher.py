@@ -21,7 +21,8 @@ from newstide.core.settings import FeedSettings, KafkaSettings
 from newstide.kafka.broker import Sender, ensure_topics
 from producers.feeds import FeedPoller
 from producers.pacing import paced, parse_pace
-from producers.sources import Rejected, Row, read_files
+from producers.rows import Rejected, Row
+from producers.sources import read_files
 from producers.times import parse_zone
 
 _SHOW_EVERY = 0.1  # seconds between updates of the progress bar

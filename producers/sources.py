@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from newstide.core.errors import InvalidHeadline, SourceError
-from newstide.core.headline import DEFAULTS, Headline, Limits, from_fields
+from newstide.core.headline import DEFAULTS, Limits, from_fields
 from newstide.core.text import shorten
 from producers.columns import find_columns, find_known_columns, no_title
 from producers.csv_rows import CsvRow, read_csv
 from producers.lines import numbered_lines
+from producers.rows import Rejected, Row
 from producers.times import parse_file_time
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -41,26 +42,6 @@ _SUFFIXES: Mapping[str, Format] = {
 _MAX_ARRAY = 256 * 1024 * 1024  # bytes of a JSON array, which cannot be read piece by piece
 _HOPELESS = 1_000  # records without a title before a file is given up
 _PARQUET_BATCH = 1_000  # rows
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A headline of a file. Where the file says no time, `published` is false and Kafka's time counts."""
-
-    headline: Headline
-    published: bool = True
-    file: str = ""
-    line: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A row that is no headline: where it starts (a line, in Parquet and JSON arrays a row, from 1), and why."""
-
-    file: str
-    line: int
-    reason: str
-    text: str
 
 
 def read_files(

@@ -20,7 +20,7 @@ from producers.feed_state import FeedState
 from producers.feeds import FeedPoller, parse_feed, poll_feed
 from producers.fetch import _public, fetch
 from producers.publisher import produce_feeds
-from producers.sources import Row
+from producers.rows import Row
 
 NOW = 1_791_892_800.0  # 2026-10-13T12:00:00Z
 

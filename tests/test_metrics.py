@@ -32,7 +32,7 @@ from newstide_app.services.metrics import ConsumerMetrics, RunMetrics, every_nam
 from newstide_app.services.monitoring import Monitor, monitored, running_services
 from newstide_app.services.run import run_consumer, run_reclusterer
 from producers.publisher import publish
-from producers.sources import Row
+from producers.rows import Row
 
 GRAFANA = Path(__file__).parent.parent / "docs" / "grafana"
 # Of the library's own collectors, which tell nothing of a process that has another platform.

@@ -7,7 +7,7 @@ import pytest
 from newstide.core.errors import SettingsError
 from newstide.core.headline import Headline
 from producers.pacing import paced, parse_pace
-from producers.sources import Rejected, Row
+from producers.rows import Rejected, Row
 
 
 class Clock:

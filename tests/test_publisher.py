@@ -12,8 +12,8 @@ from newstide.core.local_server import free_port
 from newstide.core.settings import KafkaSettings
 from newstide.kafka.broker import end_offsets, make_consumer
 from producers.publisher import Summary, produce_files, publish
+from producers.rows import Row
 from producers.sample import day_file
-from producers.sources import Row
 
 
 def in_topic(settings: KafkaSettings) -> list[tuple[bytes, Headline]]:
