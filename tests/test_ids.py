@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from newstide.core.headline import decode
-from producers.sources import Row, read_files
+from producers.rows import Row
+from producers.sources import read_files
 
 NOW = 1_790_000_000_000
 KEPT = Path(__file__).parent / "data" / "ids.jsonl"  # written once, by the version of October 2026
