@@ -33,9 +33,6 @@ lint: $(VENV)/.dev  ## ruff, mypy and the import contract
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	$(bin)/mypy tests/store/conftest.py
-	$(bin)/mypy tests/browser/conftest.py
-	$(bin)/mypy tests/security/conftest.py
 	$(bin)/lint-imports
 
 audit: $(VENV)/.dev  ## Known vulnerabilities of what constraints.txt names; asks PyPI, so apart from lint

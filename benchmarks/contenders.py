@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.machine import Measured, measured
 from clustering.kernels import kernel, parallel_range
+from tests.harness.measured import Measured, measured
 
 Vectors = npt.NDArray[np.float32]
 Lists = tuple[npt.NDArray[np.int32], Vectors]

@@ -30,7 +30,6 @@ from rich.table import Table
 from benchmarks import document
 from benchmarks.faults import PAGE
 from benchmarks.machine import RESULTS, machine_card, write_json
-from benchmarks.services import endless_headlines, until
 from newstide.core import logs
 from newstide.core.headline import Headline, encode
 from newstide.core.settings import Settings
@@ -38,6 +37,7 @@ from newstide.embedding import Embedder, load_embedder
 from newstide.kafka.broker import Sender, ensure_topics, lag
 from newstide.milvus import Store, open_store
 from newstide_app.services.supervisor import LocalServices, service
+from tests.harness.services import endless_headlines, until
 
 SEED = 42
 MODELS = ("use-multilingual", "multilingual-e5-small")

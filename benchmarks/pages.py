@@ -25,20 +25,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
 from clustering.pages.run_page import Snapshot, write_snapshot
 from newstide.core.local_server import free_port
+from tests.harness.snapshots import made_snapshot
 
 ROWS = (1_000, 50_000, 500_000)
 BARS = {50_000: (6.0, 3.0), 500_000: (8.0, 4.0)}  # rows: (MB, seconds to interactive)
 SEED = 0
 PAGE = Path(__file__).parents[1] / "docs" / "map.md"
 OPENED = (1440, 900)  # pixels of the window
-_SYLLABLES = ["ba", "ster", "lo", "min", "is", "tra", "ne", "cor", "vi", "dal", "un", "pe", "ri", "gon", "te", "sa"]
 CHROMIUM_FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -165,60 +164,6 @@ def _measure(
         "write_seconds": seconds,
         "interactive_seconds": statistics.median(opened) if opened else None,
     }
-
-
-def made_snapshot(rows: int) -> Snapshot:
-    """Made-up headlines, three in four in stories whose sizes fall like a power law."""
-    random = np.random.default_rng(rows)
-    stories = max(2, rows // 12)
-    weights = 1 / np.arange(1, stories + 1) ** 0.8
-    labels = random.choice(stories, rows, p=weights / weights.sum())
-    labels[random.random(rows) < 0.25] = -1
-    centres = random.normal(scale=10, size=(stories, 2))
-    places = np.where(labels[:, None] < 0, random.normal(scale=11, size=(rows, 2)), centres[labels])
-    places += random.normal(scale=0.25, size=(rows, 2))
-    vocabulary = np.array(["".join(random.choice(_SYLLABLES, random.integers(1, 4))) for _ in range(20_000)])
-    frequency = 1 / np.arange(10, 20_010)  # about Zipf's law, as words of a language are
-    words = vocabulary[random.choice(20_000, (rows, 9), p=frequency / frequency.sum())]
-    sources = random.integers(0, 400, rows)
-    headlines = pd.DataFrame(
-        {
-            "id": [f"{row:032x}" for row in range(rows)],
-            "title": [" ".join(line).capitalize() for line in words],
-            "source": [f"Paper {source}" for source in sources],
-            "url": [
-                f"https://www.paper{source}.example/2026/10/{'-'.join(line[:6])}-{random.integers(1_000_000)}"
-                for source, line in zip(sources, words, strict=True)
-            ],
-            "language": random.choice(["en", "de", "fr", "es", "pt"], rows),
-            "published_at": 1_790_000_000_000 + random.integers(0, 7 * 86_400_000, rows),
-            "cluster_label": labels,
-            "label_probability": random.random(rows),
-            "x": places[:, 0],
-            "y": places[:, 1],
-        }
-    )
-    return Snapshot(1, int(time.time() * 1000), headlines, _stories(headlines), {"model": "made up"})
-
-
-def _stories(headlines: pd.DataFrame) -> pd.DataFrame:
-    inside = headlines[headlines["cluster_label"] >= 0]
-    stories = inside.groupby("cluster_label").agg(
-        title=("title", "first"),
-        size=("id", "size"),
-        first_published_at=("published_at", "min"),
-        last_published_at=("published_at", "max"),
-        sources=("source", lambda names: sorted(set(names))),
-        languages=("language", lambda tags: sorted(set(tags))),
-    )
-    return stories.assign(
-        keywords=stories["title"].str.split(),
-        parents=pd.Series([[] for _ in range(len(stories))], index=stories.index, dtype=object),
-        events=pd.Series([["grown"] for _ in range(len(stories))], index=stories.index, dtype=object),
-        previous_size=1,
-        status="open",
-        successor=-1,
-    ).reset_index()
 
 
 def _newstide(directory: Path, snapshot: Snapshot) -> Path:

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from benchmarks.made_stream import made_run
 from benchmarks.pages import CHROMIUM_FLAGS
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import write_snapshot
 from newstide.core.settings import Settings
 from newstide_app.demo import run_demo
+from tests.harness.made_stream import made_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from rich.console import Console
 
 from benchmarks import bars
-from benchmarks.machine import machine_card, measured, write_json
+from benchmarks.machine import machine_card, write_json
 from newstide.core.settings import Settings
+from tests.harness.measured import measured
 
 SEED = 42
 _NEIGHBOURS = 15

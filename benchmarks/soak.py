@@ -26,13 +26,13 @@ from rich.table import Table
 from benchmarks import document
 from benchmarks.faults import PAGE
 from benchmarks.machine import machine_card, write_json
-from benchmarks.services import Service, local_servers, made_headlines
 from newstide.core import logs
 from newstide.core.errors import BrokerUnavailable
 from newstide.core.headline import encode
 from newstide.core.settings import Settings
 from newstide.kafka.broker import Sender, ensure_topics, lag
 from newstide.milvus import Store, open_store
+from tests.harness.services import Service, local_servers, made_headlines
 
 SEED = 42
 CURVE = PAGE.with_name("soak.svg")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from newsroom import add_headlines
 from pymilvus import MilvusClient
 
 from newstide.core import logs
@@ -15,6 +14,7 @@ from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSett
 from newstide.kafka.broker import ensure_topics
 from newstide.kafka.local_broker import LocalKafka
 from newstide.milvus.local_server import LocalMilvus
+from tests.harness.newsroom import add_headlines
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,8 +12,6 @@ import httpx
 import jsonschema
 import pandas as pd
 import pytest
-from newsroom import add_headlines
-from test_web import served, write_run
 
 from newstide.core.errors import StoreUnavailable
 from newstide.core.headline import parse_time
@@ -24,6 +22,8 @@ from newstide.milvus import Store, open_store
 from newstide.milvus.local_server import LocalMilvus
 from newstide_app.queries import StoryFilter, UnknownStory, chosen_stories, story_lineage
 from newstide_app.web.shared_store import Reader
+from tests.harness.newsroom import add_headlines
+from tests.harness.web import served, write_run
 
 HOSTILE = 'x" or id != "'
 

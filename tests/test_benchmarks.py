@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.manifold import trustworthiness
 
-from benchmarks import bars, document, exactness, graph, incremental, report, selection
+from benchmarks import bars, document, exactness, graph, incremental, layout, report, selection
 from benchmarks.contenders import prepared
 from benchmarks.data import prepare
 
@@ -169,3 +171,50 @@ def test_lists_are_held_against_all_distances() -> None:
     row = exactness.measure(vectors, 1)
     assert row["ari_lists"] > 0.95
     assert "| a set | 400 | 1 |" in exactness.table([{"set": "a set", **row}])
+
+
+def test_strangers_on_a_map_are_counted_as_scikit_learn_does() -> None:
+    random = np.random.default_rng(3)
+    rows, places = random.normal(size=(600, 24)).astype(np.float32), random.normal(size=(600, 2)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    places += rows[:, :2] * 8  # so that they agree in part
+    expected = trustworthiness(rows, places, n_neighbors=10, metric="cosine")
+    assert layout.trustworthiness(rows, places) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"ratio": 0.126}, "0.126 of a fresh fit's time, more than 0.125"),
+        ({"moved": 0.101}, "moves by 0.101"),
+        ({"trust_difference": -0.011}, "falls by 0.0110"),
+    ],
+)
+def test_the_layouts_benchmark_ends_with_an_error_where_a_bar_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changed: dict[str, float],
+    said: str,
+) -> None:
+    result = {
+        "rows": 3_000,
+        "fresh_seconds": 8.0,
+        "update_seconds": 1.0,
+        "ratio": 0.125,
+        "ratio_bar": 0.125,
+        "moved": 0.10,
+        "moved_fresh": 0.7,
+        "trust_fresh": 0.9,
+        "trust_update": 0.89,
+        "trust_difference": -0.01,
+        **changed,
+    }
+    monkeypatch.setattr(layout, "run", lambda _: result)
+    missed = layout.main(["--rows", "3000", "--chain", "0", "--json", str(tmp_path / "layout.json")])
+    assert missed == bool(said)
+    assert said in capsys.readouterr().out
+    written = json.loads((tmp_path / "layout.json").read_text())
+    assert written["machine"]["cores"]
+    assert len(written["rows"][0]["missed"]) == missed

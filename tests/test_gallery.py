@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from test_snapshot import BEGIN, HOUR, make_snapshot
 
 from clustering.pages.index_page import evenly, write_index
 from clustering.pages.redaction import thin_pages, thinned
@@ -18,6 +17,7 @@ from clustering.pages.run_page import write_snapshot
 from clustering.run.retention import thin_old_pages
 from newstide.core.settings import Settings, as_environment
 from newstide.core.text import iso_time
+from tests.harness.snapshots import BEGIN, HOUR, make_snapshot
 
 DAY = 24 * HOUR
 MIDNIGHT = BEGIN // DAY * DAY

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from newsroom import add_headlines
-from test_tutorial_mode import tutorials_own_code
 
 from clustering.run.reclusterer import recluster
 from clustering.tree.tutorial import as_searched
@@ -18,6 +16,8 @@ from newstide.core.headline import Headline
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
 from newstide.milvus import HeadlineRow, Store, open_store
 from producers.sample import day_file
+from tests.harness.newsroom import add_headlines
+from tests.harness.tutorial import tutorials_own_code
 
 DAY = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
 

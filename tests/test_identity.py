@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from bundled_day import EVENTS, EXCEPTIONS, SURVIVALS
 
 from clustering.neighbours import NeighbourGraph
 from clustering.stories.lineage import Event, kept_share, match
@@ -16,6 +15,7 @@ from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
 from newstide_app.evaluation import cluster_frame, read_labelled, update_exact_graph
 from producers.sample import day_file
+from tests.harness.bundled_day import EVENTS, EXCEPTIONS, SURVIVALS
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

@@ -1,4 +1,3 @@
-import json
 import logging
 import time
 import warnings
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from sklearn.manifold import trustworthiness
 from structlog.testing import capture_logs
 
-from benchmarks import layout as bench
 from clustering.map import layout as layout_module
 from clustering.map.layout import Layout, lay_out, load_layout, save_layout
 from newstide.core.settings import LayoutSettings
@@ -430,47 +428,3 @@ def test_an_update_costs_a_fraction_of_a_fresh_fit(vectors: Vectors, first: Layo
     seconds(first)
     whole = seconds(None)
     assert min(seconds(first) for _ in range(3)) < whole / 6  # room for a busy machine: the benchmark says an eighth
-
-
-def test_the_benchmark_counts_strangers_as_scikit_learn_does(vectors: Vectors, first: Layout) -> None:
-    rows, places = vectors[:600], first.positions[:600]
-    expected = trustworthiness(rows, places, n_neighbors=10, metric="cosine")
-    assert bench.trustworthiness(rows, places) == pytest.approx(expected, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({}, ""),
-        ({"ratio": 0.126}, "0.126 of a fresh fit's time, more than 0.125"),
-        ({"moved": 0.101}, "moves by 0.101"),
-        ({"trust_difference": -0.011}, "falls by 0.0110"),
-    ],
-)
-def test_the_benchmark_ends_with_an_error_where_a_bar_is_missed(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    changed: dict[str, float],
-    said: str,
-) -> None:
-    result = {
-        "rows": 3_000,
-        "fresh_seconds": 8.0,
-        "update_seconds": 1.0,
-        "ratio": 0.125,
-        "ratio_bar": 0.125,
-        "moved": 0.10,
-        "moved_fresh": 0.7,
-        "trust_fresh": 0.9,
-        "trust_update": 0.89,
-        "trust_difference": -0.01,
-        **changed,
-    }
-    monkeypatch.setattr(bench, "run", lambda _: result)
-    missed = bench.main(["--rows", "3000", "--chain", "0", "--json", str(tmp_path / "layout.json")])
-    assert missed == bool(said)
-    assert said in capsys.readouterr().out
-    written = json.loads((tmp_path / "layout.json").read_text())
-    assert written["machine"]["cores"]
-    assert len(written["rows"][0]["missed"]) == missed

@@ -387,7 +387,7 @@ def test_however_many_hits_a_search_is_asked_for_no_more_are_held_at_once() -> N
 PEAK = """
 import sys
 import numpy as np
-from benchmarks.machine import measured
+from tests.harness.measured import measured
 from clustering.neighbours import ExactSearcher, update_graph
 n = 12_000
 vectors = np.random.default_rng(0).standard_normal((n, 64), np.float32)

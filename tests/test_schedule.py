@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import structlog
 from kafka import KafkaAdminClient
-from newsroom import add_headlines
 
 from clustering.run import schedule
 from clustering.run.lease import Lease, acquired
@@ -22,6 +21,7 @@ from newstide.kafka.client import connected
 from newstide.milvus import open_store
 from newstide.milvus.tombstones import Tombstone, key_of
 from producers.sample import day_file
+from tests.harness.newsroom import add_headlines
 
 
 def test_of_two_members_one_holds_the_lease_and_the_other_takes_over(kafka_settings: KafkaSettings) -> None:

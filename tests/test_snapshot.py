@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from benchmarks.pages import made_snapshot
 from clustering.pages.colours import (
     INK,
     NOISE,
@@ -28,54 +26,7 @@ from clustering.pages.colours import (
     density_image,
 )
 from clustering.pages.run_page import Snapshot, as_script_data, asset, export_page, write, write_snapshot
-
-HOUR = 3_600_000
-BEGIN = 1_790_000_000_000
-
-
-def make_snapshot(rows: int = 60, stories: int = 6, run: int = 1, title: str = "Headline {} of the day") -> Snapshot:
-    """Rows in round clouds, one a story; every seventh in none."""
-    random = np.random.default_rng(rows)
-    labels = np.arange(rows) % stories
-    labels[::7] = -1
-    angles, radius = 2.4 * labels, 2 * np.sqrt(np.maximum(labels + 0.5, 0))  # a sunflower's seeds
-    headlines = pd.DataFrame(
-        {
-            "id": [f"h{row}" for row in range(rows)],
-            "title": [title.format(row) for row in range(rows)],
-            "source": [f"Paper {row % 4}" for row in range(rows)],
-            "url": [f"https://paper{row % 4}.example/news/{row}" for row in range(rows)],
-            "language": ["en" if row % 5 else "de" for row in range(rows)],
-            "published_at": BEGIN + np.linspace(0, 24 * HOUR, rows).astype(np.int64),
-            "cluster_label": labels,
-            "label_probability": random.random(rows),
-            "x": radius * np.cos(angles) + random.normal(scale=0.4, size=rows),
-            "y": radius * np.sin(angles) + random.normal(scale=0.4, size=rows),
-        }
-    )
-    return Snapshot(run, BEGIN + 25 * HOUR, headlines, _stories_of(headlines), {"model": "made up", "seconds": 1.5})
-
-
-def _stories_of(headlines: pd.DataFrame) -> pd.DataFrame:
-    records = [
-        {
-            "cluster_label": label,
-            "title": rows["title"].iloc[0],
-            "keywords": ["storm", "harbour"],
-            "languages": ["en", "de"],
-            "sources": sorted(rows["source"].unique()),
-            "size": len(rows),
-            "previous_size": max(0, len(rows) - 3),
-            "first_published_at": int(rows["published_at"].min()),
-            "last_published_at": int(rows["published_at"].max()),
-            "status": "open",
-            "parents": [],
-            "successor": -1,
-            "events": ["born"] if label == 0 else ["grown"],
-        }
-        for label, rows in headlines[headlines["cluster_label"] >= 0].groupby("cluster_label")
-    ]
-    return pd.DataFrame(records)
+from tests.harness.snapshots import BEGIN, made_snapshot, make_snapshot
 
 
 def data_of(page: Path) -> dict[str, Any]:

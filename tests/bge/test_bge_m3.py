@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import SENTENCES, save_bge_m3, save_sentence_transformer
 
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding import Embedder, load_embedder
+from tests.harness.tiny_models import SENTENCES, save_bge_m3, save_sentence_transformer
 
 pytestmark = [
     pytest.mark.bge,

@@ -3,7 +3,6 @@
 import functools
 import http.server
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, expect, sync_playwright
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from test_snapshot import make_snapshot  # type: ignore[import-not-found, unused-ignore]
-
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import write_snapshot
+from tests.harness.snapshots import make_snapshot
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [

@@ -1,7 +1,6 @@
 """axe-core's rules on the pages, as a reader meets them."""
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from test_snapshot import make_snapshot
-
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import write_snapshot
+from tests.harness.snapshots import make_snapshot
 
 pytestmark = pytest.mark.browser
 

@@ -1,18 +1,14 @@
 """The view in the address: links, other runs, renewal, theme."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from screen import coloured, hash_of, pixels
-from test_snapshot import BEGIN, HOUR, make_snapshot
-
 from clustering.pages.run_page import export_page, write_snapshot
+from tests.harness.screen import coloured, hash_of, pixels
+from tests.harness.snapshots import BEGIN, HOUR, make_snapshot
 
 pytestmark = pytest.mark.browser
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,9 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from screen import circle
-from test_snapshot import make_snapshot
-
 from clustering.pages.run_page import write_snapshot
+from tests.harness.screen import circle
+from tests.harness.snapshots import make_snapshot
 
 pytestmark = pytest.mark.browser
 

@@ -1,6 +1,5 @@
 """Beside the map: search, filters, the list of stories and one of them."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,9 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from screen import box_of, coloured, drag, hash_of, pixels
-from test_snapshot import HOUR, make_snapshot
-
 from clustering.pages.run_page import write_snapshot
+from tests.harness.screen import box_of, coloured, drag, hash_of, pixels
+from tests.harness.snapshots import HOUR, make_snapshot
 
 pytestmark = pytest.mark.browser
 

@@ -17,18 +17,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from newsroom import add_headlines
-from screen import coloured, decoded, pixels
-from test_snapshot import make_snapshot
-
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import write_snapshot
 from clustering.run.reclusterer import recluster
 from newstide.core.local_server import free_port, listens, terminate
 from newstide.core.settings import Settings
 from producers.sample import day_file
+from tests.harness.newsroom import add_headlines
+from tests.harness.screen import coloured, decoded, pixels
+from tests.harness.snapshots import make_snapshot
 
 pytestmark = pytest.mark.browser
 

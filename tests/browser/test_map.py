@@ -1,6 +1,5 @@
 """The map itself: points, titles, cards, keys."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from screen import box_of, circle, coloured, drag, hash_of, pixels, place_of, titles_on
-from test_snapshot import make_snapshot
-
 from clustering.pages.colours import chosen_rows, colour
 from clustering.pages.run_page import Snapshot, write_snapshot
+from tests.harness.screen import box_of, circle, coloured, drag, hash_of, pixels, place_of, titles_on
+from tests.harness.snapshots import make_snapshot
 
 pytestmark = pytest.mark.browser
 

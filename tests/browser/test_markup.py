@@ -1,6 +1,5 @@
 """Hostile headlines on a page: they stay text."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from screen import place_of
-from test_snapshot import make_snapshot
-
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import Snapshot, write_snapshot
+from tests.harness.screen import place_of
+from tests.harness.snapshots import make_snapshot
 
 pytestmark = pytest.mark.browser
 

@@ -1,15 +1,12 @@
 """The pages on a phone, 390 pixels wide."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from screen import box_of
+from tests.harness.screen import box_of
 
 pytestmark = pytest.mark.browser
 

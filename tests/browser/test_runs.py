@@ -1,15 +1,12 @@
 """The list of runs, as a reader meets it."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from screen import coloured, decoded
+from tests.harness.screen import coloured, decoded
 
 pytestmark = pytest.mark.browser
 

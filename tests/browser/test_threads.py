@@ -1,17 +1,13 @@
 """The threads under the points, which hold a story's headlines together for the eye."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from test_snapshot import make_snapshot
-
 from clustering.pages.run_page import write_snapshot
+from tests.harness.snapshots import make_snapshot
 
 pytestmark = pytest.mark.browser
 

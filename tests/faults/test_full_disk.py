@@ -9,7 +9,6 @@ from pathlib import Path
 from threading import Event
 
 import structlog
-from newsroom import add_headlines
 
 from clustering.run.reclusterer import recluster
 from newstide.core.settings import (
@@ -24,6 +23,7 @@ from newstide.kafka.broker import Sender
 from newstide.milvus import open_store
 from newstide_app.services.run import run_consumer
 from producers.sample import day_file
+from tests.harness.newsroom import add_headlines
 
 _ROOM = 4_096  # bytes that a file may have: an errno of its own (EFBIG), and the same error in Python as a full disk
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks import fuzz
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
+from tests.harness import fuzz
 
 
 def test_fuzzed_messages_are_rows_dead_letters_with_reasons_or_counted_duplicates_at_flat_memory(

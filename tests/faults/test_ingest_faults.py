@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hashing import POISON, Hashing
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
@@ -27,6 +26,7 @@ from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_e
 from newstide.embedding import Embedder
 from newstide.kafka.broker import Sender, lag, records_of
 from newstide.milvus import HeadlineRow, Store, open_store
+from tests.harness.hashing import POISON, Hashing
 
 NEWSTIDE = [sys.executable, "-m", "newstide_app"]
 
@@ -501,7 +501,7 @@ def _killable(settings: Settings) -> Killable:
     code = """
 import sys, threading
 sys.path.insert(0, sys.argv[1])
-from hashing import Hashing
+from tests.harness.hashing import Hashing
 from consumers.group import Handover, join_group
 from consumers.loop import ingest
 from newstide.kafka.broker import Sender
@@ -518,7 +518,8 @@ ingest(consumer, Sender(settings.kafka), open_store(settings.milvus, Hashing.car
     log = settings.data_dir / "killable.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", code, str(Path(__file__).parent)],
+            [sys.executable, "-c", code],
+            cwd=Path(__file__).parents[2],
             env={**os.environ, **as_environment(settings)},
             stdout=output,
             stderr=output,

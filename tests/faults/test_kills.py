@@ -9,10 +9,10 @@ import pytest
 from kafka import KafkaConsumer
 from kafka.errors import KafkaConnectionError
 
-from benchmarks.faults import VICTIMS, run
 from clustering.run import schedule
 from clustering.run.reclusterer import RunReport
 from newstide.core.settings import KafkaSettings, Settings
+from tests.harness.kills import VICTIMS, run
 
 
 def test_whatever_is_killed_no_headline_is_lost_or_doubled_and_the_next_run_repairs(tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from newsroom import add_headlines
-
-from benchmarks.services import Service, opened, until
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.kafka.broker import records_of
 from producers.sample import day_file
+from tests.harness.newsroom import add_headlines
+from tests.harness.services import Service, opened, until
 
 PORTION = 60
 KINDS = ("born", "grown", "merged", "split", "closed")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import trustme
-from access import LISTENERS, SECRET, USER, Guarded
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -21,6 +20,7 @@ from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 from newstide.core.local_server import free_port
 from newstide.core.settings import Settings
 from newstide.kafka.local_broker import LocalKafka
+from tests.harness.access import LISTENERS, SECRET, USER, Guarded
 
 
 @pytest.fixture(scope="session")

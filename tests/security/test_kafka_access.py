@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from access import SECRET, USER, Guarded
 
 from newstide.core.errors import BrokerUnavailable, SettingsError
 from newstide.core.settings import KafkaSettings
 from newstide.kafka.broker import Sender, ensure_topics, lag, make_consumer, reachable
 from newstide.kafka.client import client_options
+from tests.harness.access import SECRET, USER, Guarded
 
 WRONG = "nobody-was-told-this"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from access import SECRET
-from milvus_gate import gate
 
 from newstide.core.errors import SettingsError, StoreUnavailable
 from newstide.core.headline import Headline
@@ -16,6 +14,8 @@ from newstide.core.settings import MilvusSettings
 from newstide.embedding.base import ModelCard
 from newstide.milvus import HeadlineRow, open_store
 from newstide.milvus.local_server import LocalMilvus
+from tests.harness.access import SECRET
+from tests.harness.milvus_gate import gate
 
 WRONG = "nobody-was-told-this"
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from second_milvus import GAPS, PROGRAM, SecondMilvus
-from store_rows import CARD
 
 from newstide.core.settings import MilvusSettings
 from newstide.milvus import Store, open_store
 from newstide.milvus.local_server import LocalMilvus
+from tests.harness.second_milvus import GAPS, PROGRAM, SecondMilvus
+from tests.harness.store_rows import CARD
 
 _HERE = Path(__file__).parent
 

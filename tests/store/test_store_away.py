@@ -11,7 +11,6 @@ import grpc
 import numpy as np
 import pytest
 from pymilvus.exceptions import DataNotMatchException, MilvusException
-from store_rows import CARD, headline_rows, unit_vectors
 
 from newstide.core.errors import NewstideError, StoreLimit, StoreUnavailable
 from newstide.core.local_server import free_port
@@ -19,6 +18,7 @@ from newstide.core.settings import MilvusSettings
 from newstide.milvus import Store, open_store
 from newstide.milvus.connection import Connection
 from newstide.milvus.local_server import LocalMilvus
+from tests.harness.store_rows import CARD, headline_rows, unit_vectors
 
 
 @pytest.fixture

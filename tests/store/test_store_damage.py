@@ -7,11 +7,11 @@ import uuid
 from pathlib import Path
 
 import pytest
-from store_rows import CARD, headline_rows
 
 from newstide.core.settings import MilvusSettings
 from newstide.milvus import open_store
 from newstide.milvus.local_server import LocalMilvus
+from tests.harness.store_rows import CARD, headline_rows
 
 
 def _kill(milvus: LocalMilvus) -> None:

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_rows import headline_row
 
 from newstide.milvus import Store, all_of, any_of, quote
+from tests.harness.store_rows import headline_row
 
 _PIECES = ['"', "'", "\\", "\n", "\r", "\t", " or 1==1", " and ", "id", "==", "[", "]", "{", "}", "%", "_", "$", "{x}",
            "\\n", "\\u0041", "\\\\", "//", "--", "#", "日本", "é", "🗞", "\u2028", "\u200d", " ", "a", "0"]  # fmt: skip

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from pymilvus import MilvusClient
-from store_rows import CARD, DIM, headline_row, headline_rows, unit_vectors
 
 from newstide.core.errors import StoreLimit
 from newstide.core.settings import MilvusSettings
 from newstide.milvus import Store, collection, open_store
+from tests.harness.store_rows import CARD, DIM, headline_row, headline_rows, unit_vectors
 
 COLUMNS = ["id", "title", "description", "source", "url", "language", "published_at", "ingested_at", "cluster_label"]
 LABELS = ["cluster_label", "label_probability", "label_run"]

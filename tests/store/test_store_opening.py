@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 from pymilvus import DataType, MilvusClient
-from store_rows import CARD, headline_rows
 
 from newstide.core.errors import ModelMismatch, SchemaMismatch, SettingsError, StoreUnavailable
 from newstide.core.settings import MilvusSettings
 from newstide.embedding.base import ModelCard
 from newstide.milvus import EmptyStore, open_store, schema
 from newstide.milvus import connection as reaching
+from tests.harness.store_rows import CARD, headline_rows
 
 
 def test_reading_before_anything_was_written_says_what_to_start(

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from pymilvus import MilvusClient
-from store_rows import DIM, headline_rows, story_frame, unit_vectors
 
 from newstide.core.errors import StoreLimit
 from newstide.milvus import Store, collection
+from tests.harness.store_rows import DIM, headline_rows, story_frame, unit_vectors
 
 
 @pytest.mark.parametrize("flushed", [False, True])

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from store_rows import DIM, story_frame, unit_vectors
 
 from newstide.core.errors import StoreLimit
 from newstide.milvus import LanguageMean, RunRow, Store
+from tests.harness.store_rows import DIM, story_frame, unit_vectors
 
 
 def run_row(number: int, **changes: object) -> RunRow:

@@ -20,12 +20,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.services import Service, made_headlines, opened, until
 from newstide.core.headline import encode
 from newstide.core.local_server import free_port
 from newstide.core.settings import Settings
 from newstide.kafka.broker import Sender, ensure_topics
 from newstide_app.maintenance.dead_letters import letters
+from tests.harness.services import Service, made_headlines, opened, until
 
 SEED = 20_261_124
 GROWTH_BAR = 40.0  # MiB of resident memory, from the end of the first round to the end of the last

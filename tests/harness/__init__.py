@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: services as processes, kills, fuzz, made headlines and pages, cheap models."""
