@@ -34,7 +34,9 @@ from newstide.core import logs
 from newstide.core.headline import Headline, encode
 from newstide.core.settings import Settings
 from newstide.embedding import Embedder, load_embedder
-from newstide.kafka.broker import Sender, ensure_topics, lag
+from newstide.kafka.lag import lag
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
 from newstide_app.services.supervisor import LocalServices, service
 from tests.harness.services import endless_headlines, until

@@ -30,7 +30,9 @@ from newstide.core import logs
 from newstide.core.errors import BrokerUnavailable
 from newstide.core.headline import encode
 from newstide.core.settings import Settings
-from newstide.kafka.broker import Sender, ensure_topics, lag
+from newstide.kafka.lag import lag
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
 from tests.harness.services import Service, local_servers, made_headlines
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from newstide.core.headline import CUT, REPLAYS
 from newstide.core.text import shorten
-from newstide.kafka.broker import Sender
+from newstide.kafka.producer import Sender
 
 _LARGEST = 3 * 2**19  # bytes of key and value; producer and topic take 2 MiB, headers included
 _BEGINNING = 64 * 2**10  # bytes of each that a larger one keeps

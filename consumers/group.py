@@ -17,7 +17,8 @@ from kafka.structs import OffsetAndMetadata
 
 from newstide.core import logs
 from newstide.core.settings import KafkaSettings
-from newstide.kafka.broker import make_consumer
+from newstide.kafka import patches
+from newstide.kafka.consumer import make_consumer
 
 _AGAIN_AFTER = 2.0  # seconds from a failed commit to the next try, while nothing new is read
 _COMMIT_WITHIN = 3.0  # seconds for Kafka to take a commit
@@ -47,8 +48,7 @@ class Contact:
 
     def look(self, error: KafkaError | None = None) -> None:
         """Called after every poll, with the error if it failed."""
-        # There is no public way to ask whether the group's broker is known; heartbeats forget it when it is silent.
-        if error is None and self._consumer._coordinator.coordinator_id is not None:
+        if error is None and patches.knows_coordinator(self._consumer):
             if self._said:
                 log.info("Kafka is back", away_seconds=round(time.monotonic() - (self._missed_since or 0.0), 1))
             self._missed_since, self._said = None, False

@@ -32,8 +32,8 @@ from newstide.core.errors import (
 from newstide.core.headline import Headline, decode
 from newstide.core.settings import Settings
 from newstide.embedding import Embedder, unknown_languages
-from newstide.kafka.broker import Sender
 from newstide.kafka.client import unavailable
+from newstide.kafka.producer import Sender
 from newstide.milvus import HeadlineRow, Store
 
 # What a batch is tried again after, for as long as it takes, and what the log says of it once.

@@ -5,13 +5,7 @@ settings, errors, access to Kafka and Milvus, and the embedding models. `newstid
 """
 
 import importlib
-import os
 from typing import Any
-
-# Threads that wait for work sleep instead of spinning: on cores shared with Kafka, Milvus and each other's libraries,
-# spinning takes time from whoever has work. Both are read once, when numpy and the first parallel kernel load.
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")  # 2^10 ticks of the processor's clock
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 

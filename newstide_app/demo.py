@@ -18,7 +18,7 @@ from rich.text import Text
 from clustering.run.reclusterer import RunReport, recluster
 from newstide.core.errors import NewstideError
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
-from newstide.kafka.broker import lag
+from newstide.kafka.lag import lag
 from newstide.milvus import open_store
 from newstide_app.evaluation import score
 from newstide_app.inspect import print_stories, records

@@ -18,7 +18,8 @@ from newstide.core import logs
 from newstide.core.errors import SourceError
 from newstide.core.headline import DEFAULTS, Limits, encode
 from newstide.core.settings import FeedSettings, KafkaSettings
-from newstide.kafka.broker import Sender, ensure_topics
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics
 from producers.feeds import FeedPoller
 from producers.pacing import paced, parse_pace
 from producers.rows import Rejected, Row

@@ -11,10 +11,13 @@ from pymilvus import MilvusClient
 
 from newstide.core import logs
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
-from newstide.kafka.broker import ensure_topics
+from newstide.core.threads import let_idle_threads_sleep
 from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus.local_server import LocalMilvus
 from tests.harness.newsroom import add_headlines
+
+let_idle_threads_sleep()  # of the processes that tests start, and of kernels not loaded yet
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,8 +18,8 @@ from newstide.core.errors import ModelMismatch, NewstideError, SchemaMismatch
 from newstide.core.local_server import free_port
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.embedding.base import ModelCard
-from newstide.kafka.broker import ensure_topics
 from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store, schema
 from newstide.milvus.local_server import LocalMilvus
 from newstide_app.cli.main import app

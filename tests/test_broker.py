@@ -15,9 +15,12 @@ from pydantic import SecretStr
 from newstide.core.errors import BrokerUnavailable, DeliveryError, SettingsError
 from newstide.core.local_server import free_port
 from newstide.core.settings import KafkaSettings, Settings
-from newstide.kafka.broker import Sender, end_offsets, ensure_topics, lag, make_consumer, reachable
 from newstide.kafka.client import client_options
+from newstide.kafka.consumer import make_consumer
+from newstide.kafka.lag import end_offsets, lag
 from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics, reachable
 
 
 def read_all(settings: KafkaSettings, topic: str, expected: int, group: str = "reader") -> list[Any]:
@@ -97,7 +100,7 @@ def test_a_message_kafka_does_not_take_is_counted_with_its_reason(kafka_settings
 def test_no_more_than_a_bounded_number_of_messages_is_in_flight(
     kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newstide.kafka.broker._MAX_IN_FLIGHT", 50)
+    monkeypatch.setattr("newstide.kafka.producer._MAX_IN_FLIGHT", 50)
     sender = Sender(kafka_settings)
     for number in range(500):
         sender.send(kafka_settings.topic, key=b"k", value=b"v")

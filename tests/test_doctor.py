@@ -15,7 +15,7 @@ from rich.console import Console
 from newstide.core.local_server import free_port
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.embedding import ModelCard
-from newstide.kafka.broker import Sender
+from newstide.kafka.producer import Sender
 from newstide.milvus import open_store
 from newstide_app.maintenance.doctor import Finding, Findings, examine, print_findings
 from newstide_app.services.monitoring import monitored

@@ -20,9 +20,12 @@ import pytest
 from newstide.core.errors import BrokerUnavailable, DownloadError
 from newstide.core.local_server import free_port, listens
 from newstide.core.settings import KafkaSettings, Settings
-from newstide.kafka.broker import Sender, end_offsets, ensure_topics, lag, make_consumer, reachable
+from newstide.kafka.consumer import make_consumer
 from newstide.kafka.jars import Jar, classpath, read_jars
+from newstide.kafka.lag import end_offsets, lag
 from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics, reachable
 
 
 def settings_of(kafka: LocalKafka) -> KafkaSettings:

@@ -38,3 +38,30 @@ def test_it_holds_the_five_packages_and_nothing_else(wheel: set[str]) -> None:
 )
 def test_it_holds_the_data_that_the_code_reads(wheel: set[str], name: str) -> None:
     assert name in wheel
+
+
+_IMPORT_ALL = """
+import importlib, pkgutil, sys
+TOPS = ("newstide", "newstide_app", "producers", "consumers", "clustering")
+setters = set()
+
+def note(event, _arguments):
+    if event == "os.putenv":
+        frame = sys._getframe(1)
+        while frame.f_globals.get("__name__") in ("os", "_collections_abc", "collections.abc"):
+            frame = frame.f_back
+        setters.add(frame.f_globals.get("__name__", ""))
+
+sys.addaudithook(note)
+for top in TOPS:
+    for module in pkgutil.walk_packages(importlib.import_module(top).__path__, top + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+print(sorted(name for name in setters if name.split(".")[0] in TOPS))
+"""
+
+
+def test_importing_the_packages_sets_no_environment_variable() -> None:
+    """What libraries set at their own import is theirs."""
+    done = subprocess.run([sys.executable, "-c", _IMPORT_ALL], check=True, capture_output=True, text=True, timeout=240)
+    assert done.stdout.strip() == "[]"

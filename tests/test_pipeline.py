@@ -18,7 +18,9 @@ from clustering.run.reclusterer import RunReport, recluster
 from consumers.loop import Tally
 from newstide.core.headline import decode
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
-from newstide.kafka.broker import Sender, ensure_topics, records_of
+from newstide.kafka.consumer import records_of
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
 from newstide.milvus.local_server import LocalMilvus
 from newstide_app.services.run import run_consumer

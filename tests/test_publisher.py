@@ -10,7 +10,8 @@ from newstide.core.errors import BrokerUnavailable, SettingsError, SourceError
 from newstide.core.headline import Headline, decode
 from newstide.core.local_server import free_port
 from newstide.core.settings import KafkaSettings
-from newstide.kafka.broker import end_offsets, make_consumer
+from newstide.kafka.consumer import make_consumer
+from newstide.kafka.lag import end_offsets
 from producers.publisher import Summary, produce_files, publish
 from producers.rows import Row
 from producers.sample import day_file

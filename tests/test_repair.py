@@ -21,8 +21,10 @@ from newstide.core.errors import RunFailed, StoreLimit
 from newstide.core.headline import Headline
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
 from newstide.embedding import ModelCard
-from newstide.kafka.broker import Sender, ensure_topics, records_of
+from newstide.kafka.consumer import records_of
 from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus import HeadlineRow, RunRow, Store, open_store
 from newstide.milvus.local_server import LocalMilvus
 from newstide.milvus.run_journal import Unfinished

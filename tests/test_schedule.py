@@ -16,8 +16,8 @@ from clustering.run.lease import Lease, acquired
 from clustering.run.reclusterer import RunReport, recluster
 from newstide.core.errors import RunFailed, StoreUnavailable
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
-from newstide.kafka.broker import end_offsets
 from newstide.kafka.client import connected
+from newstide.kafka.lag import end_offsets
 from newstide.milvus import open_store
 from newstide.milvus.tombstones import Tombstone, key_of
 from producers.sample import day_file

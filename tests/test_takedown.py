@@ -17,8 +17,8 @@ from clustering.pages.redaction import clean_pages
 from clustering.run.reclusterer import recluster
 from newstide.core.errors import SettingsError
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
-from newstide.kafka.broker import ensure_topics
 from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store, schema
 from newstide.milvus.local_server import LocalMilvus
 from newstide.milvus.tombstones import FRESH

@@ -20,8 +20,9 @@ from kafka.structs import OffsetAndMetadata
 
 from newstide.core.errors import RunFailed
 from newstide.core.settings import KafkaSettings
-from newstide.kafka.broker import make_consumer
+from newstide.kafka import patches
 from newstide.kafka.client import unavailable
+from newstide.kafka.consumer import make_consumer
 
 _LONGEST_RUN_MS = 60 * 60 * 1000  # a member that does not poll for this long loses the lease
 _ANSWER_WITHIN_MS = 10_000
@@ -86,7 +87,7 @@ class Lease:
 
     def _settled(self) -> bool:
         """Whether the partition is ours; while members join anew, the client still names what it had before."""
-        return bool(self._consumer.assignment()) and not self._consumer._coordinator.need_rejoin()
+        return bool(self._consumer.assignment()) and patches.is_settled(self._consumer)
 
     def close(self) -> None:
         """Leaves the group, so that a stand-by takes over at once."""

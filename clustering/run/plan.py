@@ -21,7 +21,7 @@ from clustering.stories.lineage import Event, Lineage
 from newstide.core.language_means import Means
 from newstide.core.settings import KafkaSettings
 from newstide.core.text import iso_time
-from newstide.kafka.broker import Sender
+from newstide.kafka.producer import Sender
 from newstide.milvus import LanguageMean, RunRow, Store
 
 Numbers = npt.NDArray[np.int64]

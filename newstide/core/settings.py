@@ -74,7 +74,7 @@ class KafkaSettings(_Group):
     partitions: int = Field(4, ge=1, description="of topics that newstide creates")
     replication_factor: int = Field(1, ge=1, description="of topics that newstide creates")
     dead_letter_retention: Duration = timedelta(days=30)
-    compression: Literal["lz4", "gzip", "none"] = "lz4"
+    compression: Literal["lz4", "zstd", "snappy", "gzip", "none"] = "lz4"
     delivery_timeout: Duration = timedelta(minutes=2)
     local_port: Port = Field(9092, description="of the local Kafka; the next free one where it is taken")
     local_heap_mb: int = Field(256, ge=128, description="heap of the local Kafka's Java process")

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import Any
 
-from kafka.consumer.fetcher import Fetcher
-from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka import KafkaAdminClient
 from kafka.errors import (
     AuthorizationError,
     InvalidReceiveError,
@@ -19,13 +18,13 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
     UnsupportedSaslMechanismError,
 )
-from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from newstide.core import logs
 from newstide.core.errors import BrokerUnavailable, SettingsError
 from newstide.core.settings import KafkaSettings
 from newstide.core.tls import tls_context
+from newstide.kafka import patches
 
 _ANSWER_WITHIN = 6.0  # seconds for a broker that takes connections to answer at last; nobody can stop it meanwhile
 _FIRST_TRY, _LATER_TRY = 1.0, 3.0  # seconds of it before looking at why there was no answer
@@ -38,59 +37,6 @@ _TLS_REFUSALS = (
 _WAY_OUT = "Start it, or correct kafka.bootstrap_servers; `newstide doctor` shows what is reachable."
 
 log = logs.get("kafka")
-
-
-def _keep_last_words(transport: Any) -> None:
-    """Lets the client read what arrives together with the end of a connection.
-
-    kafka-python 3.0.12 throws it away (`kafka.net.transport`), and with it, most times, a broker's answer that the
-    password is wrong: all that is left is "socket disconnected". The end itself is met again at the next read.
-    """
-    receive = transport._sock_recv
-
-    def receive_all(self: Any) -> tuple[bytes, BaseException | None]:
-        data, error = receive(self)
-        return data, None if data else error
-
-    transport._sock_recv = receive_all
-
-
-def _finish_joining(coordinator: Any) -> None:
-    """Lets a group's leader apply the assignment of a join that outlasted the poll it began in.
-
-    kafka-python 3.0.12 forgets such a join where the topic's partitions were its cause: its leader notes at once that
-    it has seen them, so that at the next poll there seems to be nothing to do. The member then has no partitions, sends
-    no heartbeats and never comes back, at full load of the processor (`kafka.coordinator.consumer`).
-    """
-    needed = coordinator.need_rejoin
-
-    def need_rejoin(self: Any) -> bool:
-        return bool(needed(self) or (self.rejoining and self._subscription.partitions_auto_assigned()))
-
-    coordinator.need_rejoin = need_rejoin
-
-
-def _return_to_what_is_parked(fetcher: Any) -> None:
-    """Lets a consumer read on a partition that it had paused, after it has read others meanwhile.
-
-    kafka-python 3.0.12 sets a paused partition's fetched records aside, and takes them up again only where nothing else
-    has come in between; otherwise the partition is neither read nor fetched any more (`kafka.consumer.fetcher`).
-    """
-    fetched = fetcher.fetched_records
-
-    def fetched_records(self: Any, *arguments: Any, **options: Any) -> Any:
-        if not self._next_partition_records:  # read to its end
-            self._next_partition_records = None
-        return fetched(self, *arguments, **options)
-
-    fetcher.fetched_records = fetched_records
-
-
-for _transport in (KafkaTCPTransport, KafkaSSLTransport):
-    if "_sock_recv" in vars(_transport):
-        _keep_last_words(_transport)
-_finish_joining(ConsumerCoordinator)
-_return_to_what_is_parked(Fetcher)
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -145,6 +91,7 @@ def connected(
     Raises:
         BrokerUnavailable: Nothing answers in time, or it refuses.
     """
+    patches.apply()
     patience = _ANSWER_WITHIN if patience is None else patience
     deadline = time.monotonic() + patience
     options = {**client_options(settings), **options}
@@ -161,6 +108,22 @@ def connected(
                 if refusals or not isinstance(error, KafkaTimeoutError) or time.monotonic() > deadline:
                     raise unavailable(settings, last) from None
     raise AssertionError  # the loop has no end
+
+
+@contextmanager
+def admin_client(settings: KafkaSettings, patience: float | None = None) -> Iterator[KafkaAdminClient]:
+    """An admin client; waits up to `patience` seconds for a broker that is not there yet.
+
+    Raises:
+        BrokerUnavailable: Kafka cannot be reached, refuses, or answers with an error while the client is used.
+    """
+    admin = connected(KafkaAdminClient, settings, patience=patience)
+    try:
+        yield admin
+    except KafkaError as error:
+        raise unavailable(settings, error) from None
+    finally:
+        admin.close()
 
 
 def unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavailable:

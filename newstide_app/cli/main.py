@@ -12,6 +12,7 @@ from rich.text import Text
 from newstide import __version__
 from newstide.core import logs
 from newstide.core.errors import NewstideError, SettingsError
+from newstide.core.threads import let_idle_threads_sleep
 from newstide_app.cli import dead_letters, maintenance
 from newstide_app.cli.options import AsJson, Limit, duration, print_json, settings_of
 from newstide_app.services import health as heartbeat
@@ -32,6 +33,7 @@ dead_letters.register(app)
 
 def main() -> None:
     """Runs a command; deliberate errors become one message and exit code 1, without a traceback."""
+    let_idle_threads_sleep()
     try:
         app()
     except NewstideError as error:

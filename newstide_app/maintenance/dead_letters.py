@@ -21,7 +21,9 @@ from newstide.core import logs
 from newstide.core.headline import CUT, REPLAYS
 from newstide.core.settings import KafkaSettings
 from newstide.core.text import shorten
-from newstide.kafka.broker import Sender, end_offsets, lag, make_consumer, records_of
+from newstide.kafka.consumer import make_consumer, records_of
+from newstide.kafka.lag import end_offsets, lag
+from newstide.kafka.producer import Sender
 
 MOST_REPLAYS = 3
 _PREVIEW = 120  # characters

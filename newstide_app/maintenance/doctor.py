@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -18,17 +16,17 @@ from rich.text import Text
 from newstide import __version__
 from newstide.core.errors import NewstideError
 from newstide.core.local_server import is_loopback
-from newstide.core.settings import KafkaSettings, Settings, settings_file
+from newstide.core.settings import Settings, settings_file
 from newstide.embedding import ModelCard, load_embedder
-from newstide.kafka.broker import lag, reachable
-from newstide.kafka.client import connected, unavailable
+from newstide.kafka.client import admin_client
+from newstide.kafka.lag import group_members, lag
+from newstide.kafka.topics import reachable
 from newstide.milvus import EmptyStore, Store, open_store
 from newstide.milvus.schema import require_same_model
 from newstide_app.maintenance.dead_letters import waiting
 from newstide_app.services.endpoints import read_endpoints
 from newstide_app.services.monitoring import running_services
 
-T = TypeVar("T")
 Status = Literal["ok", "warn", "fail"]
 
 _SCARCE, _LITTLE = 1.0, 5.0  # GiB of disk
@@ -245,10 +243,9 @@ def _topics(visit: _Visit) -> Iterator[Finding]:
     if not visit.kafka:
         return
     kafka = visit.settings.kafka
-    visit.topics = _ask(
-        kafka,
-        lambda admin: {one["name"]: len(one["partitions"]) for one in admin.describe_topics() if not one["error_code"]},
-    )
+    with admin_client(kafka, 0) as admin:
+        described = admin.describe_topics()
+    visit.topics = {one["name"]: len(one["partitions"]) for one in described if not one["error_code"]}
     for name in (kafka.topic, kafka.dead_letter_topic, kafka.events_topic, kafka.lease_topic):
         partitions = visit.topics.get(name)
         if partitions is None:
@@ -273,23 +270,13 @@ def _topics(visit: _Visit) -> Iterator[Finding]:
             yield Finding("topics", "ok", f"{name} has {partitions} partitions")
 
 
-def _ask(settings: KafkaSettings, question: Callable[[Any], T]) -> T:
-    admin = connected(KafkaAdminClient, settings, patience=0)
-    try:
-        return question(admin)
-    except KafkaError as error:
-        raise unavailable(settings, error) from None
-    finally:
-        admin.close()
-
-
 def _consumers(visit: _Visit) -> Iterator[Finding]:
     kafka = visit.settings.kafka
     if kafka.topic not in visit.topics:
         return
     behind = sum(lag(kafka, kafka.group, patience=0).values())
     # After `lag`, which waits for the coordinator that a new group has not got yet.
-    members = _ask(kafka, lambda admin: len(admin.describe_groups([kafka.group])[kafka.group]["members"]))
+    members = group_members(kafka, kafka.group, patience=0)
     who = f"{members} in the group {kafka.group}, {behind:,} headlines wait"
     if not members:
         yield Finding(

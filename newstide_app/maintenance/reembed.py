@@ -26,7 +26,7 @@ from newstide.core.headline import Headline
 from newstide.core.language_means import primary_language
 from newstide.core.settings import KafkaSettings, Settings
 from newstide.embedding import Embedder, load_embedder
-from newstide.kafka.broker import group_members
+from newstide.kafka.lag import group_members
 from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, aliases, open_store, schema
 from newstide.milvus.connection import Connection
 

@@ -24,7 +24,7 @@ from newstide import __version__
 from newstide.core import logs
 from newstide.core.errors import NewstideError, SettingsError, StoreUnavailable
 from newstide.core.settings import MilvusSettings, Settings
-from newstide.kafka.broker import lag
+from newstide.kafka.lag import lag
 from newstide.milvus import open_store
 from newstide.milvus.connection import Connection
 from newstide.milvus.opening import EmptyStore

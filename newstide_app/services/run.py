@@ -12,7 +12,8 @@ from newstide.core.errors import RunFailed
 from newstide.core.retry import once_there
 from newstide.core.settings import Settings
 from newstide.embedding import Embedder, load_embedder
-from newstide.kafka.broker import Sender, ensure_topics
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
 from newstide_app.services.health import beat
 from newstide_app.services.monitoring import Monitor, monitored

@@ -21,8 +21,8 @@ from newstide.core import logs
 from newstide.core.errors import NewstideError
 from newstide.core.local_server import dying_with_parent, free_port, terminate
 from newstide.core.settings import Settings, as_environment
-from newstide.kafka.broker import ensure_topics
 from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus.local_server import LocalMilvus
 from newstide_app.services.endpoints import Endpoints, read_endpoints, remove_endpoints, write_endpoints
 

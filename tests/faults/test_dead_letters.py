@@ -9,8 +9,9 @@ from kafka import KafkaProducer
 from typer.testing import CliRunner
 
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
-from newstide.kafka.broker import Sender, end_offsets
 from newstide.kafka.client import connected
+from newstide.kafka.lag import end_offsets
+from newstide.kafka.producer import Sender
 from newstide.milvus import open_store
 from newstide_app.cli.main import app
 from newstide_app.maintenance.dead_letters import MOST_REPLAYS, letters, preview, replay, waiting

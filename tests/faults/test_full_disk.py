@@ -19,7 +19,7 @@ from newstide.core.settings import (
     Settings,
     as_environment,
 )
-from newstide.kafka.broker import Sender
+from newstide.kafka.producer import Sender
 from newstide.milvus import open_store
 from newstide_app.services.run import run_consumer
 from producers.sample import day_file

@@ -24,7 +24,9 @@ from newstide.core.errors import EmbedderError, StoreLimit, StoreUnavailable
 from newstide.core.headline import Headline, encode
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.embedding import Embedder
-from newstide.kafka.broker import Sender, lag, records_of
+from newstide.kafka.consumer import records_of
+from newstide.kafka.lag import lag
+from newstide.kafka.producer import Sender
 from newstide.milvus import HeadlineRow, Store, open_store
 from tests.harness.hashing import POISON, Hashing
 
@@ -504,7 +506,7 @@ sys.path.insert(0, sys.argv[1])
 from tests.harness.hashing import Hashing
 from consumers.group import Handover, join_group
 from consumers.loop import ingest
-from newstide.kafka.broker import Sender
+from newstide.kafka.producer import Sender
 from newstide.core.settings import Settings
 from newstide.milvus import open_store
 settings = Settings.load()
@@ -531,7 +533,7 @@ ingest(consumer, Sender(settings.kafka), open_store(settings.milvus, Hashing.car
 def test_a_signal_lets_the_batch_finish_commits_leaves_the_group_and_ends_with_0(
     settings: Settings, number: signal.Signals
 ) -> None:
-    from newstide.kafka.broker import group_members
+    from newstide.kafka.lag import group_members
 
     send(settings, good(range(3_000)))
     quiet = settings.updated(monitoring={"port": 0})

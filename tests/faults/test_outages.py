@@ -17,8 +17,8 @@ import pytest
 from newstide.core.headline import encode
 from newstide.core.local_server import LocalServer, free_port
 from newstide.core.settings import MonitoringSettings, Settings
-from newstide.kafka.broker import Sender
 from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.producer import Sender
 from newstide.milvus.local_server import LocalMilvus
 from tests.harness.services import Service, made_headlines, opened
 

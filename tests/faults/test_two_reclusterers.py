@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
-from newstide.kafka.broker import records_of
+from newstide.kafka.consumer import records_of
 from producers.sample import day_file
 from tests.harness.newsroom import add_headlines
 from tests.harness.services import Service, opened, until

@@ -23,7 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from newstide.core.headline import encode
 from newstide.core.local_server import free_port
 from newstide.core.settings import Settings
-from newstide.kafka.broker import Sender, ensure_topics
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics
 from newstide_app.maintenance.dead_letters import letters
 from tests.harness.services import Service, made_headlines, opened, until
 

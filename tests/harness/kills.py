@@ -23,7 +23,8 @@ from newstide.core.errors import BrokerUnavailable
 from newstide.core.headline import Headline
 from newstide.core.local_server import LocalServer
 from newstide.core.settings import Settings
-from newstide.kafka.broker import ensure_topics, lag
+from newstide.kafka.lag import lag
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store
 from newstide_app.maintenance.dead_letters import letters
 from tests.harness.services import COMMANDS, RATE, Feed, Service, fed, local_servers, made_headlines, opened, until

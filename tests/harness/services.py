@@ -17,8 +17,8 @@ from typing import Any
 from newstide.core.headline import Headline, encode
 from newstide.core.local_server import LocalServer, dying_with_parent, terminate
 from newstide.core.settings import MonitoringSettings, Settings, as_environment
-from newstide.kafka.broker import Sender
 from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.producer import Sender
 from newstide.milvus import Store, open_store
 from newstide.milvus.local_server import LocalMilvus
 from producers.sample import day_file

@@ -9,8 +9,11 @@ import pytest
 
 from newstide.core.errors import BrokerUnavailable, SettingsError
 from newstide.core.settings import KafkaSettings
-from newstide.kafka.broker import Sender, ensure_topics, lag, make_consumer, reachable
 from newstide.kafka.client import client_options
+from newstide.kafka.consumer import make_consumer
+from newstide.kafka.lag import lag
+from newstide.kafka.producer import Sender
+from newstide.kafka.topics import ensure_topics, reachable
 from tests.harness.access import SECRET, USER, Guarded
 
 WRONG = "nobody-was-told-this"
