@@ -11,7 +11,6 @@ of the shared rows, since the least-squares scale would shrink the map a little 
 """
 
 import logging
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newstide.core import logs
+from newstide.core.files import replacing
 from newstide.core.settings import LayoutSettings
 
 log = logs.get("layout")
@@ -125,24 +125,15 @@ def save_layout(path: Path, layout: Layout) -> None:
         OSError: The disk is full or not writable; the old file stays.
     """
     names = [name.encode() for name in layout.ids.tolist()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        with beside.open("wb") as file:
-            np.savez(
-                file,
-                version=_VERSION,
-                weights=layout.weights,
-                id_lengths=np.array([len(name) for name in names], np.int32),
-                id_bytes=np.frombuffer(b"".join(names), np.uint8),
-                positions=layout.positions,
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        np.savez(
+            file,
+            version=_VERSION,
+            weights=layout.weights,
+            id_lengths=np.array([len(name) for name in names], np.int32),
+            id_bytes=np.frombuffer(b"".join(names), np.uint8),
+            positions=layout.positions,
+        )
 
 
 def load_layout(path: Path) -> Layout | None:

@@ -5,7 +5,6 @@ the arrays, aligned. It is written beside, synced, and swapped in.
 """
 
 import json
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from clustering.neighbours.graph import NeighbourGraph
 from newstide.core.errors import CacheDamaged
+from newstide.core.files import replacing, sweep_half_written
 
 _MAGIC = b"newstide graph 1\n"
 _ALIGNMENT = 64
@@ -59,26 +59,12 @@ def save_graph(path: Path, graph: NeighbourGraph, card: Model) -> None:
             "arrays": {name: [list(array.shape), zlib.crc32(array.data)] for name, array in arrays.items()},
         }
     ).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{path.name}.*.part"):
-        left.unlink(missing_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            file.write(_MAGIC + struct.pack("<II", len(header), zlib.crc32(header)) + header)
-            for array in arrays.values():
-                file.write(b"\0" * (-file.tell() % _ALIGNMENT))
-                file.write(array.data if array.size else b"")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sweep_half_written(path.parent)
+    with replacing(path) as file:
+        file.write(_MAGIC + struct.pack("<II", len(header), zlib.crc32(header)) + header)
+        for array in arrays.values():
+            file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+            file.write(array.data if array.size else b"")
 
 
 def load_graph(path: Path, card: Model) -> NeighbourGraph:

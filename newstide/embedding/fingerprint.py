@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from newstide.core.errors import EmbedderError
+from newstide.core.files import replace_text
 
 _SLOW = 0.5  # seconds of reading from which a fingerprint is worth remembering
 
@@ -70,11 +70,5 @@ def _read(cache: Path) -> dict[str, str]:
 
 def _write(cache: Path, known: dict[str, str]) -> None:
     """Replaces the file in one step; a cache that cannot be written only costs time."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=cache.parent, prefix=cache.name)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as content:
-            json.dump(known, content, indent=1)
-        Path(name).replace(cache)
-    except OSError:
-        return
+    with suppress(OSError):
+        replace_text(cache, json.dumps(known, indent=1))

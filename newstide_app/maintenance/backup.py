@@ -10,7 +10,6 @@ meanwhile looks like a run that was killed, which the next one repairs.
 """
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 
 from newstide.core import logs
 from newstide.core.errors import BrokerUnavailable, NewstideError, SchemaMismatch
+from newstide.core.files import replacing
 from newstide.core.headline import Headline
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
@@ -85,13 +85,15 @@ def back_up(settings: Settings, file: Path) -> BackupReport:
     """
     started = time.perf_counter()
     store = open_store(settings.milvus, None, older=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
     now = iso_time(int(time.time() * 1000))
     rows: Counter[str] = Counter()
     groups: list[str] = []
     try:
         layout = _layout(store.dim)
-        with pq.ParquetWriter(beside, layout, compression="zstd", write_page_checksum=True) as writer:
+        with (
+            replacing(file) as content,
+            pq.ParquetWriter(content, layout, compression="zstd", write_page_checksum=True) as writer,
+        ):
             for kind in _ORDER:
                 for table in _tables(store, kind, layout):
                     writer.write_table(table)
@@ -106,15 +108,11 @@ def back_up(settings: Settings, file: Path) -> BackupReport:
                     **schema.properties(store.card),
                 }
             )
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(file)
     except OSError as error:
         raise NewstideError(
             f"The backup {file} cannot be written: {error}.", "Make room, or choose another folder."
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
         store.close()
     counts = {kind: rows[kind] for kind in _ORDER}
     size = file.stat().st_size

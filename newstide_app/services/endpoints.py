@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from newstide.core.files import replace_text
 from newstide.core.settings import Settings
 
 
@@ -20,11 +21,7 @@ class Endpoints:
 
 def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:
     """Writes `endpoints.json` in one step."""
-    path = _path(data_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps(asdict(endpoints), indent=2) + "\n")
-    beside.replace(path)
+    replace_text(_path(data_dir), json.dumps(asdict(endpoints), indent=2) + "\n")
 
 
 def read_endpoints(data_dir: Path) -> Endpoints | None:
