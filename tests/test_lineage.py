@@ -93,7 +93,30 @@ def test_a_story_whose_rows_are_noise_or_gone_closes() -> None:
     assert kinds(match(rows((7, 3)), rows((-1, 3)), {7, 9}, 50)) == {("closed", 7), ("closed", 9)}
 
 
-def test_a_closed_story_does_not_reopen_but_is_named_as_parent() -> None:
+def test_a_story_that_had_closed_for_its_age_goes_on_under_its_number_where_its_headlines_are_back() -> None:
+    lineage = match(rows((7, 5), (8, 4)), rows((0, 5), (1, 4)), {8}, 50, resting={7})
+    assert lineage.labels.tolist() == [7] * 5 + [8] * 4
+    assert [(event.kind, event.story, event.size, event.previous_size) for event in lineage.events] == [
+        ("reopened", 7, 5, 5)
+    ]
+    merged = match(rows((7, 5), (8, 6)), rows((0, 11)), {8}, 50, resting={7})
+    assert {(event.kind, event.story, event.parents, event.successor) for event in merged.events} == {
+        ("grown", 8, (), -1),
+        ("merged", 8, (7,), -1),
+        ("closed", 7, (), 8),
+    }
+
+
+def test_no_story_ends_by_what_a_part_of_it_does() -> None:
+    part = {"seen_in_part": {7}}
+    assert not match(rows((7, 1), (-1, 3)), rows((-1, 4)), {7}, 50, **part).events, "its only row in sight is noise"
+    taken = match(rows((7, 2), (8, 4)), rows((0, 6)), {7, 8}, 50, **part)
+    assert set(taken.labels) == {8}
+    assert not taken.events, "neither merged into the other nor closed"
+    assert match(rows((7, 2)), rows((0, 2)), {7}, 50, **part).labels.tolist() == [7, 7]
+
+
+def test_a_story_that_has_dissolved_does_not_reopen_but_is_named_as_parent() -> None:
     lineage = match(rows((7, 5)), rows((0, 5)), set(), 50)
     assert set(lineage.labels) == {50}
     assert lineage.events[0].parents == (7,)

@@ -1,7 +1,8 @@
 """Lineage: which cluster of this run is which story of the last, and what happened to the others.
 
 Clusters are matched to stories over the rows that both runs saw, by greedy maximum Jaccard overlap. A story's number
-survives in the best match; what merged, split, was born or closed is an event. Nothing depends on the order of rows.
+survives in the best match; what merged, split, was born, closed or came back is an event. Nothing depends on the order
+of rows.
 """
 
 from collections import defaultdict
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Numbers = npt.NDArray[np.int64]
-Kind = Literal["born", "grown", "merged", "split", "closed"]
+Kind = Literal["born", "reopened", "grown", "merged", "split", "closed"]
 
 LEAST_OVERLAP = 0.1  # Jaccard, of a story that survives
 SUPPLY = 0.3  # of the shared rows, and at least two of them, for a part in a merge or split
@@ -63,7 +64,15 @@ class Lineage:
     next_number: int
 
 
-def match(previous: Numbers, clusters: Numbers, open_stories: Iterable[int], next_number: int) -> Lineage:
+def match(
+    previous: Numbers,
+    clusters: Numbers,
+    open_stories: Iterable[int],
+    next_number: int,
+    *,
+    resting: Iterable[int] = (),
+    seen_in_part: Iterable[int] = (),
+) -> Lineage:
     """Matches clusters to stories.
 
     Where stories merge into a cluster, it goes on as the largest of them; where a story splits, it goes on in the cluster
@@ -75,10 +84,14 @@ def match(previous: Numbers, clusters: Numbers, open_stories: Iterable[int], nex
         clusters: (n,) this run's clusters 0, 1, ...; -1 = noise.
         open_stories: Numbers of the stories that were open; those without a row in the window close.
         next_number: The first number that was never used.
+        resting: Numbers of stories that had closed for their age alone and of which rows are back. They are matched as if
+            they were open; those that go on are `reopened`.
+        seen_in_part: Numbers of stories that have headlines beyond these rows: no story ends by what a part of it does.
 
     Rows are to come in an order of their own, as ascending ids: it numbers the stories that are born.
     """
-    were_open = {int(story) for story in open_stories}
+    had_closed, lasting = set(resting), set(seen_in_part)
+    were_open = {int(story) for story in open_stories} | had_closed
     shares = _shares(previous, clusters, were_open)
     merged = _merged(shares)
     split = _split(shares)
@@ -95,10 +108,11 @@ def match(previous: Numbers, clusters: Numbers, open_stories: Iterable[int], nex
 
     events = (
         *_born(story_of_cluster, shares, survivor, split),
+        *_reopened(shares, survivor, had_closed),
         *_grown(shares, survivor),
-        *_merges(story_of_cluster, shares, survivor, merged),
+        *_merges(story_of_cluster, shares, survivor, merged, lasting),
         *_splits(story_of_cluster, shares, survivor, split),
-        *_closed(story_of_cluster, shares, survivor, merged, were_open),
+        *_closed(story_of_cluster, shares, survivor, merged, were_open - lasting),
     )
     labels = np.where(clusters >= 0, story_of_cluster[np.maximum(clusters, 0)] if count else -1, -1)
     return Lineage(labels.astype(np.int64), story_of_cluster, events, next_number)
@@ -256,6 +270,15 @@ def _born(
     return sorted(born, key=lambda event: event.story)
 
 
+def _reopened(shares: _Shares, survivor: Mapping[int, int], had_closed: set[int]) -> list[Event]:
+    """Stories that had closed for their age and go on, since headlines of theirs are back."""
+    back = ((story, cluster) for cluster, story in survivor.items() if story in had_closed)
+    return [
+        Event("reopened", story, int(shares.cluster_size[cluster]), shares.story_size[story])
+        for story, cluster in sorted(back)
+    ]
+
+
 def _grown(shares: _Shares, survivor: Mapping[int, int]) -> list[Event]:
     """Stories that are larger by a third and by three at least, or that take back what closed stories let go of."""
     grown = []
@@ -268,12 +291,16 @@ def _grown(shares: _Shares, survivor: Mapping[int, int]) -> list[Event]:
 
 
 def _merges(
-    story_of_cluster: Numbers, shares: _Shares, survivor: Mapping[int, int], merged: Mapping[int, Sequence[int]]
+    story_of_cluster: Numbers,
+    shares: _Shares,
+    survivor: Mapping[int, int],
+    merged: Mapping[int, Sequence[int]],
+    lasting: set[int],
 ) -> list[Event]:
     """Clusters that two or more stories went into, of which at least one ends there."""
     events = []
     for cluster, parts in merged.items():
-        gone = tuple(sorted(set(parts) - set(survivor.values())))
+        gone = tuple(sorted(set(parts) - set(survivor.values()) - lasting))
         if gone:
             story = int(story_of_cluster[cluster])
             before = shares.story_size.get(story, 0)

@@ -63,7 +63,9 @@ class Run(BaseModel):
     started_at: str
     finished_at: str
     parameters: dict[str, Any]
-    counts: dict[str, Any] = Field(description="rows, new, stories, noise, born, grown, merged, split, closed ...")
+    counts: dict[str, Any] = Field(
+        description="rows, new, stories, noise, born, reopened, grown, merged, split, closed ..."
+    )
     durations: dict[str, float] = Field(description="Seconds a step.")
     page: str | None = Field(description="Address of its map, relative to this one's, where it is still there.")
 

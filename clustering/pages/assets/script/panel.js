@@ -51,6 +51,7 @@ function badges(story) {
   const from = absorbed.get(story.number);
   const texts = {
     born: story.parents.length ? `split from ${story.parents.join(", ")}` : "new",
+    reopened: "back",
     grown: `growing +${growth(story)}`,
     merged: from ? `merged from ${from.join(", ")}` : "merged",
     split: "split",
