@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from newstide.core.errors import InvalidHeadline
+from newstide.core.ids import names_a_site
 from newstide.core.text import clean, iso_time, shorten
 
 # The columns of a collection are as long as these, so they are no settings: a change takes another schema.
@@ -158,10 +159,10 @@ def encode(headline: Headline, *, published: bool = True) -> bytes:
 def derive_id(url: str, source: str, title: str, published_at: int | None) -> str:
     """The id of a headline that brings none: 32 hex digits of a SHA-256.
 
-    Over the url where there is one; else over source, title and, only if a publication time was given, its UTC day,
-    separated by newlines. `published_at` is epoch milliseconds.
+    Over the url, where there is one and it is not a whole site's; else over source, title and, only if a publication
+    time was given, its UTC day, separated by newlines. `published_at` is epoch milliseconds.
     """
-    if url:
+    if url and not names_a_site(url):
         key = url
     else:
         day = "" if published_at is None else iso_time(published_at)[:10]
