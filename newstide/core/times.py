@@ -1,19 +1,42 @@
 """Publication times as files, feeds and messages write them: the whole string is read, or nothing of it.
 
-`parse_time` is the one reader for every entrance.
+`parse_time` is the one reader for every entrance. The layout of a text is found once and kept (`time_layouts`), names of
+months come from the CLDR and zones from IANA; what no layout fits is put to dateutil, whose answer counts only where it
+depends on no guess. `docs/sending.md` lists what is read.
 """
 
-from datetime import UTC, date, datetime, time, tzinfo
-from email.utils import parsedate_to_datetime
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from newstide.core.errors import InvalidHeadline
+from newstide.core.errors import SettingsError
 from newstide.core.text import shorten
+from newstide.core.time_layouts import Layout, layout_of
+from newstide.core.zones import find_zone
 
 LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas agree on
 
 Order = Literal["day", "month"]  # which of the two stands first where both are numbers
+
+_NONE = frozenset({"", "-", "nan", "nat", "none", "null", "n/a", "na", "<na>", "undefined"})
+_LONGEST = 100  # characters; no date is longer
+_SHAPE = str.maketrans("123456789", "000000000")
+_NUMBER = re.compile(r"[+-]?0+(?:\.0*)?(?:e[+-]?0{1,3})?", re.IGNORECASE)
+_CALENDAR = re.compile(r"(?:19[7-9]\d|20\d\d)\d{4}(?:\d{4}(?:\d\d)?)?")
+_UNIX_ZERO = date(1970, 1, 1).toordinal()
+_DAY_MS = 86_400_000
+_EPOCHS = ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3), (1e20, 1e-6))  # below: s, ms, us, ns; to milliseconds
+_FIRST_EPOCH = 1e8  # seconds: March 1973; a smaller number is a year, a row number, no time
+_SERIAL_ZERO = date(1899, 12, 30).toordinal()  # of spreadsheets
+_SERIALS = (20_000, 80_000)
+_BUDDHIST = 543
+_YEAR = re.compile(r"\d{4}")
 
 
 class Fault(StrEnum):
@@ -21,8 +44,18 @@ class Fault(StrEnum):
 
     UNREADABLE = "unreadable"
     AMBIGUOUS = "ambiguous"  # 03/04/2026, a month's name that two languages give to different months
+    CONTRARY = "contrary"  # 31/12/2026 where the month stands first
     ZERO = "zero"  # what programs write for none: 0001-01-01, 0000-00-00, 0
     RANGE = "out of range"  # outside the years 1970 to 9999
+
+
+_REASONS = {
+    Fault.UNREADABLE: "is no time that can be read",
+    Fault.AMBIGUOUS: "can be two different days",
+    Fault.CONTRARY: "has day and month in the other order",
+    Fault.ZERO: "stands for no time",
+    Fault.RANGE: "lies outside the years 1970 to 9999",
+}
 
 
 class Zone(StrEnum):
@@ -42,15 +75,7 @@ class ParsedTime(NamedTuple):
 
     def reason(self, value: Any) -> str:
         """What is wrong with the value that was given, in a sentence; empty where nothing is."""
-        return "" if self.fault is None else f"{shorten(str(value))!r} {_REASONS[self.fault]}."
-
-
-_REASONS = {
-    Fault.UNREADABLE: "is no time that can be read",
-    Fault.AMBIGUOUS: "can be two different days",
-    Fault.ZERO: "stands for no time",
-    Fault.RANGE: "lies outside the years 1970 to 9999",
-}
+        return "" if self.fault is None else f"{shorten(_shown(value))!r} {_REASONS[self.fault]}."
 
 
 def parse_time(
@@ -69,21 +94,304 @@ def parse_time(
     Returns:
         The moment or the fault; None where no time was given at all (empty, NaN, `null`).
     """
-    del language, order, serial
-    if value is None or (isinstance(value, str) and value.strip().casefold() in ("", "nan", "nat", "none", "null")):
+    if isinstance(value, str):
+        text = value.strip()
+        if len(text) > _LONGEST:
+            return _UNREADABLE
+        if text[4:5] == "-" == text[7:8] and (iso := _iso(text, timezone)) is not None:
+            return iso
+        shape = text.translate(_SHAPE)
+        if not text.isascii() and _odd(shape):
+            text = _plain(text)
+            shape = text.translate(_SHAPE)
+        found = _numeric(text, shape, timezone, serial)
+        if found is not None:
+            return found
+        layout = layout_of(shape, language)
+        if isinstance(layout, Layout):
+            return _read(text, layout, timezone, order)
+        if text.casefold() in _NONE:
+            return None
+        return ParsedTime(None, Fault.AMBIGUOUS) if layout == "ambiguous" else _by_dateutil(text, timezone)
+    if value is None or value != value:  # noqa: PLR0124 - NaN, NaT
+        return None
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return _of_number(value, timezone, serial)
+    if isinstance(value, date):
+        return _of_date(value, timezone)
+    return _UNREADABLE
+
+
+def order_of(value: Any, language: str = "") -> Order | None:
+    """Which of day and month stands first, where this value tells: both are numbers, and one of them is over 12."""
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return None
+    text = _plain(value)  # as `parse_time` reads it
+    layout = layout_of(text.translate(_SHAPE), language)
+    if not isinstance(layout, Layout) or layout.first is None or layout.second is None or layout.maybe_year_first:
+        return None
+    first, second = int(text[layout.first]), int(text[layout.second])
+    if min(first, second) < 1 or min(first, second) > 12 or max(first, second) > 31:
+        return None
+    return "day" if first > 12 else "month" if second > 12 else None
+
+
+def find_order(values: Iterable[Any]) -> Order | None:
+    """The order of day and month that the first value tells which tells one; None where none does."""
+    return next((order for order in map(order_of, values) if order is not None), None)
+
+
+def parse_zone(name: str) -> tzinfo:
+    """A time zone by its IANA name, as `Europe/Berlin`.
+
+    Raises:
+        SettingsError: There is none of that name.
+    """
+    zone = find_zone(name)
+    if zone is None:
+        raise SettingsError(f"There is no time zone {name!r}.", "Use an IANA name, as Europe/Berlin.")
+    return zone
+
+
+def _iso(text: str, timezone: tzinfo) -> ParsedTime | None:
+    """The usual forms of ISO 8601, which the standard library reads fastest; None where it is another."""
+    if text[10:11] not in ("T", " ") or text[13:14] != ":":
         return None
     try:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            moment = datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
-        elif isinstance(value, date):
-            moment = value if isinstance(value, datetime) else datetime.combine(value, time())
-        else:
-            try:
-                moment = datetime.fromisoformat(str(value).strip())
-            except ValueError:
-                moment = parsedate_to_datetime(str(value))
-        zone = Zone.MISSING if moment.tzinfo is None else Zone.GIVEN
-        milliseconds = round((moment if moment.tzinfo else moment.replace(tzinfo=timezone)).timestamp() * 1000)
-    except (ValueError, OverflowError, OSError, InvalidHeadline):
-        return ParsedTime(None, Fault.UNREADABLE)
-    return ParsedTime(milliseconds, None, zone) if 0 <= milliseconds <= LATEST_MS else ParsedTime(None, Fault.RANGE)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _of_date(moment, timezone)
+
+
+@lru_cache(4096)
+def _odd(shape: str) -> bool:
+    """Whether a shape holds forms or digits that are written in another way first."""
+    return _plain(shape) != shape
+
+
+def _plain(text: str) -> str:
+    """Full-width forms as usual ones, the digits of every script as ASCII's, nothing invisible."""
+    return unicodedata.normalize("NFKC", text).translate(_DIGITS).strip()
+
+
+class _Digits(dict[int, str | None]):
+    """For `str.translate`: every decimal digit as ASCII's, format characters left out."""
+
+    def __missing__(self, code: int) -> str | None:
+        character = chr(code)
+        written = str(unicodedata.decimal(character)) if character.isdecimal() else character
+        self[code] = None if unicodedata.category(character) == "Cf" else written
+        return self[code]
+
+
+def _read(text: str, layout: Layout, timezone: tzinfo, order: Order | None) -> ParsedTime:
+    year_text = text[layout.year]
+    year = int(year_text)
+    if len(year_text) == 2 and layout.buddhist:
+        year += 2500 - _BUDDHIST
+    elif len(year_text) == 2:
+        year += 1900 if year > 68 else 2000  # as POSIX has it
+    elif year >= 2400 and layout.buddhist:
+        year -= _BUDDHIST
+    if year <= 1:
+        return _ZERO
+    day = _day(text, year, layout, order)
+    if isinstance(day, ParsedTime):
+        return day
+    clock = _clock(text, layout)
+    if clock is None:
+        return _UNREADABLE
+    return _placed(day, clock, text, layout, timezone)
+
+
+def _day(text: str, year: int, layout: Layout, order: Order | None) -> int | ParsedTime:
+    """The proleptic ordinal of the day."""
+    try:
+        if layout.day is not None:
+            month = layout.month
+            return date(
+                year, month if isinstance(month, int) else int(text[month or layout.day]), int(text[layout.day])
+            ).toordinal()
+        if layout.first is not None and layout.second is not None:
+            first, second = int(text[layout.first]), int(text[layout.second])
+            if order is None and layout.maybe_year_first and second <= 12 and 1 <= int(text[layout.year]) <= 31:
+                return ParsedTime(None, Fault.AMBIGUOUS)
+            if order is None and first != second and first <= 12 and second <= 12:
+                return ParsedTime(None, Fault.AMBIGUOUS) if min(first, second) else _UNREADABLE
+            if order is None:
+                order = "day" if first > 12 or first == second else "month"
+            elif (second if order == "day" else first) > 12 >= (first if order == "day" else second):
+                date(year, min(first, second), max(first, second))
+                return ParsedTime(None, Fault.CONTRARY)
+            day, month_ = (first, second) if order == "day" else (second, first)
+            return date(year, month_, day).toordinal()
+        if layout.week is not None and layout.weekday is not None:
+            return date.fromisocalendar(year, int(text[layout.week]), int(text[layout.weekday])).toordinal()
+        if layout.ordinal is not None:
+            number = int(text[layout.ordinal])
+            first_day = date(year, 1, 1).toordinal()
+            return (
+                first_day + number - 1 if 1 <= number <= date(year, 12, 31).toordinal() - first_day + 1 else _UNREADABLE
+            )
+    except ValueError:
+        pass
+    return _UNREADABLE
+
+
+def _clock(text: str, layout: Layout) -> int | None:
+    """Milliseconds from midnight; None where there is no such time of day."""
+    if layout.hour is None:
+        return 0
+    hour = int(text[layout.hour])
+    minute = 0 if layout.minute is None else int(text[layout.minute])
+    second = 0 if layout.second_ is None else int(text[layout.second_])
+    if layout.half is not None:
+        if hour > 12 and not layout.half:
+            return None
+        hour = hour % 12 + 12 * layout.half if hour <= 12 else hour
+    if minute > 59 or second > 60 or hour > 24 or (hour == 24 and (minute or second)):
+        return None
+    part = 0 if layout.fraction is None else round(int(text[layout.fraction][:6].ljust(6, "0")) / 1000)
+    return ((hour * 60 + minute) * 60 + second) * 1000 + part
+
+
+def _placed(day: int, clock: int, text: str, layout: Layout, timezone: tzinfo) -> ParsedTime:
+    milliseconds = (day - _UNIX_ZERO) * _DAY_MS + clock
+    given = Zone.GIVEN
+    if layout.sign and layout.zone_hour is not None:
+        hour = int(text[layout.zone_hour])
+        minute = 0 if layout.zone_minute is None else int(text[layout.zone_minute])
+        if hour > 23 or minute > 59:
+            return _UNREADABLE
+        milliseconds -= layout.sign * (hour * 60 + minute) * 60_000
+    else:
+        zone = layout.zone
+        if zone is None:
+            zone, given = timezone, Zone.UNKNOWN if layout.unknown else Zone.MISSING
+        if zone is not UTC:
+            offset = _offset(day, clock, zone)
+            if offset is None:
+                return ParsedTime(None, Fault.RANGE)
+            milliseconds -= offset
+    return _within(milliseconds, given)
+
+
+def _offset(day: int, clock: int, zone: tzinfo) -> int | None:
+    """Milliseconds east of UTC at a local time."""
+    try:
+        moment = datetime.combine(date.fromordinal(day), time()) + timedelta(milliseconds=clock)
+        return (zone.utcoffset(moment) or timedelta()) // timedelta(milliseconds=1)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _within(milliseconds: int, zone: Zone = Zone.GIVEN) -> ParsedTime:
+    if 0 < milliseconds <= LATEST_MS:
+        return ParsedTime(milliseconds, None, zone)
+    return _ZERO if milliseconds == 0 else ParsedTime(None, Fault.RANGE)
+
+
+def _numeric(text: str, shape: str, timezone: tzinfo, serial: bool) -> ParsedTime | None:
+    """The time of a text that is a number; None where it is none."""
+    if not shape or (shape[-1] != "0" and shape[-1] != ".") or not _NUMBER.fullmatch(shape):
+        return None
+    return (_calendar(text, timezone) if shape.isdecimal() else None) or _of_number(
+        int(text) if shape.isdecimal() else float(text), timezone, serial
+    )
+
+
+def _calendar(text: str, timezone: tzinfo) -> ParsedTime | None:
+    """A number that reads as YYYYMMDD, with hours and minutes, with seconds, from 1970 to 2099; else None."""
+    if not _CALENDAR.fullmatch(text):
+        return None
+    shape = f"{'0' * 8}T{'0' * (len(text) - 8)}" if len(text) > 8 else "0" * 8
+    layout = layout_of(shape, "")
+    with_t = f"{text[:8]}T{text[8:]}" if len(text) > 8 else text
+    found = _read(with_t, layout, timezone, None) if isinstance(layout, Layout) else None
+    return found if found is not None and found.fault is not Fault.UNREADABLE else None
+
+
+def _of_number(number: float | Decimal, timezone: tzinfo, serial: bool) -> ParsedTime:
+    if isinstance(number, Decimal):
+        number = float(number)
+    if isinstance(number, float):
+        if not math.isfinite(number):
+            return _UNREADABLE
+        if number.is_integer():
+            number = int(number)
+    if number == 0:
+        return _ZERO
+    if isinstance(number, int) and 19_700_101 <= number < 10**14:
+        found = _calendar(str(number), timezone)
+        if found is not None:
+            return found
+    if serial and _SERIALS[0] <= number <= _SERIALS[1]:
+        days = math.floor(number)
+        layout = layout_of("0000-00-00", "")
+        assert isinstance(layout, Layout)  # noqa: S101 - of a shape that is read
+        clock = round((number - days) * 86_400) * 1000
+        return _placed(_SERIAL_ZERO + days, clock, "", layout, timezone)
+    if number >= _FIRST_EPOCH:
+        for limit, to_milliseconds in _EPOCHS:
+            if number < limit:
+                return _within(round(number * to_milliseconds))
+    return _UNREADABLE
+
+
+def _of_date(value: date, timezone: tzinfo) -> ParsedTime:
+    moment = value if isinstance(value, datetime) else datetime.combine(value, time())
+    if moment.year <= 1:
+        return _ZERO
+    given = Zone.GIVEN
+    try:
+        if moment.tzinfo is None or moment.utcoffset() is None:
+            moment, given = moment.replace(tzinfo=timezone), Zone.MISSING
+        milliseconds = round(moment.timestamp() * 1000)
+    except Exception:  # noqa: BLE001 - a zone made elsewhere may raise whatever it likes
+        return ParsedTime(None, Fault.RANGE)
+    return _within(milliseconds, given)
+
+
+def _by_dateutil(text: str, timezone: tzinfo) -> ParsedTime:
+    """What dateutil makes of a text; only where it fills in nothing and no order of day, month and year matters."""
+    from dateutil import parser
+
+    year = _YEAR.search(text)
+    if "-0001" in text:
+        return _ZERO
+    if year is None or not text.isascii():
+        return _UNREADABLE
+    found: set[datetime] = set()
+    try:
+        for default in (datetime(2000, 1, 1), datetime(1999, 2, 2)):  # what is missing shows
+            for day_first, year_first in ((False, False), (True, False), (False, True), (True, True)):
+                found.add(
+                    parser.parse(text, default=default, dayfirst=day_first, yearfirst=year_first, tzinfos=_no_zone)
+                )
+    except (ValueError, OverflowError, TypeError, AttributeError):
+        return _UNREADABLE
+    moment = found.pop()
+    if found or moment.year != int(year[0]):
+        return _UNREADABLE
+    return _of_date(moment, timezone)
+
+
+def _no_zone(name: str | None, seconds: int | None) -> tzinfo | None:
+    if seconds is not None:
+        from datetime import timezone as fixed
+
+        return fixed(timedelta(seconds=seconds))
+    return find_zone(name) if name else None
+
+
+def _shown(value: Any) -> str:
+    try:
+        return str(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return "a number of very many digits"
+
+
+_DIGITS = _Digits()
+_UNREADABLE = ParsedTime(None, Fault.UNREADABLE)
+_ZERO = ParsedTime(None, Fault.ZERO)
