@@ -215,6 +215,12 @@ def test_dates_and_datetimes_are_read_with_zones_that_misbehave() -> None:
         def utcoffset(self, _: datetime | None) -> timedelta:
             raise RuntimeError("odd")
 
+        def dst(self, _: datetime | None) -> timedelta:
+            raise RuntimeError("odd")
+
+        def tzname(self, _: datetime | None) -> str:
+            return "odd"
+
     assert at(TEN) == at(TEN.astimezone(ZoneInfo("Asia/Tokyo"))) == at(TEN.replace(tzinfo=None))
     assert at(date(2026, 11, 27)) == "2026-11-27T00:00:00Z"
     assert at(Decimal("1795773600.5")) == "2026-11-27T10:00:00.500Z"
