@@ -9,7 +9,7 @@ bin := $(VENV)/bin
 bge_bin := $(BGE_VENV)/bin
 milvus_bin := $(MILVUS_VENV)/bin
 
-.PHONY: help demo test test-bge test-milvus lint audit format bench soak clean
+.PHONY: help demo test test-all test-bge test-milvus lint audit format bench soak clean
 
 help:  ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,8 +17,11 @@ help:  ## Shows this list
 demo: $(VENV)/.runtime  ## The bundled day of headlines through the whole pipeline, then the stories and the map
 	$(bin)/newstide demo
 
-test: $(VENV)/.test  ## All tests, against a real local Kafka and a real Milvus Lite server
-	$(bin)/python -m pytest
+test: $(VENV)/.test  ## The tests, against a real local Kafka and real Milvus Lite servers; every promise has one in it
+	$(bin)/python -m tests $(ARGS)
+
+test-all: $(VENV)/.test  ## Those and the slow ones: kills, two reclusterers, long fuzz, all of axe, every model
+	$(bin)/python -m tests --all $(ARGS)
 
 test-bge: $(BGE_VENV)/.bge  ## BGE-M3 through FlagEmbedding, in an environment of its own (torch: 3 GB)
 	$(bge_bin)/python -m pytest -m bge

@@ -1,12 +1,21 @@
-"""Fixtures that several test files share: one real Apache Kafka and one real Milvus Lite for the whole session."""
+"""Fixtures that several test files share, and the servers behind them.
+
+One real Apache Kafka serves every worker of a run in parallel: the process that hands out the tests starts it. Each
+worker has a Milvus Lite of its own, whose one thread would serialise them. Topics and collections go at the end of the
+module that asked for them.
+"""
 
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.errors import UnknownTopicOrPartitionError
 from pymilvus import MilvusClient
 
 from newstide.core import logs
@@ -19,6 +28,33 @@ from tests.harness.newsroom import add_headlines
 
 let_idle_threads_sleep()  # of the processes that tests start, and of kernels not loaded yet
 
+_SHARED_KAFKA = pytest.StashKey[LocalKafka]()
+_FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+_PORT = "newstide_kafka_port"  # of what a worker is told
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Starts the Kafka that all workers share, before there is a worker."""
+    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None) or config.option.collectonly:
+        return
+    config.stash[_FOLDER] = tempfile.TemporaryDirectory(prefix="newstide-kafka-")
+    kafka = LocalKafka(Path(config.stash[_FOLDER].name), Settings().cache_dir, port=0)
+    kafka.start()
+    config.stash[_SHARED_KAFKA] = kafka
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells a worker where that Kafka is."""
+    node.workerinput[_PORT] = node.config.stash[_SHARED_KAFKA].port
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stops it."""
+    if (kafka := config.stash.get(_SHARED_KAFKA, None)) is not None:
+        kafka.stop()
+        config.stash[_FOLDER].cleanup()
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_logs() -> None:
@@ -27,39 +63,84 @@ def _quiet_logs() -> None:
 
 
 @pytest.fixture(scope="session")
-def local_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """A running local Kafka on a free port; its jars come from the user's cache, or are fetched into it once."""
-    with LocalKafka(tmp_path_factory.mktemp("kafka"), Settings().cache_dir, port=0) as kafka:
+def local_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A running local Kafka, that no test stops: the one that the workers share, or one for this session alone."""
+    folder = tmp_path_factory.mktemp("kafka")
+    if (port := getattr(request.config, "workerinput", {}).get(_PORT)) is not None:
+        yield LocalKafka(folder, Settings().cache_dir, port=port)  # its address; its process is not ours
+        return
+    with LocalKafka(folder, Settings().cache_dir, port=0) as kafka:
         yield kafka
 
 
-@pytest.fixture
-def kafka_settings(local_kafka: LocalKafka) -> KafkaSettings:
-    """Settings with topics and a group of this test's own; the topics are made."""
-    mark = uuid.uuid4().hex[:8]
-    settings = KafkaSettings(
-        bootstrap_servers=local_kafka.bootstrap_servers,
+@pytest.fixture(scope="module")
+def topics(local_kafka: LocalKafka) -> Iterator[list[KafkaSettings]]:
+    """Settings whose topics were made for this module, and go with it."""
+    made: list[KafkaSettings] = []
+    yield made
+    if not made:
+        return
+    admin: Any = KafkaAdminClient(bootstrap_servers=local_kafka.bootstrap_servers)
+    try:
+        there = set(admin.list_topics())
+        names = {name for one in made for name in (one.topic, one.dead_letter_topic, one.events_topic, one.lease_topic)}
+        admin.delete_topics(sorted(names & there))
+    except UnknownTopicOrPartitionError:  # a test has deleted its own meanwhile
+        pass
+    finally:
+        admin.close()
+
+
+def own_topics(address: str, mark: str) -> KafkaSettings:
+    """Settings with topics and a group of one's own, not made yet."""
+    return KafkaSettings(
+        bootstrap_servers=address,
         topic=f"headlines-{mark}",
         dead_letter_topic=f"headlines-{mark}.dead-letter",
         events_topic=f"story-events-{mark}",
         lease_topic=f"recluster-lease-{mark}",
         group=f"newstide-{mark}",
     )
+
+
+@pytest.fixture
+def kafka_settings(local_kafka: LocalKafka, topics: list[KafkaSettings]) -> KafkaSettings:
+    """Settings with topics and a group of this test's own; the topics are made."""
+    settings = own_topics(local_kafka.bootstrap_servers, uuid.uuid4().hex[:8])
+    topics.append(settings)
     ensure_topics(settings)
     return settings
 
 
 @pytest.fixture(scope="session")
 def local_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMilvus]:
-    """A running Milvus Lite server on a free port."""
+    """A running Milvus Lite server on a free port: one a worker."""
     with LocalMilvus(tmp_path_factory.mktemp("milvus"), port=0) as milvus:
         yield milvus
 
 
+@pytest.fixture(scope="module")
+def collections(request: pytest.FixtureRequest) -> Iterator[list[MilvusSettings]]:
+    """Settings whose collections were made for this module, and go with it."""
+    made: list[MilvusSettings] = []
+    yield made
+    if not made:
+        return
+    client = MilvusClient(uri=str(made[0].uri), timeout=60, dedicated=True)
+    try:
+        for name in client.list_collections():
+            if name.startswith(tuple(one.prefix for one in made)):
+                client.drop_collection(name)
+    finally:
+        client.close()
+
+
 @pytest.fixture
-def milvus_settings(local_milvus: LocalMilvus) -> MilvusSettings:
+def milvus_settings(local_milvus: LocalMilvus, collections: list[MilvusSettings]) -> MilvusSettings:
     """Settings with collections of this test's own."""
-    return MilvusSettings(uri=local_milvus.uri, prefix=f"t{uuid.uuid4().hex[:8]}_")
+    settings = MilvusSettings(uri=local_milvus.uri, prefix=f"t{uuid.uuid4().hex[:8]}_")
+    collections.append(settings)
+    return settings
 
 
 @pytest.fixture
@@ -92,13 +173,7 @@ def newsroom(local_kafka: LocalKafka, local_milvus: LocalMilvus, tmp_path_factor
     mark = uuid.uuid4().hex[:8]
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("newsroom"),
-        kafka=KafkaSettings(
-            bootstrap_servers=local_kafka.bootstrap_servers,
-            topic=f"headlines-{mark}",
-            dead_letter_topic=f"headlines-{mark}.dead-letter",
-            events_topic=f"story-events-{mark}",
-            lease_topic=f"recluster-lease-{mark}",
-        ),
+        kafka=own_topics(local_kafka.bootstrap_servers, mark),
         milvus=MilvusSettings(uri=local_milvus.uri, prefix=f"n{mark}_"),
         clustering=ClusteringSettings(window=None),
     )

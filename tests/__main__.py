@@ -1,0 +1,91 @@
+"""Runs the tests as `make test` does: `python -m tests [--all] [--workers N] [--coverage] [arguments of pytest]`.
+
+First the kernels are compiled once. Then the workers share all tests that can run side by side, file by file. Then those
+marked `alone`, which measure time, memory or pixels, run one after another. One table sums up. Tests marked `slow` are
+left out unless `--all` is given.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[1]
+WORKERS = 3  # on two cores: the tests mostly wait for Kafka, Milvus, processes and Chromium
+_NOTHING_TO_RUN = 5  # pytest's exit code
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one call of pytest did: its counts, and the tests that failed."""
+
+    name: str
+    code: int
+    seconds: float
+    passed: int
+    skipped: int
+    failed: tuple[str, ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs both parts; 0 where all tests passed."""
+    parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="with the tests marked slow")
+    parser.add_argument("--workers", type=int, default=WORKERS)
+    parser.add_argument("--coverage", action="store_true", help="count the lines that run, in child processes too")
+    chosen, rest = parser.parse_known_args(arguments)
+    tier = "not bge" if chosen.all else "not bge and not slow"
+    pytest = [sys.executable, "-m", *(["coverage", "run", "-m"] if chosen.coverage else []), "pytest", *rest]
+    started = time.monotonic()
+    print("compiling the kernels ...", flush=True)
+    subprocess.run([sys.executable, "-m", "tests.harness.warm"], cwd=ROOT, check=True)
+    together = ["-n", str(chosen.workers), "--dist", "loadfile", "--durations", "20"]
+    parts = [
+        _run("side by side", [*pytest, *together, "-m", f"{tier} and not alone"]),
+        _run("alone", [*pytest, "--durations", "5", "-m", f"{tier} and alone"]),
+    ]
+    _print_summary(parts, time.monotonic() - started)
+    return int(any(part.code not in (0, _NOTHING_TO_RUN) for part in parts))
+
+
+def _run(name: str, command: Sequence[str]) -> Part:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        done = subprocess.run(
+            [*command, f"--junitxml={report}", "-o", "junit_family=xunit1"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+        cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []  # noqa: S314 - it is ours
+    bad = [one for one in cases if one.find("failure") is not None or one.find("error") is not None]
+    skipped = sum(one.find("skipped") is not None for one in cases)
+    failed = tuple(f"{one.get('file')}::{one.get('name')}" for one in bad)
+    return Part(name, done.returncode, time.monotonic() - started, len(cases) - skipped - len(bad), skipped, failed)
+
+
+def _print_summary(parts: Sequence[Part], seconds: float) -> None:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"\n{'':14}{'passed':>8}{'failed':>8}{'skipped':>9}{'minutes':>9}")
+    for part in parts:
+        print(f"{part.name:14}{part.passed:8}{len(part.failed):8}{part.skipped:9}{part.seconds / 60:9.1f}")
+    for part in parts:
+        for test in part.failed:
+            print(f"FAILED {test}")
+        if part.code and part.code != _NOTHING_TO_RUN and not part.failed:
+            print(f"FAILED {part.name}: pytest ended with {part.code}")
+    print(
+        f"{seconds / 60:.1f} minutes in all, of which the processors worked {(used.ru_utime + used.ru_stime) / 60:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
