@@ -60,9 +60,10 @@ def made(
 
 def select(rows: int, dim: int) -> dict[str, Any]:
     """One size, measured in this process."""
+    from clustering.stories.reattach import reattached
     from clustering.stories.selection import select_calibrated
     from clustering.stories.similarity import random_pair_threshold
-    from clustering.stories.story_bonus import rejoined
+    from clustering.time_damping import TimeDamping
     from clustering.tree import build_hierarchy
 
     settings = Settings().clustering
@@ -71,13 +72,11 @@ def select(rows: int, dim: int) -> dict[str, Any]:
     times = (cluster * 0.618 % 7) + rng.random(rows)  # days: a story lasts one
     previous = np.where(rng.random(rows) < 0.7, cluster, -1)
     theta = random_pair_threshold(vectors, settings.deviations, SEED).theta
-    timing: dict[str, Any] = {
-        "time_weight": settings.time_weight,
-        "time_scale": settings.time_scale.total_seconds() / 86_400,
-    }
+    scale = settings.time_scale.total_seconds() / 86_400
 
     def selected(n: int) -> tuple[float, float, float]:
         parent = build_hierarchy(np.minimum(indices[:n], n - 1), distances[:n], min_samples=1).parent
+        damping = TimeDamping(times[:n], settings.time_weight, scale)
         with measured() as choosing:
             chosen = select_calibrated(
                 parent,
@@ -85,13 +84,12 @@ def select(rows: int, dim: int) -> dict[str, Any]:
                 theta,
                 exponent=settings.size_exponent,
                 min_size=settings.min_cluster_size,
-                times=times[:n],
                 stories=previous[:n],
                 inertia=settings.inertia,
-                **timing,
+                damping=damping,
             )
         with measured() as rejoining:
-            rejoined(chosen.labels, previous[:n], vectors[:n], theta, times=times[:n], **timing)
+            reattached(chosen.labels, previous[:n], vectors[:n], theta, damping=damping)
         return choosing.seconds, rejoining.seconds, max(choosing.peak_mb, rejoining.peak_mb)
 
     selected(min(rows, _WARM_ROWS))

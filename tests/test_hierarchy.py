@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
+from clustering.time_damping import TimeDamping
 from clustering.tree import Hierarchy, build_hierarchy, cluster_neighbours
 from clustering.tree.dendrogram import single_linkage
 from clustering.tree.extraction import Selection, labels_of_merges
@@ -264,12 +265,12 @@ def test_permuting_the_rows_leaves_the_bridged_tree_as_it_is(seed: int, min_samp
     np.fill_diagonal(full, 0.0)
     indices, lengths = nearest(full, 5)
     extra: dict[str, Any] = {"min_samples": min_samples, "memory_mb": 1}
-    timing: dict[str, Any] = {"times": times, "time_weight": 0.3, "time_scale": 4.0} if timed else {}
+    timing: dict[str, Any] = {"damping": TimeDamping(times, 0.3, 4.0)} if timed else {}
     one = build_hierarchy(indices, lengths, vectors=vectors, **extra, **timing)
     order = rng.permutation(80)
     place = np.argsort(order)
     if timed:
-        timing["times"] = times[order]
+        timing["damping"] = TimeDamping(times[order], 0.3, 4.0)
     two = build_hierarchy(place[indices][order], lengths[order], vectors=vectors[order], **extra, **timing)
     assert clades(one, order) == clades(two, np.arange(80))
 
@@ -308,7 +309,7 @@ def test_bridges_are_the_spanning_tree_of_the_components_true_distances(
     between = np.full((count, count), np.inf)
     np.minimum.at(between, (component[:, None], component[None]), wanted)
     np.fill_diagonal(between, 0.0)
-    extra: dict[str, Any] = {"times": times, "time_weight": 0.3, "time_scale": 4.0} if timed else {}
+    extra: dict[str, Any] = {"damping": TimeDamping(times, 0.3, 4.0)} if timed else {}
     tree = build_hierarchy(indices, lengths, min_samples=min_samples, vectors=vectors, memory_mb=1, **extra)
     assert tree.components == count
     assert len(tree.edges) == 149

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from clustering.time_damping import TimeDamping
 from clustering.tree import build_hierarchy, cluster_neighbours
 from newstide.core.errors import InvalidGraph
 
@@ -68,14 +69,31 @@ def test_as_many_neighbours_as_min_samples_do() -> None:
         ({"selection": "best"}, "'best'"),
         ({"vectors": np.ones((19, 2), np.float32)}, "19 vectors for 20 rows"),
         ({"vectors": np.ones(20, np.float32)}, r"shape \(20,\)"),
-        ({"vectors": np.ones((20, 2), np.float32), "times": np.ones(3)}, "3 times for 20 vectors"),
-        ({"vectors": np.ones((20, 2), np.float32), "times": np.full(20, np.nan)}, "Row 0 has the time nan"),
-        ({"vectors": np.ones((20, 2), np.float32), "time_scale": 0.0}, "time_scale 0.0"),
+        (
+            {"vectors": np.ones((20, 2), np.float32), "damping": TimeDamping(np.ones(3), 0.2, 7.0)},
+            "3 times for 20 rows",
+        ),
     ],
 )
 def test_parameters_out_of_range_are_named(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidGraph, match=named):
         cluster_neighbours(*ring(20), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("times", "weight", "scale", "named"),
+    [
+        (np.full(20, np.nan), 0.2, 7.0, "Row 0 has the time nan"),
+        (np.zeros(20), 0.2, 0.0, "scale 0.0"),
+        (np.zeros(20), -0.1, 7.0, "weight -0.1"),
+        (np.zeros(20), np.nan, 7.0, "weight nan"),
+        (np.zeros((20, 2)), 0.2, 7.0, r"the shape \(20, 2\)"),
+        (["soon"] * 20, 0.2, 7.0, "'soon'"),
+    ],
+)
+def test_a_damping_by_time_names_what_it_cannot_be_made_of(times: Any, weight: float, scale: float, named: str) -> None:
+    with pytest.raises(InvalidGraph, match=named):
+        TimeDamping(times, weight, scale)
 
 
 @pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])

@@ -5,8 +5,10 @@ import numpy.typing as npt
 import pytest
 
 from clustering.stories.leaf_order import leaf_order
+from clustering.stories.reattach import reattached
 from clustering.stories.selection import select_calibrated
-from clustering.stories.story_bonus import rejoined, resemblance
+from clustering.stories.story_bonus import resemblance
+from clustering.time_damping import TimeDamping
 from clustering.tree import build_hierarchy
 
 Numbers = npt.NDArray[np.int64]
@@ -69,21 +71,21 @@ def test_a_headline_that_no_cluster_takes_in_any_more_stays_while_it_belongs() -
     vectors = at_angles(0, 5, 10, 40, 80, 170)
     labels = np.array([0, 0, 0, -1, -1, -1])
     stories = np.array([7, 7, 7, 7, 7, -1])
-    assert rejoined(labels, stories, vectors, theta=0.7).tolist() == [0, 0, 0, 0, -1, -1]
+    assert reattached(labels, stories, vectors, theta=0.7).tolist() == [0, 0, 0, 0, -1, -1]
 
 
 def test_a_story_that_no_cluster_is_left_of_stays_while_its_headlines_are_alike() -> None:
     vectors = at_angles(0, 10, 90, 100, 180, 250)
     labels = np.array([0, 0, -1, -1, -1, -1])
     stories = np.array([3, 3, 5, 5, 9, 9])
-    assert rejoined(labels, stories, vectors, theta=0.7).tolist() == [0, 0, 1, 1, -1, -1]
+    assert reattached(labels, stories, vectors, theta=0.7).tolist() == [0, 0, 1, 1, -1, -1]
 
 
 def test_fewer_headlines_than_a_cluster_needs_do_not_stay_one() -> None:
     vectors = at_angles(0, 10, 90, 100, 95)
     stories = np.array([3, 3, 5, 5, 5])
     none = np.full(5, -1)
-    assert rejoined(none, stories, vectors, theta=0.7, min_size=3).tolist() == [-1, -1, 0, 0, 0]
+    assert reattached(none, stories, vectors, theta=0.7, min_size=3).tolist() == [-1, -1, 0, 0, 0]
 
 
 def test_a_pair_that_was_a_story_is_none_where_a_cluster_needs_three() -> None:
@@ -115,7 +117,7 @@ def test_who_stays_is_decided_by_the_mean_over_all_pairs(seed: int) -> None:
             block = pairs[np.ix_(lost, lost)]
             if (block.sum() - np.trace(block)) / (len(lost) * (len(lost) - 1)) >= theta:
                 expected[lost] = labels.max() + 1
-    found = rejoined(labels, stories, vectors, theta, times=days, time_weight=weight, time_scale=scale)
+    found = reattached(labels, stories, vectors, theta, damping=TimeDamping(days, weight, scale))
     assert found.tolist() == expected.tolist()
 
 
@@ -123,6 +125,6 @@ def test_staying_is_damped_by_distance_in_time_as_everything_is() -> None:
     vectors = at_angles(0, 5, 40)
     labels, stories = np.array([0, 0, -1]), np.array([1, 1, 1])
     days = np.array([0.0, 0.0, 30.0])
-    alone = rejoined(labels, stories, vectors, 0.7, times=days, time_weight=0.2, time_scale=7.0)
+    alone = reattached(labels, stories, vectors, 0.7, damping=TimeDamping(days, 0.2, 7.0))
     assert alone.tolist() == [0, 0, -1]
-    assert rejoined(labels, stories, vectors, 0.7).tolist() == [0, 0, 0]
+    assert reattached(labels, stories, vectors, 0.7).tolist() == [0, 0, 0]

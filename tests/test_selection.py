@@ -13,6 +13,7 @@ from clustering.stories.leaf_order import leaf_order
 from clustering.stories.selection import select_calibrated
 from clustering.stories.similarity import collapse_titles, random_pair_threshold, reweigh, to_distance
 from clustering.stories.time_decay import pair_closeness
+from clustering.time_damping import TimeDamping
 from newstide.core.errors import InvalidGraph
 from newstide.core.language_means import centre, language_means
 
@@ -81,7 +82,7 @@ def test_the_time_term_parts_what_lies_far_apart_in_time() -> None:
     # A tree that joins by time first: {0,1,2}, {3,4,5}, all.
     parent = np.array([6, 6, 6, 7, 7, 7, 8, 8, -1], np.int32)
     together = select_calibrated(parent, vectors, 0.85)
-    apart = select_calibrated(parent, vectors, 0.85, times=days, time_weight=0.4, time_scale=3.0)
+    apart = select_calibrated(parent, vectors, 0.85, damping=TimeDamping(days, 0.4, 3.0))
     assert set(together.labels) == {0}
     assert apart.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
@@ -147,7 +148,7 @@ def test_edges_are_weighed_by_cosine_less_distance_in_time() -> None:
     vectors = unit(4, 5, 0)
     indices = np.array([[1, 2], [0, -1], [3, 0], [2, -1]], np.int32)
     days = np.array([0.0, 1.0, 2.0, 30.0])
-    found = reweigh(indices, vectors, days, 0.2, 7.0)
+    found = reweigh(indices, vectors, TimeDamping(days, 0.2, 7.0))
     assert found[1, 1] == -np.inf
     assert found[2, 0] == pytest.approx(vectors[2] @ vectors[3] + 0.2 * (np.exp(-28 / 7) - 1), abs=1e-6)
     assert reweigh(indices, vectors)[0, 1] == pytest.approx(vectors[0] @ vectors[2], abs=1e-6)
@@ -194,7 +195,7 @@ def test_a_chain_of_thousands_and_a_node_of_thousands_are_chosen_from_alike() ->
     chain = np.concatenate([[n], np.arange(n, 2 * n - 1), np.arange(n + 1, 2 * n - 1), [-1]]).astype(np.int32)
     star = np.append(np.full(n, n), -1).astype(np.int32)
     for parent in (chain, star):
-        chosen = select_calibrated(parent, vectors, 0.3, times=days, time_weight=0.2, time_scale=7.0)
+        chosen = select_calibrated(parent, vectors, 0.3, damping=TimeDamping(days, 0.2, 7.0))
         assert set(chosen.labels) == {0}
         close = np.exp(-abs(days[:, None] - days) / 7.0)[np.triu_indices(n, 1)].mean()
         alike = ((vectors.sum(0, dtype=np.float64) ** 2).sum() - n) / (n * (n - 1))

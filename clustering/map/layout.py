@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arrays import Flags, Indices, Labels, Values, Vectors
 from newstide.core import logs
 from newstide.core.files import replacing
 from newstide.core.settings import LayoutSettings
 
 log = logs.get("layout")
 
-Positions = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int32]
-Vectors = npt.NDArray[np.float32]
+Positions = Vectors
 
 _VERSION = 2
 _FEWEST = 15  # rows that UMAP is asked for; fewer are laid out by their principal components
@@ -68,7 +67,7 @@ class Layout:
 
 def lay_out(
     vectors: Vectors,
-    indices: Rows,
+    indices: Indices,
     similarities: Vectors,
     ids: npt.NDArray[np.object_],
     previous: Layout | None,
@@ -112,7 +111,7 @@ def lay_out(
     return Layout(ids, positions.astype(np.float32), fresh, neighbours, moved, weights)
 
 
-def _is_start(previous: Layout, known: npt.NDArray[np.bool_], weights: str, settings: LayoutSettings) -> bool:
+def _is_start(previous: Layout, known: Flags, weights: str, settings: LayoutSettings) -> bool:
     """Whether UMAP can go on from the last map: enough of the rows are on it, it has an extent, and the model is its own."""
     shared = len(known) and known.mean() >= 1 - settings.refit_share
     return bool(shared and previous.weights == weights and np.ptp(previous.positions, axis=0).max() > _NO_EXTENT)
@@ -155,7 +154,7 @@ def load_layout(path: Path) -> Layout | None:
     return Layout(ids, positions.astype(np.float32), fresh=False, neighbours=0, moved=None, weights=weights)
 
 
-def _ids(text: bytes, lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.object_]:
+def _ids(text: bytes, lengths: Indices) -> npt.NDArray[np.object_]:
     ends = np.cumsum(lengths, dtype=np.int64).tolist()
     begins = [0, *ends][: len(ends)]
     names: npt.NDArray[np.object_] = np.empty(len(ends), object)
@@ -163,9 +162,7 @@ def _ids(text: bytes, lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.object_]
     return names
 
 
-def _start(
-    ids: npt.NDArray[np.object_], indices: Rows, previous: Layout | None
-) -> tuple[Positions, npt.NDArray[np.bool_]]:
+def _start(ids: npt.NDArray[np.object_], indices: Indices, previous: Layout | None) -> tuple[Positions, Flags]:
     """Where rows were on the last map, new ones at the median of their neighbours that were; and which were."""
     n = len(ids)
     start = np.full((n, 2), np.nan, np.float32)
@@ -184,9 +181,7 @@ def _start(
     return start, known
 
 
-def _place_at_neighbours(
-    start: Positions, placed: npt.NDArray[np.bool_], waiting: npt.NDArray[np.int64], indices: Rows
-) -> bool:
+def _place_at_neighbours(start: Positions, placed: Flags, waiting: Labels, indices: Indices) -> bool:
     """Places those of the waiting rows that have placed neighbours; whether there was any. Changes the first two."""
     lists = indices[waiting]
     usable = (lists >= 0) & placed[np.maximum(lists, 0)]
@@ -200,7 +195,7 @@ def _place_at_neighbours(
 
 def _umap(
     vectors: Vectors,
-    indices: Rows,
+    indices: Indices,
     similarities: Vectors,
     neighbours: int,
     start: Positions | None,
@@ -247,7 +242,7 @@ def _from(start: Positions, settings: LayoutSettings) -> dict[str, Any]:
     }
 
 
-def _with_self(indices: Rows, similarities: Vectors, neighbours: int) -> tuple[Rows, Vectors]:
+def _with_self(indices: Indices, similarities: Vectors, neighbours: int) -> tuple[Indices, Vectors]:
     """UMAP's lists: the row itself first, then its nearest as euclidean distances. A short list repeats its last."""
     n = len(indices)
     own = np.arange(n, dtype=np.int32)[:, None]
@@ -262,7 +257,7 @@ def _with_self(indices: Rows, similarities: Vectors, neighbours: int) -> tuple[R
 
 
 def _jittered(start: Positions, seed: int) -> Positions:
-    """Rows on one spot would never part: forces between them have no direction."""
+    """Indices on one spot would never part: forces between them have no direction."""
     noise = np.random.default_rng(seed).normal(scale=_JITTER, size=start.shape)
     return (start + noise * max(_spread(start), 1e-6)).astype(np.float32)
 
@@ -271,7 +266,7 @@ def _as_wide_as_high(start: Positions) -> Positions:
     """The start, turned by the angle at which its extents are equal. There is one: a quarter turn swaps them."""
     around = start.astype(np.float64) - start.mean(axis=0)
 
-    def turned(angle: float) -> npt.NDArray[np.float64]:
+    def turned(angle: float) -> Values:
         cosine, sine = np.cos(angle), np.sin(angle)
         return np.asarray(around @ np.array([[cosine, sine], [-sine, cosine]]))
 
@@ -316,7 +311,7 @@ def _principal_components(vectors: Vectors) -> Positions:
     return positions
 
 
-def _fitted(positions: Positions, target: Positions, known: npt.NDArray[np.bool_]) -> Positions:
+def _fitted(positions: Positions, target: Positions, known: Flags) -> Positions:
     """The positions under the similarity transform that brings the known rows back to where they were.
 
     Rotation or reflection by orthogonal Procrustes (Schoenemann 1966); the scale is the ratio of the spreads.

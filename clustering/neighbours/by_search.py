@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arrays import Flags, Indices, Offsets, Vectors
 from clustering.kernels import kernel, parallel_range
 from clustering.neighbours.exact import least_to_offer
-from clustering.neighbours.lists import Flags, Lists, Points, Rows, Vectors, offer, similarity, write_ranked
+from clustering.neighbours.lists import ListArrays, Lists, PointArrays, Points, offer, similarity, write_ranked
 
 _MOST_HITS = 16_384  # of one query, by a Milvus server
 _HEADROOM = 8  # hits beyond the list, for the row itself and for ties at its end
@@ -29,7 +30,7 @@ class Hits(Protocol):
         ...
 
 
-SearchVectors = Callable[[npt.NDArray[np.float32], int, str], Hits]
+SearchVectors = Callable[[Vectors, int, str], Hits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class MilvusSearcher:
     Args:
         search: Takes vectors (m, dim), a limit of hits and a filter; the limits of Milvus on one request are its business.
         where: Filter of the window.
-        batch_rows: Rows whose hits are held in memory at once; fewer, in proportion, where more hits a row are asked for.
+        batch_rows: Indices whose hits are held in memory at once; fewer, in proportion, where more hits a row are asked for.
     """
 
     search: SearchVectors
@@ -51,7 +52,7 @@ class MilvusSearcher:
         """An index may miss neighbours, and so does the insertion into old lists."""
         return False
 
-    def fill(self, points: Points, lists: Lists, rows: Rows, offered: Flags, complete: Flags) -> None:
+    def fill(self, points: Points, lists: Lists, rows: Indices, offered: Flags, complete: Flags) -> None:
         """See `Searcher.fill`."""
         row_of = {name: row for row, name in enumerate(points.ids)}
         limit = fewest = min(_MOST_HITS, lists.indices.shape[1] + 1 + _HEADROOM)
@@ -66,39 +67,18 @@ class MilvusSearcher:
         if offered.any():
             least = least_to_offer(lists, rows, complete, points.slack)
             starts, listers = _reversed(lists.indices)
-            _offer_nearby(
-                rows[offered],
-                starts,
-                listers,
-                least,
-                complete,
-                points.vectors,
-                points.inverse_norms,
-                lists.indices,
-                lists.similarities,
-                lists.lengths,
-            )
+            _offer_nearby(rows[offered], starts, listers, least, complete, points.arrays, lists.arrays)
 
-    def _search(self, points: Points, lists: Lists, rows: Rows, row_of: dict[str, int], limit: int) -> Rows:
+    def _search(self, points: Points, lists: Lists, rows: Indices, row_of: dict[str, int], limit: int) -> Indices:
         """Searches `rows` for `limit` hits each; those of which it is not clear whether their list is complete."""
         ids = self.search(points.vectors[rows], limit, self.where).ids
         hits = _as_rows(ids, row_of)
         full = np.array([len(line) >= limit and bool(line[limit - 1]) for line in ids], np.bool_)
-        unclear = _rank(
-            hits,
-            full,
-            rows,
-            points.vectors,
-            points.inverse_norms,
-            points.slack,
-            lists.indices,
-            lists.similarities,
-            lists.lengths,
-        )
+        unclear = _rank(hits, full, rows, points.arrays, lists.arrays)
         return rows[unclear]
 
 
-def _as_rows(ids: npt.NDArray[Any], row_of: dict[str, int]) -> Rows:
+def _as_rows(ids: npt.NDArray[Any], row_of: dict[str, int]) -> Indices:
     """Hits as row numbers, ascending, -1 for those that are not among the rows (a row that came meanwhile) or missing."""
     get = row_of.get
     rows = np.array([[get(name, -1) for name in line] for line in ids], np.int32).reshape(len(ids), -1)
@@ -107,22 +87,14 @@ def _as_rows(ids: npt.NDArray[Any], row_of: dict[str, int]) -> Rows:
 
 
 @kernel(parallel=True)
-def _rank(
-    hits: Rows,
-    full: Flags,
-    rows: Rows,
-    vectors: Vectors,
-    norms: npt.NDArray[np.float64],
-    slack: float,
-    indices: Rows,
-    similarities: Vectors,
-    lengths: Rows,
-) -> Flags:
+def _rank(hits: Indices, full: Flags, rows: Indices, points: PointArrays, lists: ListArrays) -> Flags:
     """Makes the hits the lists of `rows`; which lists more hits might change.
 
     That is so when all hits asked for came, and the last is no less similar (up to rounding) than the list's last.
     """
-    width = indices.shape[1]
+    vectors, norms, slack = points.vectors, points.norms, points.slack
+    similarities, lengths = lists.similarities, lists.lengths
+    width = similarities.shape[1]
     unclear = np.zeros(len(rows), np.bool_)
     for place in parallel_range(len(rows)):
         row = rows[place]
@@ -138,7 +110,7 @@ def _rank(
             values[count] = similarity(vectors, norms, row, hit)
             lowest = min(lowest, values[count])
             count += 1
-        write_ranked(indices, similarities, lengths, row, candidates[:count], values[:count])
+        write_ranked(lists, row, candidates[:count], values[:count])
         if full[place]:
             length = lengths[row]
             unclear[place] = length < width or similarities[row, width - 1] <= lowest + np.float32(slack)
@@ -146,7 +118,7 @@ def _rank(
 
 
 @kernel()
-def _reversed(indices: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
+def _reversed(indices: Indices) -> tuple[Offsets, Indices]:
     """Who lists whom: the rows that list row i are `listers[starts[i]:starts[i + 1]]`."""
     n, width = indices.shape
     starts = np.zeros(n + 1, np.int64)
@@ -168,18 +140,17 @@ def _reversed(indices: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
 
 @kernel()
 def _offer_nearby(
-    new: Rows,
-    starts: npt.NDArray[np.int64],
-    listers: Rows,
+    new: Indices,
+    starts: Offsets,
+    listers: Indices,
     least: Vectors,
     complete: Flags,
-    vectors: Vectors,
-    norms: npt.NDArray[np.float64],
-    indices: Rows,
-    similarities: Vectors,
-    lengths: Rows,
+    points: PointArrays,
+    lists: ListArrays,
 ) -> None:
     """Offers each new row to the lists (mutated) of its hits, of those they list, and of those who list them."""
+    vectors, norms = points.vectors, points.norms
+    indices, similarities, lengths = lists.indices, lists.similarities, lists.lengths
     width = indices.shape[1]
     met = np.full(len(indices), -1, np.int32)
     for row in new:
@@ -201,7 +172,7 @@ def _offer_nearby(
                     value = similarity(vectors, norms, row, other)
                     if value < least[other]:
                         continue
-                    if offer(indices, similarities, lengths, other, row, value, complete[other]):
+                    if offer(lists, other, row, value, complete[other]):
                         length = lengths[other]
                         if length == width or not complete[other]:
                             least[other] = similarities[other, length - 1]

@@ -7,10 +7,10 @@ and ranked. One block serves both directions: the new rows' own lists, and their
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering.arrays import Flags, Indices, Vectors
 from clustering.kernels import kernel, parallel_range
-from clustering.neighbours.lists import Flags, Lists, Points, Rows, Vectors, offer, similarity, write_ranked
+from clustering.neighbours.lists import ListArrays, Lists, PointArrays, Points, offer, similarity, write_ranked
 
 _LARGEST_BLOCK_MB = 256  # larger blocks are not faster
 _SMALLEST_BLOCK = 8
@@ -33,34 +33,22 @@ class ExactSearcher:
         """Lists are the true ones."""
         return True
 
-    def fill(self, points: Points, lists: Lists, rows: Rows, offered: Flags, complete: Flags) -> None:
+    def fill(self, points: Points, lists: Lists, rows: Indices, offered: Flags, complete: Flags) -> None:
         """See `Searcher.fill`."""
-        vectors, norms, n = points.vectors, points.inverse_norms, len(points.vectors)
+        vectors, n = points.vectors, len(points.vectors)
         memory = min(self.memory_mb, _LARGEST_BLOCK_MB) * 2**20
         block = max(_SMALLEST_BLOCK, memory // (4 * max(1, n)))
         least = least_to_offer(lists, rows, complete, points.slack)
         for start in range(0, len(rows), block):
             part, new = rows[start : start + block], offered[start : start + block]
             products = vectors[part] @ vectors.T
-            _search(products, part, vectors, norms, points.slack, lists.indices, lists.similarities, lists.lengths)
+            _search(products, part, points.arrays, lists.arrays)
             if new.any():
                 places = np.flatnonzero(new).astype(np.int32)
-                _offer_to_all(
-                    products,
-                    places,
-                    part,
-                    vectors,
-                    norms,
-                    points.slack,
-                    least,
-                    complete,
-                    lists.indices,
-                    lists.similarities,
-                    lists.lengths,
-                )
+                _offer_to_all(products, places, part, points.arrays, least, complete, lists.arrays)
 
 
-def least_to_offer(lists: Lists, searched: Rows, complete: Flags, slack: float) -> Vectors:
+def least_to_offer(lists: Lists, searched: Indices, complete: Flags, slack: float) -> Vectors:
     """(n,) the product below which an offered row cannot enter a list; infinite for rows that are searched anyway."""
     width = lists.indices.shape[1]
     last = np.take_along_axis(lists.similarities, np.maximum(lists.lengths - 1, 0)[:, None], axis=1)[:, 0]
@@ -71,19 +59,11 @@ def least_to_offer(lists: Lists, searched: Rows, complete: Flags, slack: float) 
 
 
 @kernel(parallel=True)
-def _search(
-    products: Vectors,
-    rows: Rows,
-    vectors: Vectors,
-    norms: npt.NDArray[np.float64],
-    slack: float,
-    indices: Rows,
-    similarities: Vectors,
-    lengths: Rows,
-) -> None:
+def _search(products: Vectors, rows: Indices, points: PointArrays, lists: ListArrays) -> None:
     """Writes the lists of `rows`, whose products with all rows are given."""
+    vectors, norms, slack = points.vectors, points.norms, points.slack
     n = products.shape[1]
-    width = min(indices.shape[1], n - 1)
+    width = min(lists.indices.shape[1], n - 1)
     for place in parallel_range(len(rows)):
         row = rows[place]
         products[place, row] = -np.inf
@@ -92,7 +72,7 @@ def _search(
         values = np.empty(len(candidates), np.float32)
         for number in range(len(candidates)):
             values[number] = similarity(vectors, norms, row, candidates[number])
-        write_ranked(indices, similarities, lengths, row, candidates, values)
+        write_ranked(lists, row, candidates, values)
 
 
 @kernel()
@@ -139,7 +119,7 @@ def _keep_largest(heap: Vectors, value: np.float32) -> None:
 
 
 @kernel()
-def _at_least(values: Vectors, least: np.float32, expected: int) -> Rows:
+def _at_least(values: Vectors, least: np.float32, expected: int) -> Indices:
     """Where `values` reach `least`, ascending."""
     n = len(values)
     found = np.empty(max(1, expected), np.int32)
@@ -172,20 +152,18 @@ def _largest(values: Vectors, start: int) -> np.float32:
 @kernel(parallel=True)
 def _offer_to_all(
     products: Vectors,
-    places: Rows,
-    rows: Rows,
-    vectors: Vectors,
-    norms: npt.NDArray[np.float64],
-    slack: float,
+    places: Indices,
+    rows: Indices,
+    points: PointArrays,
     least: Vectors,
     complete: Flags,
-    indices: Rows,
-    similarities: Vectors,
-    lengths: Rows,
+    lists: ListArrays,
 ) -> None:
     """Offers the rows at `places` of the block to all lists; mutates these and `least`."""
+    vectors, norms, slack = points.vectors, points.norms, points.slack
+    similarities, lengths = lists.similarities, lists.lengths
     n = products.shape[1]
-    width = indices.shape[1]
+    width = lists.indices.shape[1]
     for part in parallel_range((n + _COLUMNS - 1) // _COLUMNS):
         for place in places:
             row = rows[place]
@@ -193,7 +171,7 @@ def _offer_to_all(
                 if products[place, other] < least[other]:
                     continue
                 value = similarity(vectors, norms, row, other)
-                if offer(indices, similarities, lengths, other, row, value, complete[other]):
+                if offer(lists, other, row, value, complete[other]):
                     length = lengths[other]
                     if length == width or not complete[other]:
                         least[other] = similarities[other, length - 1] - np.float32(slack)

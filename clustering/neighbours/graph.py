@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from clustering.neighbours.lists import Lists, Points, Rows, Searcher, Vectors, carried_over, gather
+from clustering.arrays import Flags, Indices, Labels, Vectors
+from clustering.neighbours.lists import Lists, Points, Searcher, carried_over, gather
 from newstide.core.errors import InvalidGraph
 
-FetchVectors = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+FetchVectors = Callable[[Sequence[str]], Vectors]
 
 _FETCHED_AT_ONCE = 20_000  # ids a call of `fetch_vectors`
 
@@ -32,13 +33,13 @@ class NeighbourGraph:
 
     ids: npt.NDArray[np.object_]
     vectors: Vectors
-    wide_indices: Rows
+    wide_indices: Indices
     wide_similarities: Vectors
     k: int
     exact: bool = True
 
     @property
-    def indices(self) -> Rows:
+    def indices(self) -> Indices:
         """(n, k) rows of the nearest others, most similar first, smaller row first among equals; -1 = missing."""
         return self.wide_indices[:, : self.k]
 
@@ -53,10 +54,10 @@ class GraphReport:
     """What bringing the graph up to date took.
 
     Attributes:
-        new: Rows that the last graph did not hold.
-        removed: Rows that left.
-        repaired: Rows that stayed, and were searched again as their lists had become too short.
-        searched: Rows searched, all together.
+        new: Indices that the last graph did not hold.
+        removed: Indices that left.
+        repaired: Indices that stayed, and were searched again as their lists had become too short.
+        searched: Indices searched, all together.
         rebuilt: Whether every row was searched.
         reason: Why, where it was rebuilt.
         recall: Share of a sample's true neighbours that their lists held before a rebuild; None = exact, not measured.
@@ -161,7 +162,7 @@ def choose_searcher(
     return "exact" if is_lite and rows <= exact_rows else "milvus"
 
 
-def _numbered(previous: NeighbourGraph | None, ids: Sequence[str]) -> tuple[list[str], Rows]:
+def _numbered(previous: NeighbourGraph | None, ids: Sequence[str]) -> tuple[list[str], Indices]:
     """The ids in ascending order, and each one's row in the last graph, -1 = new."""
     present = set(ids)
     if len(present) != len(ids):
@@ -177,8 +178,8 @@ def _numbered(previous: NeighbourGraph | None, ids: Sequence[str]) -> tuple[list
 
 
 def _to_compare(
-    names: Sequence[str], old_row: Rows, doubted: Collection[str], sample: int, seed: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    names: Sequence[str], old_row: Indices, doubted: Collection[str], sample: int, seed: int
+) -> tuple[Labels, Labels]:
     """Of the rows that stay: those that are doubted, and a sample of the others."""
     kept = np.flatnonzero(old_row >= 0)
     is_doubted = np.fromiter((names[row] in doubted for row in kept.tolist()), np.bool_, len(kept))
@@ -190,10 +191,10 @@ def _to_compare(
 def _changed(
     previous: NeighbourGraph,
     names: Sequence[str],
-    old_row: Rows,
-    rows: npt.NDArray[np.int64],
+    old_row: Indices,
+    rows: Labels,
     fetch_vectors: FetchVectors,
-) -> npt.NDArray[np.int64]:
+) -> Labels:
     """Those of `rows`, which the last graph holds, whose vectors are others now."""
     found = [rows[:0]]
     for part, vectors in _fetched(names, rows, fetch_vectors):
@@ -203,9 +204,7 @@ def _changed(
     return np.concatenate(found)
 
 
-def _fetched(
-    names: Sequence[str], rows: npt.NDArray[np.int64], fetch_vectors: FetchVectors
-) -> Iterator[tuple[npt.NDArray[np.int64], Vectors]]:
+def _fetched(names: Sequence[str], rows: Labels, fetch_vectors: FetchVectors) -> Iterator[tuple[Labels, Vectors]]:
     """Some row numbers at a time, with their vectors."""
     for start in range(0, len(rows), _FETCHED_AT_ONCE):
         part = rows[start : start + _FETCHED_AT_ONCE]
@@ -213,7 +212,7 @@ def _fetched(
 
 
 def _vectors(
-    previous: NeighbourGraph | None, names: Sequence[str], old_row: Rows, fetch_vectors: FetchVectors
+    previous: NeighbourGraph | None, names: Sequence[str], old_row: Indices, fetch_vectors: FetchVectors
 ) -> Vectors:
     """The last graph's vectors where it has them, and fetched ones."""
     new = np.flatnonzero(old_row < 0)
@@ -229,7 +228,7 @@ def _vectors(
         if fetched.shape != (len(part), vectors.shape[1]):
             raise InvalidGraph(
                 f"{len(part)} vectors of dimension {vectors.shape[1]} were asked for, {fetched.shape} came.",
-                "Rows were deleted meanwhile, or the model changed: fix the row set again.",
+                "Indices were deleted meanwhile, or the model changed: fix the row set again.",
             )
         vectors[part] = fetched
     if vectors is None:
@@ -237,7 +236,7 @@ def _vectors(
     return vectors
 
 
-def _kept_lists(previous: NeighbourGraph | None, old_row: Rows, width: int, *, exact: bool) -> tuple[Lists, str]:
+def _kept_lists(previous: NeighbourGraph | None, old_row: Indices, width: int, *, exact: bool) -> tuple[Lists, str]:
     """The lists that can be kept, and why they cannot where they cannot."""
     n = len(old_row)
     if previous is None:
@@ -258,9 +257,9 @@ def _fill(
     searcher: Searcher,
     points: Points,
     lists: Lists,
-    is_searched: npt.NDArray[np.bool_],
-    is_new: npt.NDArray[np.bool_],
-    complete: npt.NDArray[np.bool_],
+    is_searched: Flags,
+    is_new: Flags,
+    complete: Flags,
 ) -> None:
     rows = np.flatnonzero(is_searched).astype(np.int32)
     if not len(rows):

@@ -11,20 +11,32 @@ single: the same number for a pair in whichever direction and batch it is met.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering.arrays import Flags, Indices, Values, Vectors
 from clustering.kernels import dot, inverse_norms, kernel, parallel_range
 from newstide.core.errors import InvalidGraph
 
-Rows = npt.NDArray[np.int32]
-Vectors = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
-
 MISSING_SIMILARITY = -1.0  # of the places behind a list's end, whose row number is -1
 _LONGEST_DEVIATION = 0.01  # of a vector's length from 1, beyond which it is no embedding
+
+
+class PointArrays(NamedTuple):
+    """What of `Points` the kernels need."""
+
+    vectors: Vectors
+    norms: Values
+    slack: float
+
+
+class ListArrays(NamedTuple):
+    """The arrays of `Lists`, for the kernels, which mutate them."""
+
+    indices: Indices
+    similarities: Vectors
+    lengths: Indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +52,7 @@ class Points:
 
     ids: Sequence[str]
     vectors: Vectors
-    inverse_norms: npt.NDArray[np.float64]
+    inverse_norms: Values
     slack: float
 
     @classmethod
@@ -62,6 +74,11 @@ class Points:
         longest = float(deviation.max()) if len(deviation) else 0.0
         return cls(ids, vectors, norms, rounding + 2.1 * longest + 2.0**-23)
 
+    @property
+    def arrays(self) -> PointArrays:
+        """As compiled kernels take them."""
+        return PointArrays(self.vectors, self.inverse_norms, self.slack)
+
 
 @dataclass(frozen=True, slots=True)
 class Lists:
@@ -73,9 +90,9 @@ class Lists:
         lengths: (n,).
     """
 
-    indices: Rows
+    indices: Indices
     similarities: Vectors
-    lengths: Rows
+    lengths: Indices
 
     @classmethod
     def empty(cls, n: int, width: int) -> "Lists":
@@ -91,6 +108,11 @@ class Lists:
         """Lists of which only those that are searched may be read, and only those take memory."""
         return cls(np.empty((n, width), np.int32), np.empty((n, width), np.float32), np.zeros(n, np.int32))
 
+    @property
+    def arrays(self) -> ListArrays:
+        """As compiled kernels take them."""
+        return ListArrays(self.indices, self.similarities, self.lengths)
+
 
 class Searcher(Protocol):
     """Where neighbours come from."""
@@ -100,7 +122,7 @@ class Searcher(Protocol):
         """Whether lists are always the true ones, so that there is no recall to measure."""
         ...
 
-    def fill(self, points: Points, lists: Lists, rows: Rows, offered: Flags, complete: Flags) -> None:
+    def fill(self, points: Points, lists: Lists, rows: Indices, offered: Flags, complete: Flags) -> None:
         """Searches the lists of `rows` anew, and offers some of them to the lists of all other rows.
 
         Args:
@@ -113,7 +135,7 @@ class Searcher(Protocol):
         ...
 
 
-def carried_over(indices: Rows, similarities: Vectors, new_row: Rows, old_row: Rows) -> Lists:
+def carried_over(indices: Indices, similarities: Vectors, new_row: Indices, old_row: Indices) -> Lists:
     """The lists of rows that stay, without those that left, under new row numbers.
 
     Args:
@@ -123,20 +145,13 @@ def carried_over(indices: Rows, similarities: Vectors, new_row: Rows, old_row: R
         old_row: (n,) -1 = new, with an empty list.
     """
     lists = Lists.empty(len(old_row), indices.shape[1])
-    _carry_over(indices, similarities, new_row, old_row, lists.indices, lists.similarities, lists.lengths)
+    _carry_over(indices, similarities, new_row, old_row, lists.arrays)
     return lists
 
 
 @kernel(parallel=True)
-def _carry_over(
-    indices: Rows,
-    similarities: Vectors,
-    new_row: Rows,
-    old_row: Rows,
-    to_indices: Rows,
-    to_values: Vectors,
-    lengths: Rows,
-) -> None:
+def _carry_over(indices: Indices, similarities: Vectors, new_row: Indices, old_row: Indices, lists: ListArrays) -> None:
+    to_indices, to_values, lengths = lists.indices, lists.similarities, lists.lengths
     for row in parallel_range(len(old_row)):
         source = old_row[row]
         if source < 0:
@@ -152,7 +167,7 @@ def _carry_over(
 
 
 @kernel(parallel=True)
-def gather(vectors: Vectors, old_row: Rows, result: Vectors) -> None:
+def gather(vectors: Vectors, old_row: Indices, result: Vectors) -> None:
     """Writes rows of `vectors` in a new order into `result`; rows with -1 are left to be written."""
     for row in parallel_range(len(old_row)):
         if old_row[row] >= 0:
@@ -161,7 +176,7 @@ def gather(vectors: Vectors, old_row: Rows, result: Vectors) -> None:
 
 
 @kernel()
-def similarity(vectors: Vectors, norms: npt.NDArray[np.float64], one: int, two: int) -> np.float32:
+def similarity(vectors: Vectors, norms: Values, one: int, two: int) -> np.float32:
     """The cosine of two rows, correctly rounded but for the last place, and symmetric to the bit."""
     low, high = min(one, two), max(one, two)
     value = dot(vectors, low, high) * (norms[low] * norms[high])
@@ -169,10 +184,9 @@ def similarity(vectors: Vectors, norms: npt.NDArray[np.float64], one: int, two: 
 
 
 @kernel()
-def offer(
-    indices: Rows, similarities: Vectors, lengths: Rows, row: int, other: int, value: np.float32, complete: bool
-) -> bool:
+def offer(lists: ListArrays, row: int, other: int, value: np.float32, complete: bool) -> bool:
     """Inserts `other` into the list of `row` (mutated) where it belongs, if that is known; whether it did."""
+    indices, similarities, lengths = lists.indices, lists.similarities, lists.lengths
     width = indices.shape[1]
     length = lengths[row]
     place = length
@@ -194,14 +208,13 @@ def offer(
 
 
 @kernel()
-def write_ranked(
-    indices: Rows, similarities: Vectors, lengths: Rows, row: int, candidates: Rows, values: Vectors
-) -> None:
+def write_ranked(lists: ListArrays, row: int, candidates: Indices, values: Vectors) -> None:
     """Makes the best of `candidates` (ascending rows, none twice) the list of `row` (mutated)."""
+    indices, similarities, lengths = lists.indices, lists.similarities, lists.lengths
     width = indices.shape[1]
     for place in range(width):
         indices[row, place] = -1
         similarities[row, place] = MISSING_SIMILARITY
     lengths[row] = 0
     for number in range(len(candidates)):
-        offer(indices, similarities, lengths, row, candidates[number], values[number], True)
+        offer(lists, row, candidates[number], values[number], True)

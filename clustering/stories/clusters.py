@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering.arrays import Indices, Labels, Vectors
 from clustering.kernels import kernel, parallel_range
+from clustering.stories.reattach import reattached
 from clustering.stories.selection import belonging, select_calibrated
 from clustering.stories.similarity import Threshold, collapse_titles, random_pair_threshold, reweigh, to_distance
-from clustering.stories.story_bonus import rejoined
+from clustering.time_damping import TimeDamping
 from clustering.tree import build_hierarchy
 from clustering.tree.hdbscan_labels import library_clusters
 from newstide.core.language_means import Means, centre, language_means, no_means
 from newstide.core.settings import ClusteringSettings
-
-Vectors = npt.NDArray[np.float32]
 
 _DAY = 86_400_000  # milliseconds
 
@@ -26,16 +25,16 @@ class Clusters:
 
     Attributes:
         labels: (n,) cluster of each row, -1 = noise.
-        probabilities: (n,) how firmly each row belongs to its cluster (`clustering.selection.Selected`); a row that stays
-            with its story by inertia is measured like the others, copies alone together are 1.
+        probabilities: (n,) how firmly each row belongs to its cluster (`selection.Selected`); a row that stays with its
+            story by inertia is measured like the others, copies alone together are 1.
         centred: (n, dim) unit rows in clustering space.
         means: What they were centred by: those of the points.
         threshold: theta, and how alike random pairs are.
         points: Rows once copies are collapsed.
     """
 
-    labels: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float32]
+    labels: Labels
+    probabilities: Vectors
     centred: Vectors
     means: Means
     threshold: Threshold
@@ -46,13 +45,13 @@ def cluster_rows(
     vectors: Vectors,
     titles: Sequence[str],
     languages: Sequence[str],
-    times_ms: npt.NDArray[np.int64],
-    indices: npt.NDArray[np.int32],
-    similarities: npt.NDArray[np.float32],
+    times_ms: Labels,
+    indices: Indices,
+    similarities: Vectors,
     settings: ClusteringSettings,
     *,
     known_theta: float | None = None,
-    previous: npt.NDArray[np.int64] | None = None,
+    previous: Labels | None = None,
 ) -> Clusters:
     """Clusters rows that have a neighbour graph.
 
@@ -85,7 +84,7 @@ def cluster_rows(
     labels, probabilities = _cluster_points(
         _restrict(indices, similarities, rows, point),
         own,
-        times_ms[rows] / _DAY,
+        TimeDamping(times_ms[rows] / _DAY, settings.time_weight, settings.time_scale.total_seconds() / 86_400),
         threshold.theta,
         None if previous is None else _stories_of_points(previous, point, len(rows)),
         settings,
@@ -94,9 +93,7 @@ def cluster_rows(
     return Clusters(labels, probabilities, centred, means, threshold, len(rows))
 
 
-def _points(
-    titles: Sequence[str], times_ms: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _points(titles: Sequence[str], times_ms: Labels) -> tuple[Labels, Labels]:
     """As `collapse_titles`, but the row that stands for a point is its earliest, of equals the first.
 
     So a copy that comes in later changes neither where a point lies nor when it was.
@@ -106,9 +103,7 @@ def _points(
     return by_time[np.searchsorted(point[by_time], np.arange(len(first)))], point
 
 
-def _stories_of_points(
-    previous: npt.NDArray[np.int64], point: npt.NDArray[np.int64], points: int
-) -> npt.NDArray[np.int64]:
+def _stories_of_points(previous: Labels, point: Labels, points: int) -> Labels:
     """(points,) the story that most copies were in, of equals the oldest; -1 where none was in any."""
     stories = np.full(points, -1, np.int64)
     known = previous >= 0
@@ -118,7 +113,7 @@ def _stories_of_points(
     return stories
 
 
-def _means(vectors: Vectors, languages: Sequence[str], rows: npt.NDArray[np.int64]) -> Means:
+def _means(vectors: Vectors, languages: Sequence[str], rows: Labels) -> Means:
     """Of the points: what was copied often would pull all others its way."""
     return language_means(vectors[rows], [languages[row] for row in rows])
 
@@ -131,11 +126,11 @@ def _threshold(points: Vectors, settings: ClusteringSettings, known_theta: float
 
 
 def _restrict(
-    indices: npt.NDArray[np.int32],
-    similarities: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.int64],
-    point: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int32]:
+    indices: Indices,
+    similarities: Vectors,
+    rows: Labels,
+    point: Labels,
+) -> Indices:
     """The lists of the points: (points, k), each the nearest of all that its copies list, no point twice."""
     if len(rows) == len(point):
         return indices
@@ -146,12 +141,12 @@ def _restrict(
 
 @kernel(parallel=True)
 def _merged_lists(
-    indices: npt.NDArray[np.int32],
-    similarities: npt.NDArray[np.float32],
-    point: npt.NDArray[np.int64],
-    copies: npt.NDArray[np.int64],
-    start: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int32]:
+    indices: Indices,
+    similarities: Vectors,
+    point: Labels,
+    copies: Labels,
+    start: Labels,
+) -> Indices:
     k = indices.shape[1]
     points = len(start) - 1
     lists = np.full((points, k), -1, np.int32)
@@ -180,25 +175,20 @@ def _merged_lists(
 
 
 def _cluster_points(
-    indices: npt.NDArray[np.int32],
+    indices: Indices,
     vectors: Vectors,
-    days: npt.NDArray[np.float64],
+    damping: TimeDamping,
     theta: float,
-    previous: npt.NDArray[np.int64] | None,
+    previous: Labels | None,
     settings: ClusteringSettings,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    damped = settings.time_weight > 0
-    times = days if damped else None
-    scale = settings.time_scale.total_seconds() / 86_400
-    distances = to_distance(reweigh(indices, vectors, times, settings.time_weight, scale))
+) -> tuple[Labels, Vectors]:
+    distances = to_distance(reweigh(indices, vectors, damping))
     hierarchy = build_hierarchy(
         indices,
         distances,
         min_samples=settings.min_samples,
         vectors=vectors,
-        times=times,
-        time_weight=settings.time_weight,
-        time_scale=scale,
+        damping=damping,
         memory_mb=settings.memory_mb,
     )
     if settings.selection == "calibrated":
@@ -208,23 +198,19 @@ def _cluster_points(
             theta,
             exponent=settings.size_exponent,
             min_size=settings.min_cluster_size,
-            times=times,
-            time_weight=settings.time_weight,
-            time_scale=scale,
+            damping=damping,
             stories=previous,
             inertia=settings.inertia,
         )
         if previous is None or settings.inertia == 0:
             return chosen.labels, chosen.probabilities
-        labels = rejoined(
+        labels = reattached(
             chosen.labels,
             previous,
             vectors,
             theta,
             min_size=settings.min_cluster_size,
-            times=times,
-            time_weight=settings.time_weight,
-            time_scale=scale,
+            damping=damping,
         )
         return labels, belonging(labels, vectors, theta)
     labels, probabilities = library_clusters(hierarchy, settings.min_cluster_size, settings.selection)
@@ -232,11 +218,11 @@ def _cluster_points(
 
 
 def _give_to_copies(
-    labels: npt.NDArray[np.int64],
-    probabilities: npt.NDArray[np.float32],
-    point: npt.NDArray[np.int64],
+    labels: Labels,
+    probabilities: Vectors,
+    point: Labels,
     min_size: int,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+) -> tuple[Labels, Vectors]:
     """Copies take their point's label; as many copies as a cluster needs, in no cluster, are one of their own."""
     copies = np.bincount(point, minlength=len(labels))
     alone = np.flatnonzero((labels < 0) & (copies >= max(min_size, 2)))
@@ -248,8 +234,8 @@ def _give_to_copies(
 
 def _as_the_tutorial(
     vectors: Vectors,
-    indices: npt.NDArray[np.int32],
-    similarities: npt.NDArray[np.float32],
+    indices: Indices,
+    similarities: Vectors,
     settings: ClusteringSettings,
 ) -> Clusters:
     from clustering.tree.tutorial import tutorial_labels

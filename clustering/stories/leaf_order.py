@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering.arrays import Indices
 from clustering.kernels import kernel
-
-Indices = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-Numbers = npt.NDArray[np.int64]
+from clustering.arrays import Labels
+
 Kind = Literal["born", "reopened", "grown", "merged", "split", "closed"]
 
 LEAST_OVERLAP = 0.1  # Jaccard, of a story that survives
@@ -58,15 +58,15 @@ class Lineage:
         next_number: The first number that was never used.
     """
 
-    labels: Numbers
-    story_of_cluster: Numbers
+    labels: Labels
+    story_of_cluster: Labels
     events: tuple[Event, ...]
     next_number: int
 
 
 def match(
-    previous: Numbers,
-    clusters: Numbers,
+    previous: Labels,
+    clusters: Labels,
     open_stories: Iterable[int],
     next_number: int,
     *,
@@ -118,7 +118,7 @@ def match(
     return Lineage(labels.astype(np.int64), story_of_cluster, events, next_number)
 
 
-def kept_share(previous: Numbers, labels: Numbers, open_stories: Iterable[int]) -> float | None:
+def kept_share(previous: Labels, labels: Labels, open_stories: Iterable[int]) -> float | None:
     """The share of rows that were in an open story and still carry its number; one that is noise now does not.
 
     Args:
@@ -149,9 +149,9 @@ class _Shares:
     held: dict[tuple[int, int], int]
     taken_back: dict[int, tuple[int, ...]]
     story_size: dict[int, int]
-    cluster_size: Numbers
-    shared_size: Numbers
-    first_row: Numbers
+    cluster_size: Labels
+    shared_size: Labels
+    first_row: Labels
 
     def by_cluster(self) -> dict[int, dict[int, int]]:
         """Rows held, by story, by cluster."""
@@ -168,7 +168,7 @@ class _Shares:
         return grouped
 
 
-def _shares(previous: Numbers, clusters: Numbers, were_open: set[int]) -> _Shares:
+def _shares(previous: Labels, clusters: Labels, were_open: set[int]) -> _Shares:
     count = int(clusters.max(initial=-1)) + 1
     inside = np.flatnonzero(clusters >= 0)
     first_row = np.full(count, -1, np.int64)
@@ -249,7 +249,7 @@ def _survivors(
 
 
 def _born(
-    story_of_cluster: Numbers, shares: _Shares, survivor: Mapping[int, int], split: Mapping[int, Sequence[int]]
+    story_of_cluster: Labels, shares: _Shares, survivor: Mapping[int, int], split: Mapping[int, Sequence[int]]
 ) -> list[Event]:
     """Clusters that no story goes on in; their parents: what they were split from, and closed stories' rows they take."""
     split_from: defaultdict[int, list[int]] = defaultdict(list)
@@ -291,7 +291,7 @@ def _grown(shares: _Shares, survivor: Mapping[int, int]) -> list[Event]:
 
 
 def _merges(
-    story_of_cluster: Numbers,
+    story_of_cluster: Labels,
     shares: _Shares,
     survivor: Mapping[int, int],
     merged: Mapping[int, Sequence[int]],
@@ -309,7 +309,7 @@ def _merges(
 
 
 def _splits(
-    story_of_cluster: Numbers, shares: _Shares, survivor: Mapping[int, int], split: Mapping[int, Sequence[int]]
+    story_of_cluster: Labels, shares: _Shares, survivor: Mapping[int, int], split: Mapping[int, Sequence[int]]
 ) -> list[Event]:
     """Stories that go on, and of which others were born."""
     cluster_of = {story: cluster for cluster, story in survivor.items()}
@@ -323,7 +323,7 @@ def _splits(
 
 
 def _closed(
-    story_of_cluster: Numbers,
+    story_of_cluster: Labels,
     shares: _Shares,
     survivor: Mapping[int, int],
     merged: Mapping[int, Sequence[int]],

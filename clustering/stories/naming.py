@@ -7,13 +7,11 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sklearn.feature_extraction.text import CountVectorizer
 
+from clustering.arrays import Labels, Vectors
 from newstide.core.language_means import primary_language
-
-Vectors = npt.NDArray[np.float32]
 
 KEYWORDS = 8  # a story
 _TITLE_HALF_LIFE = 24.0  # hours: of two equally central headlines, the newer one is the title
@@ -24,7 +22,7 @@ _UNSPACED = r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]"  # kana, Han, Thai: wri
 
 
 def name_stories(
-    labels: npt.NDArray[np.int64],
+    labels: Labels,
     vectors: Vectors,
     headlines: pd.DataFrame,
     theta: float,
@@ -98,11 +96,9 @@ _COLUMNS = [
 ]
 
 
-def _keywords(
-    titles: Sequence[str], own: npt.NDArray[np.int64], languages: Iterable[str], count: int
-) -> list[list[str]]:
+def _keywords(titles: Sequence[str], own: Labels, languages: Iterable[str], count: int) -> list[list[str]]:
     """Class-based TF-IDF (Grootendorst 2022): tf x log(1 + words a class on average / frequency over all classes)."""
-    vectorizer = CountVectorizer(analyzer=_Words(_stop_words(languages)))
+    vectorizer = CountVectorizer(analyzer=_WordSplitter(_stop_words(languages)))
     try:
         words = vectorizer.fit_transform(titles)
     except ValueError:  # nothing but stop words
@@ -122,16 +118,16 @@ def _keywords(
     return [some or plain for some, plain in zip(keywords, _plain_words(titles, own, count), strict=True)]
 
 
-def _plain_words(titles: Sequence[str], own: npt.NDArray[np.int64], count: int) -> list[list[str]]:
+def _plain_words(titles: Sequence[str], own: Labels, count: int) -> list[list[str]]:
     """Each story's words by frequency, stop words among them: for those like "What we know so far"."""
-    split = _Words(frozenset(), shortest=1)
+    split = _WordSplitter(frozenset(), shortest=1)
     words: list[Counter[str]] = [Counter() for _ in range(count)]
     for story, title in zip(own, titles, strict=True):
         words[story].update(split(title))
     return [_distinct(sorted(some, key=lambda word: (-some[word], word))) for some in words]
 
 
-class _Words:
+class _WordSplitter:
     """A title's words: as they stand where words are spaced, as pairs of characters where they are not."""
 
     def __init__(self, stop_words: frozenset[str], shortest: int = 3) -> None:

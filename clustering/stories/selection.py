@@ -8,18 +8,14 @@ model is measured anew. The maximum is exact, by dynamic programming from the le
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering.arrays import Flags, Indices, Labels, Values, Vectors
 from clustering.kernels import kernel, parallel_range
 from clustering.stories.leaf_order import LeafOrder, leaf_order
 from clustering.stories.story_bonus import resemblance
 from clustering.stories.time_decay import pair_closeness
+from clustering.time_damping import TimeDamping, damping_of
 from newstide.core.errors import InvalidGraph
-
-Vectors = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.int64]
-Indices = npt.NDArray[np.int32]
-Values = npt.NDArray[np.float64]
 
 _BLOCK = 32  # dimensions summed at a time: 256 bytes a row is all the memory beyond the vectors
 
@@ -36,9 +32,9 @@ class Selected:
         similarity: (clusters,) mean similarity of the pairs of members, damped by distance in time where that is asked.
     """
 
-    labels: Numbers
-    probabilities: npt.NDArray[np.float32]
-    nodes: Numbers
+    labels: Labels
+    probabilities: Vectors
+    nodes: Labels
     similarity: Values
 
 
@@ -49,18 +45,15 @@ def select_calibrated(
     *,
     exponent: float = 1.5,
     min_size: int = 2,
-    times: Values | None = None,
-    time_weight: float = 0.0,
-    time_scale: float = 1.0,
-    stories: Numbers | None = None,
+    damping: TimeDamping | None = None,
+    stories: Labels | None = None,
     inertia: float = 0.0,
 ) -> Selected:
     """Chooses clusters from a tree.
 
     The mean pair similarity of a node is exact from the sum S of its members' vectors: (|S|^2 - n) / (n (n - 1)).
     In the tree's order of leaves a node's members are neighbours, so S is a difference of two prefix sums, taken by
-    blocks of dimensions. The damping by distance in time, time_weight (exp(-|dt| / time_scale) - 1), is a sum over pairs
-    too (`clustering.stories.time_decay`).
+    blocks of dimensions. The damping by distance in time is a sum over pairs too (`clustering.stories.time_decay`).
 
     Args:
         parent: (nodes,) of a tree whose leaves 0 to n - 1 are the rows; a parent's number is larger than a child's, -1
@@ -69,9 +62,7 @@ def select_calibrated(
         theta: Mean pair similarity above which a node is worth something.
         exponent: Of the size.
         min_size: Smallest cluster, at least 2.
-        times: (n,) days, or None.
-        time_weight: lambda.
-        time_scale: tau, days.
+        damping: By distance in time, of the same rows, or None.
         stories: (n,) the last run's story of each row, -1 = none.
         inertia: Mean similarity that counts on top for what was a story in the last run, by how much it is the same.
 
@@ -84,8 +75,9 @@ def select_calibrated(
         return Selected(np.full(n, -1, np.int64), np.zeros(n, np.float32), np.empty(0, np.int64), np.empty(0))
     leaves = leaf_order(parent, n)
     similarity = _mean_pair_similarity(vectors, leaves)
-    if times is not None and time_weight > 0:
-        similarity += time_weight * (pair_closeness(parent, leaves, times, time_scale) - 1)
+    damping = damping_of(damping, n)
+    if damping.weight > 0:
+        similarity += damping.weight * (pair_closeness(parent, leaves, damping.times, damping.scale) - 1)
     sizes = (leaves.last - leaves.first)[n:].astype(np.float64)
     worth = np.where(sizes >= min_size, (similarity - theta) * sizes**exponent, 0.0)
     if stories is not None and inertia > 0:
@@ -96,7 +88,7 @@ def select_calibrated(
     return Selected(labels, belonging(labels, vectors, theta), nodes, similarity[nodes - n])
 
 
-def belonging(labels: Numbers, vectors: Vectors, theta: float) -> npt.NDArray[np.float32]:
+def belonging(labels: Labels, vectors: Vectors, theta: float) -> Vectors:
     """How firmly each row belongs to its cluster, (n,); see `Selected.probabilities`.
 
     Args:
@@ -160,7 +152,7 @@ def _add_squared_sums(
 
 
 @kernel()
-def _best_antichain(parent: Indices, worth: Values, n: int) -> npt.NDArray[np.bool_]:
+def _best_antichain(parent: Indices, worth: Values, n: int) -> Flags:
     """Which inner nodes to take: disjoint, of the largest total worth; on a tie, the smaller ones."""
     inner = len(worth)
     below = np.zeros(inner)
@@ -182,7 +174,7 @@ def _best_antichain(parent: Indices, worth: Values, n: int) -> npt.NDArray[np.bo
     return take
 
 
-def _numbered(chosen: npt.NDArray[np.bool_], leaves: LeafOrder, n: int) -> tuple[Numbers, Numbers]:
+def _numbered(chosen: Flags, leaves: LeafOrder, n: int) -> tuple[Labels, Labels]:
     """Labels by the first row of each cluster, so that they do not depend on the tree's numbering; and the nodes."""
     nodes = np.flatnonzero(chosen) + n
     sizes = leaves.last[nodes] - leaves.first[nodes]
@@ -198,10 +190,10 @@ def _numbered(chosen: npt.NDArray[np.bool_], leaves: LeafOrder, n: int) -> tuple
     return labels, nodes[by_row]
 
 
-def _ranges(starts: Indices, lengths: Indices) -> Numbers:
+def _ranges(starts: Indices, lengths: Indices) -> Labels:
     """start, start + 1, ..., for each start and length, one after another."""
     ends = np.cumsum(lengths, dtype=np.int64)
-    places: Numbers = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    places: Labels = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
     return places
 
 
@@ -212,7 +204,7 @@ def _fill_probabilities(
     first: Indices,
     last: Indices,
     theta: float,
-    probabilities: npt.NDArray[np.float32],
+    probabilities: Vectors,
 ) -> None:
     """Sets the probability of the rows of each range of `order`."""
     dim = vectors.shape[1]

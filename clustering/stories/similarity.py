@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering.arrays import Indices, Labels, Vectors
 from clustering.kernels import dot, kernel, parallel_range
-
-Vectors = npt.NDArray[np.float32]
+from clustering.time_damping import TimeDamping, damped, damping_of
 
 _SAME = 0.999  # random pairs more alike than this are copies, not chance
 _PAIRS = 100_000
@@ -30,7 +29,7 @@ class Threshold:
     deviation: float
 
 
-class _Words(dict[int, str]):
+class _WordsAlone(dict[int, str]):
     """For `str.translate`: letters, marks and digits stay, as a vowel sign in Hindi makes the word; the rest is a gap.
 
     Invisible joiners (Cf) are nothing at all: they shape letters and part no words.
@@ -43,10 +42,10 @@ class _Words(dict[int, str]):
         return kept
 
 
-_WORDS = _Words()
+_WORDS_ALONE = _WordsAlone()
 
 
-def collapse_titles(titles: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def collapse_titles(titles: Sequence[str]) -> tuple[Labels, Labels]:
     """Titles equal after lower-casing and stripping punctuation are one point.
 
     Returns:
@@ -57,7 +56,7 @@ def collapse_titles(titles: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.N
     points = np.empty(len(titles), np.int64)
     rows: list[int] = []
     for row, title in enumerate(titles):
-        key = " ".join(title.casefold().translate(_WORDS).split()) or f"\x00{row}"
+        key = " ".join(title.casefold().translate(_WORDS_ALONE).split()) or f"\x00{row}"
         if key not in first:
             first[key] = len(rows)
             rows.append(row)
@@ -105,30 +104,24 @@ def random_pair_threshold(vectors: Vectors, deviations: float, seed: int, pairs:
 
 
 def reweigh(
-    indices: npt.NDArray[np.int32],
+    indices: Indices,
     vectors: Vectors,
-    times: npt.NDArray[np.float64] | None = None,
-    time_weight: float = 0.0,
-    time_scale: float = 1.0,
-) -> npt.NDArray[np.float32]:
-    """The clustering similarity of the graph's edges: s + time_weight (exp(-|dt| / time_scale) - 1).
+    damping: TimeDamping | None = None,
+) -> Vectors:
+    """The clustering similarity of the graph's edges: their cosine, damped by distance in time.
 
     Args:
         indices: (n, k) row numbers, -1 = missing.
-        vectors: (n, dim) unit rows in clustering space; s is their cosine.
-        times: (n,) days, or None for no damping.
-        time_weight: lambda.
-        time_scale: tau, days.
+        vectors: (n, dim) unit rows in clustering space.
+        damping: Of the same rows, or None.
 
     Returns:
         (n, k); -inf where an edge is missing.
     """
-    when = np.zeros(len(vectors)) if times is None else times
-    weight = 0.0 if times is None else time_weight
-    return _edge_similarities(indices, vectors, when, weight, time_scale)
+    return _edge_similarities(indices, vectors, damping_of(damping, len(vectors)))
 
 
-def to_distance(similarities: npt.NDArray[np.float32]) -> Vectors:
+def to_distance(similarities: Vectors) -> Vectors:
     """sqrt(max(0, 2 - 2 s)): the euclidean distance of unit vectors of that cosine; inf for -inf.
 
     As precise as its cosines, which is what the guard against duplicates goes by: copies lie up to 0.001 apart.
@@ -138,17 +131,12 @@ def to_distance(similarities: npt.NDArray[np.float32]) -> Vectors:
 
 
 @kernel(parallel=True)
-def _edge_similarities(
-    indices: npt.NDArray[np.int32], vectors: Vectors, times: npt.NDArray[np.float64], weight: float, scale: float
-) -> npt.NDArray[np.float32]:
+def _edge_similarities(indices: Indices, vectors: Vectors, damping: TimeDamping) -> Vectors:
     n, k = indices.shape
     similarities = np.full((n, k), -np.inf, np.float32)
     for row in parallel_range(n):
         for place in range(k):
             other = indices[row, place]
             if other >= 0:
-                similarity = dot(vectors, row, other)
-                if weight > 0.0:
-                    similarity += weight * (np.exp(-abs(times[row] - times[other]) / scale) - 1.0)
-                similarities[row, place] = similarity
+                similarities[row, place] = damped(dot(vectors, row, other), damping, row, other)
     return similarities

@@ -8,13 +8,10 @@ size, log2(n) times at most.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering.arrays import Indices, Labels, Values
 from clustering.kernels import kernel
 from clustering.stories.leaf_order import LeafOrder
-
-Indices = npt.NDArray[np.int32]
-Values = npt.NDArray[np.float64]
 
 
 def pair_closeness(parent: Indices, leaves: LeafOrder, times: Values, scale: float) -> Values:
@@ -116,7 +113,7 @@ def _decays(times: Values) -> Values:
 def _switch(
     place: int,
     by: int,
-    count: npt.NDArray[np.int64],
+    count: Labels,
     decay: Values,
     pairs: Values,
     from_low: Values,

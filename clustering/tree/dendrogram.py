@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arrays import Edges, Flags, Indices, Offsets, Values
 from clustering.kernels import find, kernel, parallel_range
-from clustering.tree.forest import Edges, Weights
-from clustering.tree.lists import Indices
 
 _FEW_TIED = 32  # sorted by insertion, more by numpy
 
-_Numbers = npt.NDArray[np.signedinteger[Any]]
+_Integers = npt.NDArray[np.signedinteger[Any]]
 
 
-def sorted_edges(edges: Edges, weights: Weights) -> tuple[Edges, Weights]:
+def sorted_edges(edges: Edges, weights: Values) -> tuple[Edges, Values]:
     """Edges by (weight, smaller row, larger row)."""
     edges, weights = _reordered(edges, weights, _ascending(weights))
     changes = np.flatnonzero(weights[1:] != weights[:-1]) + 1
@@ -26,7 +25,7 @@ def sorted_edges(edges: Edges, weights: Weights) -> tuple[Edges, Weights]:
     return edges, weights
 
 
-def _ascending(weights: Weights) -> _Numbers:
+def _ascending(weights: Values) -> _Integers:
     """The order of weights >= 0."""
     rounded = weights.astype(np.float32) + np.float32(0)  # no -0, whose bits sort last
     if len(weights) >= 1 << 32 or not np.array_equal(rounded, weights):
@@ -40,7 +39,7 @@ def _ascending(weights: Weights) -> _Numbers:
 
 
 @kernel(parallel=True)
-def _reordered(edges: Edges, weights: Weights, order: _Numbers) -> tuple[Edges, Weights]:
+def _reordered(edges: Edges, weights: Values, order: _Integers) -> tuple[Edges, Values]:
     m = len(order)
     new_edges, new_weights = np.empty((m, 2), np.int32), np.empty(m, np.float64)
     for place in parallel_range(m):
@@ -50,7 +49,7 @@ def _reordered(edges: Edges, weights: Weights, order: _Numbers) -> tuple[Edges, 
 
 
 @kernel(parallel=True)
-def _sort_tied(edges: Edges, starts: npt.NDArray[np.int64]) -> None:
+def _sort_tied(edges: Edges, starts: Offsets) -> None:
     """Sorts the edges (mutated) from each start to the next by (smaller row, larger row)."""
     for run in parallel_range(len(starts) - 1):
         start, end = starts[run], starts[run + 1]
@@ -73,7 +72,7 @@ def _sort_tied(edges: Edges, starts: npt.NDArray[np.int64]) -> None:
 
 
 @kernel()
-def dendrogram(edges: Edges, weights: Weights, n: int) -> tuple[Indices, Weights, Indices]:
+def dendrogram(edges: Edges, weights: Values, n: int) -> tuple[Indices, Values, Indices]:
     """The contracted dendrogram.
 
     Args:
@@ -152,8 +151,8 @@ def _find_or_node(above: Indices, row: int) -> tuple[int, int]:
 
 @kernel()
 def _without_merged(
-    parent: Indices, height: Weights, size: Indices, merged: npt.NDArray[np.bool_], nodes: int
-) -> tuple[Indices, Weights, Indices]:
+    parent: Indices, height: Values, size: Indices, merged: Flags, nodes: int
+) -> tuple[Indices, Values, Indices]:
     """Leaves out merged nodes; a merged node's number is smaller than the node's it is part of."""
     number = np.empty(nodes, np.int32)
     kept = 0
@@ -176,7 +175,7 @@ def _without_merged(
 
 
 @kernel()
-def single_linkage(edges: _Numbers, weights: Weights) -> Weights:
+def single_linkage(edges: _Integers, weights: Values) -> Values:
     """The binary tree of a spanning tree in scipy's format, as hdbscan's own conversion gives it.
 
     Args:

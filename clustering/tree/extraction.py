@@ -10,18 +10,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arrays import Labels, Values
 from clustering.kernels import kernel
 
 Selection = Literal["eom", "leaf"]
-Labels = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
 
 MOST_FOR_LIBRARY = 20_000  # clusters in the condensed tree; the library takes a second or two for them
 
 
 def labels_of_merges(
-    merges: Numbers, min_cluster_size: int, selection: Selection = "eom", most_for_library: int = MOST_FOR_LIBRARY
-) -> tuple[Labels, Numbers]:
+    merges: Values, min_cluster_size: int, selection: Selection = "eom", most_for_library: int = MOST_FOR_LIBRARY
+) -> tuple[Labels, Values]:
     """What `hdbscan.HDBSCAN.fit` does once it has its single-linkage tree.
 
     Args:
@@ -43,7 +42,7 @@ def labels_of_merges(
     return _chosen(condensed, stability, selection)
 
 
-def _chosen(condensed: npt.NDArray[Any], stability: dict[int, float], selection: Selection) -> tuple[Labels, Numbers]:
+def _chosen(condensed: npt.NDArray[Any], stability: dict[int, float], selection: Selection) -> tuple[Labels, Values]:
     """`get_clusters` in time proportional to the tree."""
     root = int(condensed["parent"].min())  # also the number of rows
     columns = [np.ascontiguousarray(condensed[name]) for name in ("parent", "child", "lambda_val", "child_size")]
@@ -55,7 +54,7 @@ def _chosen(condensed: npt.NDArray[Any], stability: dict[int, float], selection:
 
 @kernel()
 def _labels_of_clusters(
-    parent: Labels, child: Labels, child_size: Labels, stability: Numbers, root: int, leaves: bool
+    parent: Labels, child: Labels, child_size: Labels, stability: Values, root: int, leaves: bool
 ) -> Labels:
     """The label that each condensed cluster's rows get (clusters,), numbered from 0 in the clusters' order; -1 = none.
 
@@ -95,8 +94,8 @@ def _labels_of_clusters(
 
 @kernel()
 def _labels_of_rows(
-    parent: Labels, child: Labels, lambdas: Numbers, label_of: Labels, root: int
-) -> tuple[Labels, Numbers]:
+    parent: Labels, child: Labels, lambdas: Values, label_of: Labels, root: int
+) -> tuple[Labels, Values]:
     """Labels (n,), and probabilities (n,): the density at which a row leaves, by that at which its cluster ends."""
     clusters = len(label_of)
     end = np.zeros(clusters, np.float64)

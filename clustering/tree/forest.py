@@ -1,23 +1,21 @@
 """The minimum spanning forest of the union graph by mutual reachability: Boruvka's algorithm, without ties.
 
 Edges are ordered by (weight, smaller row, larger row), so there is exactly one minimum spanning forest and every number
-of threads finds it. Weights are computed from the lists as they are needed; nothing of the lists' size is kept beside
+of threads finds it. Values are computed from the lists as they are needed; nothing of the lists' size is kept beside
 them but the edges that still cross between trees after the first round.
 
 What takes time in large collections is reading of rows that lie far apart in memory, so each pass reads as few as it can.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-import numpy.typing as npt
 
+from clustering.arrays import Edges, Flags, Floats, Indices, Offsets, Values
 from clustering.kernels import BLOCK, chunk_count, kernel, parallel_range
-from clustering.tree.lists import Floats, Indices
-
-Edges = npt.NDArray[np.int32]  # (m, 2)
-Weights = npt.NDArray[np.float64]  # (m,)
 
 
-def spanning_forest(indices: Indices, distances: Floats, core: Floats) -> tuple[Edges, Weights, Indices]:
+def spanning_forest(indices: Indices, distances: Floats, core: Floats) -> tuple[Edges, Values, Indices]:
     """The minimum spanning forest by mutual reachability.
 
     Args:
@@ -39,16 +37,16 @@ def spanning_forest(indices: Indices, distances: Floats, core: Floats) -> tuple[
     live = _crossing_edges(indices, distances, core, tree, chunks)
     component = tree
     while trees > 1:
-        best = _lightest_crossing(*live, trees, chunks)
-        other = _other_tree(best, live[0], live[1])
+        best = _lightest_crossing(live, trees)
+        other = _other_tree(best, live)
         tree, joined = _join(other)
         if joined == trees:
             break
         chosen = best[np.flatnonzero(_gives_edge(other))]
-        edges.append(np.stack((live[2][chosen], live[3][chosen]), axis=1))
-        weights.append(live[4][chosen].astype(np.float64))
+        edges.append(np.stack((live.first[chosen], live.second[chosen]), axis=1))
+        weights.append(live.weights[chosen].astype(np.float64))
         component, trees = tree[component], joined
-        _drop_inner_edges(live[0], live[1], live[2], live[3], live[4], live[5], tree)
+        _drop_inner_edges(live, tree)
     return np.concatenate(edges), np.concatenate(weights), component
 
 
@@ -153,7 +151,7 @@ def _offer_to_others(targets: Indices, sources: Indices, reaches: Floats, weight
 
 
 @kernel(parallel=True)
-def _gives_edge(other: Indices) -> npt.NDArray[np.bool_]:
+def _gives_edge(other: Indices) -> Flags:
     """Whether a tree's lightest edge is to be counted for it: of two trees that chose each other, the larger number."""
     n = len(other)
     gives = np.empty(n, np.bool_)
@@ -192,44 +190,46 @@ def _roots(other: Indices) -> Indices:
             return above
 
 
-def _crossing_edges(
-    indices: Indices, distances: Floats, core: Floats, tree: Indices, chunks: int
-) -> tuple[Indices, Indices, Indices, Indices, Floats, npt.NDArray[np.int64]]:
+class _Crossing(NamedTuple):
+    """Edges between trees, for the kernels; the arrays are longer than what is in use, which `bounds` tells.
+
+    What lies between the parts in use was never written to and takes no memory.
+    """
+
+    first_tree: Indices
+    second_tree: Indices
+    first: Indices  # rows, the smaller one first
+    second: Indices
+    weights: Floats
+    bounds: Offsets  # (chunks, 2) of the parts in use, which passes go through in parallel
+
+
+def _crossing_edges(indices: Indices, distances: Floats, core: Floats, tree: Indices, chunks: int) -> _Crossing:
     """Of each row's listed edges to another tree the first in the total order; a heavier one beside it is never needed.
 
     Edges that both ends list are there twice, since looking for them costs more.
-
-    Returns:
-        Trees of both ends, rows of both ends (smaller first), weights, and the bounds (chunks, 2) of the parts in use,
-        which later passes go through in parallel. What lies between the parts was never written to and takes no memory.
     """
     most = indices.size
-    first_tree, second_tree = np.empty(most, np.int32), np.empty(most, np.int32)
-    first, second = np.empty(most, np.int32), np.empty(most, np.int32)
-    weights = np.empty(most, distances.dtype)
-    reached = np.where(core < np.inf, tree, np.int32(-1))
-    bounds = _collect_crossing(
-        indices, distances, core, reached, first_tree, second_tree, first, second, weights, chunks
+    live = _Crossing(
+        first_tree=np.empty(most, np.int32),
+        second_tree=np.empty(most, np.int32),
+        first=np.empty(most, np.int32),
+        second=np.empty(most, np.int32),
+        weights=np.empty(most, distances.dtype),
+        bounds=np.empty((chunks, 2), np.int64),
     )
-    return first_tree, second_tree, first, second, weights, bounds
+    reached = np.where(core < np.inf, tree, np.int32(-1))
+    _collect_crossing(indices, distances, core, reached, live)
+    return live
 
 
 @kernel(parallel=True)
-def _collect_crossing(
-    indices: Indices,
-    distances: Floats,
-    core: Floats,
-    tree: Indices,
-    first_tree: Indices,
-    second_tree: Indices,
-    first: Indices,
-    second: Indices,
-    weights: Floats,
-    chunks: int,
-) -> npt.NDArray[np.int64]:
-    """Fills the arrays (mutated) from `first_tree` on; `tree` is -1 for rows whose edges are left out."""
+def _collect_crossing(indices: Indices, distances: Floats, core: Floats, tree: Indices, live: _Crossing) -> None:
+    """Fills `live` (mutated); `tree` is -1 for rows whose edges are left out."""
+    first_tree, second_tree, first, second = live.first_tree, live.second_tree, live.first, live.second
+    weights, bounds = live.weights, live.bounds
     n, k = indices.shape
-    bounds = np.empty((chunks, 2), np.int64)
+    chunks = len(bounds)
     for part in parallel_range(chunks):
         theirs, reach = np.empty((BLOCK, k), np.int32), np.empty((BLOCK, k), distances.dtype)
         place = part * n // chunks * k
@@ -260,21 +260,14 @@ def _collect_crossing(
                     first[edge], second[edge] = low, high
                     weights[edge] = weight
         bounds[part, 1] = place
-    return bounds
 
 
 @kernel(parallel=True)
-def _lightest_crossing(
-    first_tree: Indices,
-    second_tree: Indices,
-    first: Indices,
-    second: Indices,
-    weights: Floats,
-    bounds: npt.NDArray[np.int64],
-    trees: int,
-    chunks: int,
-) -> npt.NDArray[np.int64]:
+def _lightest_crossing(live: _Crossing, trees: int) -> Offsets:
     """The place of each tree's first edge in the total order; -1 = none."""
+    first_tree, second_tree, first, second = live.first_tree, live.second_tree, live.first, live.second
+    weights, bounds = live.weights, live.bounds
+    chunks = len(bounds)
     best = np.full((chunks, trees), -1, np.int64)
     lightest = np.full((chunks, trees), np.inf, weights.dtype)
     for part in parallel_range(chunks):
@@ -300,28 +293,22 @@ def _lightest_crossing(
                 or _precedes(weights[edge], first[edge], second[edge], weights[held], first[held], second[held])
             ):
                 best[0, tree] = edge
-    first_of_all: npt.NDArray[np.int64] = best[0]
+    first_of_all: Offsets = best[0]
     return first_of_all
 
 
-def _other_tree(best: npt.NDArray[np.int64], first_tree: Indices, second_tree: Indices) -> Indices:
+def _other_tree(best: Offsets, live: _Crossing) -> Indices:
     """Where each tree's first edge leads; -1 = nowhere."""
     trees = np.arange(len(best), dtype=np.int32)
-    other: Indices = np.where(best < 0, np.int32(-1), first_tree[best] + second_tree[best] - trees)
+    other: Indices = np.where(best < 0, np.int32(-1), live.first_tree[best] + live.second_tree[best] - trees)
     return other
 
 
 @kernel(parallel=True)
-def _drop_inner_edges(
-    first_tree: Indices,
-    second_tree: Indices,
-    first: Indices,
-    second: Indices,
-    weights: Floats,
-    bounds: npt.NDArray[np.int64],
-    tree: Indices,
-) -> None:
-    """Renumbers the ends' trees and closes up over edges within one; all but `tree` mutated."""
+def _drop_inner_edges(live: _Crossing, tree: Indices) -> None:
+    """Renumbers the ends' trees and closes up over edges within one; mutates `live`."""
+    first_tree, second_tree, first, second = live.first_tree, live.second_tree, live.first, live.second
+    weights, bounds = live.weights, live.bounds
     for part in parallel_range(len(bounds)):
         place = bounds[part, 0]
         for edge in range(bounds[part, 0], bounds[part, 1]):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arrays import Edges, Floats, Labels, Values, Vectors
+from clustering.time_damping import TimeDamping
 from clustering.tree.extraction import MOST_FOR_LIBRARY, Selection, labels_of_merges
-from clustering.tree.forest import Edges, Weights
 from clustering.tree.hierarchy import Hierarchy, build_hierarchy
-from clustering.tree.lists import Floats
 from clustering.tree.prim import merges_of_tree
 from newstide.core.errors import InvalidGraph
 
@@ -28,8 +28,8 @@ class Clustering:
         hierarchy: The tree the clusters were chosen from.
     """
 
-    labels: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float64]
+    labels: Labels
+    probabilities: Values
     hierarchy: Hierarchy
 
 
@@ -40,10 +40,8 @@ def cluster_neighbours(
     min_cluster_size: int = 3,
     min_samples: int = 3,
     selection: Selection = "eom",
-    vectors: npt.NDArray[np.float32] | None = None,
-    times: npt.NDArray[np.float64] | None = None,
-    time_weight: float = 0.0,
-    time_scale: float = 1.0,
+    vectors: Vectors | None = None,
+    damping: TimeDamping | None = None,
     memory_mb: int = 256,
 ) -> Clustering:
     """HDBSCAN on neighbour lists.
@@ -67,9 +65,7 @@ def cluster_neighbours(
         selection: Excess of mass, or leaves.
         vectors: See there. Without, components that nothing connects are clusters of their own under the root, where they
             reach `min_cluster_size`.
-        times: See there.
-        time_weight: See there.
-        time_scale: See there.
+        damping: See there.
         memory_mb: See there.
 
     Raises:
@@ -84,9 +80,7 @@ def cluster_neighbours(
         distances,
         min_samples=min_samples,
         vectors=vectors,
-        times=times,
-        time_weight=time_weight,
-        time_scale=time_scale,
+        damping=damping,
         memory_mb=memory_mb,
     )
     labels, probabilities = library_clusters(hierarchy, min_cluster_size, selection)
@@ -98,7 +92,7 @@ def library_clusters(
     min_cluster_size: int,
     selection: Selection,
     most_for_library: int = MOST_FOR_LIBRARY,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+) -> tuple[Labels, Values]:
     """Labels (n,) and probabilities (n,) that hdbscan chooses from the tree.
 
     The same, up to the numbering and to ties, as `HDBSCAN(metric="precomputed", min_samples=1).fit(spanning tree as a
@@ -113,7 +107,7 @@ def library_clusters(
     return labels_of_merges(merges_of_tree(edges, weights), min_cluster_size, selection, most_for_library)
 
 
-def floored_weights(weights: Weights, core: Floats) -> Weights:
+def floored_weights(weights: Values, core: Floats) -> Values:
     """The guard against duplicates: weights raised to a low quantile of the positive core distances, if any is 0.
 
     Four copies of a headline are a cluster at distance 0, whose excess of mass is infinite: no cluster around them could
@@ -136,7 +130,7 @@ def floored_weights(weights: Weights, core: Floats) -> Weights:
     return np.maximum(weights, floor)
 
 
-def connected_tree(hierarchy: Hierarchy, weights: Weights) -> tuple[Edges, Weights]:
+def connected_tree(hierarchy: Hierarchy, weights: Values) -> tuple[Edges, Values]:
     """The tree's edges and `weights`, with edges as good as infinite between what nothing connects."""
     n = hierarchy.n
     if len(weights) == n - 1:

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arrays import Edges, Floats, Indices, Values, Vectors
+from clustering.time_damping import TimeDamping, damping_of
 from clustering.tree.bridging import Metric, bridges
 from clustering.tree.dendrogram import dendrogram, sorted_edges
-from clustering.tree.forest import Edges, Weights, spanning_forest
-from clustering.tree.lists import Floats, Indices, checked_lists
+from clustering.tree.forest import spanning_forest
+from clustering.tree.lists import checked_lists
 from clustering.tree.reachability import core_distances
 from newstide.core.errors import InvalidGraph
 
@@ -44,10 +46,10 @@ class Hierarchy:
 
     n: int
     edges: Edges
-    weights: Weights
+    weights: Values
     core: Floats
     parent: Indices
-    height: Weights
+    height: Values
     size: Indices
     components: int
 
@@ -57,10 +59,8 @@ def build_hierarchy(
     distances: npt.ArrayLike,
     *,
     min_samples: int = 3,
-    vectors: npt.NDArray[np.float32] | None = None,
-    times: npt.NDArray[np.float64] | None = None,
-    time_weight: float = 0.0,
-    time_scale: float = 1.0,
+    vectors: Vectors | None = None,
+    damping: TimeDamping | None = None,
     memory_mb: int = 256,
 ) -> Hierarchy:
     """The tree of a top-k graph.
@@ -73,10 +73,7 @@ def build_hierarchy(
             at most n - 1 are asked for.
         vectors: (n, dim) where `distances` are sqrt(2 - 2 cosine) of them: then components are joined to their truly
             nearest. Without vectors they stay apart, under a root of infinite height.
-        times: (n,) days, where `distances` are damped by distance in time:
-            sqrt(2 - 2 (cosine + time_weight (exp(-|dt| / time_scale) - 1))).
-        time_weight: See `times`.
-        time_scale: Days; see `times`.
+        damping: Of the rows, where the cosines that `distances` are made of are damped by distance in time.
         memory_mb: Most memory for a block of products when components are joined.
 
     Raises:
@@ -92,7 +89,7 @@ def build_hierarchy(
             f"min_samples is {min_samples}, and the lists hold {k} neighbours a row.",
             "Search more neighbours than min_samples, or lower it.",
         )
-    metric = None if vectors is None else Metric(np.asarray(vectors), times, time_weight, time_scale)
+    metric = None if vectors is None else Metric(np.asarray(vectors), damping_of(damping, n))
     if metric is not None and len(metric.vectors) != n:
         raise InvalidGraph(f"{len(metric.vectors)} vectors for {n} rows.", "Give one vector per row of the lists.")
     if n <= 1:

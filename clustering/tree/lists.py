@@ -4,16 +4,12 @@ Lists are `indices` (n, k), row numbers with -1 for a missing neighbour, and `di
 list is ignored wherever it stands; the order within a list does not matter.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arrays import Floats, Indices
 from clustering.kernels import kernel, parallel_range
 from newstide.core.errors import InvalidGraph
-
-Indices = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.floating[Any]]
 
 
 def checked_lists(indices: npt.ArrayLike, distances: npt.ArrayLike) -> tuple[Indices, Floats]:

@@ -5,31 +5,26 @@ unstable sort. Where no two weights are equal none of that matters; where some a
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from clustering.arrays import Edges, Indices, Labels, Offsets, Values
 from clustering.kernels import kernel
 from clustering.tree.dendrogram import single_linkage
-from clustering.tree.forest import Edges, Weights
-from clustering.tree.lists import Indices
-
-Numbers = npt.NDArray[np.float64]
-Starts = npt.NDArray[np.int64]
 
 
-def merges_of_tree(edges: Edges, weights: Weights) -> Numbers:
+def merges_of_tree(edges: Edges, weights: Values) -> Values:
     """The binary tree (n - 1, 4), in scipy's format, of a spanning tree with edges (n - 1, 2) and weights (n - 1,)."""
     starts, columns, values = _by_row(edges, weights)
     return merges_of_path(*walk(starts, columns, values, np.zeros(len(edges) + 1)))
 
 
-def merges_of_path(path: Starts, weights: Numbers) -> Numbers:
+def merges_of_path(path: Offsets, weights: Values) -> Values:
     """The binary tree (n - 1, 4) of rows in the order in which they were added (n,), at weights (n - 1,)."""
     order = np.argsort(np.column_stack((path[:-1], path[1:], weights)).T[2])  # the library's call, on its kind of array
     return single_linkage(np.column_stack((path[:-1], path[1:]))[order], weights[order])
 
 
 @kernel()
-def _by_row(edges: Edges, weights: Weights) -> tuple[Starts, Indices, Numbers]:
+def _by_row(edges: Edges, weights: Values) -> tuple[Offsets, Indices, Values]:
     """The tree's edges from either end: where each row starts (n + 1,), other ends, weights."""
     m = len(edges)
     starts = np.zeros(m + 2, np.int64)
@@ -48,7 +43,7 @@ def _by_row(edges: Edges, weights: Weights) -> tuple[Starts, Indices, Numbers]:
 
 
 @kernel()
-def walk(starts: Starts, columns: Indices, values: Numbers, core: Numbers) -> tuple[npt.NDArray[np.int64], Numbers]:
+def walk(starts: Offsets, columns: Indices, values: Values, core: Values) -> tuple[Labels, Values]:
     """The rows in the order in which Prim's algorithm adds them (n,), and the weight of each addition (n - 1,).
 
     The next row is that of the smallest weight, and of equal ones the smallest row. Where nothing more is reachable, it is
@@ -88,12 +83,12 @@ def walk(starts: Starts, columns: Indices, values: Numbers, core: Numbers) -> tu
 
 
 @kernel()
-def _precedes(heap_weight: Numbers, heap_row: Indices, one: int, weight: float, row: int) -> bool:
+def _precedes(heap_weight: Values, heap_row: Indices, one: int, weight: float, row: int) -> bool:
     return bool(heap_weight[one] < weight or (heap_weight[one] == weight and heap_row[one] <= row))
 
 
 @kernel()
-def _push(heap_weight: Numbers, heap_row: Indices, held: int, weight: float, row: int) -> int:
+def _push(heap_weight: Values, heap_row: Indices, held: int, weight: float, row: int) -> int:
     """Adds to the heap (mutated), smallest (weight, row) on top; how many it holds now."""
     place = held
     while place > 0 and not _precedes(heap_weight, heap_row, (place - 1) // 2, weight, row):
@@ -106,7 +101,7 @@ def _push(heap_weight: Numbers, heap_row: Indices, held: int, weight: float, row
 
 
 @kernel()
-def _pop(heap_weight: Numbers, heap_row: Indices, held: int) -> int:
+def _pop(heap_weight: Values, heap_row: Indices, held: int) -> int:
     """Takes the top off the heap (mutated); how many it holds now."""
     held -= 1
     weight, row = heap_weight[held], heap_row[held]

@@ -7,8 +7,8 @@ the mutual reachability of an edge is the largest of its length and its two ends
 
 import numpy as np
 
+from clustering.arrays import Floats, Indices
 from clustering.kernels import BLOCK, kernel, parallel_range
-from clustering.tree.lists import Floats, Indices
 
 
 def core_distances(indices: Indices, distances: Floats, min_samples: int) -> Floats:

@@ -12,23 +12,22 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arrays import Indices, Labels, Offsets, Values, Vectors
 from clustering.tree.extraction import labels_of_merges
-from clustering.tree.lists import Indices, checked_lists
+from clustering.tree.lists import checked_lists
 from clustering.tree.prim import merges_of_path, walk
 from newstide.core.errors import InvalidGraph
 
 NEIGHBOURS = 50  # a row searches, itself included
-_Numbers = npt.NDArray[np.float64]
-_Starts = npt.NDArray[np.int64]
 
 
 def tutorial_labels(
     indices: Indices,
-    similarities: npt.NDArray[np.float32],
+    similarities: Vectors,
     *,
     min_samples: int = 3,
     min_cluster_size: int = 3,
-) -> tuple[npt.NDArray[np.int64], _Numbers]:
+) -> tuple[Labels, Values]:
     """What the tutorial's code finds in the lists of the neighbour graph.
 
     Args:
@@ -47,7 +46,7 @@ def tutorial_labels(
     return labels_of_search(*lists, min_samples=min_samples, min_cluster_size=min_cluster_size)
 
 
-def as_searched(indices: Indices, similarities: npt.NDArray[np.float32]) -> tuple[Indices, npt.NDArray[np.float32]]:
+def as_searched(indices: Indices, similarities: Vectors) -> tuple[Indices, Vectors]:
     """What the tutorial's search gives: the row itself first, and squared distances of unit vectors; (n, up to 50)."""
     others = NEIGHBOURS - 1
     itself = np.arange(len(indices), dtype=np.int32)[:, None]
@@ -60,7 +59,7 @@ def as_searched(indices: Indices, similarities: npt.NDArray[np.float32]) -> tupl
 
 def labels_of_search(
     indices: npt.ArrayLike, distances: npt.ArrayLike, *, min_samples: int = 3, min_cluster_size: int = 3
-) -> tuple[npt.NDArray[np.int64], _Numbers]:
+) -> tuple[Labels, Values]:
     """What the tutorial's code finds, bit for bit, wherever that code ends at all.
 
     Args:
@@ -94,7 +93,7 @@ def labels_of_search(
         return labels_of_merges(merges, min_cluster_size)
 
 
-def _matrix(rows: Indices, lengths: _Numbers) -> tuple[_Starts, Indices, _Numbers]:
+def _matrix(rows: Indices, lengths: Values) -> tuple[Offsets, Indices, Values]:
     """The matrix's finite entries by row: where each row starts (n + 1,), columns, values."""
     n, k = rows.shape
     row = np.repeat(np.arange(n), k)
@@ -108,7 +107,7 @@ def _matrix(rows: Indices, lengths: _Numbers) -> tuple[_Starts, Indices, _Number
     return np.searchsorted(row[last], np.arange(n + 1)), column[last], value[last]
 
 
-def _column_core(columns: Indices, values: _Numbers, n: int, min_samples: int) -> _Numbers:
+def _column_core(columns: Indices, values: Values, n: int, min_samples: int) -> Values:
     """The `min_samples`-th smallest (from 0) of each column of the matrix."""
     order = np.lexsort((values, columns))
     starts = np.searchsorted(columns[order], np.arange(n + 1))

@@ -1,0 +1,78 @@
+"""The damping of a similarity by distance in time: s + weight (exp(-|dt| / scale) - 1)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clustering.arrays import Values
+from clustering.kernels import kernel
+from newstide.core.errors import InvalidGraph
+
+
+class _Damping(NamedTuple):
+    times: Values
+    weight: float
+    scale: float
+
+
+class TimeDamping(_Damping):
+    """When each row was, and how much distance in time takes from the similarity of two rows.
+
+    A named tuple, so that compiled kernels take it as it is.
+
+    Attributes:
+        times: (n,) days.
+        weight: lambda, what is taken from two rows that are infinitely far apart.
+        scale: tau, days.
+
+    Raises:
+        InvalidGraph: A time is not finite, the weight is negative, or the scale is not positive.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, times: Values, weight: float, scale: float) -> "TimeDamping":
+        """Checks the values once, for all who use them."""
+        times = _as_times(times)
+        if len(wrong := np.flatnonzero(~np.isfinite(times))):
+            raise InvalidGraph(f"Row {wrong[0]} has the time {times[wrong[0]]}.", "Times are finite, in days.")
+        if not 0 <= weight < np.inf or not 0 < scale < np.inf:
+            raise InvalidGraph(
+                f"The damping by time has weight {weight} and scale {scale}.",
+                "The weight is not negative, the scale is positive, and both are finite.",
+            )
+        return super().__new__(cls, times, float(weight), float(scale))
+
+
+def _as_times(times: Values) -> Values:
+    try:
+        found = np.ascontiguousarray(times, np.float64)
+    except (TypeError, ValueError):
+        raise InvalidGraph(f"The times are {times!r:.80}.", "Give one number of days per row.") from None
+    if found.ndim != 1:
+        raise InvalidGraph(f"The times have the shape {found.shape}.", "Give one number of days per row.")
+    return found
+
+
+UNDAMPED = TimeDamping(np.empty(0), 0.0, 1.0)  # its times are never looked at
+
+
+def damping_of(damping: TimeDamping | None, n: int) -> TimeDamping:
+    """The damping of n rows; `UNDAMPED` for None and for a weight of 0.
+
+    Raises:
+        InvalidGraph: There is not one time per row.
+    """
+    if damping is None or damping.weight == 0:
+        return UNDAMPED
+    if len(damping.times) != n:
+        raise InvalidGraph(f"{len(damping.times)} times for {n} rows.", "Give one time, in days, per row.")
+    return damping
+
+
+@kernel()
+def damped(similarity: float, damping: TimeDamping, one: int, two: int) -> float:
+    """The similarity of two rows, damped by their distance in time."""
+    if damping.weight > 0.0:
+        similarity += damping.weight * (np.exp(-abs(damping.times[one] - damping.times[two]) / damping.scale) - 1.0)
+    return similarity
