@@ -9,7 +9,7 @@ bin := $(VENV)/bin
 bge_bin := $(BGE_VENV)/bin
 milvus_bin := $(MILVUS_VENV)/bin
 
-.PHONY: help demo test test-all test-bge test-milvus lint audit format bench soak clean
+.PHONY: help demo test test-all test-bge test-milvus lint site audit format bench soak clean
 
 help:  ## Shows this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,8 +20,8 @@ demo: $(VENV)/.runtime  ## The bundled day of headlines through the whole pipeli
 test: $(VENV)/.test  ## The tests, against a real local Kafka and real Milvus Lite servers; every promise has one in it
 	$(bin)/python -m tests $(ARGS)
 
-test-all: $(VENV)/.test  ## Those and the slow ones: kills, two reclusterers, long fuzz, all of axe, every model
-	$(bin)/python -m tests --all $(ARGS)
+test-all: $(VENV)/.test  ## Those and the slow ones: kills, two reclusterers, long fuzz, all of axe, every model; counts the lines that run
+	$(bin)/python -m tests --all --coverage $(ARGS)
 
 test-bge: $(BGE_VENV)/.bge  ## BGE-M3 through FlagEmbedding, in an environment of its own (torch: 3 GB)
 	$(bge_bin)/python -m pytest -m bge
@@ -32,11 +32,14 @@ test-milvus: $(MILVUS_VENV)/.milvus  ## The store's contract against Milvus 2.3.
 	MILVUS_TEST_SERVER=$(abspath $(milvus_bin))/milvus-server unshare --map-root-user --net \
 		sh -c 'ip link set lo up && exec "$$0" "$$@"' $(milvus_bin)/python -m pytest tests/store $(ARGS)
 
-lint: $(VENV)/.dev  ## ruff, mypy and the import contract
+lint: $(VENV)/.dev site  ## ruff, mypy, the import contract, and the documentation's links
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/lint-imports
+
+site: $(VENV)/.dev  ## The documentation as a site, in build/site; a dead link is an error
+	@NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
 
 audit: $(VENV)/.dev  ## Known vulnerabilities of what constraints.txt names; asks PyPI, so apart from lint
 	@$(bin)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off || { \

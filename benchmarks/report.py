@@ -1,6 +1,6 @@
 """Writes the figures of `docs/benchmarks.md` from the results that benchmarks left: `python -m benchmarks.report [FILE...]`.
 
-Of several results for one size the one measured last counts. The plot of time against rows goes beside the page.
+Of several results for one size the one measured last counts. The plot of time against rows goes to `benchmarks/results`.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from benchmarks.graph import CONTENDERS
 from benchmarks.machine import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PLOT = PAGE.with_name("benchmarks-time.html")
+PLOT = RESULTS / "time.html"
 Row = dict[str, Any]
 _KINDS = ("contender", "plus_factor", "selection_seconds")  # keys by which the rows of these benchmarks are known
 _PASSES = 7  # over the edges, with a number of every listed neighbour read: 2 for core distances, 5 for the forest

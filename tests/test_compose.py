@@ -23,6 +23,7 @@ from jsonschema.validators import validator_for
 from kafka import KafkaAdminClient
 from typer.testing import CliRunner
 
+from newstide import __version__
 from newstide.core.local_server import free_port, listens, terminate
 from newstide.core.settings import Settings, parse_duration
 from newstide.embedding import _LOADERS
@@ -159,7 +160,7 @@ def test_every_image_is_pinned_to_a_version() -> None:
 
 def test_our_image_is_of_this_version_and_built_from_this_dockerfile() -> None:
     for name in OURS:
-        assert SERVICES[name]["image"] == f"newstide:{PROJECT['version']}"
+        assert SERVICES[name]["image"] == f"newstide:{__version__}"
         assert SERVICES[name]["build"]["context"] == "."
         arguments = {word.partition("=")[0] for kind, words in instructions() if kind == "ARG" for word in words}
         assert set(SERVICES[name]["build"]["args"]) <= arguments
