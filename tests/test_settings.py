@@ -70,6 +70,25 @@ def test_a_misspelt_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
         Settings.load()
 
 
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NEWSTIDE_KEEP", "NEWSTIDE_PAGES_TOKEN", "NEWSTIDE_MONITORING_PORT", "NEWSTIDE_CONFIG"):
+        monkeypatch.setenv(name, "")
+    assert Settings.load() == Settings()
+
+
+def test_a_file_that_is_named_on_the_command_line_beats_the_one_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("newstide", "desk", "night"):
+        (tmp_path / f"{name}.toml").write_text(f'[kafka]\ntopic = "{name}"\n')
+    assert Settings.load().kafka.topic == "newstide"
+    monkeypatch.setenv("NEWSTIDE_CONFIG", "desk.toml")
+    assert Settings.load().kafka.topic == "desk"
+    chosen = Settings.load(config=Path("night.toml"))
+    assert (chosen.kafka.topic, chosen.config) == ("night", Path("night.toml"))
+    assert "NEWSTIDE_CONFIG" not in as_environment(chosen)
+
+
 def test_a_broken_or_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "newstide.toml").write_text("[clustering\n")
     with pytest.raises(SettingsError, match=r"newstide\.toml is not TOML"):

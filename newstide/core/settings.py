@@ -229,8 +229,10 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
+        env_ignore_empty=True,  # `NEWSTIDE_KEEP=` in a file of variables means: not set
     )
 
+    config: Path = Field(Path("newstide.toml"), description="the settings file; one that is named has to be there")
     data_dir: Path = Field(default_factory=lambda: user_data_path("newstide"), description="everything kept on disk")
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("newstide"), description="downloads (Kafka's jars)")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -255,8 +257,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Command line, then environment, then the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, settings_file())
+        """Command line, then environment, then the file that one of them names."""
+        named = {**env_settings(), **init_settings()}
+        file = Path(named.get("config", cls.model_fields["config"].default))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -269,10 +273,11 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: Naming the setting, the value and what is allowed.
         """
-        file = settings_file()
-        if "NEWSTIDE_CONFIG" in os.environ and not file.is_file():
-            raise SettingsError(f"The settings file {file} does not exist.", "Correct NEWSTIDE_CONFIG or --config.")
         _refuse_unknown_variables(cls)
+        named = overrides.get("config") or os.environ.get("NEWSTIDE_CONFIG")
+        file = Path(named or cls.model_fields["config"].default)
+        if named and not file.is_file():
+            raise SettingsError(f"The settings file {file} does not exist.", "Correct NEWSTIDE_CONFIG or --config.")
         try:
             settings = cls(**overrides)
         except tomllib.TOMLDecodeError as error:
@@ -315,17 +320,17 @@ def require_keep_covers_window(settings: Settings) -> None:
 
 
 def as_environment(settings: Settings) -> dict[str, str]:
-    """The variables that give another process these very settings, secrets among them; unset ones are left out."""
+    """The variables that give another process these very settings, secrets among them.
+
+    Unset ones are left out; so is the settings file, which is handed on with `--config`.
+    """
     variables = {}
     for name, value in settings:
+        if name == "config":
+            continue
         parts = {f"{name}_{part}": one for part, one in value} if isinstance(value, BaseModel) else {name: value}
         variables.update({f"NEWSTIDE_{part}".upper(): _written(part, one) for part, one in parts.items()})
     return {name: text for name, text in variables.items() if text is not None}
-
-
-def settings_file() -> Path:
-    """The settings file in force: `$NEWSTIDE_CONFIG`, or `newstide.toml` in the current folder."""
-    return Path(os.environ.get("NEWSTIDE_CONFIG", "newstide.toml"))
 
 
 def _written(name: str, value: Any) -> str | None:
@@ -340,7 +345,7 @@ def _written(name: str, value: Any) -> str | None:
 
 def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
     """pydantic-settings ignores variables that match no field; a typo should not go unnoticed."""
-    known = {"NEWSTIDE_CONFIG", "NEWSTIDE_TEST_DATA"}
+    known = set()
     for name, field in settings.model_fields.items():
         known.add(f"NEWSTIDE_{name}".upper())
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):

@@ -56,11 +56,7 @@ def _options(
     data_dir: Annotated[Path | None, typer.Option(help="Everything kept on disk.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
-    if config is not None:
-        import os
-
-        os.environ["NEWSTIDE_CONFIG"] = str(config)
-    chosen = {"data_dir": data_dir and data_dir.expanduser().absolute(), "log_level": log_level}
+    chosen = {"config": config, "data_dir": data_dir and data_dir.expanduser().absolute(), "log_level": log_level}
     context.obj = {name: value for name, value in chosen.items() if value is not None}
 
 

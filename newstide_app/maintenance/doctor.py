@@ -16,7 +16,7 @@ from rich.text import Text
 from newstide import __version__
 from newstide.core.errors import NewstideError
 from newstide.core.local_server import is_loopback
-from newstide.core.settings import Settings, settings_file
+from newstide.core.settings import Settings
 from newstide.embedding import ModelCard, load_embedder
 from newstide.kafka.client import admin_client
 from newstide.kafka.lag import group_members, lag
@@ -134,8 +134,8 @@ def print_findings(findings: Findings, console: Console | None = None) -> None:
     )
 
 
-def _newstide(_visit: _Visit) -> Iterator[Finding]:
-    file = settings_file()
+def _newstide(visit: _Visit) -> Iterator[Finding]:
+    file = visit.settings.config
     source = f"{file.absolute()} and the environment" if file.is_file() else "the environment; no newstide.toml here"
     yield Finding("newstide", "ok", f"{__version__}, settings from {source}")
 
@@ -164,7 +164,7 @@ def _secrets(visit: _Visit) -> Iterator[Finding]:
             f"Whoever reaches {pages.host}:{pages.port} can read every page and headline.",
             "Set NEWSTIDE_PAGES_TOKEN, or bind pages.host to 127.0.0.1.",
         )
-    file = settings_file()
+    file = visit.settings.config
     if file.is_file() and file.stat().st_mode & 0o004 and _holds_secret(file):
         yield Finding(
             "secrets",
