@@ -38,7 +38,8 @@ from newstide.kafka.lag import lag
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
-from newstide_app.services.supervisor import LocalServices, service
+from newstide_app.services.local_services import LocalServices
+from newstide_app.services.supervisor import service
 from tests.harness.services import endless_headlines, until
 
 SEED = 42

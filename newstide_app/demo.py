@@ -4,7 +4,6 @@ A real Apache Kafka, a real Milvus Lite server and the very commands that produc
 with a reclustering run after each, so that stories are seen to be born, to grow and to merge.
 """
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +21,8 @@ from newstide.kafka.lag import lag
 from newstide.milvus import open_store
 from newstide_app.evaluation import score
 from newstide_app.inspect import print_stories, records
-from newstide_app.services.supervisor import LocalServices, Service, require_unused, service
+from newstide_app.services.local_services import LocalServices
+from newstide_app.services.supervisor import Service, service
 from producers.publisher import publish
 from producers.rows import Row
 from producers.sample import day_file, true_stories
@@ -63,8 +63,6 @@ def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
     say = _Voice(quiet)
     started = time.monotonic()
     folder = settings.data_dir / "demo"
-    require_unused(folder)
-    shutil.rmtree(folder, ignore_errors=True)
     settings = settings.updated(
         data_dir=folder,
         kafka=KafkaSettings(
@@ -75,7 +73,7 @@ def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
         clustering={"window": None},
     )
     say("Starting Apache Kafka and Milvus Lite on this machine")
-    with LocalServices(settings) as local:
+    with LocalServices(settings, wipe=True) as local:
         running = local.settings
         consumer = service("consume", ["consume"], running)
         consumer.start()

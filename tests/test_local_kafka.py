@@ -92,7 +92,7 @@ def test_acknowledged_messages_and_offsets_survive_a_kill_and_another_port(
                 assert sum(lag(settings, "reader").values()) == 500
                 assert len(read_and_commit(settings, "reader", 500)) == 500
                 send(settings, 10)
-                with pytest.raises(BrokerUnavailable, match=r"Another Kafka uses .*process") as caught:
+                with pytest.raises(BrokerUnavailable, match=r"Another Kafka server uses .*process") as caught:
                     LocalKafka(tmp_path, Settings().cache_dir, port=0).start()
                 assert str(again.pid) in caught.value.message
                 assert "--data-dir" in caught.value.way_out

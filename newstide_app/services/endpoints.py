@@ -2,11 +2,18 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from newstide.core.errors import NewstideError
 from newstide.core.files import replace_text
+from newstide.core.local_server import locked
 from newstide.core.settings import Settings
+
+_LOCK = ".up.lock"
+_LOCK_WITHIN = 1.0  # seconds: whoever looks whether the folder is held holds its lock for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +26,33 @@ class Endpoints:
     pages: str = ""  # url of the web server, where one runs
 
 
+@contextmanager
+def held_folder(data_dir: Path) -> Iterator[None]:
+    """Holds the data folder for this process alone.
+
+    The lock is the operating system's: it ends with this process, however that ends, and no child inherits it.
+
+    Raises:
+        NewstideError: Another newstide runs on the folder, or the folder cannot be made.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / _LOCK).open("a+")
+    except OSError as error:
+        raise NewstideError(f"The data folder cannot be used: {error}.", "Choose another with --data-dir.") from None
+    with lock:
+        if not locked(lock, _LOCK_WITHIN):
+            lock.seek(0)
+            raise NewstideError(
+                f"newstide is already running on {data_dir} (process {lock.read().strip() or 'unknown'}).",
+                "Stop it, or choose another folder with --data-dir.",
+            )
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
 def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:
     """Writes `endpoints.json` in one step."""
     replace_text(_path(data_dir), json.dumps(asdict(endpoints), indent=2) + "\n")
@@ -28,10 +62,10 @@ def read_endpoints(data_dir: Path) -> Endpoints | None:
     """The addresses in use, or None where nothing runs (any more)."""
     try:
         endpoints = Endpoints(**json.loads(_path(data_dir).read_text()))
-        os.kill(endpoints.pid, 0)
+        with (data_dir / _LOCK).open() as lock:
+            return None if locked(lock, 0.0) else endpoints
     except (OSError, ValueError, TypeError):
         return None
-    return endpoints
 
 
 def remove_endpoints(data_dir: Path) -> None:

@@ -9,118 +9,54 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from types import TracebackType
-from typing import Self
 
 from newstide.core import logs
 from newstide.core.errors import NewstideError
 from newstide.core.local_server import dying_with_parent, free_port, terminate
 from newstide.core.settings import Settings, as_environment
-from newstide.kafka.local_broker import LocalKafka
-from newstide.kafka.topics import ensure_topics
-from newstide.milvus.local_server import LocalMilvus
-from newstide_app.services.endpoints import Endpoints, read_endpoints, remove_endpoints, write_endpoints
+from newstide_app.services.local_services import LocalServices
 
+_LOOK_EVERY = 0.5  # seconds
 _STOP_WITHIN = 15.0  # seconds for a service to finish its batch
-_LONGEST_WAIT = 60.0  # seconds before a service that keeps dying is started again
+_LONGEST_WAIT = 15.0  # seconds before a service that keeps dying is started again
+_STEADY = 60.0  # seconds: a service that lived so long has come up
+_VAIN_STARTS = 3  # of a service that has never come up, by errors of its own; then its error is the end
 
 log = logs.get("supervisor")
 
 
-class LocalServices:
-    """The local Kafka and Milvus Lite, where none are configured, and the topics; a context manager.
-
-    Attributes:
-        settings: With the addresses in use.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._stack = ExitStack()
-        self._started: dict[str, LocalKafka | LocalMilvus] = {}
-
-    def __enter__(self) -> Self:
-        """Starts what is missing.
-
-        Raises:
-            NewstideError: Another newstide runs on the same data folder, or a service does not come up.
-        """
-        settings = self.settings
-        require_unused(settings.data_dir)
-        with self._stack as stack:
-            if settings.kafka.bootstrap_servers is None:
-                heap = settings.kafka.local_heap_mb
-                kafka = LocalKafka(
-                    settings.data_dir / "kafka", settings.cache_dir, port=settings.kafka.local_port, heap_mb=heap
-                )
-                self._started["Kafka"] = stack.enter_context(kafka)
-                settings = settings.updated(kafka={"bootstrap_servers": kafka.bootstrap_servers})
-            if settings.milvus.uri is None:
-                milvus = LocalMilvus(settings.data_dir / "milvus", port=settings.milvus.local_port)
-                self._started["Milvus"] = stack.enter_context(milvus)
-                settings = settings.updated(milvus={"uri": milvus.uri})
-            self.settings = settings
-            ensure_topics(settings.kafka)
-            publish_endpoints(settings)
-            stack.callback(remove_endpoints, settings.data_dir)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stops what was started here."""
-        self._stack.close()
-
-    def mend(self) -> None:
-        """Starts again what has died; its data is on disk, and its clients wait for it."""
-        for name, local in self._started.items():
-            if not local.alive():
-                log.error("a local service ended; starting it again", service=name)
-                local.start()
-
-
-def require_unused(data_dir: Path) -> None:
-    """Raises `NewstideError` where another newstide runs on the folder."""
-    running = read_endpoints(data_dir)
-    if running is not None and running.pid != os.getpid():
-        raise NewstideError(
-            f"newstide is already running on {data_dir} (process {running.pid}).",
-            "Stop it, or choose another folder with --data-dir.",
-        )
-
-
-def publish_endpoints(settings: Settings, pages: str = "") -> None:
-    """Writes the addresses in use to the data folder."""
-    write_endpoints(
-        settings.data_dir,
-        Endpoints(os.getpid(), str(settings.kafka.bootstrap_servers), str(settings.milvus.uri), pages),
-    )
-
-
 @dataclass
 class Service:
-    """One child process: a newstide command."""
+    """One child process: a newstide command.
+
+    Attributes:
+        name: Of the service, for the log.
+        command: Makes the arguments, anew for each start.
+        settings: Under which it runs, whatever the file and the environment say.
+    """
 
     name: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
+    command: Callable[[], Sequence[str]]
+    settings: Settings
     process: subprocess.Popen[bytes] | None = None
     failures: int = 0
+    came_up: bool = False
     start_at: float = 0.0
     started: float = field(default_factory=time.monotonic)
+    replaced_at: float | None = None
 
     def start(self) -> None:
         """Starts the command; its log lines go where the supervisor's go."""
-        self.started = time.monotonic()
+        self.started, self.replaced_at = time.monotonic(), None
+        file = self.settings.config
+        config = [] if file == Settings.model_fields["config"].default else ["--config", str(file)]
         self.process = subprocess.Popen(
-            dying_with_parent([sys.executable, "-m", "newstide_app", *self.command]),
-            env={**_inherited(), **self.environment},
+            dying_with_parent([sys.executable, "-m", "newstide_app", *config, *self.command()]),
+            env={**_inherited(), **as_environment(self.settings)},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches the supervisor, which stops the services in order
         )
@@ -131,61 +67,115 @@ class Service:
             return None
         return terminate(self.process, _STOP_WITHIN)
 
+    def follow(self, settings: Settings) -> None:
+        """Has the service started again under other settings, once it has ended in order."""
+        self.settings = settings
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.replaced_at = time.monotonic()
+
+    def look_after(self) -> None:
+        """Starts the service again where it has ended; waits longer each time where it keeps ending.
+
+        Raises:
+            NewstideError: It has never come up.
+        """
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.start_at:
+                self.start()
+            return
+        code = self.process.poll()
+        if code is None:
+            self.came_up |= now - self.started > _STEADY
+            if self.replaced_at is not None and now - self.replaced_at > _STOP_WITHIN:
+                self.process.kill()
+            return
+        if self.replaced_at is not None:
+            self.start()
+            return
+        self.failures = 0 if now - self.started > _STEADY else self.failures + 1
+        if code > 0 and not self.came_up and self.failures >= _VAIN_STARTS:
+            raise NewstideError(
+                f"The service {self.name} ended {self.failures} times without coming up, the last time with code {code}.",
+                "Its own error stands above.",
+            )
+        wait = min(2.0**self.failures, _LONGEST_WAIT)
+        log.error("a service ended; starting it again", service=self.name, code=code, wait=wait)
+        self.process, self.start_at = None, now + wait
+
 
 def service(name: str, command: Sequence[str], settings: Settings) -> Service:
-    """A service under these very settings, whatever the file and the environment say."""
-    return Service(name, command, as_environment(settings))
+    """A service whose command stays the same."""
+    return Service(name, lambda: command, settings)
 
 
 def up(settings: Settings, *, feeds: Sequence[str], every: str, stop: Event) -> None:
-    """Runs everything until `stop` is set: local services, consumer, reclusterer, web and, with feeds, a producer."""
+    """Runs everything until `stop` is set: local servers, consumer, reclusterer, web and, with feeds, a producer."""
     with LocalServices(settings) as local:
         running = local.settings
-        port = free_port(running.pages.port)
-        pages = f"http://{running.pages.host}:{port}"
-        publish_endpoints(running, pages)
+        web = _Web(local, running)
         services = [
             service("consume", ["consume"], running),
             service("recluster", ["recluster", "--every", every], running),
-            service("web", ["web", "--port", str(port)], running),
+            Service("web", web.command, running),
         ]
         if feeds:
             urls = [argument for feed in feeds for argument in ("--rss", feed)]
             services.append(service("produce", ["produce", *urls], running))
-        log.info("up", pages=pages, kafka=running.kafka.bootstrap_servers, milvus=running.milvus.uri)
-        log.info("send headlines from another terminal", command=_produce_command(settings.data_dir))
         try:
             for child in services:
                 child.start()
-            while not stop.wait(0.5):
-                local.mend()
-                _restart_the_dead(services)
+            log.info("up", pages=web.address, kafka=running.kafka.bootstrap_servers, milvus=running.milvus.uri)
+            log.info("send headlines from another terminal", command=_produce_command(settings.data_dir))
+            while not stop.wait(_LOOK_EVERY):
+                if local.settings != running:
+                    running = local.settings
+                    kafka, milvus = running.kafka.bootstrap_servers, running.milvus.uri
+                    log.warning("a local server has another port; the services follow", kafka=kafka, milvus=milvus)
+                    web.publish()
+                    for child in services:
+                        child.follow(running)
+                for child in services:
+                    child.look_after()
         finally:
-            for child in reversed(services):
+            for child in services:
+                if child.process is not None and child.process.poll() is None:
+                    child.process.terminate()
+            for child in services:
                 child.stop()
     log.info("stopped")
 
 
-def _restart_the_dead(services: Sequence[Service]) -> None:
-    now = time.monotonic()
-    for child in services:
-        if child.process is not None and child.process.poll() is not None:
-            lived = now - child.started
-            child.failures = 0 if lived > _LONGEST_WAIT else child.failures + 1
-            wait = min(2.0**child.failures, _LONGEST_WAIT)
-            log.error(
-                "a service ended; starting it again", service=child.name, code=child.process.returncode, wait=wait
-            )
-            child.process, child.start_at = None, now + wait
-        elif child.process is None and now >= child.start_at:
-            child.start()
+class _Web:
+    """The web server's port: another one where somebody else has taken it meanwhile."""
+
+    def __init__(self, local: LocalServices, settings: Settings) -> None:
+        self._local = local
+        self._host = settings.pages.host
+        self._port = settings.pages.port
+        self.address = ""
+
+    def command(self) -> list[str]:
+        self._port = free_port(self._port)
+        address = f"http://{self._host}:{self._port}"
+        if self.address not in ("", address):
+            log.warning("the web server has another port", pages=address)
+        self.address = address
+        self.publish()
+        return ["web", "--port", str(self._port)]
+
+    def publish(self) -> None:
+        """Tells other terminals where everything is; a full disk keeps nothing else waiting."""
+        try:
+            self._local.publish(self.address)
+        except OSError as error:
+            log.warning("other terminals cannot be told the addresses", reason=str(error))
 
 
 def _inherited() -> dict[str, str]:
-    """The environment without newstide's own variables, the settings file's name apart."""
-    return {
-        name: text for name, text in os.environ.items() if name == "NEWSTIDE_CONFIG" or not name.startswith("NEWSTIDE_")
-    }
+    """The environment without newstide's own variables."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("NEWSTIDE_")}
 
 
 def _produce_command(data_dir: Path) -> str:
