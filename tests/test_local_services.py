@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
+from typing import IO
 
 import pytest
 
@@ -94,7 +95,12 @@ def test_what_was_up_and_fails_is_tried_until_it_comes_up_and_said_once(
     kill(server)
     starts = server._spawn
     tried = []
-    server._spawn = lambda *arguments: (tried.append(1), starts(*arguments))  # type: ignore[method-assign, assignment]
+
+    def counted(command: Sequence[str], lock: IO[str]) -> None:
+        tried.append(1)
+        starts(command, lock)
+
+    server._spawn = counted  # type: ignore[method-assign]
     until(lambda: len(tried) >= 4)
     (server.data_dir / "does").write_text("listen")
     until(lambda: server.alive() and listens(server.port))

@@ -5,17 +5,15 @@ import os
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from newstide.core.errors import StoreUnavailable
-from newstide.core.local_server import LocalServer, dying_with_parent
+from newstide.core.local_server import LocalServer
 
 PROGRAM = "MILVUS_TEST_SERVER"  # the variable that holds the path of `milvus-server`
-_START_WITHIN = 120.0  # seconds; it unpacks itself first
 _HEALTH = "http://127.0.0.1:9091/healthz"
 _OPTIONS = (
     *("rootCoord.ip=127.0.0.1", "proxy.ip=127.0.0.1"),  # there is no other address
@@ -42,6 +40,8 @@ GAPS: Mapping[str, tuple[str, ...]] = {
 class SecondMilvus(LocalServer):
     """The server, in a network of its own: it listens on every interface, on eight ports, and asks nobody who he is."""
 
+    name = "Milvus 2.3.5"
+
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir, 19530)
 
@@ -49,21 +49,22 @@ class SecondMilvus(LocalServer):
     def uri(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
+    def _prepare(self) -> None:
         if interfaces := _others_than_loopback():
             raise StoreUnavailable(
                 f"Milvus 2.3.5 listens on every interface, and this machine has {', '.join(interfaces)}.",
                 "Run `make test-milvus`, which gives it a network of its own.",
             )
+
+    def _command(self) -> list[str]:
         options = [word for option in _OPTIONS for word in ("--extra-config", option)]
-        command = [os.environ[PROGRAM], "--data", str(self.data_dir), "--proxy-port", str(self.port), *options]
-        self._process = subprocess.Popen(dying_with_parent(command), stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + _START_WITHIN
-        while not _healthy():
-            if not self.alive() or time.monotonic() > deadline:
-                self.stop()
-                raise StoreUnavailable(f"Milvus 2.3.5 did not start; its logs are in {self.data_dir / 'logs'}.")
-            time.sleep(0.2)
+        return [os.environ[PROGRAM], "--data", str(self.data_dir), "--proxy-port", str(self.port), *options]
+
+    def _answers(self) -> bool:
+        return _healthy()
+
+    def _failed(self, what: str, way_out: str = "") -> StoreUnavailable:
+        return StoreUnavailable(what, way_out or f"Its logs are in {self.data_dir / 'logs'}.")
 
     def stop(self) -> None:
         """By SIGINT: at SIGTERM the script ends and leaves its server behind."""
