@@ -143,12 +143,15 @@ def test_how_far_ahead_and_how_long_a_description_may_be_is_set() -> None:
         (message(), "title is missing"),
         (message(title=" \n\u202e"), "title is missing"),
         (message(title=7), "int"),
+        (message(title="nan"), "nan"),
+        (message(title="[Removed]"), "[Removed]"),
+        (message(title="https://a.example/1"), "a.example"),
         (message(title="x" * (MAX_TITLE + 1)), "2,001"),
         (message(title="x", published_at="yesterday"), "yesterday"),
         (message(title="x", published_at="2026-10-13T07:00:00"), "time zone"),
         (message(title="x", published_at=True), "True"),
         (message(title="x", published_at=-1), "-1"),
-        (message(title="x", published_at=10**17), "1970"),
+        (message(title="x", published_at="1950-01-01T00:00:00Z"), "1970"),
         (message(title="x", id=["a"]), "list"),
         (message(title="x", id="\x00"), "visible"),
         (message(title="x", id="ä" * 65), "130 bytes"),
@@ -192,6 +195,46 @@ def test_times_are_read_and_written_alike() -> None:
     assert parse_time("2026-10-13T12:00:00Z") == parse_time(NOON) == parse_time("2026-10-13T14:00+02:00") == NOON
     assert iso_time(NOON) == "2026-10-13T12:00:00Z"
     assert parse_time(iso_time(NOON + 7)) == NOON + 7
+
+
+def test_numbers_are_seconds_milliseconds_and_calendars_by_their_size() -> None:
+    for number in (NOON // 1000, NOON / 1000, NOON, NOON * 1000, 20261013120000, "20261013T120000Z"):
+        assert decode(message(title="x", published_at=number), NOON).headline.published_at == NOON
+
+
+@pytest.mark.parametrize(
+    ("title", "source", "url", "embedded"),
+    [
+        ("Ferry sails again - Orvane Post", "Orvane Post", "", "Ferry sails again"),
+        ("Ferry sails again | THE ORVANE POST", "Orvane Post", "", "Ferry sails again"),
+        ("Ferry sails again – Orvane Post", "", "https://www.orvane-post.example/a", "Ferry sails again"),
+        ("Ferry sails again | orvanepost.co.uk", "", "https://orvanepost.co.uk/a", "Ferry sails again"),
+        ("Ferry - sails - Orvane Post", "Orvane Post", "", "Ferry - sails"),
+        ("Ferry sails again - Velm Courier", "Orvane Post", "https://orvane.example/a", None),
+        ("Orvane Post - Ferry sails again", "Orvane Post", "", None),
+        ("Orvane Post", "Orvane Post", "", None),
+        ("Well-known Orvane-Post", "Post", "", None),
+        ("Ferry sails again - Orvane Post", "", "", None),
+    ],
+)
+def test_an_outlet_at_the_end_is_shown_and_not_embedded_only_where_the_headline_itself_says_it_is_one(
+    title: str, source: str, url: str, embedded: str | None
+) -> None:
+    headline = decode(message(title=title, source=source, url=url, description="Two lines."), NOON).headline
+    assert headline.title == title
+    assert headline.text == f"{embedded or title}\nTwo lines."
+
+
+def test_a_headline_that_is_cleaned_in_another_way_now_tells_how_it_was_read_before() -> None:
+    decoded = decode(message(title="Pell &amp; Orvane sign", source="A\u00adB", url="https://a.example/1"), NOON)
+    assert (decoded.headline.title, decoded.headline.source) == ("Pell & Orvane sign", "AB")
+    assert decoded.former is not None
+    assert (decoded.former.title, decoded.former.source) == ("Pell &amp; Orvane sign", "A B")
+    assert decoded.former.id == decoded.headline.id
+    undated = decode(message(title="Pell &amp; Orvane sign"), NOON)
+    assert undated.former is not None
+    assert undated.former.id == derive_id("", "", "Pell &amp; Orvane sign", None)
+    assert decode(message(title="Pell & Orvane sign"), NOON).former is None
 
 
 texts = st.text(max_size=200)

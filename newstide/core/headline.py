@@ -9,14 +9,26 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Protocol
 
 from newstide.core.errors import InvalidHeadline
 from newstide.core.ids import names_a_site
-from newstide.core.text import clean, iso_time, shorten
+from newstide.core.outlets import without_outlet
+from newstide.core.text import (
+    clean,
+    clean_formerly,
+    clean_plain,
+    is_no_title,
+    iso_time,
+    reads_as_formerly,
+    shorten,
+)
+from newstide.core.times import LATEST_MS, Zone
+from newstide.core.times import parse_time as read_time
 
 # The columns of a collection are as long as these, so they are no settings: a change takes another schema.
 MAX_TITLE = 2_000  # characters
@@ -25,10 +37,14 @@ MAX_URL = 2_048  # characters; longer ones are left out
 MAX_ID_BYTES = 128  # of UTF-8: Milvus servers count a VARCHAR in bytes
 REPLAYS = "replays"  # a Kafka header: how often a message was sent again from the dead letters
 CUT = "cut"  # a Kafka header of a dead letter that holds the beginning alone: how many bytes the message has
-LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas agree on
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*")
 _LINK = re.compile(r"https?://[^\s/]", re.IGNORECASE)
+_TEXTS = ("title", "description", "source", "url", "id")
+
+
+class _Clean(Protocol):
+    def __call__(self, text: str, *, lines: bool = False) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +61,12 @@ class Headline:
 
     @property
     def text(self) -> str:
-        """What is embedded: the title, a newline, the description; the title alone where there is none."""
-        return f"{self.title}\n{self.description}" if self.description else self.title
+        """What is embedded: the title, a newline, the description; the title alone where there is none.
+
+        The outlet's name at the title's end is left out where the headline itself says that it is one.
+        """
+        title = without_outlet(self.title, self.source, self.url)
+        return f"{title}\n{self.description}" if self.description else title
 
 
 class Limits(Protocol):
@@ -74,10 +94,14 @@ DEFAULTS: Limits = _Defaults()
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A headline read from a message, and whether its time, or the message's, was ahead (and so replaced)."""
+    """A headline read from a message, and whether its time, or the message's, was ahead (and so replaced).
+
+    `former` is the headline as 0.1 read it, where that differs: what was taken down then is known by that.
+    """
 
     headline: Headline
     ahead: bool = False
+    former: Headline | None = None
 
 
 def decode(value: bytes | None, timestamp_ms: int, now_ms: int | None = None, limits: Limits = DEFAULTS) -> Decoded:
@@ -107,6 +131,8 @@ def decode(value: bytes | None, timestamp_ms: int, now_ms: int | None = None, li
         raise InvalidHeadline(f"The message is a JSON {type(fields).__name__}, not an object.")
     now_ms = int(time.time() * 1000) if now_ms is None else now_ms
     ahead = timestamp_ms > now_ms + _milliseconds(limits.ahead)
+    if isinstance(fields.get("published_at"), (int, float)):
+        fields["published_at"] = _of_number(fields["published_at"])
     decoded = from_fields(fields, now_ms if ahead or timestamp_ms < 0 else timestamp_ms, limits)
     undated = fields.get("published_at") in (None, "")
     return replace(decoded, ahead=True) if ahead and undated else decoded
@@ -117,28 +143,40 @@ def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = D
 
     The timestamp is trusted.
     """
-    title = _text(fields, "title")
-    if not title:
-        raise InvalidHeadline("The title is missing or empty.")
-    if len(title) > MAX_TITLE:
-        raise InvalidHeadline(f"The title has {len(title):,} characters; {MAX_TITLE:,} are allowed.")
     given = fields.get("published_at")
     published_at = timestamp_ms if given is None or given == "" else parse_time(given)
     ahead = published_at > timestamp_ms + _milliseconds(limits.ahead)
-    source = _text(fields, "source")[:MAX_SOURCE]
-    url = _text(fields, "url")
-    id_ = _id(fields, source, url, title, None if given is None or given == "" else published_at)
-    return Decoded(
-        Headline(
-            id=id_,
-            title=title,
-            description=_text(fields, "description", lines=True)[: limits.description],
-            source=source,
-            url=url if len(url) <= MAX_URL and _LINK.match(url) else "",
-            language=parse_language(fields.get("language")),
-            published_at=timestamp_ms if ahead else published_at,
-        ),
-        ahead,
+    day = None if given is None or given == "" else published_at
+    at = timestamp_ms if ahead else published_at
+    headline = _headline(fields, day, at, limits, clean, clean_plain)
+    if not headline.title:
+        raise InvalidHeadline("The title is missing or empty.")
+    if len(headline.title) > MAX_TITLE:
+        raise InvalidHeadline(f"The title has {len(headline.title):,} characters; {MAX_TITLE:,} are allowed.")
+    if is_no_title(headline.title):
+        raise InvalidHeadline(f"The title is {shorten(headline.title)!r}, which is none.")
+    former = None
+    if not all(reads_as_formerly(value) for name in _TEXTS if isinstance(value := fields.get(name), str)):
+        with suppress(InvalidHeadline):  # it was refused
+            former = _headline(fields, day, at, limits, clean_formerly, clean_formerly)
+    return Decoded(headline, ahead, former if former != headline else None)
+
+
+def _headline(
+    fields: Mapping[str, Any], day: int | None, at: int, limits: Limits, clean_text: _Clean, clean_name: _Clean
+) -> Headline:
+    """The headline of these fields; `day` is the time that counts for its id, if any, `at` the one it has."""
+    title = _text(fields, "title", clean_text)
+    source = _text(fields, "source", clean_text)[:MAX_SOURCE].strip()
+    url = _text(fields, "url", clean_name)
+    return Headline(
+        id=_id(fields, source, url, title, day, clean_name),
+        title=title,
+        description=_text(fields, "description", clean_text, lines=True)[: limits.description],
+        source=source,
+        url=url if len(url) <= MAX_URL and _LINK.match(url) else "",
+        language=parse_language(fields.get("language")),
+        published_at=at,
     )
 
 
@@ -171,30 +209,22 @@ def derive_id(url: str, source: str, title: str, published_at: int | None) -> st
 
 
 def parse_time(value: Any) -> int:
-    """Epoch milliseconds of an ISO 8601 time with a zone, or of a number that is epoch milliseconds already.
+    """Epoch milliseconds of a time in any spelling that says its zone, or of a number that is epoch milliseconds already.
 
     Raises:
         InvalidHeadline: Neither, without a zone, or outside 1970-9999.
     """
-    if isinstance(value, str):
-        text = value.strip()
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise InvalidHeadline(f"published_at {shorten(text)!r} is not an ISO 8601 time.") from None
-        if moment.tzinfo is None:
-            raise InvalidHeadline(f"published_at {shorten(text)!r} has no time zone.")
-        try:
-            milliseconds = round(moment.timestamp() * 1000)
-        except (OverflowError, ValueError):
-            raise InvalidHeadline(f"published_at {shorten(text)!r} is out of range.") from None
-    elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e18:
-        milliseconds = int(value)
-    else:
-        raise InvalidHeadline(f"published_at {shorten(repr(value))} is neither a time nor epoch milliseconds.")
-    if not 0 <= milliseconds <= LATEST_MS:
-        raise InvalidHeadline(f"published_at {shorten(str(value))!r} lies outside the years 1970 to 9999.")
-    return milliseconds
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LATEST_MS:
+        return int(value)
+    parsed = read_time(value)
+    if parsed is None or isinstance(value, bool):
+        raise InvalidHeadline(f"published_at {shorten(repr(value))} is no time.")
+    if parsed.milliseconds is None or isinstance(value, (int, float)):
+        why = parsed.reason(value) or f"{value} lies outside the years 1970 to 9999."
+        raise InvalidHeadline(f"published_at {why}")
+    if parsed.zone is not Zone.GIVEN:
+        raise InvalidHeadline(f"published_at {shorten(str(value))!r} has no time zone.")
+    return parsed.milliseconds
 
 
 def parse_language(value: Any) -> str:
@@ -210,16 +240,18 @@ def _language(value: str) -> str:
     return "-".join([primary.lower(), *rest])
 
 
-def _text(fields: Mapping[str, Any], name: str, *, lines: bool = False) -> str:
+def _text(fields: Mapping[str, Any], name: str, clean_text: _Clean, *, lines: bool = False) -> str:
     value = fields.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
         raise InvalidHeadline(f"{name} is a JSON {type(value).__name__}, not a string: {shorten(repr(value))}.")
-    return clean(value, lines=lines)
+    return clean_text(value, lines=lines)
 
 
-def _id(fields: Mapping[str, Any], source: str, url: str, title: str, published_at: int | None) -> str:
+def _id(
+    fields: Mapping[str, Any], source: str, url: str, title: str, published_at: int | None, clean_name: _Clean
+) -> str:
     value = fields.get("id")
     if value is None or value == "":
         return derive_id(url, source, title, published_at)
@@ -227,12 +259,20 @@ def _id(fields: Mapping[str, Any], source: str, url: str, title: str, published_
         value = str(value)
     if not isinstance(value, str):
         raise InvalidHeadline(f"id is a JSON {type(value).__name__}, not a string: {shorten(repr(value))}.")
-    id_ = clean(value)
+    id_ = clean_name(value)
     if not id_:
         raise InvalidHeadline(f"id {shorten(repr(value))} holds no visible character.")
     if len(id_.encode()) > MAX_ID_BYTES:
         raise InvalidHeadline(f"id {shorten(id_)!r} has {len(id_.encode())} bytes; {MAX_ID_BYTES} are allowed.")
     return id_
+
+
+def _of_number(value: float) -> int:
+    """Epoch milliseconds of a number in a message: seconds, milliseconds, ... by its size, or a calendar's reading."""
+    parsed = None if isinstance(value, bool) else read_time(value)
+    if parsed is None or parsed.milliseconds is None:
+        raise InvalidHeadline(f"published_at {parsed.reason(value) if parsed else f'{value} is no time.'}")
+    return parsed.milliseconds
 
 
 def _milliseconds(duration: timedelta) -> int:

@@ -1,9 +1,99 @@
-"""Texts as newstide holds and shows them: cleaned of what harms, cut to size; times written as ISO 8601."""
+"""Texts as newstide holds and shows them: cleaned of markup and of what harms, cut to size; times as ISO 8601.
 
+`clean` is the one cleaning for files, feeds and messages. What it has cleaned it leaves as it is.
+"""
+
+import re
 import unicodedata
 from datetime import UTC, datetime
+from html import unescape
+from html.entities import html5
 
 _MARKS = 30  # combining marks on one letter, as in the Stream-Safe Text Format (UAX #15); ordering them is quadratic
+_ROUNDS = 8  # of undoing markup within markup; a text that still holds some is hostile
+_ELEMENTS = (
+    "a|abbr|acronym|address|applet|area|article|aside|audio|b|base|basefont|bdi|bdo|big|blockquote|body|br|button|"
+    "canvas|caption|center|cite|code|col|colgroup|data|datalist|dd|del|details|dfn|dialog|dir|div|dl|dt|em|embed|"
+    "fieldset|figcaption|figure|font|footer|form|frame|frameset|h[1-6]|head|header|hgroup|hr|html|i|iframe|img|input|"
+    "ins|kbd|label|legend|li|link|main|map|mark|menu|meta|meter|nav|nobr|noframes|noscript|object|ol|optgroup|option|"
+    "output|p|param|picture|pre|progress|q|rp|rt|ruby|s|samp|script|search|section|select|slot|small|source|span|"
+    "strike|strong|style|sub|summary|sup|svg|table|tbody|td|template|textarea|tfoot|th|thead|time|title|tr|track|tt|u|"
+    "ul|var|video|wbr"
+)
+_INLINE = re.compile(  # their tags stand within words: H<sub>2</sub>O
+    "a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|label|mark|nobr|q|s|samp|small|span|strike|"
+    "strong|sub|sup|time|tt|u|var|wbr",
+    re.IGNORECASE,
+)
+_ATTRIBUTES = r"""(?:[\s/](?:[^<>"']|"[^"<]*"|'[^'<]*')*)?"""  # nothing holds a <: linear in any text
+_UNSEEN = re.compile(
+    rf"<(script|style)\b{_ATTRIBUTES}>(?:(?!</\1\b).)*(?:</\1\s*>|$)|<!--.*?(?:-->|$)", re.IGNORECASE | re.DOTALL
+)
+_TAG = re.compile(rf"</?({_ELEMENTS}){_ATTRIBUTES}>|<!doctype\b[^<>]*>", re.IGNORECASE)
+_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0*38|#[xX]0*26);)+")  # however often it was escaped
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_BYTES = re.compile(r"""\s*b(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*""", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
+_PAIRED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # embeddings, overrides, isolates
+_SEEN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+_NO_TITLES = frozenset(
+    ["nan", "nat", "n/a", "na", "#n/a", "<na>", "null", "none", "nil", "undefined", "-", "--", "[removed]",
+     "[deleted]", "(removed)", "(deleted)", "[no title]", "(no title)"]
+)  # fmt: skip
+_BARE_LINK = re.compile(r"<?(?:https?://|www\.)\S+", re.IGNORECASE)
+
+
+def clean(text: str, *, lines: bool = False) -> str:
+    """Text as it is read: without tags, entities and CDATA marks, and as `clean_plain` leaves it.
+
+    Names of HTML elements alone are tags: `<INTC.O>`, `a < b` and `<3` stay. Python's `b'...'` is what it holds.
+    `clean(clean(text)) == clean(text)`.
+    """
+    kept = _visible(text)
+    for _ in range(_ROUNDS):
+        if not _may_hold_markup(kept):
+            break
+        before = kept
+        kept = _visible(_without_markup(kept))
+        if kept == before:
+            break
+    else:
+        kept = kept.replace("&", " ").replace("<", " ")
+    return _spaced(kept, lines=lines)
+
+
+def clean_plain(text: str, *, lines: bool = False) -> str:
+    """Text that every later step can hold, for what is no markup: links, ids.
+
+    NUL, control, bidi-override and lone surrogate characters become spaces; what is invisible is taken out: soft
+    hyphens, zero-width spaces, byte order marks, single marks of direction. Runs of white space become one space; with
+    `lines`, line breaks are kept. A letter keeps 30 combining marks.
+    """
+    return _spaced(_visible(text), lines=lines)
+
+
+def clean_formerly(text: str, *, lines: bool = False) -> str:
+    """As 0.1 cleaned all texts: the digests of what was taken down then are of such texts."""
+    kept = text if text.isascii() else unicodedata.normalize("NFC", _few_marks(text))
+    if not kept.isprintable():
+        kept = "".join(character if _was_kept(character) else " " for character in kept)
+    return _spaced(kept, lines=lines)
+
+
+def reads_as_formerly(text: str) -> bool:
+    """Whether it shows at once that `clean_formerly` and `clean` make the same of a text."""
+    return text.isprintable() and not _may_hold_markup(text)
+
+
+def is_no_title(title: str) -> bool:
+    """Whether a cleaned text stands where a title should, and is none: `nan`, `[Removed]`, a bare link."""
+    return title.casefold() in _NO_TITLES or _BARE_LINK.fullmatch(title) is not None
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """Text cut to `limit` characters for an error message, with an ellipsis where it was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def iso_time(milliseconds: int) -> str:
@@ -14,22 +104,60 @@ def iso_time(milliseconds: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def clean(text: str, *, lines: bool = False) -> str:
-    """Text that every later step can hold: NUL, control, bidi-override and lone surrogate characters taken out.
+def _may_hold_markup(text: str) -> bool:
+    return "&" in text or "<" in text or "]]>" in text or text.lstrip()[:1] == "b"
 
-    Runs of white space become one space; with `lines`, line breaks are kept. A letter keeps 30 combining marks.
-    """
+
+def _without_markup(text: str) -> str:
+    if (found := _BYTES.fullmatch(text)) is not None:
+        text = _of_bytes(found[1] if found[1] is not None else found[2])
+    text = text.replace("<![CDATA[", "").replace("]]>", "")
+    if "<" in text:
+        text = _TAG.sub(_gap, _UNSEEN.sub(" ", text))
+    if "&" in text:
+        text = _ENTITY.sub(_undone, _AMPERSANDS.sub("&", text))
+    return text
+
+
+def _undone(entity: re.Match[str]) -> str:
+    """What an entity stands for; a name that HTML does not have is none."""
+    return unescape(entity[0]) if entity[0][1] == "#" else html5.get(entity[0][1:], entity[0])
+
+
+def _gap(tag: re.Match[str]) -> str:
+    return "" if _INLINE.fullmatch(tag[1] or "") else " "
+
+
+def _of_bytes(inner: str) -> str:
+    """What Python's way to write bytes holds; bytes that are no UTF-8 are left out."""
+    if "\\" not in inner:
+        return inner
+    raw = b"".join(piece if isinstance(piece, bytes) else piece.encode("utf-8", "ignore") for piece in _pieces(inner))
+    return raw.decode("utf-8", "ignore")
+
+
+def _pieces(inner: str) -> list[str | bytes]:
+    pieces: list[str | bytes] = []
+    done = 0
+    for escape in _ESCAPE.finditer(inner):
+        pieces.append(inner[done : escape.start()])
+        pieces.append(bytes.fromhex(escape[1]) if escape[1] else _ESCAPED.get(escape[2], escape[2]))
+        done = escape.end()
+    return [*pieces, inner[done:]]
+
+
+def _visible(text: str) -> str:
     kept = text if text.isascii() else unicodedata.normalize("NFC", _few_marks(text))
-    if not kept.isprintable():  # most texts are: ten times faster than looking at each character
-        kept = "".join(character if _harmless(character) else " " for character in kept)
+    if kept.isprintable():  # most texts are: ten times faster than looking at each character
+        return kept
+    kept = "".join(map(_held, kept))
+    return kept if kept.isascii() else unicodedata.normalize("NFC", _few_marks(kept))  # what was apart may now combine
+
+
+def _spaced(text: str, *, lines: bool) -> str:
     if lines:
-        return "\n".join(line for line in (" ".join(part.split()) for part in kept.split("\n")) if line)
-    return " ".join(kept.split())
-
-
-def shorten(text: str, limit: int = 60) -> str:
-    """Text cut to `limit` characters for an error message, with an ellipsis where it was cut."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+        return "\n".join(line for line in (" ".join(part.split()) for part in text.split("\n")) if line)
+    return " ".join(text.split())
 
 
 def _few_marks(text: str) -> str:
@@ -44,10 +172,26 @@ def _few_marks(text: str) -> str:
     return "".join(kept)
 
 
-def _harmless(character: str) -> bool:
+def _held(character: str) -> str:
+    """What a character becomes: itself, a space, or nothing."""
+    if character in "\n\t" or character.isprintable():
+        return character
+    category = unicodedata.category(character)
+    if category == "Cf":  # joiners shape Arabic, Indic scripts and emoji; overrides and isolates only deceive
+        if _joins(character) or character in _SEEN:
+            return character
+        return " " if character in _PAIRED else ""
+    if category == "Cn":  # of a later Unicode than the interpreter's; or a noncharacter, which none will have
+        return " " if ord(character) & 0xFFFE == 0xFFFE or "\ufdd0" <= character <= "\ufdef" else character
+    return " " if category in ("Cc", "Cs") else character
+
+
+def _was_kept(character: str) -> bool:
     if character in "\n\t":
         return True
     category = unicodedata.category(character)
-    if category == "Cf":  # joiners shape Arabic, Indic scripts and emoji; overrides and isolates only deceive
-        return character in "\u200c\u200d" or "\U000e0020" <= character <= "\U000e007f"
-    return category not in ("Cc", "Cs", "Cn")
+    return _joins(character) if category == "Cf" else category not in ("Cc", "Cs", "Cn")
+
+
+def _joins(character: str) -> bool:
+    return character in "\u200c\u200d" or "\U000e0020" <= character <= "\U000e007f"
