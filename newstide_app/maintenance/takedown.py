@@ -14,7 +14,7 @@ import pandas as pd
 from clustering.pages.redaction import clean_pages
 from newstide.core.errors import NewstideError, SettingsError
 from newstide.core.settings import Settings
-from newstide.core.text import clean
+from newstide.core.text import clean_plain
 from newstide.milvus import (
     Blocklist,
     EmptyStore,
@@ -164,7 +164,7 @@ def _checked(kind: str, value: str) -> str:
     """The value as headlines carry it."""
     if kind not in KINDS:
         raise SettingsError(f"{kind!r} is not one of {', '.join(KINDS)}.")
-    cleaned = clean(value)
+    cleaned = clean_plain(value)
     if not cleaned:
         raise SettingsError(f"--{kind} is empty.")
     return cleaned
