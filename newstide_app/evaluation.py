@@ -21,9 +21,10 @@ from clustering.stories.lineage import match
 from clustering.stories.naming import name_stories
 from consumers.assignment import OpenStories, assign
 from newstide.core.errors import InvalidHeadline, SettingsError, SourceError
-from newstide.core.headline import LATEST_MS, from_fields
+from newstide.core.headline import from_fields
 from newstide.core.settings import ClusteringSettings, Settings
 from newstide.core.text import clean
+from newstide.core.times import LATEST_MS
 from newstide.embedding import load_embedder
 from producers.times import parse_file_time
 

@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from clustering.neighbours import NeighbourGraph
 from clustering.stories.clusters import Clusters
 from newstide.core.errors import SettingsError, SourceError
-from newstide.core.headline import LATEST_MS, from_fields
+from newstide.core.headline import from_fields
 from newstide.core.settings import ClusteringSettings, Settings
+from newstide.core.times import LATEST_MS
 from newstide_app import evaluation
 from newstide_app.cli.main import app
 from newstide_app.evaluation import evaluate_file, read_labelled, score
