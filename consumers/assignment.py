@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newstide.core.language_means import Means, centre, no_means
-from newstide.milvus import LanguageMean, RunRow, Store
+from newstide.milvus import LanguageMean, RunRow, Store, filters
 
 Vectors = npt.NDArray[np.float32]
 
@@ -39,7 +39,7 @@ class OpenStories:
         """Reads them from Milvus; None while a run is writing, when some are of that run and others of the last."""
         last = store.last_run()
         finished = 0 if last is None else last.run
-        stories = store.stories('status == "open"', centroids=True)
+        stories = store.stories(filters.OPEN, centroids=True)
         means = store.means()
         if max([*stories["updated_run"], *(mean.run for mean in means)], default=0) > finished:
             return None

@@ -27,6 +27,7 @@ from newstide.core.errors import (
     InvalidHeadline,
     NewstideError,
     StoreLimit,
+    StoreRefused,
     StoreUnavailable,
 )
 from newstide.core.headline import Headline, decode
@@ -41,7 +42,7 @@ _WAITS: dict[type[NewstideError], str] = {
     StoreUnavailable: "Milvus is away; waiting for it",
     DeliveryError: "Kafka takes no dead letters; waiting for it",
     EmbedderError: "the model fails, whatever it is asked; trying again",
-    StoreLimit: "Milvus refuses what every batch asks for; trying again",
+    StoreRefused: "Milvus refuses what every batch asks for; trying again",
 }
 _HARMLESS = "A headline"  # a text that any model can embed
 _FINISH_WITHIN = 3.0  # seconds for the batch at hand, once the loop is told to stop
@@ -217,7 +218,7 @@ class _Batches:
                     records = self.handover.ours(records)
                     try:
                         self._store(records)
-                    except StoreLimit:
+                    except StoreRefused:
                         self.store.require_in_use()  # collections that were removed refuse everything
                         raise
         except tuple(_WAITS):
@@ -401,7 +402,7 @@ class _Batches:
         started = time.perf_counter()
         try:
             tally.provisional += insert.result()
-        except StoreLimit as error:
+        except (StoreLimit, StoreRefused) as error:
             return self._halve(pairs, error, stories, tally)
         tally.stored += len(pairs)
         tally.took(insert=time.perf_counter() - started)

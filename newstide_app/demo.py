@@ -18,7 +18,7 @@ from clustering.run.reclusterer import RunReport, recluster
 from newstide.core.errors import NewstideError
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.kafka.lag import lag
-from newstide.milvus import open_store
+from newstide.milvus import filters, open_store
 from newstide_app.evaluation import score
 from newstide_app.inspect import print_stories, records
 from newstide_app.services.local_services import LocalServices
@@ -146,7 +146,7 @@ def _report(settings: Settings, reports: Sequence[RunReport], started: float) ->
     store = open_store(settings.milvus, None)
     try:
         rows = store.headlines("", ["id", "cluster_label"])
-        stories = store.stories('status == "open"')
+        stories = store.stories(filters.OPEN)
     finally:
         store.close()
     if len(rows) != len(truth):

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from newstide.core.errors import NewstideError, SettingsError
+from newstide.core.plain import plain
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
-from newstide.milvus import open_store
+from newstide.milvus import filters, open_store
 
 HEADLINE_COLUMNS = [
     "id",
@@ -28,7 +28,7 @@ HEADLINE_COLUMNS = [
 
 def list_stories(settings: Settings, status: str, limit: int) -> pd.DataFrame:
     """Stories with that status (`open`, `closed`, `all`), largest first."""
-    where = {"open": 'status == "open"', "closed": 'status == "closed"', "all": ""}
+    where = {"open": filters.OPEN, "closed": filters.CLOSED, "all": ""}
     if status not in where:
         raise SettingsError(f"--status {status!r} is not one of {', '.join(where)}.")
     store = open_store(settings.milvus, None)
@@ -47,10 +47,10 @@ def list_headlines(settings: Settings, story: int, limit: int) -> tuple[dict[str
     """
     store = open_store(settings.milvus, None)
     try:
-        stories = store.stories(f"cluster_label == {int(story)}")
+        stories = store.stories(filters.in_stories([story]))
         if stories.empty and story != -1:
             raise NewstideError(f"There is no story {story}.", "`newstide stories --status all` lists them.")
-        frame = store.headlines(f"cluster_label == {int(story)}", HEADLINE_COLUMNS)
+        frame = store.headlines(filters.in_stories([story]), HEADLINE_COLUMNS)
         closed = len(stories) and stories.loc[0, "status"] == "closed"
         became = follow(store.stories(), story) if closed else []
     finally:
@@ -84,7 +84,7 @@ def follow(stories: pd.DataFrame, number: int) -> list[int]:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """A frame as plain Python objects: times as ISO 8601, arrays as lists, vectors left out."""
     return [
-        {str(name): _plain(str(name), value) for name, value in row.items() if name != "centroid"}
+        {str(name): _shown(str(name), value) for name, value in row.items() if name != "centroid"}
         for row in frame.to_dict("records")
     ]
 
@@ -187,11 +187,7 @@ def _when(milliseconds: int) -> str:
     return iso_time(milliseconds)[5:16].replace("T", " ")
 
 
-def _plain(name: str, value: Any) -> Any:
+def _shown(name: str, value: Any) -> Any:
     if name.endswith("_at") and not isinstance(value, str):
         return iso_time(int(value))
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
+    return plain(value)

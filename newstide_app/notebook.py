@@ -47,8 +47,7 @@ def load(
         StoreUnavailable: Milvus cannot be reached.
         EmptyStore: Nothing has been ingested yet.
     """
-    from newstide.milvus import open_store
-    from newstide.milvus.filters import all_of, any_of
+    from newstide.milvus import filters, open_store
     from newstide_app.services.endpoints import with_endpoints
 
     chosen = {name: value for name, value in (("uri", uri), ("prefix", prefix)) if value is not None}
@@ -57,9 +56,9 @@ def load(
     store = open_store(settings.milvus, None)
     try:
         begin = _begin(since, store.newest_published_at) if since is not None else None
-        where = all_of(
-            f"published_at >= {begin}" if begin is not None else "",
-            any_of("cluster_label", numbers) if numbers else "cluster_label < -1" if numbers is not None else "",
+        where = filters.all_of(
+            filters.published_since(begin) if begin is not None else "",
+            filters.in_stories(numbers) if numbers else filters.NONE_AT_ALL if numbers is not None else "",
         )
         headlines = store.headlines(where, _HEADLINES)
         found = store.stories().drop(columns="former_ids", errors="ignore")

@@ -11,9 +11,8 @@ from newstide.core.errors import NewstideError, SettingsError
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
 from newstide.embedding import load_embedder
-from newstide.milvus import Store, open_store
+from newstide.milvus import Store, filters, open_store
 from newstide.milvus.collection import MOST
-from newstide.milvus.filters import all_of, any_of, quote
 from newstide_app.inspect import HEADLINE_COLUMNS, records
 
 State = Literal["all", "story", "noise", "provisional"]
@@ -56,16 +55,16 @@ class HeadlineFilter:
         """As a filter of Milvus, in which every value stays a value."""
         states = {
             "all": "",
-            "story": "cluster_label >= 0",
-            "noise": "cluster_label < 0",
-            "provisional": "label_run == 0",
+            "story": filters.IN_A_STORY,
+            "noise": filters.IN_NO_STORY,
+            "provisional": filters.PROVISIONAL,
         }
-        return all_of(
-            any_of("cluster_label", self.labels) if self.labels else "",
-            any_of("source", self.sources) if self.sources else "",
-            any_of("language", self.languages) if self.languages else "",
-            f"published_at >= {int(self.since)}" if self.since is not None else "",
-            f"published_at < {int(self.until)}" if self.until is not None else "",
+        return filters.all_of(
+            filters.in_stories(self.labels) if self.labels else "",
+            filters.any_of("source", self.sources) if self.sources else "",
+            filters.any_of("language", self.languages) if self.languages else "",
+            filters.published_since(self.since) if self.since is not None else "",
+            filters.published_before(self.until) if self.until is not None else "",
             states[self.state],
         )
 
@@ -100,9 +99,9 @@ def newest_headlines(
         The page, and where the next begins, or None at the end.
     """
     where = wanted.expression()
-    behind = "" if after is None else _behind(after)
+    behind = "" if after is None else filters.behind(*after)
     if wanted.labels and min(wanted.labels) >= 0:
-        keys = store.headlines(all_of(where, behind), ["id", "published_at"])
+        keys = store.headlines(filters.all_of(where, behind), ["id", "published_at"])
     else:
         keys = _looking_back(store, wanted, limit, after)
     keys = keys.sort_values(["published_at", "id"], ascending=[False, True])
@@ -215,9 +214,7 @@ def story_timeline(store: Store, label: int) -> dict[str, Any] | None:
     Returns:
         `begin` (ISO 8601, a whole step), `step_seconds`, and `counts`, at most 60 of them.
     """
-    times = (
-        store.headlines(f"cluster_label == {int(label)}", ["published_at"])["published_at"].to_numpy(np.int64) // 1000
-    )
+    times = store.headlines(filters.in_stories([label]), ["published_at"])["published_at"].to_numpy(np.int64) // 1000
     if not len(times):
         return None
     span = int(times.max() - times.min())
@@ -235,12 +232,12 @@ def _looking_back(store: Store, wanted: HeadlineFilter, limit: int, after: Curso
     if after is not None:
         bounds.append(after[0])
     upper, floor, span = min(bounds), max(wanted.since or 0, 0), _FIRST_SPAN
-    where, behind = wanted.expression(), "" if after is None else _behind(after)
+    where, behind = wanted.expression(), "" if after is None else filters.behind(*after)
     parts: list[pd.DataFrame] = []
     while upper >= floor and sum(map(len, parts)) <= limit:
         lower = max(upper - span + 1, floor)
-        slice_ = f"published_at >= {lower} and published_at <= {upper}"
-        parts.append(store.headlines(all_of(slice_, where, behind), ["id", "published_at"]))
+        slice_ = filters.all_of(filters.published_since(lower), filters.published_until(upper))
+        parts.append(store.headlines(filters.all_of(slice_, where, behind), ["id", "published_at"]))
         upper, span = lower - 1, span * 8
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["id", "published_at"])
 
@@ -251,11 +248,6 @@ def _newest(store: Store) -> int:
     known = -1 if last is None else int(last.counts.get("newest") or -1)
     newer = store.newest_published_at(known)
     return known if newer is None else newer
-
-
-def _behind(cursor: Cursor) -> str:
-    time, id_ = int(cursor[0]), quote(cursor[1])
-    return f"published_at < {time} or (published_at == {time} and id > {id_})"
 
 
 def _story(stories: pd.DataFrame, label: int) -> "pd.Series[Any]":

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from clustering.map.layout import Layout, save_layout
 from clustering.neighbours import load_graph
 from clustering.pages.footer import run_facts
-from clustering.run.reclusterer import _laid_out
+from clustering.run.publish import laid_out
 from newstide.core.settings import Settings
 from newstide.milvus import RunRow, open_store
 
@@ -94,9 +94,9 @@ def test_the_log_says_how_the_map_was_made(newsroom: Settings, tmp_path: Path) -
     finally:
         store.close()
     with capture_logs() as logged:
-        first = _laid_out(tmp_path / "layout.npz", graph, "weights", newsroom)
+        first = laid_out(tmp_path / "layout.npz", graph, "weights", newsroom)
         save_layout(tmp_path / "layout.npz", first)
-        _laid_out(tmp_path / "layout.npz", graph, "weights", newsroom)
+        laid_out(tmp_path / "layout.npz", graph, "weights", newsroom)
     bounds = {"neighbours": 31, "asked": 80, "listed": 30}
     one, two = logged
     assert {"fresh": True, "moved": None, **bounds}.items() <= one.items()

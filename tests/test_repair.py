@@ -17,7 +17,7 @@ from kafka.admin import MemberToRemove
 
 from clustering.run.lease import Lease
 from clustering.run.reclusterer import Memory, recluster
-from newstide.core.errors import RunFailed, StoreLimit
+from newstide.core.errors import RunFailed, StoreRefused
 from newstide.core.headline import Headline
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
 from newstide.embedding import ModelCard
@@ -200,7 +200,7 @@ def dying(original: Callable[..., Any], arguments: Callable[..., tuple[Any, ...]
 
 
 WRITES: dict[str, tuple[Any, str, Callable[..., tuple[Any, ...]] | None]] = {
-    "graph": ("clustering.run.reclusterer", "save_graph", None),
+    "graph": ("clustering.run.graph", "save_graph", None),
     "plan, before": (Unfinished, "write", None),
     "plan, after": (Unfinished, "write", lambda *given: given),
     "stories, half way": (Store, "upsert_stories", lambda store, stories: (store, halved(stories))),
@@ -216,7 +216,7 @@ WRITES: dict[str, tuple[Any, str, Callable[..., tuple[Any, ...]] | None]] = {
     "means": (Store, "upsert_means", lambda *given: given),
     "run row, before": (Store, "insert_run", None),
     "run row, after": (Store, "insert_run", lambda *given: given),
-    "page": ("clustering.run.reclusterer", "write_snapshot", None),
+    "page": ("clustering.run.publish", "write_snapshot", None),
 }
 UNDECIDED = ("graph", "plan, before")
 
@@ -357,7 +357,7 @@ def test_a_plan_that_cannot_be_carried_out_is_forgotten_and_runs_go_on(
             patch.setattr(Store, "upsert_stories", dying(Store.upsert_stories, None))
             with pytest.raises(Killed):
                 recluster(place.settings)
-        upsert, refusals = Store.upsert_stories, [StoreLimit("the length of json field is too long")]
+        upsert, refusals = Store.upsert_stories, [StoreRefused("the length of json field is too long")]
 
         def refused_once(store: Store, stories: pd.DataFrame) -> None:
             if refusals:
@@ -382,7 +382,7 @@ def test_a_map_that_cannot_be_made_costs_no_label_and_holds_no_run_up(
         raise ValueError("of a library")
 
     with monkeypatch.context() as patch:
-        patch.setattr("clustering.run.reclusterer.lay_out", broken)
+        patch.setattr("clustering.run.publish.lay_out", broken)
         report = recluster(place.settings)
         assert (report.status, report.run, report.page) == ("finished", 2, "")
         assert {row["label_run"] for row in place.state()["labels"]} >= {2}
@@ -393,7 +393,7 @@ def test_a_map_that_cannot_be_made_costs_no_label_and_holds_no_run_up(
 
 
 def test_sources_without_end_leave_room_in_a_storys_row() -> None:
-    from clustering.run.plan import _fitting
+    from clustering.run.story_book import _fitting
 
     sources = [f"{number} " + "\N{EARTH GLOBE EUROPE-AFRICA}" * 250 for number in range(200)]
     kept = _fitting(sources)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.range import RangePartitionAssignor
@@ -27,6 +27,24 @@ from newstide.kafka.consumer import make_consumer
 _LONGEST_RUN_MS = 60 * 60 * 1000  # a member that does not poll for this long loses the lease
 _ANSWER_WITHIN_MS = 10_000
 _NOT_OURS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
+
+
+class MayWrite(Protocol):
+    """Whom a run asks whether it may write."""
+
+    def require(self) -> None:
+        """Raises `RunFailed` where it may not."""
+        ...
+
+
+class _Alone:
+    """In a lease's place, where nobody else writes: a single run in a test or a benchmark."""
+
+    def require(self) -> None:
+        """Nobody is asked."""
+
+
+ALONE: MayWrite = _Alone()
 
 
 class Lease:
@@ -107,9 +125,3 @@ def acquired(settings: KafkaSettings, wait_ms: int) -> Iterator[Lease | None]:
     """The lease once it is held, or None when another member still holds it after `wait_ms`."""
     with Lease(settings) as lease:
         yield lease if lease.held(wait_ms) else None
-
-
-def require_lease(lease: Lease | None) -> None:
-    """Asks whether it is still held, where there is one: a single run by hand has none."""
-    if lease is not None:
-        lease.require()

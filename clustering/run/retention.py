@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from clustering.pages.redaction import clean_pages, oldest_on, remove_pages, thin_pages
-from clustering.run.lease import Lease, require_lease
+from clustering.run.lease import MayWrite
 from newstide.core import logs
 from newstide.core.settings import Settings, require_keep_covers_window
-from newstide.milvus import Blocklist, Store, remove_headlines
+from newstide.milvus import Blocklist, Store, filters, remove_headlines
 from newstide.milvus.removal import COLUMNS
 from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
 
@@ -29,7 +29,7 @@ class Cleared:
     pages: int = 0
 
 
-def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = None) -> int:
+def enforce_tombstones(store: Store, settings: Settings, lease: MayWrite) -> int:
     """Takes down, before a run, what slipped through: rows on their way when they were blocked, and pages that lie here.
 
     `newstide forget` does it at once where it runs; here it is done again for the tombstones since the last time, which a
@@ -46,7 +46,7 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
     stones = [stone for stone in blocked.tombstones if stone.created_at > again]
     if not stones:
         return 0
-    require_lease(lease)
+    lease.require()
     recent = Blocklist.of(stones)
     first, last = (choose(stone.created_at for stone in stones) for choose in (min, max))
     slipped = [
@@ -56,7 +56,7 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
                 for id_, url, source in zip(frame["id"], frame["url"], frame["source"], strict=True)
             ]
         ]
-        for frame in store.iterate_headlines(f"ingested_at >= {first - _ON_THE_WAY}", COLUMNS, batch_size=_BATCH)
+        for frame in store.iterate_headlines(filters.ingested_since(first - _ON_THE_WAY), COLUMNS, batch_size=_BATCH)
     ]
     rows = pd.concat([*slipped, pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
     if rows.empty and last <= since:
@@ -73,7 +73,7 @@ def enforce_tombstones(store: Store, settings: Settings, lease: Lease | None = N
     return len(rows)
 
 
-def clear_old(store: Store, settings: Settings, lease: Lease | None = None) -> Cleared:
+def clear_old(store: Store, settings: Settings, lease: MayWrite) -> Cleared:
     """Removes, after a run, what is older than `keep`, counted as the window is: before the newest headline.
 
     Rows go; of stories that closed before, the number, the times and the descent stay, so that no number is used twice,
@@ -94,10 +94,10 @@ def clear_old(store: Store, settings: Settings, lease: Lease | None = None) -> C
     newest = None if last is None else last.counts.get("newest")
     if newest is None:
         return Cleared()
-    require_lease(lease)
+    lease.require()
     before = int(newest) - int(settings.keep.total_seconds() * 1000)
     headlines = 0
-    for frame in store.iterate_headlines(f"published_at <= {before}", ["id"], batch_size=_BATCH):
+    for frame in store.iterate_headlines(filters.published_until(before), ["id"], batch_size=_BATCH):
         store.delete_headlines(frame["id"].tolist())
         headlines += len(frame)
     if headlines:
@@ -129,7 +129,9 @@ def thin_old_pages(settings: Settings) -> int:
 
 
 def _strip_stories(store: Store, before: int) -> int:
-    old = store.stories(f'status == "closed" and last_published_at <= {before} and title != ""', centroids=True)
+    old = store.stories(
+        filters.all_of(filters.CLOSED, filters.last_published_until(before), filters.WITH_TITLE), centroids=True
+    )
     if len(old):
         empty: pd.Series[list[str]] = pd.Series([[] for _ in range(len(old))], dtype=object)
         store.upsert_stories(old.assign(title="", keywords=empty, sources=empty, languages=empty, former_ids=empty))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Event
+from typing import Protocol
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from clustering.run.lease import Lease
-from clustering.run.reclusterer import Memory, recluster
+from clustering.run.reclusterer import Memory, RunReport, recluster
 from newstide.core import logs
 from newstide.core.errors import NewstideError, Unavailable
 from newstide.core.retry import once_there
@@ -19,13 +20,21 @@ from newstide.core.settings import Settings
 log = logs.get("reclusterer")
 
 
+class OnRun(Protocol):
+    """Who is told of each tick."""
+
+    def __call__(self, report: RunReport | None, /, *, stood_by: bool = False) -> None:
+        """Takes the tick's report; None where the run failed, or (`stood_by`) another reclusterer was at work."""
+        ...
+
+
 def run_every(
     every: timedelta,
     settings: Settings,
     *,
     stop: Event,
     on_beat: Callable[[], None],
-    on_run: Callable[..., None] = lambda _report, **_: None,
+    on_run: OnRun = lambda _report, **_: None,
 ) -> None:
     """Reclusters now and then every `every`, until `stop` is set; the run at hand is finished first.
 
@@ -65,7 +74,7 @@ def run_every(
 class _Ticks:
     """The ticks' work, and what was said of the last one."""
 
-    def __init__(self, settings: Settings, lease: Lease, on_run: Callable[..., None]) -> None:
+    def __init__(self, settings: Settings, lease: Lease, on_run: OnRun) -> None:
         self._settings = settings
         self._lease = lease
         self._on_run = on_run

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pandas as pd
 
 from newstide.core.errors import RunFailed
-from newstide.milvus import RunRow, Store, all_of
+from newstide.milvus import RunRow, Store, filters
 from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
 
 COLUMNS = (
@@ -92,19 +92,21 @@ def fix_window(store: Store, length: timedelta | None, last: RunRow | None, now:
     milliseconds = None if length is None else int(length.total_seconds() * 1000)
     known = None if last is None else last.counts.get("newest")
     newest = store.newest_published_at() if known is None else int(known)
-    ingested, unlabelled = f"ingested_at < {now}", "label_run == 0"
+    ingested = filters.ingested_before(now)
     if newest is None:
         return Window(ingested, -1, None, pd.DataFrame(columns=list(COLUMNS)), 0)
-    after = "" if milliseconds is None else f"published_at > {newest - milliseconds}"
-    new = store.headlines(all_of(after, ingested, unlabelled), COLUMNS)
+    after = "" if milliseconds is None else filters.published_after(newest - milliseconds)
+    new = store.headlines(filters.all_of(after, ingested, filters.PROVISIONAL), COLUMNS)
     if len(new):
         newest = max(newest, int(new["published_at"].max()))
     if milliseconds is None:
         return Window(ingested, -1, newest, new, 0)
     begin = newest - milliseconds
-    within, before = f"published_at > {begin}", f"published_at <= {begin}"
-    too_old = store.count_headlines(all_of(before, ingested, unlabelled))
-    return Window(all_of(within, ingested), begin, newest, new[new["published_at"].astype(int) > begin], too_old)
+    within, before = filters.published_after(begin), filters.published_until(begin)
+    too_old = store.count_headlines(filters.all_of(before, ingested, filters.PROVISIONAL))
+    return Window(
+        filters.all_of(within, ingested), begin, newest, new[new["published_at"].astype(int) > begin], too_old
+    )
 
 
 def read_window(store: Store, window: Window, known: Labelled | None = None) -> pd.DataFrame:
@@ -124,7 +126,7 @@ def read_window(store: Store, window: Window, known: Labelled | None = None) -> 
             return rows
     seen, expected = 0, store.count_headlines(window.where)
     for _ in range(_ATTEMPTS):
-        rows = _together(window.unlabelled, store.headlines(all_of(window.where, "label_run > 0"), COLUMNS))
+        rows = _together(window.unlabelled, store.headlines(filters.all_of(window.where, filters.LABELLED), COLUMNS))
         seen = len(rows)
         if seen == expected:
             return rows

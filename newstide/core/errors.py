@@ -59,8 +59,20 @@ class StoreUnavailable(Unavailable):
     """Milvus cannot be reached, or a local one cannot be started."""
 
 
+class EmptyStore(NewstideError):
+    """There are no collections yet: nothing has ever been ingested."""
+
+
 class StoreLimit(NewstideError):
-    """A request exceeds what a Milvus server takes (16,384 rows, message size, NaN, bytes in a VARCHAR)."""
+    """What is to be written or searched for is nothing that Milvus holds (NaN, a wrong length, too many hits): not sent."""
+
+
+class StoreRefused(NewstideError):
+    """Milvus answers, and refuses a request that repeating would not mend."""
+
+
+class RowsMissing(NewstideError):
+    """Headlines that must be in Milvus are not there: they were removed meanwhile."""
 
 
 class SchemaMismatch(NewstideError):

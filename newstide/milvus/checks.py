@@ -1,12 +1,13 @@
 """What a Milvus server refuses and Lite swallows, refused or mended before it is sent."""
 
-from collections.abc import Mapping
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from newstide.core.errors import StoreLimit
+from newstide.core.plain import plain
 
 _TOLERANCE = 1e-3  # of a unit vector's length
 
@@ -34,16 +35,13 @@ def finite_vector(vector: npt.ArrayLike, dim: int, owner: str) -> npt.NDArray[np
     return array
 
 
-def plain(value: Any, owner: str) -> Any:
-    """A value that Milvus' client takes: no numpy scalars, no mapping proxies, no NaN."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
+def finite(value: Any, owner: str) -> Any:
+    """The value as Milvus' client takes it: plain; `StoreLimit` where a number in it is infinite or none."""
+    value = plain(value)
+    if isinstance(value, float) and not math.isfinite(value):
         raise StoreLimit(f"A number of {owner} is {value}.")
-    if isinstance(value, Mapping):
-        return {str(name): plain(part, owner) for name, part in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(part, owner) for part in value]
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        finite(part, owner)
     return value
 
 

@@ -11,7 +11,7 @@ from pymilvus import MilvusClient
 from newstide.core.errors import StoreLimit
 from newstide.milvus import schema
 from newstide.milvus.connection import Connection
-from newstide.milvus.filters import all_of, any_of, quote
+from newstide.milvus.filters import above, all_of, any_of, quote
 from newstide.milvus.rows import Hits
 
 MOST = 16_384  # rows, queries or hits that a server takes in one request
@@ -246,7 +246,7 @@ class Collection:
 
     def _behind(self, key: str | int) -> str:
         """A filter that holds for the rows after a key."""
-        return f"{self._key} > {quote(key) if isinstance(key, str) else key}"
+        return above(self._key, key)
 
     def _rows_an_answer(self, columns: Sequence[str]) -> int:
         """Rows of these columns that a server sends in one answer."""

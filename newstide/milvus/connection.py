@@ -23,7 +23,7 @@ from tenacity import (
 )
 
 from newstide.core import logs
-from newstide.core.errors import SettingsError, StoreLimit, StoreUnavailable
+from newstide.core.errors import SettingsError, StoreRefused, StoreUnavailable
 from newstide.core.local_server import is_loopback
 from newstide.core.settings import MilvusSettings
 from newstide.core.tls import said, tls_context
@@ -115,7 +115,7 @@ class Connection:
 
         Raises:
             StoreUnavailable: Milvus stayed away, or does not let us in.
-            StoreLimit: Milvus refused the request.
+            StoreRefused: Milvus refused the request.
         """
         ends = [stop_before_delay(self.timeout), stop_when_event_set(self._stop)]
         retrying = Retrying(
@@ -214,7 +214,7 @@ class Connection:
             self.close()
             raise self._away(_first_line(str(error))) from error
 
-    def _explained(self, error: MilvusException) -> StoreUnavailable | StoreLimit:
+    def _explained(self, error: MilvusException) -> StoreUnavailable | StoreRefused:
         cause = error.__cause__
         if isinstance(cause, grpc.Call) and cause.code() in _NOT_ALLOWED_RPC:
             return self._not_allowed(_first_line(str(cause.details())))  # the client speaks of its parameters
@@ -232,7 +232,7 @@ class Connection:
         self.close()
         return self._away(text)
 
-    def _explained_rpc(self, error: grpc.RpcError) -> StoreUnavailable | StoreLimit:
+    def _explained_rpc(self, error: grpc.RpcError) -> StoreUnavailable | StoreRefused:
         code = error.code() if isinstance(error, grpc.Call) else None
         details = error.details() if isinstance(error, grpc.Call) else None
         text = _first_line(f"{details or error}")
@@ -255,8 +255,8 @@ class Connection:
             passing=False,
         )
 
-    def _refused(self, reason: str) -> StoreLimit:
-        return StoreLimit(f"Milvus at {self.uri} refused a request: {reason}.")
+    def _refused(self, reason: str) -> StoreRefused:
+        return StoreRefused(f"Milvus at {self.uri} refused a request: {reason}.")
 
 
 def _rebuild_indexes(client: MilvusClient, collection: str, timeout: float) -> None:

@@ -19,3 +19,80 @@ def any_of(field: str, values: Iterable[str | int]) -> str:
 def all_of(*conditions: str) -> str:
     """A filter that holds where every condition does; empty conditions are left out."""
     return " and ".join(f"({condition})" for condition in conditions if condition)
+
+
+def equals(field: str, value: str | int) -> str:
+    """A filter that holds where the field is this value."""
+    return f"{field} == {quote(value) if isinstance(value, str) else int(value)}"
+
+
+def above(field: str, value: str | int) -> str:
+    """A filter that holds where the field is larger than this value."""
+    return f"{field} > {quote(value) if isinstance(value, str) else int(value)}"
+
+
+# Of headlines
+
+PROVISIONAL = "label_run == 0"  # no run has labelled it yet
+LABELLED = "label_run > 0"
+IN_A_STORY = "cluster_label >= 0"
+IN_NO_STORY = "cluster_label < 0"
+NONE_AT_ALL = "cluster_label < -1"  # no row has such a label
+
+
+def published_after(milliseconds: int) -> str:
+    """Headlines published later than this time."""
+    return f"published_at > {int(milliseconds)}"
+
+
+def published_since(milliseconds: int) -> str:
+    """Headlines published at this time or later."""
+    return f"published_at >= {int(milliseconds)}"
+
+
+def published_before(milliseconds: int) -> str:
+    """Headlines published earlier than this time."""
+    return f"published_at < {int(milliseconds)}"
+
+
+def published_until(milliseconds: int) -> str:
+    """Headlines published at this time or earlier."""
+    return f"published_at <= {int(milliseconds)}"
+
+
+def ingested_since(milliseconds: int) -> str:
+    """Headlines written at this time or later."""
+    return f"ingested_at >= {int(milliseconds)}"
+
+
+def ingested_before(milliseconds: int) -> str:
+    """Headlines written earlier than this time."""
+    return f"ingested_at < {int(milliseconds)}"
+
+
+def in_stories(numbers: Iterable[int]) -> str:
+    """Headlines with one of these labels, or stories of these numbers; there must be one at least."""
+    return any_of("cluster_label", numbers)
+
+
+def behind(published_at: int, id_: str) -> str:
+    """Headlines that follow this one, newest first and those of the same moment by id."""
+    return f"published_at < {int(published_at)} or (published_at == {int(published_at)} and id > {quote(id_)})"
+
+
+# Of stories
+
+OPEN = 'status == "open"'
+CLOSED = 'status == "closed"'
+WITHOUT_SUCCESSOR = "successor == -1"
+WITH_TITLE = 'title != ""'
+
+
+def last_published_since(milliseconds: int) -> str:
+    """Stories whose last headline was published at this time or later."""
+    return f"last_published_at >= {int(milliseconds)}"
+
+
+def last_published_until(milliseconds: int) -> str:
+    """Stories whose last headline was published at this time or earlier."""
+    return f"last_published_at <= {int(milliseconds)}"

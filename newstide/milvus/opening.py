@@ -6,14 +6,10 @@ from typing import Any
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
-from newstide.core.errors import NewstideError
+from newstide.core.errors import EmptyStore
 from newstide.embedding.base import ModelCard
 from newstide.milvus import schema
 from newstide.milvus.connection import Connection
-
-
-class EmptyStore(NewstideError):
-    """There are no collections yet: nothing has ever been ingested."""
 
 
 def open_collection(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from newstide.milvus.collection import chunks
+from newstide.milvus.filters import equals
 from newstide.milvus.store import Store
 from newstide.milvus.tombstones import Blocklist, key_of
 
@@ -68,7 +69,7 @@ def words_left(keywords: Collection[str], removed: Collection[str], kept: Collec
 
 def _without(store: Store, story: dict[Any, Any], own: pd.DataFrame, blocked: Blocklist) -> dict[Any, Any]:
     """The story as it is without these headlines of its own; the next run counts and names an open one anew."""
-    where = f"cluster_label == {int(story['cluster_label'])}"
+    where = equals("cluster_label", story["cluster_label"])
     columns = ["id", "title", "source", "embedding"]
     members = next(store.iterate_headlines(where, columns, batch_size=_LOOKED_AT), pd.DataFrame(columns=columns))
     titles = [title for title in members["title"] if not blocked.hides_title(title)]

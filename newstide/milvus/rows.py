@@ -21,6 +21,19 @@ class HeadlineRow:
     label_probability: float = 0.0
     label_run: int = 0
 
+    @classmethod
+    def read(cls, row: Mapping[Any, Any], embedding: npt.NDArray[np.float32]) -> "HeadlineRow":
+        """A row as a query or a backup gives its columns, with this vector."""
+        names = ("id", "title", "published_at", "description", "source", "url", "language")
+        return cls(
+            headline=Headline(**{name: row[name] for name in names}),
+            embedding=embedding,
+            ingested_at=int(row["ingested_at"]),
+            cluster_label=int(row["cluster_label"]),
+            label_probability=float(row["label_probability"]),
+            label_run=int(row["label_run"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Hits:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from newstide.core.errors import ModelMismatch, StoreLimit
+from newstide.core.errors import ModelMismatch, RowsMissing, StoreRefused
 from newstide.core.settings import MilvusSettings
 from newstide.embedding.base import ModelCard
-from newstide.milvus import aliases, schema
-from newstide.milvus.checks import cut, finite_vector, fitting_id, plain, unit_vector
+from newstide.milvus import aliases, filters, schema
+from newstide.milvus.checks import cut, finite, finite_vector, fitting_id, unit_vector
 from newstide.milvus.collection import MOST, Collection, chunks
 from newstide.milvus.connection import Connection
 from newstide.milvus.opening import open_collection
@@ -55,7 +55,7 @@ def open_store(
 
 
 class Store:
-    """An open store. Every method may raise `StoreUnavailable` (Milvus is away) or `StoreLimit` (it refused).
+    """An open store. Every method may raise `StoreUnavailable` (Milvus is away) or `StoreRefused` (it refuses a request).
 
     Args:
         connection: To Milvus.
@@ -151,7 +151,7 @@ class Store:
         """The vectors of these rows, (len(ids), dim), in this order.
 
         Raises:
-            StoreLimit: A row is not there; names its id.
+            RowsMissing: A row is not there; names its id.
         """
         place = {id_: number for number, id_ in enumerate(dict.fromkeys(ids))}
         vectors = np.empty((len(place), self.dim), np.float32)
@@ -160,7 +160,7 @@ class Store:
             vectors[place[row["id"]]] = row["embedding"]
             missing.discard(row["id"])
         if missing:
-            raise StoreLimit(f"{len(missing)} headlines are not in Milvus, {min(missing)!r} among them.")
+            raise RowsMissing(f"{len(missing)} headlines are not in Milvus, {min(missing)!r} among them.")
         return vectors if len(place) == len(ids) else vectors[[place[id_] for id_ in ids]]
 
     def search_headlines(self, vectors: npt.NDArray[np.float32], limit: int, where: str = "") -> Hits:
@@ -176,18 +176,18 @@ class Store:
     ) -> None:
         """Writes the label fields of these rows, in batches, and nothing else of them. Rows that are gone stay gone."""
         updates = [
-            {"id": id_, "cluster_label": int(label), "label_probability": plain(probability, id_), "label_run": run}
+            {"id": id_, "cluster_label": int(label), "label_probability": finite(probability, id_), "label_run": run}
             for id_, label, probability in zip(ids, labels, probabilities, strict=True)
         ]
         for some in chunks(updates, _LABELS):
             try:
                 self._headlines.put(some, partly=True)
-            except StoreLimit:  # a row is gone, or the server is older than 2.6.2 and takes whole rows only
+            except StoreRefused:  # a row is gone, or the server is older than 2.6.2 and takes whole rows only
                 there = self.known_ids([row["id"] for row in some])
                 left = [row for row in some if row["id"] in there]
                 try:
                     self._headlines.put(left, partly=True)  # nothing but labels: a row that goes now does not come back
-                except StoreLimit:
+                except StoreRefused:
                     whole = {row["id"]: row for row in self._headlines.by_key([row["id"] for row in left], ["*"])}
                     self._headlines.put([whole[row["id"]] | row for row in left if row["id"] in whole])
         if updates:
@@ -199,7 +199,7 @@ class Store:
 
     def newest_published_at(self, after: int = -1) -> int | None:
         """The latest publication time (epoch ms) later than `after`, or None where there is none."""
-        times = self._headlines.iterate(f"published_at > {int(after)}", ["published_at"])
+        times = self._headlines.iterate(filters.published_after(after), ["published_at"])
         return max((int(frame["published_at"].max()) for frame in times), default=None)
 
     def delete_headlines(self, ids: Sequence[str]) -> None:
@@ -222,7 +222,7 @@ class Store:
         data = []
         for story in stories.to_dict("records"):
             owner = f"story {story['cluster_label']}"
-            row = {name: plain(story[name], owner) for name in schema.columns("stories")}
+            row = {name: finite(story[name], owner) for name in schema.columns("stories")}
             row["title"] = cut(row["title"], self._limits["stories"]["title"])
             row["centroid"] = unit_vector(story["centroid"], self.dim, owner)
             data.append(row)
@@ -230,7 +230,7 @@ class Store:
             self._stories.put(data)
             self._stories.flush()
 
-    def search_stories(self, vectors: npt.NDArray[np.float32], limit: int, where: str = 'status == "open"') -> Hits:
+    def search_stories(self, vectors: npt.NDArray[np.float32], limit: int, where: str = filters.OPEN) -> Hits:
         """The `limit` stories whose centroids are nearest to each vector by cosine."""
         return self._stories.search(vectors, limit, where)
 
@@ -238,7 +238,7 @@ class Store:
         """The highest story number ever seen in either collection; -1 where there is none."""
         stories = self._stories.iterate("", ["cluster_label"])
         highest = max((int(frame["cluster_label"].max()) for frame in stories), default=-1)
-        above = self._headlines.iterate(f"cluster_label > {highest}", ["cluster_label"])
+        above = self._headlines.iterate(filters.above("cluster_label", highest), ["cluster_label"])
         return max((int(frame["cluster_label"].max()) for frame in above), default=highest)
 
     # Runs and means
@@ -250,12 +250,12 @@ class Store:
 
     def last_run(self) -> RunRow | None:
         """The newest finished run."""
-        runs = self._runs.iterate(f"run >= {self._newest_run}", ["run"])
+        runs = self._runs.iterate(filters.above("run", self._newest_run - 1), ["run"])
         newest = max((int(frame["run"].max()) for frame in runs), default=None)
         if newest is None:
             return None
         self._newest_run = newest
-        (row,) = self._runs.query(f"run == {newest}", [*schema.columns("runs"), "mean"])
+        (row,) = self._runs.query(filters.equals("run", newest), [*schema.columns("runs"), "mean"])
         return RunRow(**{**row, "mean": np.asarray(row["mean"], np.float32)})
 
     def insert_run(self, run: RunRow) -> None:
@@ -267,7 +267,7 @@ class Store:
         data = []
         for run in runs:
             owner = f"run {run.run}"
-            row = {name: plain(getattr(run, name), owner) for name in schema.columns("runs")}
+            row = {name: finite(getattr(run, name), owner) for name in schema.columns("runs")}
             data.append({**row, "mean": finite_vector(run.mean, self.dim, owner)})
         if data:
             self._runs.put(data)
@@ -324,7 +324,7 @@ class Store:
             "published_at": int(headline.published_at),
             "ingested_at": int(row.ingested_at),
             "cluster_label": int(row.cluster_label),
-            "label_probability": plain(row.label_probability, repr(headline.id)),
+            "label_probability": finite(row.label_probability, repr(headline.id)),
             "label_run": int(row.label_run),
         }
 

@@ -16,7 +16,7 @@ from newstide.core.headline import Headline
 from newstide.embedding.base import ModelCard
 from newstide.milvus.collection import Collection
 from newstide.milvus.connection import Connection
-from newstide.milvus.filters import quote
+from newstide.milvus.filters import equals
 from newstide.milvus.opening import open_collection
 
 KINDS = ("id", "url", "source")
@@ -160,7 +160,7 @@ class Tombstones:
         collection = self._opened(make=False)
         if collection is None:
             return 0
-        keys = [str(key) for frame in collection.iterate(f"cause == {quote(cause)}", ["key"]) for key in frame["key"]]
+        keys = [str(key) for frame in collection.iterate(equals("cause", cause), ["key"]) for key in frame["key"]]
         collection.delete(keys)
         self._checked = self._read = float("-inf")
         return len(keys)

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from newstide.core import logs
 from newstide.core.errors import BrokerUnavailable, NewstideError, SchemaMismatch
 from newstide.core.files import replacing
-from newstide.core.headline import Headline
+from newstide.core.plain import plain
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
 from newstide.embedding.base import ModelCard
@@ -187,7 +187,7 @@ def _write(store: Store, backup: "_Backup") -> Counter[str]:
         counts["stories"] += len(frame)
     for frame in backup.frames("headlines"):
         known = store.known_ids(frame["id"].tolist())
-        rows = [_headline_row(row) for row in frame.to_dict("records") if row["id"] not in known]
+        rows = [HeadlineRow.read(row, row["vector"]) for row in frame.to_dict("records") if row["id"] not in known]
         wanted = [row for row in rows if not store.tombstones.blocks(row.headline)]
         counts["headlines"] += store.insert_headlines(wanted, again=True)
         counts["left out"] += len(known)
@@ -337,9 +337,9 @@ def _tables(store: Store, kind: str, layout: pa.Schema) -> Iterator[pa.Table]:
         if kind == "headlines":
             columns |= {name: pa.array(frame[name], layout.field(name).type) for name in schema.columns("headlines")}
         else:
-            plain = frame.drop(columns=vector).to_dict("records")
+            others = frame.drop(columns=vector).to_dict("records")
             columns["row"] = pa.array(
-                [json.dumps(row, ensure_ascii=False, default=_number) for row in plain], pa.string()
+                [json.dumps(row, ensure_ascii=False, default=plain) for row in others], pa.string()
             )
         yield _table(kind, layout, len(frame), columns)
 
@@ -365,26 +365,6 @@ def _objects(frame: pd.DataFrame, vector: str = "") -> list[dict[str, Any]]:
         for row, values in zip(rows, frame["vector"], strict=True):
             row[vector] = values
     return rows
-
-
-def _headline_row(row: Mapping[Any, Any]) -> HeadlineRow:
-    names = ("id", "title", "published_at", "description", "source", "url", "language")
-    return HeadlineRow(
-        Headline(**{name: row[name] for name in names}),
-        row["vector"],
-        int(row["ingested_at"]),
-        int(row["cluster_label"]),
-        float(row["label_probability"]),
-        int(row["label_run"]),
-    )
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} in a row")
 
 
 def _line(error: BaseException) -> str:

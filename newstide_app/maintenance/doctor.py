@@ -14,14 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from newstide import __version__
-from newstide.core.errors import NewstideError
+from newstide.core.errors import EmptyStore, NewstideError
 from newstide.core.local_server import is_loopback
 from newstide.core.settings import Settings
 from newstide.embedding import ModelCard, load_embedder
 from newstide.kafka.client import admin_client
 from newstide.kafka.lag import group_members, lag
 from newstide.kafka.topics import reachable
-from newstide.milvus import EmptyStore, Store, open_store
+from newstide.milvus import Store, filters, open_store
 from newstide.milvus.schema import require_same_model
 from newstide_app.maintenance.dead_letters import waiting
 from newstide_app.services.endpoints import read_endpoints
@@ -329,7 +329,7 @@ def _runs(visit: _Visit) -> Iterator[Finding]:
     if visit.store is None:
         return
     last = visit.store.last_run()
-    waiting = visit.store.count_headlines("label_run == 0")
+    waiting = visit.store.count_headlines(filters.PROVISIONAL)
     if last is None:
         way_out = "Start `newstide recluster --every 5m`." if waiting else "Send headlines: `newstide produce FILE`."
         yield Finding("runs", "warn", f"None yet; {waiting:,} headlines wait for the first.", way_out)

@@ -22,17 +22,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from newstide.core import logs
 from newstide.core.errors import EmbedderError, NewstideError
-from newstide.core.headline import Headline
 from newstide.core.language_means import primary_language
 from newstide.core.settings import KafkaSettings, Settings
 from newstide.embedding import Embedder, load_embedder
 from newstide.kafka.lag import group_members
-from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, aliases, open_store, schema
+from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, aliases, filters, open_store, schema
 from newstide.milvus.connection import Connection
 
 _BATCH = 256  # headlines embedded and written together
 _LOOKED_AT = 5_000  # headlines compared at a time
 _NOT_YET = 2.0  # a story's reach before the first run with the new model: no similarity is as high
+_NO_VECTOR = np.empty(0, np.float32)  # until the new model has made one
 _ROW = [*schema.columns("headlines")]
 
 log = logs.get("reembed")
@@ -141,7 +141,7 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
             if at_work := writers_at_work(settings.kafka):  # started meanwhile
                 return replace(report, at_work=at_work, seconds=time.perf_counter() - started)
             old_suffix = old.suffix or aliases.suffix_of(old.card)
-            before = f"ingested_at < {time.time_ns() // 1_000_000}"  # later ones are a new consumer's
+            before = filters.ingested_before(time.time_ns() // 1_000_000)  # later ones are a new consumer's
             _turn(settings, suffix, plain_become=old_suffix)
             old_side = open_store(settings.milvus, old.card, suffix=old_suffix)
             try:
@@ -211,10 +211,9 @@ def _embedded(rows: list[dict], embedder: Embedder) -> Iterator[list[HeadlineRow
     """The rows with new vectors; what the model fails on is halved until the one bad headline is found."""
     if not rows:
         return
-    names = ("id", "title", "published_at", "description", "source", "url", "language")
-    headlines = [Headline(**{name: row[name] for name in names}) for row in rows]
+    known = [HeadlineRow.read(row, _NO_VECTOR) for row in rows]
     try:
-        vectors = embedder.encode([headline.text for headline in headlines])
+        vectors = embedder.encode([row.headline.text for row in known])
     except EmbedderError as error:
         if len(rows) == 1:
             log.warning("left out: the model could make nothing of it", id=rows[0]["id"], reason=error.message)
@@ -223,17 +222,7 @@ def _embedded(rows: list[dict], embedder: Embedder) -> Iterator[list[HeadlineRow
         yield from _embedded(rows[:middle], embedder)
         yield from _embedded(rows[middle:], embedder)
         return
-    yield [
-        HeadlineRow(
-            headline,
-            vector,
-            int(row["ingested_at"]),
-            int(row["cluster_label"]),
-            float(row["label_probability"]),
-            int(row["label_run"]),
-        )
-        for headline, vector, row in zip(headlines, vectors, rows, strict=True)
-    ]
+    yield [replace(row, embedding=vector) for row, vector in zip(known, vectors, strict=True)]
 
 
 def _bring_labels(old: Store, new: Store) -> int:

@@ -12,16 +12,15 @@ from pathlib import Path
 import pandas as pd
 
 from clustering.pages.redaction import clean_pages
-from newstide.core.errors import NewstideError, SettingsError
+from newstide.core.errors import EmptyStore, NewstideError, SettingsError
 from newstide.core.settings import Settings
 from newstide.core.text import clean_plain
 from newstide.milvus import (
     Blocklist,
-    EmptyStore,
     Store,
     Tombstone,
+    filters,
     open_store,
-    quote,
     remove_headlines,
     touched_stories,
 )
@@ -124,7 +123,7 @@ def allow_again(settings: Settings, kind: str, value: str) -> int:
 
 def _target(store: Store, settings: Settings, kind: str, value: str) -> Target:
     value = _checked(kind, value)
-    headlines = store.headlines(f"{kind} == {quote(value)}", COLUMNS)
+    headlines = store.headlines(filters.equals(kind, value), COLUMNS)
     blocked = Blocklist.of(_tombstones(Target(kind, value, headlines, 0, ())))
     stories = sum(int(touched_stories(frame, headlines, blocked).sum()) for frame in store.frames("stories"))
     pages = clean_pages(settings.snapshots_dir, blocked.hides, blocked.hides_title, write_them=False)
@@ -138,7 +137,7 @@ def _remove_elsewhere(settings: Settings, suffix: str, target: Target, blocked: 
     except EmptyStore:  # they are only being made
         return
     try:
-        remove_headlines(other, other.headlines(f"{target.kind} == {quote(target.value)}", COLUMNS), blocked)
+        remove_headlines(other, other.headlines(filters.equals(target.kind, target.value), COLUMNS), blocked)
     finally:
         other.close()
 

@@ -6,7 +6,7 @@ Each service has a registry of its own. What is recorded is handed in: no room n
 import time
 from collections.abc import Mapping
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,51 +19,13 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+if TYPE_CHECKING:
+    from clustering.run.report import RunReport
+    from consumers.loop import Tally
+
 _BATCH_SECONDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _RUN_SECONDS = (0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600)
 _RUN_STATUS = ("finished", "nothing new", "no headlines", "failed", "standing by")
-
-
-class Counts(Protocol):
-    """What the consumer has done so far: `consumers.loop.Tally`."""
-
-    read: int
-    stored: int
-    duplicates: int
-    dead_letters: int
-    taken_down: int
-    ahead: int
-    provisional: int
-    seconds: dict[str, float]
-
-
-class Report(Protocol):
-    """What a run did: `clustering.run.reclusterer.RunReport`."""
-
-    @property
-    def status(self) -> str: ...  # noqa: D102
-    @property
-    def run(self) -> int: ...  # noqa: D102
-    @property
-    def rows(self) -> int: ...  # noqa: D102
-    @property
-    def new(self) -> int: ...  # noqa: D102
-    @property
-    def changed(self) -> int: ...  # noqa: D102
-    @property
-    def stories(self) -> int: ...  # noqa: D102
-    @property
-    def noise_share(self) -> float: ...  # noqa: D102
-    @property
-    def recall(self) -> float | None: ...  # noqa: D102
-    @property
-    def searcher(self) -> str: ...  # noqa: D102
-    @property
-    def events(self) -> dict[str, int]: ...  # noqa: D102
-    @property
-    def seconds(self) -> dict[str, float]: ...  # noqa: D102
-    @property
-    def page(self) -> str: ...  # noqa: D102
 
 
 def make_registry(service: str, version: str) -> CollectorRegistry:
@@ -125,7 +87,7 @@ class ConsumerMetrics:
         self._known_seconds: dict[str, float] = {}
         self._lock = Lock()
 
-    def record(self, counts: Counts) -> None:
+    def record(self, counts: "Tally") -> None:
         """Takes over what has been added since the last call; safe to call after every poll."""
         with self._lock:
             for name, counter in self._counters.items():
@@ -169,7 +131,7 @@ class RunMetrics:
         self._page.set(1)
         self._recall = gauge("graph_recall", "Share of true neighbours in sampled lists; 1 where search is exact.")
 
-    def finished(self, report: Report) -> None:
+    def finished(self, report: "RunReport") -> None:
         """A tick ended well: a run, or a reason for none."""
         now = time.time()
         self._told = True

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -22,22 +22,23 @@ from prometheus_client import make_wsgi_app
 
 from newstide import __version__
 from newstide.core import logs
-from newstide.core.errors import NewstideError, SettingsError, StoreUnavailable
+from newstide.core.errors import EmptyStore, NewstideError, SettingsError, StoreUnavailable
 from newstide.core.settings import MilvusSettings, Settings
 from newstide.kafka.lag import lag
 from newstide.milvus import open_store
 from newstide.milvus.connection import Connection
-from newstide.milvus.opening import EmptyStore
 from newstide_app.services.endpoints import with_endpoints
 from newstide_app.services.metrics import (
     ConsumerMetrics,
-    Counts,
     FeedMetrics,
-    Report,
     RunMetrics,
     ServerMetrics,
     make_registry,
 )
+
+if TYPE_CHECKING:
+    from clustering.run.report import RunReport
+    from consumers.loop import Tally
 
 PORTS = {"consumer": 9464, "reclusterer": 9465, "producer": 9466, "web": 9467}
 _NEXT = len(PORTS)  # ports further for the next process of the same service
@@ -62,11 +63,11 @@ class Monitor:
         self._success = time.monotonic()
         self._run_every: float | None = None
 
-    def consuming(self) -> Callable[[Counts], None]:
+    def consuming(self) -> Callable[["Tally"], None]:
         """For the consumer's loop: to be called after every poll."""
         metrics = ConsumerMetrics(self.registry)
 
-        def record(counts: Counts) -> None:
+        def record(counts: "Tally") -> None:
             metrics.record(counts)
             self.beat()
 
@@ -77,7 +78,7 @@ class Monitor:
         self.runs = RunMetrics(self.registry)
         self._run_every = every
 
-    def ran(self, report: Report | None, *, stood_by: bool = False) -> None:
+    def ran(self, report: "RunReport | None", /, *, stood_by: bool = False) -> None:
         """A tick is over; None: the run failed, or another reclusterer is at work."""
         if self.runs is None:
             return

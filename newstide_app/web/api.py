@@ -13,12 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from newstide.core.errors import InvalidHeadline
+from newstide.core.errors import EmptyStore, InvalidHeadline
 from newstide.core.headline import parse_time
 from newstide.core.settings import Settings
 from newstide.milvus import Store
 from newstide.milvus.collection import MOST
-from newstide.milvus.opening import EmptyStore
 from newstide_app.inspect import records
 from newstide_app.queries import (
     Cursor,

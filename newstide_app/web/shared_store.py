@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from newstide.core.errors import ModelMismatch, StoreLimit, StoreUnavailable
+from newstide.core.errors import ModelMismatch, StoreRefused, StoreUnavailable
 from newstide.core.settings import Settings
 from newstide.embedding import Embedder, load_embedder
 from newstide.milvus import Store, open_store
@@ -94,7 +94,7 @@ class Reader:
                 self._away = (time.monotonic(), error)
                 self._drop(store)
                 raise
-            except (StoreLimit, ModelMismatch):
+            except (StoreRefused, ModelMismatch):
                 self._drop(store)  # the collections may be others by now
                 raise
 

@@ -18,7 +18,8 @@ from clustering.run.reclusterer import recluster
 from newstide.core.local_server import free_port, listens
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.kafka.producer import Sender
-from newstide.milvus import all_of, any_of, open_store, quote
+from newstide.milvus import open_store
+from newstide.milvus.filters import all_of, any_of, quote
 from newstide_app.cli.main import app
 from newstide_app.inspect import print_headlines
 from newstide_app.services.run import run_consumer

@@ -20,7 +20,7 @@ from kafka.admin import MemberToRemove
 
 from consumers.group import Handover, join_group
 from consumers.loop import Tally, ingest
-from newstide.core.errors import EmbedderError, StoreLimit, StoreUnavailable
+from newstide.core.errors import EmbedderError, StoreRefused, StoreUnavailable
 from newstide.core.headline import Headline, encode
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.embedding import Embedder
@@ -440,7 +440,7 @@ def test_a_question_about_stories_that_is_refused_costs_no_headline(
     def last_run_later(self: Store) -> Any:
         refusals[0] += 1
         if refusals[0] < 3:
-            raise StoreLimit("refused a request")
+            raise StoreRefused("refused a request")
         return last_run(self)
 
     monkeypatch.setattr(Store, "last_run", last_run_later)
@@ -479,7 +479,7 @@ def test_slow_inserts_never_overrun_the_poll_interval(
     def insert_slowly(self: Store, rows: Sequence[HeadlineRow]) -> int:
         time.sleep(0.7)
         if any(row.headline.id == "h000007" for row in rows):
-            raise StoreLimit("refused")
+            raise StoreRefused("refused")
         return insert(self, rows)
 
     monkeypatch.setattr(Store, "insert_headlines", insert_slowly)

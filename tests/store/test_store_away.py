@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pymilvus.exceptions import DataNotMatchException, MilvusException
 
-from newstide.core.errors import NewstideError, StoreLimit, StoreUnavailable
+from newstide.core.errors import NewstideError, StoreRefused, StoreUnavailable
 from newstide.core.local_server import free_port
 from newstide.core.settings import MilvusSettings
 from newstide.milvus import Store, open_store
@@ -89,7 +89,7 @@ def test_a_server_that_stays_away_is_named_once_the_time_is_up() -> None:
 def test_a_filter_that_makes_no_sense_is_refused_at_once(store: Store) -> None:
     started = time.monotonic()
     for request in (store.count_headlines, lambda where: store.headlines(where, ["id"])):
-        with pytest.raises(StoreLimit, match="refused a request"):
+        with pytest.raises(StoreRefused, match="refused a request"):
             request("published_at >>> 1")
     assert time.monotonic() - started < 2
 
@@ -126,12 +126,12 @@ _Rpc.__abstractmethods__ = frozenset()
         (MilvusException(1401, "privilege not permitted"), StoreUnavailable, "one"),
         (MilvusException(65535, "auth check failure, please check username"), StoreUnavailable, "one"),
         (_Rpc(grpc.StatusCode.UNAUTHENTICATED), StoreUnavailable, "one"),
-        (MilvusException(1100, "limit is too large"), StoreLimit, "one"),
-        (MilvusException(6, "anything"), StoreLimit, "one"),
-        (MilvusException(5, "anything", is_input_error=True), StoreLimit, "one"),
-        (MilvusException(1, "collection 'x' does not exist"), StoreLimit, "one"),
-        (DataNotMatchException(message="Insert missed an field"), StoreLimit, "one"),
-        (_Rpc(grpc.StatusCode.RESOURCE_EXHAUSTED), StoreLimit, "one"),
+        (MilvusException(1100, "limit is too large"), StoreRefused, "one"),
+        (MilvusException(6, "anything"), StoreRefused, "one"),
+        (MilvusException(5, "anything", is_input_error=True), StoreRefused, "one"),
+        (MilvusException(1, "collection 'x' does not exist"), StoreRefused, "one"),
+        (DataNotMatchException(message="Insert missed an field"), StoreRefused, "one"),
+        (_Rpc(grpc.StatusCode.RESOURCE_EXHAUSTED), StoreRefused, "one"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, Exception) else None,
 )

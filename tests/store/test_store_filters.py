@@ -4,7 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from newstide.milvus import Store, all_of, any_of, quote
+from newstide.milvus import Store
+from newstide.milvus.filters import all_of, any_of, quote
 from tests.harness.store_rows import headline_row
 
 _PIECES = ['"', "'", "\\", "\n", "\r", "\t", " or 1==1", " and ", "id", "==", "[", "]", "{", "}", "%", "_", "$", "{x}",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pymilvus import MilvusClient
 
-from newstide.core.errors import StoreLimit
+from newstide.core.errors import RowsMissing, StoreLimit, StoreRefused
 from newstide.core.settings import MilvusSettings
 from newstide.milvus import Store, collection, open_store
 from tests.harness.store_rows import CARD, DIM, headline_row, headline_rows, unit_vectors
@@ -136,7 +136,7 @@ def test_vectors_come_back_bit_for_bit_in_the_order_asked_for(store: Store) -> N
 
 def test_asking_for_the_vector_of_a_row_that_is_not_there_names_it(store: Store) -> None:
     store.insert_headlines(headline_rows(2))
-    with pytest.raises(StoreLimit, match="1 headlines are not in Milvus, 'absent'"):
+    with pytest.raises(RowsMissing, match="1 headlines are not in Milvus, 'absent'"):
         store.embeddings(["h00000", "absent"])
 
 
@@ -259,7 +259,7 @@ def _refuse_partial_updates(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def whole_only(self: collection.Collection, rows: list[dict[str, object]], *, partly: bool = False) -> None:
         if partly:
-            raise StoreLimit("Milvus refused a request: fields are missing.")
+            raise StoreRefused("Milvus refused a request: fields are missing.")
         put(self, rows)
 
     monkeypatch.setattr(collection.Collection, "put", whole_only)

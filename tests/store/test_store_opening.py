@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from pymilvus import DataType, MilvusClient
 
-from newstide.core.errors import ModelMismatch, SchemaMismatch, SettingsError, StoreUnavailable
+from newstide.core.errors import EmptyStore, ModelMismatch, SchemaMismatch, SettingsError, StoreUnavailable
 from newstide.core.settings import MilvusSettings
 from newstide.embedding.base import ModelCard
-from newstide.milvus import EmptyStore, open_store, schema
 from newstide.milvus import connection as reaching
+from newstide.milvus import open_store, schema
 from tests.harness.store_rows import CARD, headline_rows
 
 

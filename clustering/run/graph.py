@@ -1,0 +1,73 @@
+"""Step two of a run: the top-k graph of its rows, from the last run's where that is at hand and whole."""
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from clustering.neighbours import (
+    ExactSearcher,
+    GraphReport,
+    MilvusSearcher,
+    NeighbourGraph,
+    choose_searcher,
+    load_graph,
+    save_graph,
+    update_graph,
+)
+from clustering.run.workplace import Workplace
+from newstide.core import logs
+from newstide.core.errors import CacheDamaged
+
+_COMPARED_VECTORS = 20  # of the graph's, a run, with those in Milvus
+
+log = logs.get("reclusterer")
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentGraph:
+    """The graph of a run's rows, how it was made, and by which searcher."""
+
+    graph: NeighbourGraph
+    report: GraphReport
+    searcher: str
+
+
+def current_graph(place: Workplace, where: str, rows: pd.DataFrame, run: int) -> CurrentGraph:
+    """Brings the kept graph up to date and keeps it again; a damaged one is built anew, and that is said.
+
+    Args:
+        place: Of the run.
+        where: The filter of the window, for the searches of Milvus.
+        rows: The run's rows, ascending by id, with `id` and `label_run`.
+        run: Its number, which seeds the samples that are compared.
+    """
+    wanted, store = place.settings.clustering, place.store
+    path = place.settings.data_dir / "cache" / "graph.bin"
+    damage = ""
+    try:
+        previous = load_graph(path, store.card)
+    except CacheDamaged as error:
+        previous, damage = None, error.message if path.exists() else ""
+    searcher = choose_searcher(wanted.searcher, len(rows), is_lite=store.is_lite, exact_rows=wanted.exact_rows)
+    graph, report = update_graph(
+        previous,
+        rows["id"].tolist(),
+        store.embeddings,
+        ExactSearcher(wanted.memory_mb) if searcher == "exact" else MilvusSearcher(store.search_headlines, where),
+        k=wanted.graph_neighbours,
+        spare=wanted.spare_neighbours,
+        doubted=set(rows.loc[rows["label_run"] == 0, "id"]),  # may have been removed, and come again with another text
+        vector_sample=_COMPARED_VECTORS,
+        recall_sample=wanted.recall_sample,
+        recall_floor=wanted.recall_floor,
+        seed=wanted.seed + run,
+    )
+    if damage:
+        report = replace(report, reason=damage)
+    if report.rebuilt and (damage or run > 1):
+        log.warning("the graph was built anew", reason=report.reason, searched=report.searched)
+    try:
+        save_graph(path, graph, store.card)
+    except OSError as error:
+        log.warning("the graph could not be kept; the next run builds it anew", reason=str(error))
+    return CurrentGraph(graph, report, searcher)

@@ -1,0 +1,91 @@
+"""Step seven of a run: the map, and the page that shows it. The run counts whether they can be made or not."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from clustering.map.layout import Layout, lay_out, load_layout, save_layout
+from clustering.neighbours import NeighbourGraph
+from clustering.pages.footer import run_facts
+from clustering.pages.index_page import write_index
+from clustering.pages.run_page import Snapshot, write_snapshot
+from clustering.run.plan import Plan
+from clustering.run.workplace import Workplace, now_ms
+from newstide.core import logs
+from newstide.core.settings import Settings
+
+log = logs.get("reclusterer")
+
+
+def publish(
+    place: Workplace, graph: NeighbourGraph, rows: pd.DataFrame, plan: Plan, seconds: Mapping[str, float]
+) -> Path | None:
+    """Lays the map out and writes the page; where that fails, the last page stays, and the failure is said and noted.
+
+    Args:
+        place: Of the run.
+        graph: Of its rows.
+        rows: The run's rows as it labelled them, in the graph's order.
+        plan: What it wrote.
+        seconds: What its steps took until now.
+
+    Returns:
+        The page, or None where there is none: a full disk, say.
+    """
+    try:
+        return _drawn(place, graph, rows, plan, seconds)
+    except OSError as error:
+        log.error("the page could not be written; the last one stays in place", reason=str(error))
+    except Exception:
+        log.exception("the page could not be made; the last one stays in place")
+    place.memory.unwritten[page_of(place.settings, plan.row.run)] = time.monotonic()
+    return None
+
+
+def page_of(settings: Settings, run: int) -> Path:
+    """Where a run's page lies."""
+    return settings.snapshots_dir / f"run-{run:06d}.html"
+
+
+def _drawn(
+    place: Workplace, graph: NeighbourGraph, rows: pd.DataFrame, plan: Plan, seconds: Mapping[str, float]
+) -> Path:
+    started = time.perf_counter()
+    settings, card = place.settings, place.store.card
+    path = settings.data_dir / "cache" / "layout.npz"
+    layout = laid_out(path, graph, card.fingerprint, settings)
+    kinds: dict[int, list[str]] = {}
+    for event in plan.events:
+        kinds.setdefault(event.story, []).append(event.kind)
+    snapshot = Snapshot(
+        run=plan.row.run,
+        finished_at=now_ms(),
+        headlines=rows.assign(x=layout.positions[:, 0], y=layout.positions[:, 1]),
+        stories=plan.stories.drop(columns="centroid").assign(
+            events=pd.Series([kinds.get(int(at), []) for at in plan.stories["cluster_label"]], dtype=object)
+        ),
+        facts=run_facts(plan.row, card.name, layout, settings, sum(seconds.values()) + time.perf_counter() - started),
+    )
+    save_layout(path, layout)
+    page = write_snapshot(settings.snapshots_dir, snapshot, max_points=settings.pages.max_points)
+    write_index(settings.snapshots_dir)
+    return page
+
+
+def laid_out(path: Path, graph: NeighbourGraph, weights: str, settings: Settings) -> Layout:
+    """The map, started from the one at `path`."""
+    layout = lay_out(
+        graph.vectors, graph.indices, graph.similarities, graph.ids, load_layout(path), settings.layout, weights
+    )
+    log.info(
+        "laid out the map",
+        rows=len(layout.ids),
+        fresh=layout.fresh,
+        moved=None if layout.moved is None else round(layout.moved, 4),
+        neighbours=layout.neighbours,
+        asked=settings.layout.neighbours,
+        listed=settings.clustering.graph_neighbours,
+    )
+    return layout

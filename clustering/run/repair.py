@@ -1,0 +1,65 @@
+"""Before a run: one that was cut off while it wrote, or before its page was there, is finished as it was decided."""
+
+from clustering.run.graph import current_graph
+from clustering.run.plan import Plan, carry_out
+from clustering.run.publish import publish
+from clustering.run.report import RunReport, finished
+from clustering.run.window import COLUMNS
+from clustering.run.workplace import Workplace, now_ms, timed
+from newstide.core import logs
+from newstide.core.errors import StoreLimit, StoreRefused
+from newstide.milvus import filters
+
+log = logs.get("reclusterer")
+
+
+def finish_what_was_cut_off(place: Workplace) -> RunReport | None:
+    """Carries out the plan of a run that was cut off; None where there is no plan, or none that can be carried out.
+
+    Raises:
+        DeliveryError: Kafka does not acknowledge the events.
+        RunFailed: Another reclusterer holds the lease by now.
+    """
+    content = place.store.unfinished.read()
+    if content is None:
+        return None
+    try:
+        plan = Plan.decode(content)
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("a run that another version was cut off in is forgotten", reason=repr(error))
+        place.store.unfinished.clear()
+        return None
+    last = place.store.last_run()
+    run = plan.row.run
+    written = last is not None and (last.run, last.started_at) == (run, plan.row.started_at)
+    if not written and (run != (0 if last is None else last.run) + 1 or plan.model != place.store.card.fingerprint):
+        log.warning("a run that was cut off is forgotten: what it was about is no longer there", number=run)
+        place.store.unfinished.clear()
+        return None
+    seconds = dict(plan.row.durations)
+    place.lease.require()
+    try:
+        with timed(seconds, "write"):
+            if not written:
+                carry_out(plan, place.store, place.settings.kafka, now_ms(), place.lease)
+    except (StoreLimit, StoreRefused) as error:
+        log.warning("a run that was cut off is forgotten: Milvus refuses it", number=run, reason=str(error))
+        place.store.unfinished.clear()
+        return None
+    report = _with_page(place, plan, seconds)
+    place.lease.require()
+    place.store.unfinished.clear()
+    log.info("finished a run that was cut off", number=run)
+    return report
+
+
+def _with_page(place: Workplace, plan: Plan, seconds: dict[str, float]) -> RunReport:
+    """Makes the page of a run whose labels are written; the rows are those that a run has labelled."""
+    where = filters.all_of(plan.where, filters.LABELLED)
+    rows = place.store.headlines(where, COLUMNS).drop_duplicates("id").sort_values("id", ignore_index=True)
+    if rows.empty:
+        return finished(plan, seconds, None)
+    with timed(seconds, "map"):
+        current = current_graph(place, plan.where, rows, plan.row.run)
+        page = publish(place, current.graph, rows, plan, seconds)
+    return finished(plan, seconds, page, current.searcher, current.report)

@@ -1,0 +1,55 @@
+"""What every step of a run works with: the open store, the settings, the right to write, and what is remembered."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clustering.run.lease import MayWrite
+from clustering.run.window import Labelled
+from newstide.core.settings import Settings
+from newstide.milvus import Store
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a process remembers from run to run; a run does without, too.
+
+    Attributes:
+        labelled: The last run's rows.
+        unwritten: Pages that could not be written, and when that was tried.
+    """
+
+    labelled: Labelled | None = None
+    unwritten: dict[Path, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What the steps of a run share.
+
+    Attributes:
+        store: The store, open.
+        settings: With the addresses of Kafka and Milvus.
+        lease: Asked before anything is written.
+        memory: Of the process.
+    """
+
+    store: Store
+    settings: Settings
+    lease: MayWrite
+    memory: Memory
+
+
+def now_ms() -> int:
+    """The time by this machine's clock, epoch milliseconds."""
+    return int(time.time() * 1000)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Notes how long a step took."""
+    started = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - started
