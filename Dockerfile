@@ -20,12 +20,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 RUN python -m venv /opt/newstide
 COPY constraints.txt /constraints.txt
 COPY --from=wheel /wheels /wheels
-# bge-m3 and sentence-transformers models take torch (about 6 GB installed); use-multilingual takes nothing more.
+# bge-m3 and sentence-transformers models take torch (about 6 GB installed); the others take nothing more.
 ARG EMBEDDING_MODEL=bge-m3
 RUN case "${EMBEDDING_MODEL}" in \
         bge-m3 | sentence-transformers:*) extra='[bge]' ;; \
-        multilingual-e5-small) extra='[e5]' ;; \
-        use-multilingual) extra='' ;; \
+        multilingual-e5-small | use-multilingual) extra='' ;; \
         *) echo "Unknown EMBEDDING_MODEL: ${EMBEDDING_MODEL}" >&2; exit 1 ;; \
     esac \
     && /opt/newstide/bin/pip install --no-cache-dir --constraint /constraints.txt "$(ls /wheels/*.whl)${extra}"
@@ -50,4 +49,7 @@ ENV PATH=/opt/newstide/bin:${PATH} \
     NEWSTIDE_PAGES_DIRECTORY=/pages
 WORKDIR /data
 USER 10001:10001
+# Else each container would convert its packaged weights for itself, at every start where its cache is read-only.
+ARG EMBEDDING_MODEL=bge-m3
+RUN if [ "${EMBEDDING_MODEL}" = multilingual-e5-small ]; then python -m newstide.embedding.e5; fi
 CMD ["newstide", "--help"]

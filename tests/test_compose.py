@@ -105,8 +105,25 @@ def test_the_dockerfile_installs_an_extra_that_exists_for_every_model_and_refuse
         assert model in done.stderr
         return
     extra = done.stdout.strip().strip("[]")
-    assert extra == {"use-multilingual": "", "multilingual-e5-small": "e5"}.get(model, "bge")
+    assert extra == ("" if model in ("use-multilingual", "multilingual-e5-small") else "bge")
     assert not extra or extra in PROJECT["project"]["optional-dependencies"]
+
+
+def test_the_dockerfile_converts_the_packaged_model_where_it_is_the_image_s(tmp_path: Path) -> None:
+    (script,) = [" ".join(words) for _, words in instructions("RUN") if "newstide.embedding.e5;" in words]
+    for model, said in (("multilingual-e5-small", "asked -m newstide.embedding.e5\n"), ("bge-m3", "")):
+        command = ["/bin/sh", "-c", f'python() {{ echo asked "$@"; }}; {script}']
+        done = subprocess.run(command, env={"EMBEDDING_MODEL": model}, capture_output=True, text=True, check=True)
+        assert done.stdout == said
+    made = subprocess.run(
+        [sys.executable, "-m", "newstide.embedding.e5"],
+        env={**os.environ, "NEWSTIDE_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (Path(made.stdout.strip()) / "model.bin").is_file()
+    assert Path(made.stdout.strip()).parent == tmp_path
 
 
 def test_every_command_is_one_of_newstides() -> None:

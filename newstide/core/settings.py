@@ -234,7 +234,9 @@ class Settings(BaseSettings):
 
     config: Path = Field(Path("newstide.toml"), description="the settings file; one that is named has to be there")
     data_dir: Path = Field(default_factory=lambda: user_data_path("newstide"), description="everything kept on disk")
-    cache_dir: Path = Field(default_factory=lambda: user_cache_path("newstide"), description="downloads (Kafka's jars)")
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("newstide"), description="Kafka's jars, the converted model"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     keep: Window = Field(None, description="of event time, before the newest headline: older ones are removed; or none")
     kafka: KafkaSettings = KafkaSettings()

