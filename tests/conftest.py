@@ -6,7 +6,6 @@ module that asked for them.
 """
 
 import json
-import os
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -24,8 +23,10 @@ from newstide.core.threads import let_idle_threads_sleep
 from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus.local_server import LocalMilvus
+from tests.harness.labelled import hand_on, labelled
 from tests.harness.newsroom import add_headlines
 
+hand_on()
 let_idle_threads_sleep()  # of the processes that tests start, and of kernels not loaded yet
 
 _SHARED_KAFKA = pytest.StashKey[LocalKafka]()
@@ -155,10 +156,7 @@ def milvus_client(milvus_settings: MilvusSettings) -> Iterator[MilvusClient]:
 @pytest.fixture(scope="session")
 def real_headlines() -> Path:
     """The folder of real, labelled headlines, which are not part of the project; without it a test is left out."""
-    folder = Path(os.environ.get("NEWSTIDE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"real headlines are not here: {folder} does not exist; set NEWSTIDE_TEST_DATA to their folder")
-    return folder
+    return labelled()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,5 @@
 """Neighbour lists of real headlines against exact HDBSCAN on all their distances."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -14,18 +11,15 @@ from clustering.neighbours import ExactSearcher, NeighbourGraph, update_graph
 from clustering.tree import cluster_neighbours
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding import load_embedder
+from tests.harness.labelled import labelled
 
 NAMES = ("giveme5w1h", "uci_stories", "allsides_roundups")
-DATA = Path(os.environ.get("NEWSTIDE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 ROWS = 1500
 
 
 def lists_and_distances(name: str) -> tuple[NeighbourGraph, npt.NDArray[np.float64]]:
     """The graph of the set's first titles, and all their distances."""
-    file = DATA / f"{name}.parquet"
-    if not file.exists():
-        pytest.skip(f"{file} is missing: set NEWSTIDE_TEST_DATA to the folder of labelled headlines")
-    titles = pd.read_parquet(file)["title"].drop_duplicates().head(ROWS).tolist()
+    titles = pd.read_parquet(labelled(f"{name}.parquet"))["title"].drop_duplicates().head(ROWS).tolist()
     vectors = load_embedder(EmbeddingSettings()).encode(titles)
     graph, _ = update_graph(
         None, [f"{row:05d}" for row in range(len(titles))], lambda _: vectors, ExactSearcher(), k=30, spare=0
