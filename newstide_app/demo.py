@@ -23,10 +23,10 @@ from newstide_app.evaluation import score
 from newstide_app.inspect import print_stories, records
 from newstide_app.services.local_services import LocalServices
 from newstide_app.services.supervisor import Service, service
+from producers.files import read_files
 from producers.publisher import publish
 from producers.rows import Row
 from producers.sample import day_file, true_stories
-from producers.sources import read_files
 
 _PARTS_END = ("09:00", "14:00", "24:00")  # UTC: the day as morning, noon and night
 _PATIENCE = 120.0  # seconds for the consumer to catch up

@@ -1,9 +1,9 @@
 """Where headlines come from: files, standard input and feeds, sent to the topic `headlines`."""
 
+from producers.files import read_files
 from producers.pacing import paced, parse_pace
 from producers.publisher import Summary, produce_feeds, produce_files, publish
 from producers.rows import Rejected, Row
-from producers.sources import read_files
 
 __all__ = [
     "Rejected",

@@ -21,9 +21,9 @@ from newstide.core.settings import FeedSettings, KafkaSettings
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
 from producers.feeds import FeedPoller
+from producers.files import read_files
 from producers.pacing import paced, parse_pace
 from producers.rows import Rejected, Row
-from producers.sources import read_files
 from producers.times import parse_zone
 
 _SHOW_EVERY = 0.1  # seconds between updates of the progress bar

@@ -1,6 +1,8 @@
 """What every source of headlines hands on: a headline ready to be sent, or a row that is none, with its reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from newstide.core.headline import Headline
 
@@ -13,6 +15,7 @@ class Row:
     published: bool = True
     file: str = ""
     line: int = 0
+    extra: Mapping[str, Any] | None = None  # columns asked for beside a headline's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import pytest
 
 from newstide.core.headline import decode, derive_id
 from newstide.core.ids import names_a_site, stands_alone
+from producers.files import read_files
 from producers.rows import Row
-from producers.sources import read_files
 
 NOW = 1_790_000_000_000
 KEPT = Path(__file__).parent / "data" / "ids.jsonl"  # written once, by the version of October 2026

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from newstide.core.errors import InvalidHeadline, SettingsError, SourceError
 from newstide.core.headline import decode, derive_id, encode
 from newstide.core.text import clean
+from producers.files import read_files
 from producers.rows import Rejected, Row
-from producers.sources import read_files
 from producers.times import parse_file_time, parse_zone
 
 NOW = 1_791_892_800.0  # 2026-10-13T12:00:00Z

@@ -1,0 +1,6 @@
+"""Headlines from files and standard input, whatever they are packed, encoded and laid out in: `read_files`."""
+
+from producers.files.options import Options
+from producers.files.reader import read_files
+
+__all__ = ["Options", "read_files"]

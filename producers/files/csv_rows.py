@@ -1,0 +1,141 @@
+"""CSV rows with the line they start on, where one stray quote costs one row and not the rest of the file."""
+
+import csv
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from producers.files.encodings import Line
+
+DELIMITERS = ",;\t|"
+NO_DELIMITER = "\x1f"  # a table of one column: a sign that stands in no text
+_MAX_LINES = 1_000  # of one row: with more, its quote was never closed
+_UNCLOSED = "A quote that opens in this row is not closed."
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRow:
+    """One row: the line it starts on (from 1), its fields, its text; or what is wrong with it."""
+
+    line: int
+    fields: list[str]
+    text: str
+    fault: str = ""
+
+
+class Lines:
+    """Lines that can be given back."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._source = iter(lines)
+        self._waiting: deque[Line] = deque()
+
+    def next(self) -> Line | None:
+        """The next line; None at the end."""
+        return self._waiting.popleft() if self._waiting else next(self._source, None)
+
+    def give_back(self, lines: Iterable[Line]) -> None:
+        """Lines that are to come again, in their order."""
+        self._waiting.extendleft(reversed(list(lines)))
+
+    def ahead(self, count: int) -> list[Line]:
+        """The next lines; they are still to come."""
+        taken: list[Line] = []
+        while len(taken) < count and (line := self.next()) is not None:
+            taken.append(line)
+        self.give_back(taken)
+        return taken
+
+
+def read_csv(source: Lines, delimiter: str, width: int = 0) -> Iterator[CsvRow]:
+    """Rows of a CSV file; empty lines, and rows of nothing but delimiters, are left out.
+
+    The standard library's parser does the parsing; here stands what it lacks. A row whose quote is not closed is faulty
+    in its first line alone: the following lines are read again as rows of their own. It shows by the end of the file,
+    by text behind the quote that seems to close it, or by more fields than the header has.
+
+    Args:
+        source: The lines.
+        delimiter: One character; `NO_DELIMITER`: each row is one field.
+        width: Fields of the header; 0: any number.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), 16 * 1024 * 1024))
+    nothing = f'{delimiter}" \t\r\n'
+    while (taken := source.next()) is not None:
+        number, text, whole = taken
+        if not whole:
+            yield CsvRow(number, [], text, "The line is too long.")
+            continue
+        if '"' not in text:  # most rows
+            fields = text.rstrip("\r\n").split(delimiter)
+            if not width or len(fields) <= width:
+                if text.strip(nothing):
+                    yield CsvRow(number, fields, text)
+                continue
+        if not text.strip(nothing) and text.count('"') % 2 == 0:
+            continue
+        yield _row(number, text, delimiter, width, source)
+
+
+def split(text: str, delimiter: str) -> list[str]:
+    """The fields of a row of one line, for a look at a file."""
+    try:
+        return next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _row(number: int, text: str, delimiter: str, width: int, source: Lines) -> CsvRow:
+    fields, more, fault = _parse(text, delimiter, source)
+    if width and len(fields) > width and any(field.strip() for field in fields[width:]):
+        fault = fault or f"The row has {len(fields)} fields, the header {width}: is a delimiter not quoted?"
+    if not fault:
+        return CsvRow(number, fields, text + "".join(line for _, line, _ in more))
+    source.give_back(more)
+    if (other := _otherwise(text, delimiter, width)) is not None:
+        return CsvRow(number, other, text)
+    return CsvRow(number, [], text, fault)
+
+
+def _otherwise(text: str, delimiter: str, width: int) -> list[str] | None:
+    """A row of one line with blanks before its quotes, or with quotes escaped by backslashes; None where it is neither."""
+    for dialect in ({"skipinitialspace": True}, {"escapechar": "\\", "doublequote": False}):
+        try:
+            fields = next(csv.reader([text], delimiter=delimiter, strict=True, **dialect))
+        except (csv.Error, StopIteration):
+            continue
+        if width and len(fields) == width:
+            return fields
+    return None
+
+
+def _parse(first: str, delimiter: str, source: Lines) -> tuple[list[str], list[Line], str]:
+    """The fields of the row that starts with this line, the further lines it takes, and what is wrong with it."""
+    more: list[Line] = []
+    unclosed = False
+
+    def supply() -> Iterator[str]:
+        nonlocal unclosed
+        yield first
+        while True:
+            line = source.next() if len(more) < _MAX_LINES else None
+            if line is None:
+                unclosed = True
+                return
+            more.append(line)
+            yield line[1]
+
+    try:
+        fields = next(csv.reader(supply(), delimiter=delimiter))
+    except csv.Error as error:
+        return [], more, f"The row is not CSV: {error}."
+    return fields, more, _UNCLOSED if unclosed or (more and not _strict(first, more, delimiter)) else ""
+
+
+def _strict(first: str, more: list[Line], delimiter: str) -> bool:
+    """Whether a row of several lines obeys the rules; two stray quotes in different rows do not."""
+    try:
+        next(csv.reader([first, *(line for _, line, _ in more)], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    return True

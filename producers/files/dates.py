@@ -1,0 +1,187 @@
+"""Publication times of one file: which of day and month stands first, and whether its times can be read at all.
+
+A wrong time cannot be undone, since the first of an id wins. So the first rows are looked at before one is sent.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any, NamedTuple
+
+from newstide.core.errors import SourceError
+from newstide.core.text import iso_time, shorten
+from newstide.core.times import LATEST_MS, Fault, Order, ParsedTime, Zone, parse_time
+from producers.files.options import Item, Options
+from producers.tally import Tally
+
+_ROWS = 10_000  # that are looked at before the first is sent, where times are rare or their order does not show
+_GIVEN = 1_000  # times that tell whether the file's can be read
+_NUMBERS = re.compile(r"\s*\d{1,2}[./\-\s]\s?\d{1,2}[./\-\s]\s?(\d{4}|\d{2})(?!\d)")
+_ORDERS: tuple[Order, Order] = ("day", "month")
+_EPOCH = datetime(1970, 1, 1)
+
+
+class Instant(NamedTuple):
+    """A time that its file holds as a number of milliseconds since 1970, of UTC or of wherever it was."""
+
+    milliseconds: int
+    utc: bool
+
+    def __str__(self) -> str:
+        return f"{self.milliseconds} ms since 1970"
+
+
+class Dates:
+    """Reads the times of one file.
+
+    Args:
+        file: For errors.
+        options: The layout and zone of times, and what is borne.
+        tally: Is told what was left out.
+    """
+
+    def __init__(self, file: str, options: Options, tally: Tally) -> None:
+        self._file, self._options, self._tally = file, options, tally
+        self._order: Order | None = None
+
+    def looked_ahead(self, items: Iterator[Item]) -> Iterator[Item]:
+        """The same items, after a look at the first of them.
+
+        Raises:
+            SourceError: Too many times cannot be read, or they contradict each other.
+        """
+        taken: list[Item] = []
+        given: list[tuple[Any, str, ParsedTime]] = []
+        hints: dict[Order, tuple[int, Any]] = {}
+        unclear = False
+        for item in items:
+            taken.append(item)
+            value = item.fields.get("published_at")
+            if (parsed := self._parsed(value, item)) is not None:
+                if (hint := self._hint(value, item)) is not None:
+                    hints.setdefault(hint, (item.line, value))
+                unclear = unclear or parsed.fault is Fault.AMBIGUOUS
+                if len(given) < _GIVEN and parsed.fault is not Fault.ZERO:
+                    given.append((value, str(item.fields.get("language") or ""), parsed))
+            timeless = len(taken) >= _GIVEN and "published_at" not in self._tally.columns
+            if len(taken) >= _ROWS or timeless or (len(given) >= _GIVEN and (hints or not unclear)):
+                break
+        self._settle(hints)
+        self._require_readable(given)
+        return chain(taken, items)
+
+    def read(self, item: Item) -> int | None:
+        """The time of a row, epoch milliseconds; None where it has none, or one that cannot be read.
+
+        Raises:
+            SourceError: It contradicts the order of day and month in the rows before.
+        """
+        value = item.fields.get("published_at")
+        parsed = self._parsed(value, item)
+        if parsed is None:
+            return None
+        if parsed.milliseconds is None:
+            if (
+                self._order is not None
+                and not self._options.undated
+                and self._hint(value, item) not in (None, self._order)
+            ):
+                raise SourceError(
+                    f"{self._file} has the {self._order} first in its dates, but not in line {item.line:,}: "
+                    f"{shorten(str(value))!r}.",
+                    "Say the layout with --time-format, or send such dates as none with --undated.",
+                )
+            self._tally.leave_out(
+                "time that stands for none" if parsed.fault is Fault.ZERO else "time", value, item.line
+            )
+            return None
+        if parsed.zone is Zone.UNKNOWN:
+            self._tally.leave_out("zone that nobody knows", value, item.line)
+        if self._tally.times is None:
+            self._tally.times = (
+                str(value),
+                iso_time(parsed.milliseconds),
+            )
+        return parsed.milliseconds
+
+    def _parsed(self, value: Any, item: Item, order: Order | None = None) -> ParsedTime | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, Instant):
+            return self._of_instant(value)
+        if self._options.time_format is not None and isinstance(value, str | int | float):
+            return self._of_format(str(value).strip())
+        language = item.fields.get("language")
+        return parse_time(
+            value,
+            language=language if isinstance(language, str) else "",
+            timezone=self._options.zone,
+            order=order or self._order,
+            serial=True,
+        )
+
+    def _of_format(self, text: str) -> ParsedTime | None:
+        if not text:
+            return None
+        try:
+            moment = datetime.strptime(text, self._options.time_format or "")
+            local = moment if moment.tzinfo else moment.replace(tzinfo=self._options.zone)
+            return _within(round(local.timestamp() * 1000))
+        except (ValueError, OverflowError):
+            return ParsedTime(None, Fault.UNREADABLE)
+
+    def _of_instant(self, instant: Instant) -> ParsedTime:
+        if instant.utc or self._options.zone is UTC:
+            return _within(instant.milliseconds)
+        try:
+            moment = (_EPOCH + timedelta(milliseconds=instant.milliseconds)).replace(tzinfo=self._options.zone)
+            return _within(round(moment.timestamp() * 1000))
+        except (OverflowError, ValueError):
+            return ParsedTime(None, Fault.RANGE)
+
+    def _hint(self, value: Any, item: Item) -> Order | None:
+        """Which of day and month stands first, where the value can be read in one of the two ways alone."""
+        if not isinstance(value, str) or self._options.time_format is not None or not _NUMBERS.match(value):
+            return None
+        readable = [
+            order for order in _ORDERS if (time := self._parsed(value, item, order)) and time.milliseconds is not None
+        ]
+        return readable[0] if len(readable) == 1 else None
+
+    def _settle(self, hints: dict[Order, tuple[int, Any]]) -> None:
+        if len(hints) == 2 and not self._options.undated:
+            (line, value), (other_line, other) = sorted(hints.values())
+            raise SourceError(
+                f"{self._file} has dates in two layouts: {shorten(str(value))!r} (line {line:,}) and "
+                f"{shorten(str(other))!r} (line {other_line:,}). Nothing of it was sent.",
+                "Say the layout with --time-format, or send what is unclear without a time with --undated.",
+            )
+        if len(hints) == 1:
+            ((self._order, (_, value)),) = hints.items()
+            self._tally.note(f"dates have the {self._order} first, as {shorten(str(value))!r} shows")
+
+    def _require_readable(self, given: list[tuple[Any, str, ParsedTime]]) -> None:
+        if self._options.undated:
+            return
+        wrong = [
+            value
+            for value, language, time in given
+            if time.milliseconds is None and not self._now_readable(value, language)
+        ]
+        if wrong and len(wrong) > self._options.max_rejected * len(given):
+            shown = ", ".join(f"{shorten(str(value), 40)!r}" for value in list(dict.fromkeys(map(str, wrong)))[:3])
+            raise SourceError(
+                f"{self._file} has times that cannot be read, {len(wrong):,} of the first {len(given):,}: {shown}. "
+                "Nothing of it was sent.",
+                "Say their layout with --time-format, as '%d.%m.%Y %H:%M', or send it without these times: --undated.",
+            )
+
+    def _now_readable(self, value: Any, language: str) -> bool:
+        time = self._parsed(value, Item(0, {"language": language}, None))
+        return time is not None and time.milliseconds is not None
+
+
+def _within(milliseconds: int) -> ParsedTime:
+    inside = 0 <= milliseconds <= LATEST_MS
+    return ParsedTime(milliseconds) if inside else ParsedTime(None, Fault.RANGE)

@@ -1,0 +1,352 @@
+"""JSON: one object a line, or documents of any layout, in which the array that holds the headlines is found.
+
+An object with a title of its own is one headline, whatever arrays it holds. Else the one array, at any depth, whose
+objects have titles is read; where there are several, they are named.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from newstide.core.errors import SourceError
+from newstide.core.text import shorten
+from producers.files.columns import at_path, cell, find_known_columns, listed, no_column, no_title
+from producers.files.containers import Source
+from producers.files.encodings import Line, printable, undecodable, whole_text
+from producers.files.options import Item, Options
+from producers.files.telegram import is_telegram, telegram_items
+from producers.tally import Tally
+
+_MAX_DOCUMENT = 256 * 1024 * 1024  # bytes of a document that is no lines, which cannot be read piece by piece
+_HOPELESS = 1_000  # records without a title before a file is given up
+_LAYOUTS = 10_000  # remembered
+_LOOKED_AT = 50  # elements of an array that tell whether it holds headlines
+_DEEPEST = 60  # levels at which arrays are looked for
+_WRAPPERS = ("_source", "data", "attributes", "node", "article", "item", "post", "doc", "document", "story", "fields")
+
+
+def read_json_lines(lines: Iterator[Line], file: str, options: Options, tally: Tally) -> Iterator[Item]:
+    """One JSON object a line: a headline, or a document that holds an array of them.
+
+    Raises:
+        SourceError: No object has a title.
+    """
+    yield from _Records(file, options, tally).items(_parsed_lines(lines))
+
+
+def read_document(stream: Source, file: str, options: Options, tally: Tally) -> Iterator[Item]:
+    """A JSON document, or several one after another, each over any number of lines.
+
+    Raises:
+        SourceError: It is no JSON, too large, or no array of it holds headlines.
+    """
+    data = stream.head(_MAX_DOCUMENT + 1)
+    if len(data) > _MAX_DOCUMENT:
+        raise SourceError(f"{file} is one JSON document of more than 256 MiB.", "Write one object per line (JSONL).")
+    text = whole_text(data, options.encoding, tally.note).strip("\ufeff \t\r\n\0")
+    records = _Records(file, options, tally)
+    try:
+        documents = list(_documents(text))
+    except (ValueError, RecursionError) as error:
+        lines = [(number, line, True) for number, line in enumerate(text.splitlines(keepends=True), 1)]
+        if any(_is_object(line) for _, line, _ in lines[:_LOOKED_AT]):  # its first line alone is broken
+            yield from records.items(_parsed_lines(iter(lines)))
+            return
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else shorten(str(error), 200)
+        raise SourceError(f"{file} is no JSON document: {reason}.", "Is it complete?") from None
+    yield from records.items(enumerate(documents, 1))
+
+
+def is_lines(first: str) -> bool:
+    """Whether the first line of a JSON file says that each line is a record of its own."""
+    text = first.strip("\ufeff \t\r\n\0")
+    return not text.startswith(("{", "[")) or _is_object(text)
+
+
+class _Records:
+    """Makes items of parsed objects: finds the columns of each layout, and the headlines within documents."""
+
+    def __init__(self, file: str, options: Options, tally: Tally) -> None:
+        self._file, self._options, self._tally = file, options, tally
+        self._layouts: dict[tuple[str, ...], dict[str, str]] = {}
+        self._paths = {field: column for field, column in options.mapping.items() if "." in column}
+        self._flat: bool | None = None  # whether the file's objects are headlines themselves; None: not known yet
+        self._titled = False
+        self._tried = 0
+
+    def items(self, documents: Iterator[tuple[int, Any]] | enumerate[Any]) -> Iterator[Item]:
+        """The headlines of documents that stand at these lines (or, within one document, at these places)."""
+        for line, document in documents:
+            if isinstance(document, Item):
+                yield document
+            elif isinstance(document, Mapping) and self._flat:  # most lines
+                yield self._item(line, document)
+            else:
+                yield from self._opened(line, document)
+        if self._tried and not self._titled:
+            raise self._hopeless()
+        for field, column in self._options.mapping.items():
+            if self._tried and field not in self._tally.columns:
+                raise no_column(column, self._tally.names, self._file)
+
+    def _opened(self, line: int, document: Any) -> Iterator[Item]:
+        path = self._options.records
+        if path is None and isinstance(document, Mapping) and self._has_title(document):
+            self._flat = True
+            yield self._item(line, document)
+        elif path is None and is_telegram(document):
+            self._titled = True
+            self._tally.note("Telegram export: a message's first line is its title")
+            self._tally.columns |= {"title": "text", "published_at": "date_unixtime", "source": "name"}
+            yield from telegram_items(document)
+        elif isinstance(document, list) and path is None and self._holds_titles(document):
+            yield from self._elements(document)
+        elif isinstance(document, Mapping | list):
+            yield from self._searched(line, document)
+        else:
+            yield Item(line, {}, shorten(repr(document), 200), f"The line is a JSON {_kind(document)}, not an object.")
+
+    def _searched(self, line: int, document: Any) -> Iterator[Item]:
+        """The headlines of a document that is none itself."""
+        path = self._options.records
+        if path is not None:
+            elements = list(_followed(document, path.split(".")))
+            if not elements:
+                raise SourceError(
+                    f"{self._file} holds no array at --records {path!r}; it has {listed(_arrays(document))}.",
+                    "Correct the path.",
+                )
+            yield from self._elements(elements)
+            return
+        if isinstance(document, Mapping) and (table := _of_columns(document, self._has_title)) is not None:
+            yield from self._elements(table)
+            return
+        found = _titled_arrays(document, self._has_title)
+        if len(found) > 1:
+            raise SourceError(
+                f"{self._file} holds several arrays with titles: {listed(found)}.",
+                f"Choose one: --records {next(iter(found))}.",
+            )
+        if found:
+            ((where, elements),) = found.items()
+            self._tally.note(f"headlines stand in {where!r}" if where else "headlines stand in an array")
+            self._flat = False
+            yield from self._elements(elements)
+        elif isinstance(document, Mapping):
+            yield self._item(line, document)  # without a title: refused, by name
+        elif document:
+            yield from self._elements(document)
+
+    def _elements(self, elements: list[Any]) -> Iterator[Item]:
+        for number, element in enumerate(elements, 1):
+            if isinstance(element, Mapping):
+                yield self._item(number, self._unwrapped(element))
+            else:
+                reason = f"The element is a JSON {_kind(element)}, not an object."
+                yield Item(number, {}, shorten(repr(element), 200), reason)
+
+    def _item(self, line: int, record: Mapping[str, Any]) -> Item:
+        columns = self._columns(record)
+        self._tried += 1
+        if not self._titled:
+            self._titled = "title" in columns
+            if not self._titled and self._tried >= _HOPELESS:
+                raise self._hopeless()
+        fields = {}
+        for field, column in columns.items():
+            value = record[column] if column in record else at_path(record, column)
+            fields[field] = value if value.__class__ is str else cell(field, value)
+        return Item(line, fields, record)
+
+    def _columns(self, record: Mapping[str, Any]) -> dict[str, str]:
+        keys = tuple(record)
+        known = self._layouts.get(keys)
+        if known is None:
+            if len(self._layouts) > _LAYOUTS:  # records with keys of their own each: no layout to remember
+                self._layouts.clear()
+            plain = {field: column for field, column in self._options.mapping.items() if field not in self._paths}
+            known = find_known_columns(keys, plain, self._options.extra)
+            for field, path in self._paths.items():
+                if at_path(record, path) is not None:
+                    known[field] = path
+                else:
+                    known.pop(field, None)
+            if not self._paths:
+                self._layouts[keys] = known
+            if len(self._tally.names) < _LAYOUTS:
+                self._tally.names = list(dict.fromkeys([*self._tally.names, *map(str, keys)]))
+            self._tally.columns = {**known, **self._tally.columns}
+        return known
+
+    def _has_title(self, record: Mapping[str, Any]) -> bool:
+        column = self._columns_quietly(record).get("title")
+        if column is None:
+            return False
+        value = cell("title", record[column] if column in record else at_path(record, column))
+        return bool(value) and isinstance(value, str | int | float)
+
+    def _columns_quietly(self, record: Mapping[str, Any]) -> dict[str, str]:
+        found = find_known_columns(
+            tuple(record), {k: v for k, v in self._options.mapping.items() if k not in self._paths}
+        )
+        if "title" in self._paths:
+            found["title"] = self._paths["title"]
+        return found
+
+    def _holds_titles(self, elements: list[Any]) -> bool:
+        objects = [element for element in elements[:_LOOKED_AT] if isinstance(element, Mapping)]
+        return any(self._has_title(self._unwrapped(element)) for element in objects)
+
+    def _unwrapped(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A record without the object that it is wrapped in, as `{"_source": {...}}`."""
+        if self._has_title(record):
+            return record
+        for name in _WRAPPERS:
+            inner = record.get(name)
+            if isinstance(inner, Mapping) and self._has_title(inner):
+                return {**{key: value for key, value in record.items() if key != name}, **inner}
+        return record
+
+    def _hopeless(self) -> SourceError:
+        return no_title(self._tally.names, self._file)
+
+
+def _parsed_lines(lines: Iterator[Line]) -> Iterator[tuple[int, Any]]:
+    for number, text, whole in lines:
+        if not text.strip():
+            continue
+        if not whole:
+            yield number, Item(number, {}, shorten(text, 200), "The line is too long.")
+            continue
+        if not text.isascii() and (byte := undecodable(text)) is not None:
+            reason = f"The line cannot be decoded: byte 0x{byte:02x}."
+        else:
+            try:
+                yield number, parse_json(text)
+                continue
+            except RecursionError:
+                reason = "The line's JSON is nested too deeply."
+            except ValueError as error:
+                reason = f"The line is not JSON: {shorten(str(error), 200)}"
+        yield number, Item(number, {}, printable(shorten(text.strip(), 200)), reason)
+
+
+def parse_json(text: str) -> Any:
+    """One JSON value, whatever numbers it holds.
+
+    Raises:
+        ValueError: It is none.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than Python converts
+        return json.loads(text, parse_int=_integer)
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < 1_000 else digits
+
+
+def _documents(text: str) -> Iterator[Any]:
+    """The JSON values of a text, one after another."""
+    decoder = json.JSONDecoder(parse_int=_integer)
+    place = 0
+    while place < len(text):
+        document, place = decoder.raw_decode(text, place)
+        yield document
+        while place < len(text) and text[place] in " \t\r\n,\x1e\ufeff":
+            place += 1
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(parse_json(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def _titled_arrays(document: Any, has_title: Callable[[Mapping[str, Any]], bool]) -> dict[str, list[Any]]:
+    """Path to the elements of each array whose objects have titles; arrays at one path through a list are one."""
+    found: dict[str, list[Any]] = {}
+    waiting: list[tuple[str, Any, int]] = [("", document, 0)]
+    while waiting:
+        path, value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            continue
+        if isinstance(value, list):
+            objects = [element for element in value[:_LOOKED_AT] if isinstance(element, Mapping)]
+            wrapped = [
+                element[name] for element in objects for name in _WRAPPERS if isinstance(element.get(name), Mapping)
+            ]
+            if any(map(has_title, objects)) or any(map(has_title, wrapped)):
+                found[path] = value + found.get(path, [])
+            else:
+                waiting.extend((path, element, depth + 1) for element in value if isinstance(element, Mapping | list))
+        elif isinstance(value, Mapping) and (not has_title(value) or depth == 0):
+            waiting.extend(
+                (f"{path}.{key}" if path else str(key), inner, depth + 1)
+                for key, inner in value.items()
+                if isinstance(inner, Mapping | list)
+            )
+    return dict(reversed(found.items()))
+
+
+def _followed(value: Any, parts: list[str]) -> Iterator[Any]:
+    """The elements of the arrays at a path, through lists on the way."""
+    if isinstance(value, list):
+        if not parts:
+            yield from value
+        else:
+            for element in value:
+                yield from _followed(element, parts)
+    elif isinstance(value, Mapping):
+        if not parts:
+            yield from (value.values() if all(isinstance(inner, Mapping) for inner in value.values()) else [value])
+            return
+        for count in range(1, len(parts) + 1):  # a name may hold dots itself
+            if (name := ".".join(parts[:count])) in value:
+                yield from _followed(value[name], parts[count:])
+                return
+
+
+def _arrays(document: Any) -> list[str]:
+    """Paths of the arrays of objects in a document, for a message."""
+    found: dict[str, None] = {}
+    waiting: list[tuple[str, Any, int]] = [("", document, 0)]
+    while waiting and len(found) < 30:
+        path, value, depth = waiting.pop()
+        if isinstance(value, list):
+            if path and any(isinstance(element, Mapping) for element in value):
+                found[path] = None
+            waiting.extend((path, element, depth + 1) for element in value[:5] if depth < _DEEPEST)
+        elif isinstance(value, Mapping):
+            waiting.extend((f"{path}.{key}" if path else str(key), inner, depth + 1) for key, inner in value.items())
+    return list(found)
+
+
+def _of_columns(
+    document: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]], bool]
+) -> list[dict[str, Any]] | None:
+    """The rows of a table as pandas writes it: by column, by row (`index`) or split; None where it is none."""
+    columns, data = document.get("columns"), document.get("data")
+    if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
+        names = list(map(str, columns))
+        return [dict(zip(names, row, strict=False)) for row in data] if has_title(dict.fromkeys(names, "x")) else None
+    values = list(document.values())
+    if values and all(isinstance(value, Mapping) for value in values):
+        if has_title(dict.fromkeys(map(str, document), "x")):
+            keys = dict.fromkeys(key for value in values for key in value)
+            return [{name: column.get(key) for name, column in document.items()} for key in keys]
+        return values if any(map(has_title, values)) else None
+    if values and all(isinstance(value, list) for value in values) and len({len(value) for value in values}) == 1:
+        plain = not any(isinstance(cell, Mapping) for value in values for cell in value[:_LOOKED_AT])
+        if plain and has_title(dict.fromkeys(map(str, document), "x")):
+            return [dict(zip(document, row, strict=True)) for row in zip(*values, strict=True)]
+    return None

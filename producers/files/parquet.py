@@ -1,0 +1,123 @@
+"""Parquet: times of every unit and zone, nested columns by path, and cells that cost their row alone."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from newstide.core.errors import SourceError
+from newstide.core.text import shorten
+from producers.files.columns import at_path, cell, find_columns
+from producers.files.containers import DAMAGE, Opened, damaged, seekable
+from producers.files.dates import Instant
+from producers.files.options import Item, Options
+from producers.tally import Tally
+
+_BATCH = 1_000  # rows
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_DAY = 86_400_000
+
+
+class _Undecodable:
+    """A cell whose bytes are no UTF-8."""
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+
+
+def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> Iterator[Item]:
+    """Rows of a Parquet file, numbered from 1.
+
+    Raises:
+        SourceError: It is damaged, encrypted, or no column holds titles; the rows before the damage have been given.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with seekable(found) as stream:
+            table = pq.ParquetFile(stream, memory_map=False)
+            schema = table.schema_arrow
+            names = list(_paths(schema))
+            columns = find_columns(names, options.mapping, file, options.extra)
+            tally.names, tally.columns = names, dict(columns)
+            needed = sorted({column if column in schema.names else column.split(".")[0] for column in columns.values()})
+            for batch in table.iter_batches(_BATCH, columns=needed):
+                cells = {name: _cells(batch.column(batch.schema.get_field_index(name))) for name in needed}
+                for row in range(batch.num_rows):
+                    number += 1
+                    yield _item(number, {name: cells[name][row] for name in needed}, columns)
+    except (pa.ArrowException, *DAMAGE, MemoryError, KeyError) as error:
+        if "encrypt" in str(error).lower() or "decrypt" in str(error).lower():
+            raise SourceError(f"{file} is an encrypted Parquet file.", "Write it without encryption.") from None
+        where = f": it cannot be read as Parquet after row {number:,}"
+        raise damaged(file, error, where) from None
+
+
+def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str]) -> Item:
+    fields = {}
+    for field, column in columns.items():
+        value = at_path(record, column)
+        if isinstance(value, _Undecodable):
+            reason = f"The row cannot be decoded: its {column!r} is {shorten(repr(value.value))}."
+            return Item(number, {}, shorten(repr(value.value), 200), reason)
+        fields[field] = value if isinstance(value, str | Instant) else cell(field, value)
+    return Item(number, fields, record)
+
+
+def _paths(schema: Any) -> Iterator[str]:
+    """Names of columns, then dotted paths of what is nested in them."""
+    import pyarrow as pa
+
+    yield from schema.names
+    waiting = [(field.name, field.type) for field in schema]
+    while waiting:
+        path, kind = waiting.pop(0)
+        while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            kind = kind.value_type
+        if pa.types.is_struct(kind):
+            for inner in kind:
+                yield f"{path}.{inner.name}"
+                waiting.append((f"{path}.{inner.name}", inner.type))
+
+
+def _cells(column: Any) -> list[Any]:
+    """The values of a column, each read by itself: none of them can spoil another."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        values = _cells(column.dictionary)
+        return [None if place is None else values[place] for place in column.indices.to_pylist()]
+    if pa.types.is_timestamp(kind):
+        per = _PER_SECOND[kind.unit]
+        whole = column.cast(pa.int64()).to_pylist()
+        return [None if value is None else Instant(value * 1_000 // per, kind.tz is not None) for value in whole]
+    if pa.types.is_date32(kind):
+        return [None if day is None else Instant(day * _DAY, False) for day in column.cast(pa.int32()).to_pylist()]
+    if pa.types.is_date64(kind):
+        return [None if value is None else Instant(value, False) for value in column.cast(pa.int64()).to_pylist()]
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        binary = pa.large_binary() if pa.types.is_large_string(kind) else pa.binary()
+        return list(map(_text, column.cast(binary).to_pylist()))
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return list(map(_text, column.to_pylist()))
+    if pa.types.is_struct(kind):
+        inner = {field.name: _cells(part) for field, part in zip(kind, column.flatten(), strict=True)}
+        return [{name: values[row] for name, values in inner.items()} for row in range(len(column))]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        values = _cells(column.values)
+        ends = column.offsets.to_pylist()
+        valid = column.is_valid().to_pylist()
+        return [values[ends[row] : ends[row + 1]] if valid[row] else None for row in range(len(column))]
+    if pa.types.is_decimal(kind):
+        return [None if value is None else float(value) for value in column.to_pylist()]
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
+        return [None if value is None else str(value) for value in column.cast(pa.int64()).to_pylist()]
+    return list(column.to_pylist())
+
+
+def _text(value: bytes | None) -> Any:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return _Undecodable(value or b"")

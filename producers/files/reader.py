@@ -1,0 +1,214 @@
+"""Headlines from files and standard input, row by row.
+
+Rows stream: memory does not grow with the file, but for 16 bytes a row that tell what came before. A bad row becomes a
+`Rejected` with its line and reason, and the rows after it go on; a file that cannot be read (any further) raises a
+`SourceError` that names the place.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any
+
+from newstide.core.errors import InvalidHeadline, SourceError
+from newstide.core.headline import DEFAULTS, Headline, Limits, from_fields
+from newstide.core.ids import id_of_link_and_title, stands_alone
+from newstide.core.text import shorten
+from producers.files.containers import DAMAGE, Opened, damaged, opened
+from producers.files.dates import Dates
+from producers.files.documents import is_lines, read_document, read_json_lines
+from producers.files.encodings import printable, text_lines, whole_text
+from producers.files.options import Item, Options
+from producers.files.parquet import read_parquet
+from producers.files.seen import Before, Seen
+from producers.files.tables import is_table, read_lines, read_table
+from producers.rows import Rejected, Row
+from producers.tally import Tally
+
+_SUFFIXES: Mapping[str, str] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".psv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".txt": "lines",
+}
+_LOOK = 1 << 16  # bytes that tell the format
+
+
+def read_files(
+    paths: Sequence[str | Path],
+    mapping: Mapping[str, str] | None = None,
+    *,
+    file_format: str | None = None,
+    assume_zone: tzinfo = UTC,
+    now: Callable[[], float] = time.time,
+    limits: Limits = DEFAULTS,
+    options: Options | None = None,
+    tallies: list[Tally] | None = None,
+) -> Iterator[Row | Rejected]:
+    """Reads files one after another.
+
+    Args:
+        paths: Files; `-` is standard input.
+        mapping: Field of a headline to column, where the common names do not fit.
+        file_format: One of `producers.files.options.FORMATS`; by default from the file's first bytes and its name.
+        assume_zone: What times without a zone are in.
+        now: The time, epoch seconds.
+        limits: Of a headline.
+        options: All of how to read them; in place of the three above.
+        tallies: Is given a tally of each file, which counts while the rows are taken. An item that came before in the
+            same file is counted there, and not handed on.
+
+    Raises:
+        SourceError: A file is missing, damaged, is something else, or has no titles; or too many of its times cannot
+            be read. Rows before the damage have been yielded.
+        SettingsError: An option is not what it should be.
+    """
+    chosen = options or Options(mapping=mapping or {}, file_format=file_format, zone=assume_zone)
+    for path in paths:
+        name = "standard input" if str(path) == "-" else str(path)
+        tally = Tally(name)
+        if tallies is not None:
+            tallies.append(tally)
+        yield from _read_file(path, name, chosen, tally, _Builder(chosen, now, limits, tally))
+
+
+def _read_file(
+    path: str | Path, name: str, options: Options, tally: Tally, build: "_Builder"
+) -> Iterator[Row | Rejected]:
+    with opened(path, name) as found:
+        for packing in found.packing:
+            tally.note(f"packed with {packing}")
+        try:
+            items = _items(found, name, options, tally)
+            dates = Dates(name, options, tally)
+            for item in dates.looked_ahead(items):
+                row = build(item, dates)
+                if row is not None:
+                    yield row
+        except DAMAGE as error:
+            raise damaged(name, error) from None
+
+
+def _items(found: Opened, file: str, options: Options, tally: Tally) -> Iterator[Item]:
+    """The rows of an opened file, by its format."""
+    start = found.stream.head(_LOOK)
+    chosen = options.file_format or _format_of(found.name, start, options.encoding)
+    if chosen == "parquet" or start.startswith((b"PAR1", b"PARE")):
+        if start[:4] not in (b"PAR1", b"PARE"):
+            raise SourceError(
+                f"{file} cannot be read as Parquet: it does not begin as one.", "Name its format: --format."
+            )
+        tally.note("Parquet")
+        return read_parquet(found, file, options, tally)
+    if not start:
+        raise SourceError(f"{file} is empty.", "It needs a first line that names its columns.")
+    if chosen == "document":
+        tally.note("JSON")
+        return read_document(found.stream, file, options, tally)
+    lines = text_lines(found.stream, file, options.encoding, tally.note)
+    if chosen == "jsonl":
+        tally.note("JSON lines")
+        return read_json_lines(lines, file, options, tally)
+    if chosen == "lines":
+        tally.note("a headline a line")
+        return read_lines(lines, tally)
+    tally.note("CSV")
+    return read_table(lines, file, options, tally, tabs=found.name.lower().endswith((".tsv", ".tab")))
+
+
+def _format_of(name: str, start: bytes, encoding: str | None) -> str:
+    suffix = Path(name).suffix.lower()
+    text = whole_text(start, encoding, lambda _note: None).lstrip("\ufeff \t\r\n")
+    first = text.splitlines()[0] if text else ""
+    kind = _SUFFIXES.get(suffix, "parquet" if suffix in (".parquet", ".pq") else "")
+    if kind == "jsonl" or (text.startswith(("{", "[")) and _begins_json(first, kind)):
+        return "jsonl" if is_lines(first) and kind != "document" else "document"
+    if kind == "lines" and is_table(first):
+        return "csv"
+    return kind or "csv"
+
+
+def _begins_json(first: str, kind: str) -> bool:
+    """Whether a first line that opens a bracket is JSON's, whatever the file's name says."""
+    text = first.strip()
+    return kind in ("", "document") or text in ("{", "[", "[{") or (is_lines(text) and text.startswith("{"))
+
+
+class _Builder:
+    """Makes a headline of a row, or says why not; counts what is left out of it."""
+
+    def __init__(self, options: Options, now: Callable[[], float], limits: Limits, tally: Tally) -> None:
+        self._now, self._limits, self._tally = now, limits, tally
+        self._insisted = "id" in options.mapping
+        self._extra = tuple(options.extra)
+        self._seen = Seen()
+
+    def __call__(self, item: Item, dates: Dates) -> Row | Rejected | None:
+        if item.fault:
+            return self._rejected(item, item.fault)
+        fields = item.fields
+        try:
+            published_at = dates.read(item)
+            fields["published_at"] = published_at
+            own = self._own_id(fields, item.line)
+            decoded = from_fields(fields, int(self._now() * 1000), self._limits)
+        except InvalidHeadline as error:
+            return self._rejected(item, error.message)
+        headline = self._told_apart(decoded.headline, own)
+        if headline is None:
+            self._tally.twice += 1
+            return None
+        if decoded.ahead:
+            self._tally.leave_out("time ahead of now", published_at, item.line)
+        if fields.get("url") and not headline.url:
+            self._tally.leave_out("link", fields["url"], item.line)
+        self._tally.given += 1
+        self._tally.own_ids += own
+        extra = {name: fields.get(name) for name in self._extra} if self._extra else None
+        return Row(headline, published_at is not None and not decoded.ahead, self._tally.name, item.line, extra)
+
+    def _own_id(self, fields: dict[str, Any], line: int) -> bool:
+        """Whether a row's own id counts; one that does not is taken out of the fields."""
+        given = fields.get("id")
+        if given is None or given == "":
+            return False
+        if self._insisted or stands_alone(str(given)):
+            return True
+        self._tally.leave_out("id that may be a row's number", given, line)
+        fields["id"] = None
+        return False
+
+    def _told_apart(self, headline: Headline, own: bool) -> Headline | None:
+        """The headline under the id that it has in this file; None where it came before.
+
+        The first headline of a link has the link's id; a later one with another title that of link and title.
+        """
+        title = headline.title.casefold()
+        before = self._seen.look(headline.id, title)
+        if before is Before.NEW:
+            return headline
+        if before is Before.SAME:
+            return None
+        id_ = headline.id if own or not headline.url else id_of_link_and_title(headline.url, headline.title)
+        before = self._seen.look(f"{id_}\n{title}", title)
+        return replace(headline, id=id_) if before is Before.NEW else None
+
+    def _rejected(self, item: Item, reason: str) -> Rejected:
+        raw = item.raw if isinstance(item.raw, str) else _text_of(item.raw)
+        rejected = Rejected(self._tally.name, item.line, reason, printable(shorten(raw.strip(), 200)))
+        self._tally.reject(rejected)
+        return rejected
+
+
+def _text_of(record: Any) -> str:
+    try:
+        return json.dumps(record, ensure_ascii=False, default=repr)
+    except (ValueError, RecursionError, TypeError):  # of endless digits, deep nesting, keys that are no text
+        return "(cannot be shown)"

@@ -1,0 +1,215 @@
+"""Tables of text: the delimiter, the header or that there is none, and the rows by field."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from newstide.core.errors import SourceError
+from newstide.core.text import shorten
+from newstide.core.times import parse_time
+from producers.files.columns import find_columns, find_known_columns, is_title, listed
+from producers.files.csv_rows import DELIMITERS, NO_DELIMITER, Lines, read_csv, split
+from producers.files.encodings import Line, printable, undecodable
+from producers.files.options import Item, Options
+from producers.tally import Tally
+
+_SAMPLE = 50  # lines that show a layout
+_LINK = re.compile(r"https?://\S+$", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?[\d.,]+")
+_WORDS = 4  # of a cell that is a sentence and no column's name
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    delimiter: str
+    header: list[str] | None  # None: the first row is data
+
+
+def read_table(
+    lines: Iterator[Line], file: str, options: Options, tally: Tally, *, tabs: bool = False
+) -> Iterator[Item]:
+    """Rows of a CSV, TSV or similar file.
+
+    Args:
+        lines: As they are decoded.
+        file: For errors.
+        options: How to read it.
+        tally: Is told the columns taken.
+        tabs: The name says that the delimiter is a tab.
+
+    Raises:
+        SourceError: It is empty, or no column holds titles.
+    """
+    source = Lines(lines)
+    layout = _layout(source, options, tabs)
+    if layout is None:
+        raise SourceError(f"{file} is empty.", "It needs a first line that names its columns.")
+    if layout.header is None:
+        columns, width = _by_content(source, layout.delimiter, file, options)
+        names = [str(number + 1) for number in range(width)]
+        tally.note("no header: columns have numbers")
+    else:
+        row = next(read_csv(source, layout.delimiter), None)
+        names = row.fields if row is not None and row.fields else layout.header
+        columns = find_columns(names, options.mapping, file, options.extra)
+        width = len(names)
+    tally.names, tally.columns = names, dict(columns)
+    places = {field: names.index(column) for field, column in columns.items()}
+    for row in read_csv(source, layout.delimiter, width):
+        if row.fault:
+            yield Item(row.line, {}, shorten(row.text, 200), row.fault)
+        elif not row.text.isascii() and (byte := undecodable(row.text)) is not None:
+            yield Item(
+                row.line, {}, printable(shorten(row.text, 200)), f"The row cannot be decoded: byte 0x{byte:02x}."
+            )
+        else:
+            cells = row.fields
+            count = len(cells)
+            fields: dict[str, Any] = {field: cells[place] for field, place in places.items() if place < count}
+            yield Item(row.line, fields, row.text)
+
+
+def read_lines(lines: Iterator[Line], tally: Tally) -> Iterator[Item]:
+    """One headline a line."""
+    tally.columns = {"title": "the line"}
+    for number, text, whole in lines:
+        if not text.strip():
+            continue
+        byte = undecodable(text)
+        if not whole:
+            yield Item(number, {}, shorten(text, 200), "The line is too long.")
+        elif byte is not None:
+            yield Item(number, {}, printable(shorten(text, 200)), f"The row cannot be decoded: byte 0x{byte:02x}.")
+        else:
+            yield Item(number, {"title": text}, text)
+
+
+def is_table(text: str) -> bool:
+    """Whether a line of a plain text file is the header of a table: it names titles and one field more."""
+    return any(
+        len(find_known_columns(cells, {})) > 1 and any(map(is_title, cells))
+        for delimiter in DELIMITERS
+        if delimiter in text and (cells := split(text, delimiter))
+    )
+
+
+def _layout(source: Lines, options: Options, tabs: bool) -> _Layout | None:
+    sample = [text for _, text, whole in source.ahead(_SAMPLE) if whole and text.strip()]
+    if not sample:
+        return None
+    first = sample[0]
+    if (told := re.fullmatch(r"sep=(.)\s*", first)) and len(sample) > 1:  # how Excel says it
+        while (line := source.next()) is not None and not line[1].startswith("sep="):
+            pass
+        return _Layout(told[1], None if options.header is False else split(sample[1], told[1]))
+    given = ["\t"] if tabs else [delimiter for delimiter in DELIMITERS if delimiter in first]
+    delimiter = max(given, key=first.count) if given else NO_DELIMITER
+    if options.header is not False:
+        for candidate in sorted([*given, NO_DELIMITER], key=lambda sign: sign != delimiter):
+            header = split(first, candidate)
+            if _names_titles(header, options) or options.header:
+                return _Layout(candidate, header)
+    if options.header is None and not any(map(_is_data, split(first, delimiter))):
+        return _Layout(delimiter, split(first, delimiter))  # a header that names no titles
+    return _Layout("\t" if tabs else _delimiter_of_rows(sample), None)
+
+
+def _names_titles(header: list[str], options: Options) -> bool:
+    """Whether a row is a header: it names titles, or all that the user names."""
+    if options.mapping:
+        found = find_known_columns(header, options.mapping)
+        if all(field in found for field in options.mapping):
+            return True
+    return any(map(is_title, header))
+
+
+def _is_data(cell: str) -> bool:
+    """Whether a cell is no name of a column: a link, a number, a time, a list, a sentence."""
+    text = cell.strip()
+    return bool(
+        _LINK.match(text)
+        or _NUMBER.fullmatch(text)
+        or text in ("[]", "{}")
+        or len(text.split()) >= _WORDS
+        or _is_time(text)
+    )
+
+
+def _is_time(text: str) -> bool:
+    if not any(map(str.isdigit, text)):
+        return False
+    time = parse_time(text, order="day")
+    return time is not None and time.milliseconds is not None
+
+
+def _delimiter_of_rows(sample: list[str]) -> str:
+    """Of rows without a header: what gives all the same number of fields, one of which is no text; else none."""
+    for delimiter in "\t|;,":
+        rows = [split(text, delimiter) for text in sample]
+        widths = {len(row) for row in rows}
+        if len(widths) == 1 and widths.pop() > 1:
+            plain = any(
+                all(_is_data(row[place]) and not _is_sentence(row[place]) for row in rows)
+                for place in range(len(rows[0]))
+            )
+            if delimiter in "\t|" or plain:
+                return delimiter
+    return NO_DELIMITER
+
+
+def _is_sentence(text: str) -> bool:
+    return len(text.split()) >= _WORDS and not _is_time(text.strip())
+
+
+def _by_content(source: Lines, delimiter: str, file: str, options: Options) -> tuple[dict[str, str], int]:
+    """Columns by number for a table without a header: as the user says, else by what stands in them."""
+    rows = [split(text, delimiter) for _, text, whole in source.ahead(_SAMPLE) if whole and text.strip()]
+    width = max(map(len, rows))
+    numbers = [str(number + 1) for number in range(width)]
+    found = dict(options.mapping)
+    for column in options.mapping.values():
+        if column not in numbers:
+            raise SourceError(
+                f"{file} is read without a header, and has no column {column!r}.",
+                f"Name its columns by numbers from 1 to {width}: --column title=1.",
+            )
+    cells = {number: [row[int(number) - 1] for row in rows if len(row) >= int(number)] for number in numbers}
+    cells = {number: [cell for cell in column if cell.strip()] for number, column in cells.items()}
+    free = [number for number in numbers if number not in found.values() and cells[number]]
+    links = [number for number in free if all(_LINK.match(cell.strip()) for cell in cells[number])]
+    times = [number for number in free if all(_is_time(cell.strip()) for cell in cells[number])]
+    texts = [number for number in free if number not in (*links, *times) and _is_text(cells[number])]
+    for field, candidates in (("url", links), ("published_at", times)):
+        if candidates and field not in found:
+            found[field] = candidates[0]
+    if "title" not in found:
+        if width == 1:
+            texts = ["1"]
+        if not 0 < len(texts) <= 2:
+            first = ", ".join(f"{number} {shorten(cell, 30)!r}" for number, cell in zip(numbers, rows[0], strict=False))
+            raise (
+                SourceError(
+                    f"{file} has no header, and which column holds titles does not show: {first}.",
+                    "Name it by its number: --no-header --column title=1.",
+                )
+                if texts or options.header is False
+                else SourceError(
+                    f"{file} has no column of titles; it has {listed(rows[0])}.",
+                    "Name it with --column title=COLUMN, or by number with --no-header --column title=1.",
+                )
+            )
+        found["title"] = texts[0]
+        if len(texts) == 2 and "description" not in found:
+            found["description"] = texts[1]
+    return found, width
+
+
+def _is_text(cells: list[str]) -> bool:
+    """Whether a column holds sentences: three words or more at the median, mostly of letters.
+
+    Six characters of a script that may write no spaces count as a word.
+    """
+    words = sorted(len(cell.split()) if cell.isascii() else max(len(cell.split()), len(cell) // 6) for cell in cells)
+    letters = sum(sum(map(str.isalpha, cell)) for cell in cells)
+    return words[len(words) // 2] >= 3 and letters > sum(map(len, cells)) / 2
