@@ -1,10 +1,8 @@
 """`newstide evaluate`: the clustering of a labelled file, by the same code as production, scored."""
 
-import json
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,15 @@ from clustering.stories.clusters import Clusters, cluster_rows
 from clustering.stories.lineage import match
 from clustering.stories.naming import name_stories
 from consumers.assignment import OpenStories, assign
-from newstide.core.errors import InvalidHeadline, SettingsError, SourceError
-from newstide.core.headline import from_fields
+from newstide.core.errors import SettingsError, SourceError
 from newstide.core.settings import ClusteringSettings, Settings
 from newstide.core.text import clean
 from newstide.core.times import LATEST_MS
 from newstide.embedding import load_embedder
-from producers.times import parse_file_time
+from producers.files import Options, read_files
+from producers.files.columns import listed
+from producers.rows import Row
+from producers.tally import Tally
 
 Labels = npt.NDArray[np.int64]
 
@@ -87,19 +87,21 @@ def evaluate_file(
     text: str = "title+description",
     use_time: bool = False,
     replay: timedelta | None = None,
+    mapping: Mapping[str, str] | None = None,
     labels_out: Path | None = None,
 ) -> dict[str, Any]:
     """Scores the clustering of a labelled file.
 
     Args:
-        path: CSV, JSONL or Parquet with `title`, `story_id`, and where there are `id`, `description`, `published_at`,
-            `language` or `lang`. As in production, of rows with one id the first counts, and what would be refused (no
-            title, one of more than 2,000 characters) does not. Rows without a story are clustered, but not scored.
+        path: Any file that `newstide produce` reads, with a column `story_id`. As in production, of rows with one id
+            the first counts, and what would be refused (no title, one of more than 2,000 characters) does not. Rows
+            without a story are clustered, but not scored.
         settings: Model and clustering.
         text: What is embedded: `title`, or `title+description`.
         use_time: Damp similarity by distance in time. Off by default: a labelled file's times leak its labels, or span
             years.
         replay: Feed the rows by time and recluster every so often, with window and times as live.
+        mapping: Field of a headline, or `story_id`, to column, where the common names do not fit.
         labels_out: Write `id, cluster_label` here (.csv or .parquet), with ids as they stand in the file.
 
     Raises:
@@ -110,7 +112,7 @@ def evaluate_file(
         raise SourceError(f"--text {text!r} is not one of {', '.join(_TEXTS)}.")
     if labels_out is not None:
         _require_writable(labels_out)
-    rows = read_labelled(path, needs_time=use_time or replay is not None)
+    rows = read_labelled(path, needs_time=use_time or replay is not None, mapping=mapping)
     embedder = load_embedder(settings.embedding)
     texts = rows["title"] if text == "title" else (rows["title"] + "\n" + rows["description"]).str.strip()
     vectors = embedder.encode(texts.tolist())
@@ -164,100 +166,60 @@ def print_evaluation(report: dict[str, Any]) -> None:
         )
 
 
-def read_labelled(path: Path, *, needs_time: bool, needs_stories: bool = True) -> pd.DataFrame:
+def read_labelled(
+    path: Path, *, needs_time: bool, needs_stories: bool = True, mapping: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """A labelled file as a table, one row a headline, ascending by id; see `evaluate_file`.
 
-    Every row goes through the contract of messages, as if it were produced: same ids, same texts, and what would be
-    refused is left out. `given_id` is the file's own id, as it stands there; None where it names none.
+    The file is read as `newstide produce` reads it: same texts, and what would be refused is left out. Its ids count
+    whatever form they have, since labels are joined by them; `given_id` is the id as it stands there, None where it
+    names none.
 
     Raises:
         SourceError: The file cannot be read, or lacks a column.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise SourceError(f"{path} is not one of {', '.join(_READERS)}.", "Convert it.")
     wanted = ("title", "story_id") if needs_stories else ("title",)
+    options = Options(mapping=mapping or {}, extra=("story_id",), own_ids=True, undated=True)
+    tallies: list[Tally] = []
     try:
-        columns, records = reader(path)
-    except (OSError, ValueError) as error:
-        raise SourceError(
-            f"{path} cannot be read: {error}", f"Name a file with the columns {' and '.join(wanted)}."
-        ) from error
+        produced = read_files([path], options=options, now=lambda: LATEST_MS / 1000, tallies=tallies)
+        found: dict[str, Row] = {}
+        for row in produced:
+            if isinstance(row, Row):
+                found.setdefault(row.headline.id, row)  # the first one stays
+    except SourceError as error:
+        raise SourceError(error.message, f"Name a file with the columns {' and '.join(wanted)}.") from None
+    columns = tallies[0].columns
     missing = [name for name in wanted if name not in columns]
     if missing:
-        raise SourceError(f"{path} has no column {missing[0]!r}; it has {', '.join(map(str, columns))}.")
+        raise SourceError(
+            f"{path} has no column {missing[0]!r}; it has {listed(tallies[0].names)}.",
+            f"Name it with --column {missing[0]}=COLUMN.",
+        )
     if needs_time and "published_at" not in columns:
         raise SourceError(f"{path} has no column 'published_at', which --use-time and --replay need.")
-    found = {row["id"]: row for row in map(_labelled, reversed(records)) if row is not None}  # the first one stays
     if not found:
         raise SourceError(f"{path} has no row with a title.")
-    rows = sorted(found.values(), key=lambda row: str(row["id"]))
-    earliest = min((row["published_at"] for row in rows if row["published_at"] is not None), default=0)
+    return _frame(sorted(found.values(), key=lambda row: row.headline.id))
+
+
+def _frame(rows: list[Row]) -> pd.DataFrame:
+    """Rows as a table; one without a time has the earliest of them."""
+    times = [row.headline.published_at for row in rows if row.published]
+    earliest = min(times, default=0)
+    texts = {
+        name: [getattr(row.headline, name) for row in rows]
+        for name in ("id", "title", "description", "source", "language")
+    }
+    extra = [row.extra or {} for row in rows]
+    texts["given_id"] = [None if beside.get("id") == "" else beside.get("id") for beside in extra]
+    texts["story_id"] = [clean("" if beside.get("story_id") is None else str(beside["story_id"])) for beside in extra]
     return pd.DataFrame(
         {
-            **{name: pd.Series([row[name] for row in rows], dtype=object) for name in rows[0]},
-            "published_at": [earliest if row["published_at"] is None else row["published_at"] for row in rows],
+            **{name: pd.Series(values, dtype=object) for name, values in texts.items()},
+            "published_at": [row.headline.published_at if row.published else earliest for row in rows],
         }
     )
-
-
-def _labelled(record: dict[str, Any]) -> dict[str, Any] | None:
-    """A record as the pipeline would have it, with its story; None where it would be refused."""
-    cells = {name: _cell(value) for name, value in record.items()}
-    fields = {name: cells.get(name) for name in ("id", "title", "description", "source", "url", "language")}
-    fields["language"] = fields["language"] or cells.get("lang")
-    try:
-        published_at = parse_file_time(cells.get("published_at"), UTC)
-        headline = from_fields({**fields, "published_at": published_at}, LATEST_MS).headline
-    except InvalidHeadline:
-        return None
-    return {
-        "id": headline.id,
-        "given_id": None if fields["id"] == "" else fields["id"],
-        "title": headline.title,
-        "description": headline.description,
-        "source": headline.source,
-        "language": headline.language,
-        "published_at": None if published_at is None else headline.published_at,
-        "story_id": clean("" if cells.get("story_id") is None else str(cells["story_id"])),
-    }
-
-
-def _cell(value: Any) -> Any:
-    """As producers take it: NaN is missing, a whole float an integer that stood beside missing ones."""
-    if isinstance(value, float):
-        return None if math.isnan(value) else int(value) if value.is_integer() else value
-    return value.get("name") or value.get("title") if isinstance(value, dict) else value
-
-
-Records = tuple[list[str], list[dict[str, Any]]]
-
-
-def _read_csv(path: Path) -> Records:
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)  # "NA" is a title, and "007" an id
-    return list(frame.columns), [{str(name): cell for name, cell in row.items()} for row in frame.to_dict("records")]
-
-
-def _read_parquet(path: Path) -> Records:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    return table.column_names, table.to_pylist()
-
-
-def _read_jsonl(path: Path) -> Records:
-    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not all(isinstance(record, dict) for record in records):
-        raise ValueError("a line is no JSON object")
-    return list(dict.fromkeys(name for record in records for name in record)), records
-
-
-_READERS: dict[str, Callable[[Path], Records]] = {
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
-    ".jsonl": _read_jsonl,
-    ".ndjson": _read_jsonl,
-}
 
 
 def _require_writable(path: Path) -> None:

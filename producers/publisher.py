@@ -18,13 +18,13 @@ from newstide.core import logs
 from newstide.core.errors import SourceError
 from newstide.core.headline import DEFAULTS, Limits, encode
 from newstide.core.settings import FeedSettings, KafkaSettings
+from newstide.core.times import parse_zone
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
 from producers.feeds import FeedPoller
 from producers.files import read_files
 from producers.pacing import paced, parse_pace
 from producers.rows import Rejected, Row
-from producers.times import parse_zone
 
 _SHOW_EVERY = 0.1  # seconds between updates of the progress bar
 

@@ -114,12 +114,13 @@ def test_a_file_is_read_as_production_reads_it(tmp_path: Path) -> None:
     ]
     file = write(tmp_path / "file.csv", rows).rename(tmp_path / "file.CSV")
     found = {row["title"]: row for row in read_labelled(file, needs_time=True).to_dict("records")}
-    assert set(found) == {"NA", "null", "No time"}
+    assert set(found) == {"NA", "null", "No time", "Bad time"}
     assert [found["NA"][name] for name in ("id", "given_id", "story_id")] == ["007", "007", "NA"]
     produced = from_fields({"title": "null", "published_at": "2026-10-13T23:59:00Z"}, LATEST_MS).headline
     assert (found["null"]["id"], found["null"]["published_at"]) == (produced.id, produced.published_at)
     assert found["null"]["given_id"] is None
-    assert found["No time"]["published_at"] == found["NA"]["published_at"]
+    for title in ("No time", "Bad time"):
+        assert found[title]["published_at"] == found["NA"]["published_at"]
 
 
 def test_labels_join_the_file_they_are_of_by_its_own_ids(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import sys
 import tracemalloc
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,12 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newstide.core.errors import InvalidHeadline, SettingsError, SourceError
+from newstide.core.errors import SettingsError, SourceError
 from newstide.core.headline import decode, derive_id, encode
-from newstide.core.text import clean
+from newstide.core.text import clean, is_no_title
+from newstide.core.times import parse_zone
 from producers.files import read_files
 from producers.rows import Rejected, Row
-from producers.times import parse_file_time, parse_zone
+from producers.tally import Tally
 
 NOW = 1_791_892_800.0  # 2026-10-13T12:00:00Z
 
@@ -79,10 +80,12 @@ def test_the_tutorials_file_just_works(tmp_path: Path) -> None:
     ],
 )
 def test_common_layouts_are_found_by_themselves(tmp_path: Path, header: str) -> None:
-    file = write(tmp_path / "a.csv", f"{header}\na1,T,D,S,https://s.example/1,2026-10-13T09:00:00+02:00,pt-BR\n")
+    file = write(
+        tmp_path / "a.csv", f"{header}\n00112233445566ff,T,D,S,https://s.example/1,2026-10-13T09:00:00+02:00,pt-BR\n"
+    )
     (row,) = rows(read(file))
     headline = row.headline
-    assert (headline.id, headline.title, headline.description, headline.source) == ("a1", "T", "D", "S")
+    assert (headline.id, headline.title, headline.description, headline.source) == ("00112233445566ff", "T", "D", "S")
     assert (headline.url, headline.language) == ("https://s.example/1", "pt-BR")
     assert headline.published_at == int(datetime(2026, 10, 13, 7, tzinfo=UTC).timestamp() * 1000)
     assert row.published
@@ -107,9 +110,12 @@ def test_wrong_names_are_said_with_the_columns_there_are(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
-    file = write(tmp_path / "a.csv", delimiter.join(["id", "title", "source"]) + "\n" + delimiter.join("1TS") + "\n")
+    file = write(
+        tmp_path / "a.csv",
+        delimiter.join(["id", "title", "source"]) + "\n" + delimiter.join(["1" * 15, "T", "S"]) + "\n",
+    )
     (row,) = rows(read(file))
-    assert (row.headline.id, row.headline.title, row.headline.source) == ("1", "T", "S")
+    assert (row.headline.id, row.headline.title, row.headline.source) == ("1" * 15, "T", "S")
 
 
 def test_lines_of_rejected_rows_are_those_an_editor_shows(tmp_path: Path) -> None:
@@ -122,7 +128,7 @@ def test_lines_of_rejected_rows_are_those_an_editor_shows(tmp_path: Path) -> Non
         "\n"  # 7
         f"{'x' * 2001},\n"  # 8
         '"Three","a\r\nb"\r\n'  # 9-10
-        "  ,\n",  # 11
+        '  ,\n"",""\n',  # 11, 12: nothing but delimiters is no row
     )
     items = read(file)
     assert [row.headline.title for row in rows(items)] == ["One", "Two", "Three"]
@@ -130,7 +136,6 @@ def test_lines_of_rejected_rows_are_those_an_editor_shows(tmp_path: Path) -> Non
     assert [(reject.line, reject.reason[:30]) for reject in rejects(items)] == [
         (6, "The title is missing or empty."),
         (8, "The title has 2,001 characters"),
-        (11, "The title is missing or empty."),
     ]
     assert all(reject.file == str(file) and reject.text for reject in rejects(items))
 
@@ -140,15 +145,15 @@ def test_lines_of_rejected_rows_are_those_an_editor_shows(tmp_path: Path) -> Non
     ['2,"never closed,S', '2,"closed" too late",S,more', "2,an unquoted, comma,S"],
 )
 def test_a_damaged_row_costs_itself_alone(tmp_path: Path, damaged: str) -> None:
-    file = write(tmp_path / "a.csv", f'id,title,source\n1,One,S\n{damaged}\n3,"Three",S\n4,"Four ""quoted""",S\n')
+    file = write(tmp_path / "a.csv", f'x,title,source\n1,One,S\n{damaged}\n3,"Three",S\n4,"Four ""quoted""",S\n')
     items = read(file)
-    assert [row.headline.id for row in rows(items)] == ["1", "3", "4"]
+    assert [row.line for row in rows(items)] == [2, 4, 5]
     assert rows(items)[-1].headline.title == 'Four "quoted"'
     assert rejects(items)[0].line == 3
 
 
 def test_two_hundred_broken_lines_among_a_thousand(tmp_path: Path) -> None:
-    broken = ["not json", "[1, 2]", "{}", '{"title": ""}', '{"title": 7}', '{"title": "a", "published_at": "soon"}']
+    broken = ["not json", "[1, 2]", "{}", '{"title": ""}', '{"title": 7}', '{"title": {}}']
     lines = [
         broken[number // 5 % len(broken)] if number % 5 == 0 else json.dumps({"title": f"Headline {number}"})
         for number in range(1000)
@@ -160,15 +165,18 @@ def test_two_hundred_broken_lines_among_a_thousand(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_utf8_cost_their_row(tmp_path: Path) -> None:
-    csv_file = write(tmp_path / "a.csv", b"title\nOne\nCaf\xe9\nThree\n")
-    json_file = write(tmp_path / "a.jsonl", b'{"title": "One"}\n{"title": "Caf\xe9"}\n{"title": "Three"}\n')
+    csv_file = write(tmp_path / "a.csv", b"title\nOne\nCaf\xe9\nThree\nCaf\xc3\xa9 in \xc3\x8ele\n")
+    json_file = write(
+        tmp_path / "a.jsonl",
+        b'{"title": "One"}\n{"title": "Caf\xe9"}\n{"title": "Three"}\n{"title": "Caf\xc3\xa9 in \xc3\x8ele"}\n',
+    )
     for file in (csv_file, json_file):
         items = read(file)
-        assert [row.headline.title for row in rows(items)] == ["One", "Three"]
+        assert [row.headline.title for row in rows(items)] == ["One", "Three", "Café in Île"]
         (reject,) = rejects(items)
         line = 3 if file == csv_file else 2
         assert reject.line == line
-        assert "not UTF-8: byte 0xe9" in reject.reason
+        assert "cannot be decoded: byte 0xe9" in reject.reason
         reject.text.encode()  # can be written to a file
 
 
@@ -210,14 +218,14 @@ def test_parquet_with_its_own_types(tmp_path: Path) -> None:
         tmp_path / "a.parquet",
         Title=["One", None, "Three", "Four"],
         published=pa.array([datetime(2026, 10, 13, 9), None, None, datetime(1999, 1, 1)], pa.timestamp("ns")),
-        id=pa.array([1, 2, None, 4]),
+        id=pa.array([10**15, 2, None, 4]),
         unused=[b"x" * 10] * 4,
     )
     items = read(file, assume_zone=ZoneInfo("Europe/Berlin"))
     assert [row.headline.title for row in rows(items)] == ["One", "Three", "Four"]
     assert rows(items)[0].headline.published_at == int(datetime(2026, 10, 13, 7, tzinfo=UTC).timestamp() * 1000)
     assert [row.published for row in rows(items)] == [True, False, True]
-    assert rows(items)[0].headline.id == "1"
+    assert rows(items)[0].headline.id == str(10**15)
     assert (rejects(items)[0].line, rejects(items)[0].reason) == (2, "The title is missing or empty.")
 
 
@@ -285,51 +293,13 @@ def test_files_that_cannot_be_read_at_all_are_named(tmp_path: Path) -> None:
         (tmp_path, "Is a directory"),
         (write(tmp_path / "empty.csv", ""), "is empty"),
         (write(tmp_path / "a.parquet", "no parquet"), "cannot be read as Parquet"),
-        (write(tmp_path / "a.json", '[{"title": "One"},'), "is no JSON array"),
+        (write(tmp_path / "a.json", '[{"title": "One"},'), "is no JSON document"),
     ):
         with pytest.raises(SourceError, match=reason) as caught:
             read(path)
         assert str(path) in caught.value.message
     with pytest.raises(SourceError, match="no format 'xml'"):
         read(tmp_path, file_format="xml")
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("2026-10-13T09:00:00+02:00", "2026-10-13T07:00:00"),
-        ("2026-10-13T07:00:00Z", "2026-10-13T07:00:00"),
-        ("2026-10-13 07:00:00", "2026-10-13T07:00:00"),
-        ("2026-10-13 07:00:00 UTC", "2026-10-13T07:00:00"),
-        ("2026-10-13", "2026-10-13T00:00:00"),
-        ("2026/10/13", "2026-10-13T00:00:00"),
-        ("20261013", "2026-10-13T00:00:00"),
-        (20261013, "2026-10-13T00:00:00"),
-        ("Tue, 13 Oct 2026 09:00:00 +0200", "2026-10-13T07:00:00"),
-        ("Tue, 13 Oct 2026 07:00:00 GMT", "2026-10-13T07:00:00"),
-        ("1791874800", "2026-10-13T07:00:00"),
-        ("1791874800.0", "2026-10-13T07:00:00"),
-        (1_791_874_800_000, "2026-10-13T07:00:00"),
-        ("1.7918748e12", "2026-10-13T07:00:00"),
-        (1_791_874_800_000_000, "2026-10-13T07:00:00"),
-        (1_791_874_800_000_000_000, "2026-10-13T07:00:00"),
-        (date(2026, 10, 13), "2026-10-13T00:00:00"),
-        (datetime(2026, 10, 13, 7), "2026-10-13T07:00:00"),
-    ],
-)
-def test_times_as_files_write_them(value: object, expected: str) -> None:
-    assert parse_file_time(value) == int(datetime.fromisoformat(expected + "+00:00").timestamp() * 1000)
-
-
-@pytest.mark.parametrize("value", ["", "  ", "NaN", "null", None, float("nan")])
-def test_missing_times_are_none(value: object) -> None:
-    assert parse_file_time(value) is None
-
-
-@pytest.mark.parametrize("value", ["soon", "2026", 2026, -5, "13.10.2026", True, 1e30, "9" * 40, ["x"], "2026-13-45"])
-def test_what_is_no_time_is_refused_by_name(value: object) -> None:
-    with pytest.raises(InvalidHeadline, match="published_at"):
-        parse_file_time(value)
 
 
 def test_times_without_a_zone_can_be_told_one(tmp_path: Path) -> None:
@@ -361,15 +331,19 @@ def test_every_row_that_csv_can_write_comes_out_once_as_row_or_reject(
     with file.open("w", newline="", encoding="utf-8") as output:
         writer = csv.writer(output, quoting=csv.QUOTE_ALL)
         writer.writerows([("title", "source"), *pairs])
-    items = read(file)
-    assert len(items) == len(pairs)
-    for item, (title, _) in zip(items, pairs, strict=True):
+    tallies: list[Tally] = []
+    items = read(file, tallies=tallies)
+    blank = sum(not title.strip() and not source.strip() for title, source in pairs)
+    assert len(items) + tallies[0].twice + blank == len(pairs)
+    assert tallies[0].read == len(pairs) - blank
+    written = {clean(title) for title, _ in pairs}
+    for item in items:
         if isinstance(item, Row):
             again = decode(encode(item.headline, published=item.published), int(NOW * 1000)).headline
             assert again == item.headline
-            assert item.headline.title == clean(title)
+            assert item.headline.title in written
         else:
-            assert clean(title) == ""
+            assert any(title == "" or is_no_title(title) for title in written)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
@@ -383,4 +357,4 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         assert sum(1 for _ in read_files([file])) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 500_000
+    assert peaks[1] < peaks[0] + 500_000 + 7_000 * 64  # of a row, 16 bytes are kept, in a table that doubles

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from urllib.parse import urlsplit
 
 _ALONE = re.compile(
     r"""\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?  # a UUID
@@ -12,6 +11,8 @@ _ALONE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+
+_SITE = re.compile(r"\s*https?://[^/?#\s]*/?\s*", re.IGNORECASE)
 
 
 def stands_alone(id_: str) -> bool:
@@ -24,13 +25,7 @@ def stands_alone(id_: str) -> bool:
 
 def names_a_site(url: str) -> bool:
     """Whether a link is that of a whole site, `https://outlet.example/`, which identifies no headline."""
-    try:
-        parts = urlsplit(url.strip())
-    except ValueError:
-        return False
-    return (
-        parts.scheme.lower() in ("http", "https") and parts.path in ("", "/") and not parts.query and not parts.fragment
-    )
+    return _SITE.fullmatch(url) is not None
 
 
 def id_of_link_and_title(url: str, title: str) -> str:

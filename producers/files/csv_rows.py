@@ -72,9 +72,9 @@ def read_csv(source: Lines, delimiter: str, width: int = 0) -> Iterator[CsvRow]:
                 if text.strip(nothing):
                     yield CsvRow(number, fields, text)
                 continue
-        if not text.strip(nothing) and text.count('"') % 2 == 0:
-            continue
-        yield _row(number, text, delimiter, width, source)
+        row = _row(number, text, delimiter, width, source)
+        if row.fault or any(field.strip() for field in row.fields):
+            yield row
 
 
 def split(text: str, delimiter: str) -> list[str]:

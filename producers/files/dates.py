@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 from newstide.core.errors import SourceError
 from newstide.core.text import iso_time, shorten
-from newstide.core.times import LATEST_MS, Fault, Order, ParsedTime, Zone, parse_time
+from newstide.core.times import LATEST_MS, Fault, Order, ParsedTime, Zone, order_of, parse_time
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
 _ROWS = 10_000  # that are looked at before the first is sent, where times are rare or their order does not show
 _GIVEN = 1_000  # times that tell whether the file's can be read
 _NUMBERS = re.compile(r"\s*\d{1,2}[./\-\s]\s?\d{1,2}[./\-\s]\s?(\d{4}|\d{2})(?!\d)")
-_ORDERS: tuple[Order, Order] = ("day", "month")
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -82,11 +81,7 @@ class Dates:
         if parsed is None:
             return None
         if parsed.milliseconds is None:
-            if (
-                self._order is not None
-                and not self._options.undated
-                and self._hint(value, item) not in (None, self._order)
-            ):
+            if parsed.fault is Fault.CONTRARY and not self._options.undated:
                 raise SourceError(
                     f"{self._file} has the {self._order} first in its dates, but not in line {item.line:,}: "
                     f"{shorten(str(value))!r}.",
@@ -144,10 +139,8 @@ class Dates:
         """Which of day and month stands first, where the value can be read in one of the two ways alone."""
         if not isinstance(value, str) or self._options.time_format is not None or not _NUMBERS.match(value):
             return None
-        readable = [
-            order for order in _ORDERS if (time := self._parsed(value, item, order)) and time.milliseconds is not None
-        ]
-        return readable[0] if len(readable) == 1 else None
+        language = item.fields.get("language")
+        return order_of(value, language if isinstance(language, str) else "")
 
     def _settle(self, hints: dict[Order, tuple[int, Any]]) -> None:
         if len(hints) == 2 and not self._options.undated:

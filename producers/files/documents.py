@@ -134,8 +134,10 @@ class _Records:
             yield from self._elements(elements)
         elif isinstance(document, Mapping):
             yield self._item(line, document)  # without a title: refused, by name
-        elif document:
+        elif any(isinstance(element, Mapping) for element in document):
             yield from self._elements(document)
+        elif document:
+            yield Item(line, {}, shorten(repr(document), 200), "The JSON is a list without an object.")
 
     def _elements(self, elements: list[Any]) -> Iterator[Item]:
         for number, element in enumerate(elements, 1):

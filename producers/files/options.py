@@ -25,6 +25,7 @@ class Options:
         records: Dotted path of the array of a JSON document that holds the headlines.
         time_format: Of publication times, as `strptime` takes it.
         zone: Of times that have none.
+        own_ids: Headlines carry the ids of their rows, whatever form these have; so too where `mapping` names the id.
         undated: Send a file even where most of its times cannot be read.
         max_rejected: The share of refused rows, and of unreadable times, that is borne.
     """
@@ -37,6 +38,7 @@ class Options:
     records: str | None = None
     time_format: str | None = None
     zone: tzinfo = UTC
+    own_ids: bool = False
     undated: bool = False
     max_rejected: float = 0.05
 

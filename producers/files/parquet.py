@@ -6,7 +6,7 @@ from typing import Any
 from newstide.core.errors import SourceError
 from newstide.core.text import shorten
 from producers.files.columns import at_path, cell, find_columns
-from producers.files.containers import DAMAGE, Opened, damaged, seekable
+from producers.files.containers import DAMAGE, Opened, seekable
 from producers.files.dates import Instant
 from producers.files.options import Item, Options
 from producers.tally import Tally
@@ -49,8 +49,9 @@ def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> It
     except (pa.ArrowException, *DAMAGE, MemoryError, KeyError) as error:
         if "encrypt" in str(error).lower() or "decrypt" in str(error).lower():
             raise SourceError(f"{file} is an encrypted Parquet file.", "Write it without encryption.") from None
-        where = f": it cannot be read as Parquet after row {number:,}"
-        raise damaged(file, error, where) from None
+        raise SourceError(
+            f"{file} cannot be read as Parquet after row {number:,}: {shorten(str(error), 200)}", "Is it complete?"
+        ) from None
 
 
 def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str]) -> Item:

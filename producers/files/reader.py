@@ -102,9 +102,7 @@ def _items(found: Opened, file: str, options: Options, tally: Tally) -> Iterator
     chosen = options.file_format or _format_of(found.name, start, options.encoding)
     if chosen == "parquet" or start.startswith((b"PAR1", b"PARE")):
         if start[:4] not in (b"PAR1", b"PARE"):
-            raise SourceError(
-                f"{file} cannot be read as Parquet: it does not begin as one.", "Name its format: --format."
-            )
+            raise SourceError(f"{file} cannot be read as Parquet: it does not begin as one.", "Is it complete?")
         tally.note("Parquet")
         return read_parquet(found, file, options, tally)
     if not start:
@@ -146,7 +144,7 @@ class _Builder:
 
     def __init__(self, options: Options, now: Callable[[], float], limits: Limits, tally: Tally) -> None:
         self._now, self._limits, self._tally = now, limits, tally
-        self._insisted = "id" in options.mapping
+        self._insisted = options.own_ids or "id" in options.mapping
         self._extra = tuple(options.extra)
         self._seen = Seen()
 
@@ -171,8 +169,14 @@ class _Builder:
             self._tally.leave_out("link", fields["url"], item.line)
         self._tally.given += 1
         self._tally.own_ids += own
-        extra = {name: fields.get(name) for name in self._extra} if self._extra else None
+        extra = self._beside(item) if self._extra else None
         return Row(headline, published_at is not None and not decoded.ahead, self._tally.name, item.line, extra)
+
+    def _beside(self, item: Item) -> dict[str, Any]:
+        """The columns that were asked for beside a headline's own, and the id as it stands in the file."""
+        column = self._tally.columns.get("id", "")
+        given = item.raw.get(column) if isinstance(item.raw, Mapping) else item.fields.get("id")
+        return {**{name: item.fields.get(name) for name in self._extra}, "id": given}
 
     def _own_id(self, fields: dict[str, Any], line: int) -> bool:
         """Whether a row's own id counts; one that does not is taken out of the fields."""
