@@ -69,7 +69,7 @@ def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
             local_port=settings.kafka.local_port, local_heap_mb=settings.kafka.local_heap_mb
         ).model_dump(),
         milvus=MilvusSettings(local_port=settings.milvus.local_port).model_dump(),
-        pages={"directory": None},
+        pages={"directory": None, "enabled": True},
         clustering={"window": None},
     )
     say("Starting Apache Kafka and Milvus Lite on this machine")

@@ -24,7 +24,7 @@ from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus.local_server import LocalMilvus
 from tests.harness.labelled import hand_on, labelled
-from tests.harness.newsroom import add_headlines
+from tests.harness.newsroom import add_headlines, own_topics
 
 hand_on()
 let_idle_threads_sleep()  # of the processes that tests start, and of kernels not loaded yet
@@ -90,18 +90,6 @@ def topics(local_kafka: LocalKafka) -> Iterator[list[KafkaSettings]]:
         pass
     finally:
         admin.close()
-
-
-def own_topics(address: str, mark: str) -> KafkaSettings:
-    """Settings with topics and a group of one's own, not made yet."""
-    return KafkaSettings(
-        bootstrap_servers=address,
-        topic=f"headlines-{mark}",
-        dead_letter_topic=f"headlines-{mark}.dead-letter",
-        events_topic=f"story-events-{mark}",
-        lease_topic=f"recluster-lease-{mark}",
-        group=f"newstide-{mark}",
-    )
 
 
 @pytest.fixture

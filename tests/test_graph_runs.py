@@ -13,7 +13,7 @@ import pytest
 from clustering.run.reclusterer import recluster
 from clustering.tree.tutorial import as_searched
 from newstide.core.headline import Headline
-from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, PageSettings, Settings
 from newstide.milvus import HeadlineRow, Store, open_store
 from producers.sample import day_file
 from tests.harness.newsroom import add_headlines
@@ -29,6 +29,7 @@ def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: Mil
         kafka=kafka_settings,
         milvus=milvus_settings,
         clustering=ClusteringSettings(window=None),
+        pages=PageSettings(enabled=False),
     )
 
 

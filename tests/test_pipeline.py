@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,19 +14,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from prometheus_client import CollectorRegistry
 
 from clustering.run.reclusterer import RunReport, recluster
 from consumers.loop import Tally
 from newstide.core.headline import decode
-from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, PageSettings, Settings
 from newstide.kafka.consumer import records_of
+from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
 from newstide.milvus.local_server import LocalMilvus
+from newstide_app.services.metrics import RunMetrics
 from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
 from producers.sample import day_file
+from tests.harness.newsroom import own_topics
 
 SAMPLE = 800
 
@@ -38,7 +43,44 @@ def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: Mil
         kafka=kafka_settings,
         milvus=milvus_settings,
         clustering=ClusteringSettings(window=None),
+        pages=PageSettings(enabled=False),  # as few tests look at one
     )
+
+
+@dataclass(frozen=True)
+class Day:
+    """The bundled day after one run. Who uses it leaves rows and labels as they are."""
+
+    settings: Settings
+    store: Store
+    sent: int
+    tally: Tally
+    report: RunReport
+
+
+@pytest.fixture(scope="module")
+def day(
+    tmp_path_factory: pytest.TempPathFactory,
+    local_kafka: LocalKafka,
+    local_milvus: LocalMilvus,
+    topics: list[KafkaSettings],
+    collections: list[MilvusSettings],
+) -> Iterator[Day]:
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("day"),
+        kafka=own_topics(local_kafka.bootstrap_servers, "the-day"),
+        milvus=MilvusSettings(uri=local_milvus.uri, prefix="the_day_"),
+        clustering=ClusteringSettings(window=None),
+    )
+    topics.append(settings.kafka)
+    collections.append(settings.milvus)
+    ensure_topics(settings.kafka)
+    sent = send(day_file(), settings).sent
+    tally = ingest(settings)
+    report = recluster(settings)
+    store = open_store(settings.milvus, None)
+    yield Day(settings, store, sent, tally, report)
+    store.close()
 
 
 @pytest.fixture
@@ -76,11 +118,10 @@ def labels(store: Store) -> dict[str, int]:
     return dict(zip(rows["id"], rows["cluster_label"].astype(int), strict=True))
 
 
-def test_a_day_of_news_becomes_stories_a_map_and_events(settings: Settings, store: Store) -> None:
-    assert send(day_file(), settings).sent == SAMPLE
-    tally = ingest(settings)
+def test_a_day_of_news_becomes_stories_a_map_and_events(day: Day) -> None:
+    settings, store, report, tally = day.settings, day.store, day.report, day.tally
+    assert day.sent == SAMPLE
     assert (tally.read, tally.stored, tally.duplicates, tally.dead_letters) == (SAMPLE, SAMPLE, 0, 0)
-    report = recluster(settings)
     assert report.status == "finished"
     assert report.rows == report.new == store.count_headlines() == SAMPLE
     assert store.count_headlines("label_run == 0") == 0
@@ -95,10 +136,8 @@ def test_a_day_of_news_becomes_stories_a_map_and_events(settings: Settings, stor
     assert pages == {"run-000001.html", "latest.html", "index.html"}
 
 
-def test_sent_twice_it_is_there_once_and_no_label_changes(settings: Settings, store: Store) -> None:
-    send(day_file(), settings)
-    ingest(settings)
-    recluster(settings)
+def test_sent_twice_it_is_there_once_and_no_label_changes(day: Day) -> None:
+    settings, store = day.settings, day.store
     before = labels(store)
     send(day_file(), settings)
     tally = ingest(settings)
@@ -107,10 +146,8 @@ def test_sent_twice_it_is_there_once_and_no_label_changes(settings: Settings, st
     assert labels(store) == before
 
 
-def test_a_run_with_nothing_new_touches_nothing(settings: Settings, store: Store) -> None:
-    send(day_file(), settings)
-    ingest(settings)
-    recluster(settings)
+def test_a_run_with_nothing_new_touches_nothing(day: Day) -> None:
+    settings, store = day.settings, day.store
 
     def state() -> Any:
         pages = {path.name: path.stat().st_mtime_ns for path in settings.snapshots_dir.iterdir()}
@@ -122,6 +159,24 @@ def test_a_run_with_nothing_new_touches_nothing(settings: Settings, store: Store
     assert report.status == "nothing new"
     assert "Nothing is new since run 1" in report.describe()
     assert state() == before
+
+
+def test_without_pages_a_run_writes_labels_and_events_and_the_next_finds_nothing_new(
+    settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "part.jsonl"
+    path.write_text("\n".join(day_file().read_text(encoding="utf-8").splitlines()[:150]), encoding="utf-8")
+    send(path, settings)
+    ingest(settings)
+    report = recluster(settings)
+    assert (report.status, report.run, report.page) == ("finished", 1, "")
+    assert store.count_headlines("label_run == 1") == report.rows == 150
+    assert len(events_of(settings)) == report.stories
+    assert not settings.snapshots_dir.exists()
+    assert recluster(settings).status == "nothing new"
+    registry = CollectorRegistry()
+    RunMetrics(registry, with_pages=False).finished(report)
+    assert registry.get_sample_value("newstide_page_written") == 1, "no page is missing"
 
 
 def test_with_one_percent_new_rows_clustered_rows_keep_their_label(
@@ -168,7 +223,6 @@ def test_stories_grow_through_the_day_and_get_provisional_labels_on_arrival(
     assert stories["cluster_label"].is_unique
     assert (stories["created_run"] == 1).any()
     assert (stories["created_run"] == 2).any()
-    assert json.loads((settings.snapshots_dir / "latest.json").read_text())["run"] == 2
 
 
 def test_broken_lines_are_rejected_or_dead_lettered_with_a_reason_and_the_rest_arrives(

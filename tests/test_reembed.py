@@ -19,6 +19,7 @@ from newstide.core.settings import (
     EmbeddingSettings,
     KafkaSettings,
     MilvusSettings,
+    PageSettings,
     Settings,
     as_environment,
 )
@@ -39,7 +40,11 @@ NEW = "multilingual-e5-small"
 @pytest.fixture
 def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
     return Settings(
-        data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings, clustering=ClusteringSettings(window=None)
+        data_dir=tmp_path,
+        kafka=kafka_settings,
+        milvus=milvus_settings,
+        clustering=ClusteringSettings(window=None),
+        pages=PageSettings(enabled=False),
     )
 
 

@@ -32,8 +32,10 @@ def publish(
         seconds: What its steps took until now.
 
     Returns:
-        The page, or None where there is none: a full disk, say.
+        The page, or None where there is none: a full disk, say, or `pages.enabled = false`.
     """
+    if not place.settings.pages.enabled:
+        return None
     try:
         return _drawn(place, graph, rows, plan, seconds)
     except OSError as error:

@@ -145,6 +145,8 @@ class _Run:
         count = self._store.count_headlines(window.where) if frame is None else len(frame)
         if (count, window.newest) != (last.counts.get("rows"), last.counts.get("newest")):
             return False
+        if not self._settings.pages.enabled:
+            return True
         page = page_of(self._settings, last.run)
         tried = self._memory.unwritten.get(page, float("-inf"))
         return page.exists() or time.monotonic() - tried < _PAGE_AGAIN_AFTER

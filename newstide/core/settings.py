@@ -164,6 +164,7 @@ class LayoutSettings(_Group):
 class PageSettings(_Group):
     """The HTML pages."""
 
+    enabled: bool = Field(True, description="draw a map and write a page at each run; labels are written either way")
     directory: Path | None = Field(None, description="of the pages; empty: `snapshots` in the data folder")
     max_points: int = Field(50_000, ge=100, description="points drawn; the page says what it leaves out")
     keep_all: Window = Field(timedelta(days=1), description="every page for so long; none = for ever, none is thinned")

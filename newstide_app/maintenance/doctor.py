@@ -344,6 +344,9 @@ def _runs(visit: _Visit) -> Iterator[Finding]:
 
 def _pages(visit: _Visit) -> Iterator[Finding]:
     folder = visit.settings.snapshots_dir
+    if not visit.settings.pages.enabled:
+        yield Finding("pages", "ok", "none is written: pages.enabled is false")
+        return
     runs = sorted(folder.glob("run-*.html"))
     endpoints = read_endpoints(visit.settings.data_dir)
     served = f", served at {endpoints.pages}" if endpoints and endpoints.pages else ""

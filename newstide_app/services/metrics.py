@@ -105,11 +105,12 @@ class ConsumerMetrics:
 class RunMetrics:
     """What runs did: figures of the last one, and counts of all."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, with_pages: bool = True) -> None:
         def gauge(name: str, what: str) -> Gauge:
             return Gauge(f"newstide_{name}", what, registry=registry)
 
         self._told = False
+        self._with_pages = with_pages
         self._runs = Counter("newstide_runs", "Ticks by what became of them.", ["status"], registry=registry)
         for status in _RUN_STATUS:
             self._runs.labels(status)
@@ -141,7 +142,7 @@ class RunMetrics:
         if report.status != "finished":
             return
         self._last.set(now)
-        self._page.set(bool(report.page))
+        self._page.set(bool(report.page) or not self._with_pages)
         self._rows.set(report.rows)
         self._new.set(report.new)
         self._stories.set(report.stories)

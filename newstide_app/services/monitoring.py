@@ -75,7 +75,7 @@ class Monitor:
 
     def reclustering(self, every: float) -> None:
         """Runs are expected every so many seconds."""
-        self.runs = RunMetrics(self.registry)
+        self.runs = RunMetrics(self.registry, with_pages=self._settings.pages.enabled)
         self._run_every = every
 
     def ran(self, report: "RunReport | None", /, *, stood_by: bool = False) -> None:

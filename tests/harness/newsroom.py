@@ -1,12 +1,24 @@
-"""Headlines put into Milvus without Kafka, for tests of what reads them."""
+"""Topics of a test's own, and headlines put into Milvus without Kafka, for tests of what reads them."""
 
 import time
 from typing import Any
 
 from newstide.core.headline import from_fields
-from newstide.core.settings import Settings
+from newstide.core.settings import KafkaSettings, Settings
 from newstide.embedding import load_embedder
 from newstide.milvus import HeadlineRow, open_store
+
+
+def own_topics(address: str, mark: str) -> KafkaSettings:
+    """Settings with topics and a group of one's own, not made yet."""
+    return KafkaSettings(
+        bootstrap_servers=address,
+        topic=f"headlines-{mark}",
+        dead_letter_topic=f"headlines-{mark}.dead-letter",
+        events_topic=f"story-events-{mark}",
+        lease_topic=f"recluster-lease-{mark}",
+        group=f"newstide-{mark}",
+    )
 
 
 def add_headlines(settings: Settings, fields: list[dict[str, Any]]) -> None:
