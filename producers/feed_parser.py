@@ -5,23 +5,23 @@ spend, knows no settings and no secrets, and hands back plain fields, cut to siz
 (url, content type, limits), then the feed. It starts for every look at a feed that has changed: it imports little.
 """
 
-import calendar
-import html
 import io
 import json
-import re
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from newstide.core.headline import MAX_ID_BYTES, MAX_SOURCE, MAX_TITLE, MAX_URL, derive_id
+from newstide.core.headline import MAX_SOURCE, MAX_TITLE, MAX_URL
 from newstide.core.text import shorten
 
-_TAG = re.compile(r"(<[^<>]*>)")  # linear in any text
+_LONGEST_NAME = 2_000  # characters of a guid
+_LONGEST_SOURCE = 8 * MAX_SOURCE
+_TIMES = ("published", "updated", "created")
 
 
 def main() -> None:
-    """Reads the order and the feed from standard input; writes `{"entries": [...]}` or `{"error": ...}`."""
+    """Reads the order and the feed from standard input; writes `{"entries": [...], "own": [...]}` or `{"error": ...}`."""
     import resource
 
     order = json.loads(sys.stdin.buffer.readline())
@@ -29,7 +29,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (int(order["megabytes"]) * 2**20,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        told: dict[str, Any] = {"entries": entries(sys.stdin.buffer.read(), **order["feed"])}
+        told = entries(sys.stdin.buffer.read(), **order["feed"])
     except MemoryError:
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - whatever a hostile feed makes the parser raise is that feed's fault
@@ -37,67 +37,161 @@ def main() -> None:
     sys.stdout.buffer.write(json.dumps(told).encode())
 
 
-def entries(content: bytes, url: str, content_type: str, most: int, description: int) -> list[dict[str, Any]]:
+def entries(content: bytes, url: str, content_type: str, most: int, description: int) -> dict[str, Any]:
     """What the feed lists: its first `most` entries, of whose descriptions `description` characters are wanted.
+
+    Returns:
+        `entries`: each as fields, or as `fault`, why it cannot be read. `own`: addresses of the feed and its site.
 
     Raises:
         ValueError: It is no feed.
     """
+    if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
+        return _json_feed(content, url, most, description)
     import feedparser
 
+    _make_careful(feedparser.api.StrictFeedParser)
+    _make_careful(feedparser.api.LooseFeedParser)
+    feedparser.registerDateHandler(lambda _text: _NO_DATE)  # dates are read elsewhere, as all are
     # A stream, not bytes: feedparser takes bytes and strings for addresses and file names first. Its parser resolves no
-    # external entities and drops entity declarations. Tags are taken out here, so it need not sanitize them.
+    # external entities and drops entity declarations. Tags are taken out later, so it need not sanitize them.
     headers = {"content-location": url, **({"content-type": content_type} if content_type else {})}
-    parsed = feedparser.parse(io.BytesIO(content), response_headers=headers, sanitize_html=False)
+    parsed = feedparser.parse(
+        io.BytesIO(content), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
+    )
     if not parsed.entries and not parsed.get("version"):
-        raise ValueError("is no RSS or Atom feed; is the address that of a page? Look for its feed")
-    return [_fields(entry, parsed.feed, url, 4 * description) for entry in parsed.entries[:most]]
-
-
-def _fields(entry: Any, feed: Any, url: str, longest: int) -> dict[str, Any]:
-    link = str(entry.get("link") or "")
-    if not link.startswith(("http://", "https://")):
-        link = ""  # feedparser takes the guid where there is no link
-    guid = str(entry.get("id") or "")
-    moment = entry.get("published_parsed") or entry.get("updated_parsed")
-    size_of_source = 8 * MAX_SOURCE
-    source = _text(entry.get("source") or {}, "title", size_of_source) or _text(feed, "title", size_of_source)
+        raise ValueError("is no RSS, Atom or JSON feed; is the address that of a page? Look for its feed")
+    links = [str(link.get("href") or "") for link in parsed.feed.get("links") or ()]
     return {
-        "title": _text(entry, "title", 8 * MAX_TITLE)[: 2 * MAX_TITLE],
-        "description": _text(entry, "summary", longest),
-        "url": link[: 2 * MAX_URL],
-        "source": (source or urlsplit(url).hostname or "")[: 2 * MAX_SOURCE],
-        "language": str(entry.get("language") or feed.get("language") or "")[:100],
-        "published_at": None if moment is None else calendar.timegm(moment) * 1000,
-        "id": None if link else _guid(guid),
+        "entries": _each(parsed.entries[:most], lambda entry: _fields(entry, parsed.feed, url, 4 * description)),
+        "own": [url, str(parsed.feed.get("link") or ""), *links],
     }
 
 
-def _guid(guid: str) -> str:
-    """The id of an entry without a link. With one it is the url's: the same headline comes from elsewhere, too."""
-    return guid if len(guid.encode()) <= MAX_ID_BYTES else derive_id(guid, "", "", None)
+_NO_DATE = (1970, 1, 1, 0, 0, 0, 3, 1, 0)
+
+
+def _make_careful(parser: type) -> None:
+    """One element that cannot be read costs no other; `media:description` does not take the description's place."""
+    if hasattr(parser, "_is_careful"):
+        return
+    setattr(parser, "_is_careful", True)  # noqa: B010 - a class made elsewhere
+    for name in dir(parser):
+        if name.startswith(("_start_", "_end_")):
+            setattr(parser, name, _careful(getattr(parser, name)))
+
+    def start(self: Any, _attributes: Any) -> None:
+        self.push("media_description", 1)
+
+    def end(self: Any) -> None:
+        value = self.pop("media_description")
+        if value:
+            self._get_context().setdefault("media_description", value)
+
+    setattr(parser, "_start_media_description", start)  # noqa: B010
+    setattr(parser, "_end_media_description", end)  # noqa: B010
+
+
+def _careful(handle: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        try:
+            return handle(*arguments)
+        except (ValueError, LookupError, AttributeError, TypeError, OverflowError):
+            return None
+
+    return call
+
+
+def _each(entries: Iterable[Any], read: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each entry in its own try."""
+    told = []
+    for entry in entries:
+        try:
+            told.append(read(entry))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is one entry
+            told.append({"fault": shorten(f"The entry cannot be read: {error!r}.", 200)})
+    return told
+
+
+def _fields(entry: Any, feed: Any, url: str, longest: int) -> dict[str, Any]:
+    description = _text(entry, "summary", longest) or _content(entry, longest)
+    return {
+        "title": _text(entry, "title", 8 * MAX_TITLE),
+        "description": description or _text(entry, "media_description", longest),
+        "url": _link(entry.get("link"), ""),
+        "source": _source(entry, feed, url),
+        "languages": _languages(entry, feed),
+        "times": [str(text)[:200] for name in _TIMES if (text := dict.get(entry, name))],
+        "guid": str(entry.get("id") or "")[:_LONGEST_NAME],
+    }
+
+
+def _content(entry: Any, longest: int) -> str:
+    contents = entry.get("content") or [{}]
+    return str(contents[0].get("value") or "")[:longest]
+
+
+def _source(entry: Any, feed: Any, url: str) -> str:
+    source = entry.get("source") or {}
+    return (
+        _text(source, "title", _LONGEST_SOURCE) or _text(feed, "title", _LONGEST_SOURCE) or urlsplit(url).hostname or ""
+    )
+
+
+def _languages(entry: Any, feed: Any) -> list[str]:
+    """What is said of the language: `xml:lang` of the entry, `dc:language`, `xml:lang` and language of the feed."""
+    inherited = (feed.get("title_detail") or {}).get("language")
+    around = (entry.get("title_detail") or {}).get("language")
+    said = (around if around != inherited else None, entry.get("language"), around, feed.get("language"))
+    return [str(one)[:100] for one in said if one]
+
+
+def _link(link: Any, base: str) -> str:
+    """A link of the web, else nothing: feedparser takes the guid where there is no link."""
+    try:
+        full = urljoin(base, str(link or "").strip())
+    except ValueError:
+        full = ""
+    return full[: 2 * MAX_URL] if full.lower().startswith(("http://", "https://")) else ""
 
 
 def _text(entry: Any, name: str, size: int) -> str:
-    """An entry's text, cut to `size` before it is worked on; tags and entities count only where it is HTML."""
-    text = str(entry.get(name) or "")[:size]
-    kind = (entry.get(f"{name}_detail") or {}).get("type", "text/html")
-    return text if kind == "text/plain" else html.unescape(_without_tags(text))
+    value = entry.get(name)
+    return value[:size] if isinstance(value, str) else ""
 
 
-def _without_tags(text: str) -> str:
-    kept: list[str] = []
-    inside_script = False
-    for number, part in enumerate(_TAG.split(text)):
-        if number % 2:
-            name = part[1:].lower()
-            inside_script = name.startswith(("script", "style")) or (
-                inside_script and not name.startswith(("/script", "/style"))
-            )
-            kept.append(" ")
-        elif not inside_script:
-            kept.append(part)
-    return "".join(kept)
+def _json_feed(content: bytes, url: str, most: int, description: int) -> dict[str, Any]:
+    """The same of a JSON Feed (jsonfeed.org, versions 1 and 1.1).
+
+    Raises:
+        ValueError: It is none.
+    """
+    feed = json.loads(content.decode("utf-8-sig"))
+    items = feed.get("items") if isinstance(feed, dict) else None
+    if not isinstance(items, list):
+        raise ValueError("is JSON, and no JSON Feed: it has no list of items")
+    return {
+        "entries": _each(items[:most], lambda item: _json_fields(item, feed, url, 4 * description)),
+        "own": [url, *(_link(feed.get(name), url) for name in ("home_page_url", "feed_url"))],
+    }
+
+
+def _json_fields(item: Any, feed: dict[str, Any], url: str, longest: int) -> dict[str, Any]:
+    guid = item.get("id")
+    texts = [_text(item, name, longest) for name in ("summary", "content_text", "content_html")]
+    return {
+        "title": _text(item, "title", 8 * MAX_TITLE),
+        "description": next(filter(None, texts), ""),
+        "url": _link(item.get("url") or item.get("external_url"), url)
+        if item.get("url") or item.get("external_url")
+        else "",
+        "source": _text(feed, "title", _LONGEST_SOURCE) or urlsplit(url).hostname or "",
+        "languages": [str(one)[:100] for one in (item.get("language"), feed.get("language")) if one],
+        "times": [
+            item[name] for name in ("date_published", "date_modified") if isinstance(item.get(name), (str, int, float))
+        ],
+        "guid": str(guid)[:_LONGEST_NAME] if isinstance(guid, (str, int, float)) else "",
+    }
 
 
 if __name__ == "__main__":

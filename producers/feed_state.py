@@ -1,11 +1,12 @@
 """What feeds said last and what of them was sent, kept in a small SQLite file across restarts."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
 from newstide.core.errors import SourceError
+from producers.feed_ids import Known
 
 _KEPT = 10_000  # ids a feed; far more than feeds list
 
@@ -14,6 +15,11 @@ create table if not exists feeds (url text primary key, etag text not null, last
 create table if not exists sent (
     url text not null, id text not null, seen integer not null, primary key (url, id)
 ) strict, without rowid;
+create table if not exists items (
+    url text not null, id text not null, guid text not null, link text not null, title text not null,
+    primary key (url, id)
+) strict, without rowid;
+create table if not exists moved (url text primary key, target text not null) strict;
 """
 
 
@@ -41,14 +47,31 @@ class FeedState:
         names = ("If-None-Match", "If-Modified-Since")
         return {} if row is None else {name: value for name, value in zip(names, row, strict=True) if value}
 
-    def unsent(self, url: str, ids: Iterable[str]) -> set[str]:
-        """Which of these ids were not sent yet from this feed."""
-        wanted = set(ids)
+    def address(self, url: str) -> str:
+        """Where the feed is: where it has moved to for good, else its own address."""
         with self._lock:
-            known = self._database.execute("select id from sent where url = ?", (url,)).fetchall()
-        return wanted - {id_ for (id_,) in known}
+            row = self._database.execute("select target from moved where url = ?", (url,)).fetchone()
+        return url if row is None else str(row[0])
 
-    def remember(self, url: str, ids: Iterable[str], etag: str, last_modified: str, now: float) -> None:
+    def move(self, url: str, target: str) -> None:
+        """The feed has moved for good; an empty target: it has not, after all."""
+        with self._lock, self._database:
+            if target and target != url:
+                self._database.execute("insert or replace into moved values (?, ?)", (url, target))
+            else:
+                self._database.execute("delete from moved where url = ?", (url,))
+
+    def known(self, url: str) -> list[Known]:
+        """What was sent from this feed."""
+        with self._lock:
+            rows = self._database.execute(
+                "select sent.id, coalesce(guid, ''), coalesce(link, ''), coalesce(title, '') from sent"
+                " left join items on items.url = sent.url and items.id = sent.id where sent.url = ?",
+                (url,),
+            ).fetchall()
+        return [Known(*row) for row in rows]
+
+    def remember(self, url: str, items: Sequence[Known], etag: str, last_modified: str, now: float) -> None:
         """Everything that the feed lists was sent; call it once Kafka has acknowledged.
 
         Raises:
@@ -58,12 +81,19 @@ class FeedState:
             with self._lock, self._database:
                 self._database.execute("insert or replace into feeds values (?, ?, ?)", (url, etag, last_modified))
                 self._database.executemany(
-                    "insert or replace into sent values (?, ?, ?)", [(url, id_, int(now)) for id_ in ids]
+                    "insert or replace into sent values (?, ?, ?)", [(url, item.id, int(now)) for item in items]
+                )
+                self._database.executemany(
+                    "insert or replace into items values (?, ?, ?, ?, ?)",
+                    [(url, item.id, item.guid, item.link, item.title) for item in items],
                 )
                 self._database.execute(
                     "delete from sent where url = ? and id not in"
                     " (select id from sent where url = ? order by seen desc, id limit ?)",
                     (url, url, _KEPT),
+                )
+                self._database.execute(
+                    "delete from items where url = ? and id not in (select id from sent where url = ?)", (url, url)
                 )
         except sqlite3.Error as error:
             raise SourceError(f"What {url} said cannot be remembered: {error}.", "Is the disk full?") from None

@@ -1,44 +1,73 @@
-"""Headlines from RSS and Atom feeds: polled, parsed, and only what was not sent before."""
+"""Headlines from RSS, Atom, RDF and JSON feeds: fetched, parsed apart, and only what was not sent before."""
 
 import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Event, Lock
-from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
 from newstide.core import logs
-from newstide.core.errors import DeliveryError, InvalidHeadline, SourceError
-from newstide.core.headline import DEFAULTS, Limits, from_fields
+from newstide.core.errors import InvalidHeadline, SourceError
+from newstide.core.headline import DEFAULTS, Limits, derive_id, from_fields, parse_language
 from newstide.core.settings import FeedSettings
+from newstide.core.text import clean_plain, shorten
+from newstide.core.times import parse_time
+from producers.feed_ids import Item, Known, Status, name_items, own_address
 from producers.feed_state import FeedState
 from producers.fetch import fetch
-from producers.rows import Row
+from producers.rows import Rejected, Row
 
-_AT_ONCE = 4  # feeds fetched side by side
 _SLACK = 20.0  # seconds of waiting beyond the CPU time that parsing may take: the machine may be busy
 _KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # of the environment, for the parser
 _PARSER = Path(__file__).with_name("feed_parser.py")  # by its path: the package's other modules take long to load
-_LONGEST_WAIT = timedelta(hours=6)  # between attempts at a feed that is broken
+_DAY_MS = 86_400_000
 
 log = logs.get("feeds")
 
 
 @dataclass(frozen=True, slots=True)
-class Poll:
-    """What one look at a feed found: rows not sent before, every id it lists, and what to ask with the next time."""
+class LeftOut:
+    """What could not be read of a headline that is sent all the same."""
 
-    rows: list[Row]
-    ids: list[str] = field(default_factory=list)
-    rejected: int = 0
+    field: str
+    value: str
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a feed lists: rows in its order, the item of each, what is no headline, and what was left out."""
+
+    rows: list[Row] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What one look at a feed found.
+
+    Attributes:
+        rows: Headlines that were not sent before, the oldest first.
+        items: Everything that it lists, as it is to be remembered.
+        rejected: Entries that are no headline.
+        left_out: Of the rows.
+        edited: Known items under another title; the first title stays.
+        twice: Items that it lists twice.
+        etag, last_modified: What to ask with the next time.
+        changed: False where the server says that nothing has changed.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    items: list[Known] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    edited: int = 0
+    twice: int = 0
     etag: str = ""
     last_modified: str = ""
     changed: bool = True
@@ -53,7 +82,9 @@ def poll_feed(
     limits: FeedSettings | None = None,
     headline_limits: Limits = DEFAULTS,
 ) -> Poll:
-    """Fetches a feed, where it has changed, and finds what was not sent before. Remembers nothing by itself.
+    """Fetches a feed, where it has changed, and finds what was not sent before.
+
+    Of what it finds it remembers only that the feed has moved for good.
 
     Args:
         url: The feed.
@@ -64,19 +95,47 @@ def poll_feed(
         headline_limits: Of a headline.
 
     Raises:
+        FeedGone: It has ended.
+        FeedRefused: Its server answers with an error status.
         SourceError: The feed cannot be fetched, or is none.
     """
-    page = fetch(url, state.validators(url), allow_private=allow_private, limits=limits)
+    address = state.address(url)
+    try:
+        page = fetch(address, state.validators(url), allow_private=allow_private, limits=limits)
+    except SourceError:
+        if address != url:  # where it moved to, it is no more: its own address is asked the next time
+            state.move(url, "")
+        raise
+    if page.moved_to and page.moved_to != address:
+        log.info("the feed has moved for good", feed=url, to=page.moved_to)
+        state.move(url, page.moved_to)
     if page.status == 304:
-        return Poll([], changed=False)
-    rows, rejected = parse_feed(
-        page.content, url, now, content_type=page.content_type, limits=limits, headline_limits=headline_limits
+        return Poll(changed=False)
+    listing = parse_feed(
+        page.content,
+        page.url,
+        now,
+        name=url,
+        content_type=page.content_type,
+        limits=limits,
+        headline_limits=headline_limits,
     )
-    ids = [row.headline.id for row in rows]
-    unsent = state.unsent(url, ids)
-    fresh = {row.headline.id: row for row in reversed(rows) if row.headline.id in unsent}
-    oldest_first = sorted(fresh.values(), key=lambda row: row.headline.published_at)
-    return Poll(oldest_first, ids, rejected, page.etag, page.last_modified)
+    named = name_items(listing.items, state.known(url), url)
+    fresh: list[Row] = []
+    for row, (status, known) in zip(listing.rows, named, strict=True):
+        if status is Status.NEW:
+            fresh.append(replace(row, headline=replace(row.headline, id=known.id)))
+    lines = {row.line for row in fresh}
+    return Poll(
+        sorted(fresh, key=lambda row: row.headline.published_at),
+        list({known.id: known for _, known in named}.values()),
+        listing.rejected,
+        [one for one in listing.left_out if one.entry in lines],
+        sum(status is Status.EDITED for status, _ in named),
+        sum(status is Status.TWICE for status, _ in named),
+        page.etag,
+        page.last_modified,
+    )
 
 
 def parse_feed(
@@ -84,167 +143,80 @@ def parse_feed(
     url: str,
     now: float,
     *,
+    name: str = "",
     content_type: str = "",
     limits: FeedSettings | None = None,
     headline_limits: Limits = DEFAULTS,
-) -> tuple[list[Row], int]:
-    """Rows of a feed in its own order, and how many entries are no headlines.
+) -> Listing:
+    """What a feed lists, in its own order.
+
+    Args:
+        content: The feed.
+        url: Where it was; relative links start there.
+        now: Epoch seconds.
+        name: What the feed is called; its url by default.
+        content_type: As its server said.
+        limits: Of what parsing may take.
+        headline_limits: Of a headline.
 
     Raises:
         SourceError: It is no feed, or took too much to parse.
     """
-    rows: list[Row] = []
-    rejected = 0
-    entries = _parse_apart(content, url, content_type, limits or FeedSettings(), headline_limits.description)
-    for number, fields in enumerate(entries, 1):
+    listing = Listing()
+    told = _parse_apart(content, url, content_type, limits or FeedSettings(), headline_limits.description)
+    own = [url, name or url, *told["own"]]
+    for number, entry in enumerate(told["entries"], 1):
         try:
-            decoded = from_fields(fields, int(now * 1000), headline_limits)
+            _read(entry, number, name or url, own, now, headline_limits, listing)
         except (InvalidHeadline, ValueError, OverflowError) as error:
-            rejected += 1
-            log.debug("no headline", feed=url, entry=number, reason=str(error))
-        else:
-            published = fields["published_at"] is not None and not decoded.ahead
-            rows.append(Row(decoded.headline, published, url, number))
-    return rows, rejected
+            shown = shorten(json.dumps(entry, ensure_ascii=False), 200).encode("utf-8", "replace").decode()
+            listing.rejected.append(Rejected(name or url, number, str(error), shown))
+    return listing
 
 
-class FeedPoller:
-    """Polls several feeds and hands over what is new; one broken feed does not hold up the others.
+def _read(
+    entry: Mapping[str, Any], number: int, feed: str, own: Sequence[str], now: float, limits: Limits, listing: Listing
+) -> None:
+    """Adds an entry to the listing.
 
-    Args:
-        urls: The feeds.
-        state: The file that remembers what was sent.
-        send: Sends rows and returns once all are acknowledged, or raises `DeliveryError`.
-        allow_private: Feeds may lie at private and loopback addresses.
-        now: Epoch seconds.
-        limits: Of what a feed may take.
-        headline_limits: Of a headline.
-        on_poll: Called after each look at a feed: `well`, `read`, `rejected`, and how many feeds are `failing` now.
+    Raises:
+        InvalidHeadline: It is no headline.
     """
-
-    def __init__(
-        self,
-        urls: Sequence[str],
-        state: Path | str,
-        send: Callable[[Sequence[Row]], None],
-        allow_private: bool = False,
-        now: Callable[[], float] = time.time,
-        on_poll: Callable[..., None] = lambda **_counts: None,
-        limits: FeedSettings | None = None,
-        headline_limits: Limits = DEFAULTS,
-    ) -> None:
-        if any("@" in urlsplit(url).netloc for url in urls):
-            raise SourceError(
-                "A feed's address holds a name and a password.", "Feeds are read without; leave them out."
-            )
-        self.read = 0
-        self.rejected = 0
-        self._urls = list(dict.fromkeys(urls))
-        self._state = FeedState(state)
-        self._send = send
-        self._allow_private = allow_private
-        self._now = now
-        self._on_poll = on_poll
-        self._limits = limits
-        self._headline_limits = headline_limits
-        self._failures: dict[str, int] = {}
-        self._not_before: dict[str, float] = {}
-        self._sending = Lock()
-
-    def poll_once(self) -> None:
-        """Looks at each feed once.
-
-        Raises:
-            SourceError: Not one feed could be read.
-        """
-        with ThreadPoolExecutor(_AT_ONCE, "feed") as pool:
-            list(pool.map(lambda url: self.tick(url, timedelta()), self._urls))
-        if len(self._failures) == len(self._urls):
-            raise SourceError("No feed could be read.", "The reasons stand above.")
-
-    def poll_every(self, every: timedelta, stop: Event) -> None:
-        """Looks at each feed now and then in this interval, until `stop` is set."""
-        from apscheduler.executors.pool import ThreadPoolExecutor as Workers
-        from apscheduler.schedulers.background import BackgroundScheduler
-
-        seconds = every.total_seconds()
-        scheduler = BackgroundScheduler(executors={"default": Workers(_AT_ONCE)}, timezone=UTC)
-        for url in self._urls:
-            scheduler.add_job(
-                self.tick,
-                "interval",
-                (url, every),
-                seconds=seconds,
-                jitter=min(seconds / 10, 30),
-                next_run_time=datetime.now(UTC),
-                coalesce=True,
-                max_instances=1,
-                misfire_grace_time=None,
-            )
-        log.info("polling feeds", feeds=len(self._urls), every=str(every))
-        scheduler.start()
-        stop.wait()
-        scheduler.shutdown(wait=True)
-
-    def tick(self, url: str, every: timedelta) -> None:
-        """Looks at one feed, unless it is broken and its waiting time is not over."""
-        now = self._now()
-        if now < self._not_before.get(url, 0.0):
-            return
-        read = rejected = 0
-        try:
-            poll = poll_feed(
-                url,
-                self._state,
-                now,
-                allow_private=self._allow_private,
-                limits=self._limits,
-                headline_limits=self._headline_limits,
-            )
-            with self._sending:
-                self.read += len(poll.rows) + poll.rejected
-                self.rejected += poll.rejected
-                read, rejected = len(poll.rows) + poll.rejected, poll.rejected
-                if poll.rows:
-                    self._send(poll.rows)
-                if poll.changed:
-                    self._state.remember(url, poll.ids, poll.etag, poll.last_modified, now)
-        except (SourceError, DeliveryError) as error:
-            self._failed(url, every, now, error)
-            self._on_poll(well=False, read=read, rejected=rejected, failing=len(self._failures))
-        else:
-            if self._failures.pop(url, 0):
-                log.info("the feed is back", feed=url)
-            self._on_poll(well=True, read=read, rejected=rejected, failing=len(self._failures))
-            if poll.rows:
-                log.info("new headlines", feed=url, count=len(poll.rows))
-
-    def close(self) -> None:
-        """Closes the state."""
-        self._state.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _failed(self, url: str, every: timedelta, now: float, error: SourceError | DeliveryError) -> None:
-        """Says it once; the first retry comes with the next tick, later ones after twice, four times as long."""
-        failures = self._failures[url] = self._failures.get(url, 0) + 1
-        if failures == 1:
-            what = "could not be sent" if isinstance(error, DeliveryError) else "cannot be read"
-            log.warning(f"a feed {what}; it is tried again", feed=url, reason=error.message)
-        wait = min(every * 2 ** min(failures - 1, 20), max(_LONGEST_WAIT, every))
-        self._not_before[url] = now + wait.total_seconds() * (0.8 if failures > 1 else 0)  # ticks jitter
+    if "fault" in entry:
+        raise InvalidHeadline(entry["fault"])
+    language = next(filter(None, map(parse_language, entry["languages"])), "")
+    now_ms = int(now * 1000)
+    published_at = _published_at(entry["times"], language, now_ms)
+    fields = {**entry, "language": language, "published_at": published_at}
+    decoded = from_fields(fields, now_ms, limits)
+    headline = decoded.headline
+    link = clean_plain(entry["url"])
+    listing.rows.append(Row(headline, published_at is not None and not decoded.ahead, feed, number))
+    listing.items.append(
+        Item(
+            guid=clean_plain(entry["guid"]),
+            link="" if own_address(link, own) else link,
+            title=headline.title,
+            otherwise=derive_id("", headline.source, headline.title, published_at),
+        )
+    )
+    if entry["times"] and published_at is None:
+        listing.left_out.append(LeftOut("published_at", str(entry["times"][0]), number))
+    if link and not headline.url:
+        listing.left_out.append(LeftOut("url", link, number))
 
 
-def _parse_apart(
-    content: bytes, url: str, content_type: str, limits: FeedSettings, description: int
-) -> list[dict[str, Any]]:
-    """The entries of a feed as fields of headlines, in the feed's order.
+def _published_at(times: Sequence[Any], language: str, now_ms: int) -> int | None:
+    """The first time that can be read and lies between 1970 and a day ahead; None where none does."""
+    for given in times:
+        parsed = parse_time(given, language=language)
+        if parsed is not None and parsed.milliseconds is not None and parsed.milliseconds <= now_ms + _DAY_MS:
+            return parsed.milliseconds
+    return None
+
+
+def _parse_apart(content: bytes, url: str, content_type: str, limits: FeedSettings, description: int) -> dict[str, Any]:
+    """The entries of a feed as fields of headlines, in the feed's order, and the addresses that are its own.
 
     Args:
         content: The feed.
@@ -279,7 +251,7 @@ def _parse_apart(
     except (subprocess.TimeoutExpired, ValueError):
         told = {}
     if "entries" in told:
-        return list(told["entries"])
+        return dict(told)
     if "error" in told:
         raise SourceError(f"{url} cannot be parsed: it {told['error']}.", "It is no sound feed.")
     raise SourceError(

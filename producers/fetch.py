@@ -4,8 +4,11 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from threading import Thread
 from typing import Any
 
@@ -13,7 +16,7 @@ import httpcore
 import httpx
 
 from newstide import __version__
-from newstide.core.errors import SourceError
+from newstide.core.errors import FeedGone, FeedRefused, SourceError
 from newstide.core.settings import FeedSettings
 from newstide.core.text import shorten
 
@@ -22,7 +25,12 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _HOLD_IPV4 = [
     ipaddress.IPv6Network(text) for text in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")
 ]  # in the last 32 bits
-_NAT64_OF_A_SITE = ipaddress.IPv6Network("64:ff9b:1::/48")
+# NAT64 within a site, addresses of a site, documentation, segment routing: Python counts them among the public ones.
+_NOT_PUBLIC = [ipaddress.IPv6Network(text) for text in ("64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16")]
+_ISATAP = (0x00005EFE, 0x02005EFE)  # in the third quarter: an address of IPv4 behind a tunnel (RFC 5214)
+_GZIP = b"\x1f\x8b"
+_PIECE = 65_536  # bytes unpacked at a time
+_PERMANENT = (301, 308)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Page:
     content_type: str = ""
     etag: str = ""
     last_modified: str = ""
+    url: str = ""  # where it was in the end
+    moved_to: str = ""  # where it has moved for good
 
 
 def fetch(
@@ -57,9 +67,12 @@ def fetch(
             default those of the settings.
 
     Raises:
-        SourceError: Not reachable, not allowed, too large, too slow, too many redirects, or an error status.
+        FeedGone: It answers 410.
+        FeedRefused: It answers another error status.
+        SourceError: Not reachable, not allowed, too large, too slow, or too many redirects.
     """
     hop = url
+    moved_to, for_good = "", True
     limits = limits or FeedSettings()
     deadline = _Deadline(limits.timeout.total_seconds())
     try:
@@ -71,8 +84,10 @@ def fetch(
                 try:
                     if response.status_code in _REDIRECTS and "location" in response.headers:
                         hop = str(target.join(response.headers["location"]))
+                        for_good = for_good and response.status_code in _PERMANENT
+                        moved_to = hop if for_good else moved_to
                         continue
-                    return _page(response, url, limits)
+                    return replace(_page(response, url, limits), url=hop, moved_to=moved_to)
                 finally:
                     response.close()
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:
@@ -222,7 +237,7 @@ def _public(text: str) -> bool:
     """Whether it is an address of the internet; one of IPv6 that stands for one of IPv4 is what that is."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        if address in _NAT64_OF_A_SITE:
+        if any(address in network for network in _NOT_PUBLIC) or int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
             return False
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if any(address in network for network in _HOLD_IPV4):
@@ -235,20 +250,93 @@ def _public(text: str) -> bool:
 def _page(response: httpx.Response, url: str, limits: FeedSettings) -> Page:
     if response.status_code == 304:
         return Page(304, b"")
+    if response.status_code == 410:
+        raise FeedGone(f"{url} answers 410 {response.reason_phrase}".rstrip() + ".", "It has ended; take it out.")
     if response.status_code != 200:
-        raise SourceError(
-            f"{url} answers {response.status_code} {response.reason_phrase}.".replace(" .", "."),
+        raise FeedRefused(
+            f"{url} answers {response.status_code} {response.reason_phrase}".rstrip() + ".",
             "Is the address right?",
+            retry_after=_retry_after(response.headers.get("retry-after", "")),
         )
-    content = bytearray()
-    for piece in response.iter_bytes(65_536):
-        content += piece
-        if len(content) > limits.max_bytes:
-            raise SourceError(f"{url} is larger than {limits.max_bytes / 2**20:g} MiB.", "Is it a feed?")
     return Page(
         200,
-        bytes(content),
+        _content(response, url, limits.max_bytes),
         response.headers.get("content-type", ""),
         response.headers.get("etag", ""),
         response.headers.get("last-modified", ""),
     )
+
+
+def _retry_after(text: str) -> float:
+    """Seconds to wait, as the header says: a number of them, or a moment; 0 where it says nothing."""
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return 0.0
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(moment.timestamp() - time.time(), 0.0)
+
+
+def _content(response: httpx.Response, url: str, most: int) -> bytes:
+    """The body, unpacked piece by piece: what unpacks to more than is allowed is never held."""
+    coding = response.headers.get("content-encoding", "").strip().lower()
+    unpack = _Unpacking(coding.removeprefix("x-"), url)
+    content = bytearray()
+    for packed in response.iter_raw(_PIECE):
+        for piece in unpack(packed):
+            content += piece
+            if len(content) > most:
+                raise SourceError(f"{url} is larger than {most / 2**20:g} MiB.", "Is it a feed?")
+    if unpack.unfinished:
+        raise SourceError(f"{url} cannot be unpacked: it ends too early.", "It is tried again.")
+    if content.startswith(_GZIP):
+        raise SourceError(f"{url} is packed twice.", "Feeds are read plain, or packed once with gzip.")
+    return bytes(content)
+
+
+class _Unpacking:
+    """Unpacks one coding: gzip or deflate, as the header says, or a file that is gzipped as it lies there."""
+
+    def __init__(self, coding: str, url: str) -> None:
+        if coding not in ("", "identity", "gzip", "deflate"):
+            raise SourceError(f"{url} is packed as {coding!r}.", "Feeds are read plain, or packed once with gzip.")
+        self._coding = "" if coding == "identity" else coding
+        self._url = url
+        self._started = False
+        self._unpacker: Any = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether what was packed has not come to its end."""
+        return self._unpacker is not None and not self._unpacker.eof
+
+    def __call__(self, packed: bytes) -> Iterator[bytes]:
+        """What these bytes unpack to, in pieces."""
+        if not self._started and packed:
+            self._start(packed)
+        if self._unpacker is None:
+            yield packed
+            return
+        while packed:
+            try:
+                piece = self._unpacker.decompress(packed, _PIECE)
+            except zlib.error as error:
+                raise SourceError(f"{self._url} cannot be unpacked: {error}.", "It is tried again.") from None
+            yield piece
+            packed = self._unpacker.unconsumed_tail
+            if self._unpacker.eof and (packed := self._unpacker.unused_data).startswith(_GZIP):
+                self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)  # a further member
+            elif self._unpacker.eof:
+                return
+
+    def _start(self, packed: bytes) -> None:
+        self._started = True
+        if packed.startswith(_GZIP) and self._coding in ("", "gzip"):
+            self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        elif self._coding == "deflate":  # with zlib's head, or, as some servers have it, without
+            headed = packed[0] & 0x0F == 8 and int.from_bytes(packed[:2], "big") % 31 == 0
+            self._unpacker = zlib.decompressobj(zlib.MAX_WBITS if headed else -zlib.MAX_WBITS)
+        elif self._coding:
+            raise SourceError(f"{self._url} cannot be unpacked: it is no {self._coding}.", "It is tried again.")

@@ -21,7 +21,7 @@ from newstide.core.settings import FeedSettings, KafkaSettings
 from newstide.core.times import parse_zone
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
-from producers.feeds import FeedPoller
+from producers.feed_poller import FeedPoller
 from producers.files import read_files
 from producers.pacing import paced, parse_pace
 from producers.rows import Rejected, Row

@@ -16,8 +16,10 @@ import pytest
 
 from newstide.core.errors import DeliveryError, SourceError
 from newstide.core.settings import FeedSettings, KafkaSettings, LimitSettings
+from producers.feed_ids import Known
+from producers.feed_poller import FeedPoller
 from producers.feed_state import FeedState
-from producers.feeds import FeedPoller, parse_feed, poll_feed
+from producers.feeds import parse_feed, poll_feed
 from producers.fetch import _public, fetch
 from producers.publisher import produce_feeds
 from producers.rows import Row
@@ -115,20 +117,26 @@ def test_rss_fields_are_found(site: Site) -> None:
 
 
 def test_atom_html_is_turned_into_text_and_entries_without_a_title_are_left_out() -> None:
-    rows, rejected = parse_feed(ATOM.encode(), "https://blatt.example/atom", NOW)
+    listing = parse_feed(ATOM.encode(), "https://blatt.example/atom", NOW)
+    rows = listing.rows
     assert titles(rows) == ["Hafen brennt & raucht", "5 < 6, sagt er"]
     assert rows[0].headline.description == "Niemand verletzt."
     assert (rows[0].headline.source, rows[0].headline.language) == ("Das Blatt", "de")
-    assert rows[1].headline.id == "urn:blatt:2"
+    assert [item.guid for item in listing.items] == ["urn:blatt:1", "urn:blatt:2"]
     assert [row.published for row in rows] == [True, False]
-    assert rejected == 1
+    (refused,) = listing.rejected
+    assert (refused.file, refused.line, refused.reason) == (
+        "https://blatt.example/atom",
+        3,
+        "The title is missing or empty.",
+    )
 
 
 def test_the_first_entries_of_a_feed_are_looked_at_and_as_much_of_a_description_as_is_set() -> None:
     limits, short = FeedSettings(max_entries=2), LimitSettings(description=8)
-    rows, _ = parse_feed(
+    rows = parse_feed(
         rss("One", "Two", "Three").encode(), "https://desk.example/rss", NOW, limits=limits, headline_limits=short
-    )
+    ).rows
     assert titles(rows) == ["One", "Two"]
     assert [row.headline.description for row in rows] == ["About On", "About Tw"]
 
@@ -139,7 +147,7 @@ def test_only_what_was_not_sent_comes_oldest_first_and_across_restarts(site: Sit
     first = poll_feed(url, state, NOW, allow_private=True)
     assert titles(first.rows) == ["Two", "Three"]
     assert titles(poll_feed(url, state, NOW, allow_private=True).rows) == ["Two", "Three"]  # not yet sent
-    state.remember(url, first.ids, "", "", NOW)
+    state.remember(url, first.items, "", "", NOW)
     state.close()
     site.page("/rss", rss("One", "Two", "Three", "Four"))
     again = poll_feed(url, FeedState(tmp_path / "feeds.sqlite"), NOW, allow_private=True)
@@ -151,7 +159,7 @@ def test_an_unchanged_feed_is_asked_for_conditionally(site: Site) -> None:
     url = site.page("/rss", rss("One"), ETag='"v1"', Last_Modified=stamp)
     state = FeedState(":memory:")
     poll = poll_feed(url, state, NOW, allow_private=True)
-    state.remember(url, poll.ids, poll.etag, poll.last_modified, NOW)
+    state.remember(url, poll.items, poll.etag, poll.last_modified, NOW)
     again = poll_feed(url, state, NOW, allow_private=True)
     assert not again.changed
     asked = site.asked[-1][1]
@@ -161,10 +169,11 @@ def test_an_unchanged_feed_is_asked_for_conditionally(site: Site) -> None:
 def test_the_memory_of_a_feed_is_bounded_and_keeps_what_the_feed_still_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("producers.feed_state._KEPT", 5)
     state = FeedState(":memory:")
-    state.remember("u", [f"old-{number}" for number in range(9)], "", "", NOW)
-    state.remember("u", ["old-0", "new"], "", "", NOW + 1)
-    assert state.unsent("u", ["old-0", "new"]) == set()
-    assert len(state.unsent("u", [f"old-{number}" for number in range(9)])) == 5
+    state.remember("u", [Known(f"old-{number}") for number in range(9)], "", "", NOW)
+    state.remember("u", [Known("old-0"), Known("new")], "", "", NOW + 1)
+    known = {item.id for item in state.known("u")}
+    assert {"old-0", "new"} <= known
+    assert len(known) == 5
 
 
 def test_a_damaged_memory_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -177,12 +186,12 @@ def test_a_damaged_memory_is_an_error_that_names_the_file(tmp_path: Path) -> Non
     ("path", "reason"),
     [
         ("/absent", "answers 404"),
-        ("/page", "is no RSS or Atom feed"),
+        ("/page", "is no RSS, Atom or JSON feed"),
         ("/large", "is larger than 2 MiB"),
         ("/bomb", "is larger than 2 MiB"),
         ("/loop", "redirects more than 5 times"),
         ("/file", "is no http or https address"),
-        ("/garbage", "cannot be fetched"),
+        ("/garbage", "cannot be unpacked"),
     ],
 )
 def test_pages_that_are_no_feeds_are_refused_by_name(site: Site, path: str, reason: str) -> None:
@@ -252,6 +261,13 @@ def test_a_redirect_to_a_private_address_is_refused_before_it_is_asked(
         ("::127.0.0.1", False),
         ("::169.254.169.254", False),
         ("::ffff:0:10.0.0.1", False),
+        ("fec0::1", False),
+        ("3fff:fff::1", False),
+        ("3fff:1000::1", True),
+        ("5f00:1::1", False),
+        ("2606:4700::5efe:5db8:d70e", False),
+        ("2606:4700::200:5efe:5db8:d70e", False),
+        ("2606:4700::1", True),
     ],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:
@@ -365,7 +381,7 @@ def test_entities_are_not_expanded_and_files_not_read(tmp_path: Path) -> None:
         "<rss version='2.0'><channel><item><title>&a9; &x; end</title></item></channel></rss>"
     )
     started = time.monotonic()
-    (row,), _ = parse_feed(feed.encode(), "https://desk.example/rss", NOW)
+    (row,) = parse_feed(feed.encode(), "https://desk.example/rss", NOW).rows
     assert time.monotonic() - started < 5
     assert "haha" not in row.headline.title
     assert "hidden" not in row.headline.title

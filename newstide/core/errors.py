@@ -33,6 +33,24 @@ class SourceError(NewstideError):
     """A file or feed cannot be read as headlines at all (not: one bad row of it)."""
 
 
+class FeedGone(SourceError):
+    """A feed's server says that it has ended (410)."""
+
+
+class FeedRefused(SourceError):
+    """A feed's server answers with an error status.
+
+    Args:
+        message: What it answers.
+        way_out: What the reader can do about it.
+        retry_after: Seconds for which it asks to be left alone; 0 where it does not say.
+    """
+
+    def __init__(self, message: str, way_out: str = "", *, retry_after: float = 0.0) -> None:
+        super().__init__(message, way_out)
+        self.retry_after = retry_after
+
+
 class DeliveryError(NewstideError):
     """Kafka did not acknowledge something that was sent."""
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from newstide.core.time_names import Names, fold, names_of
 from newstide.core.zones import find_zone
@@ -57,7 +57,9 @@ _ZONE = rf"(?:{_OFFSET}(?: ?{_NAMED})?| ?{_NAMED})"
 _JOINED = r"(?: ?t ?| | - |_|:|(?<=<d>))"
 
 
-def _orders() -> list[re.Pattern[str]]:
+@cache
+def _patterns() -> list[re.Pattern[str]]:
+    # Compiled when the first shape is looked at: a feed's parser imports this file, and reads no times.
     patterns = []
     for date in _DATES.values():
         patterns.append(f"{date}{_ZONE}?")
@@ -138,7 +140,7 @@ def _layout(shape: str, names: Names, language: str) -> Layout | str:
     canonical, words = _canonical(text, names)
     if canonical is None or words is None:
         return "unreadable"
-    for pattern in _PATTERNS:
+    for pattern in _patterns():
         match = pattern.fullmatch(canonical)
         if match is not None:
             return _made(match, words, shape, language)
@@ -324,4 +326,3 @@ def _tidied(text: str, words: _Words) -> tuple[str | None, _Words | None]:
 
 
 _HANGUL = {fold(name): unit for name, unit in _HANGUL_UNITS.items()}
-_PATTERNS = _orders()

@@ -1,0 +1,202 @@
+"""Polls several feeds and hands over what is new; one that is broken waits longer and holds up no other."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event, Lock
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from newstide.core import logs
+from newstide.core.errors import DeliveryError, FeedGone, FeedRefused, NewstideError, SourceError
+from newstide.core.headline import DEFAULTS, Limits
+from newstide.core.settings import FeedSettings
+from newstide.core.text import shorten
+from producers.feed_state import FeedState
+from producers.feeds import LeftOut, Poll, poll_feed
+from producers.rows import Rejected, Row
+
+_AT_ONCE = 4  # feeds fetched side by side
+_LONGEST_WAIT = timedelta(hours=6)  # between attempts at a feed that is broken
+_LONGEST_ASKED = 86_400.0  # seconds that a server may ask for with Retry-After
+_REFUSED_KEPT = 100_000  # entries that are no headline, so that each is counted once
+
+log = logs.get("feeds")
+
+
+class FeedPoller:
+    """Polls feeds until it is stopped, or once.
+
+    Args:
+        urls: The feeds.
+        state: The file that remembers what was sent.
+        send: Sends rows and returns once all are acknowledged, or raises `DeliveryError`.
+        allow_private: Feeds may lie at private and loopback addresses.
+        now: Epoch seconds.
+        limits: Of what a feed may take.
+        headline_limits: Of a headline.
+        on_poll: Called after each look at a feed: `well`, `read`, `rejected`, and how many feeds are `failing` now.
+        on_rejected: Called with each entry that is no headline, once however often the feed lists it.
+        on_left_out: Called with what could not be read of a headline that is sent all the same, and its feed.
+
+    Attributes:
+        read: Entries that were new: sent, rejected or listed twice.
+        rejected: Entries that are no headline.
+        edited: Items that came again under another title; the first title stays.
+        twice: Items that a feed listed twice in one look.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        state: Path | str,
+        send: Callable[[Sequence[Row]], None],
+        allow_private: bool = False,
+        now: Callable[[], float] = time.time,
+        on_poll: Callable[..., None] = lambda **_counts: None,
+        limits: FeedSettings | None = None,
+        headline_limits: Limits = DEFAULTS,
+        on_rejected: Callable[[Rejected], None] = lambda _row: None,
+        on_left_out: Callable[[LeftOut, str], None] = lambda _what, _feed: None,
+    ) -> None:
+        if any("@" in urlsplit(url).netloc for url in urls):
+            raise SourceError(
+                "A feed's address holds a name and a password.", "Feeds are read without; leave them out."
+            )
+        self.read = 0
+        self.rejected = 0
+        self.edited = 0
+        self.twice = 0
+        self._urls = list(dict.fromkeys(urls))
+        self._state = FeedState(state)
+        self._send = send
+        self._allow_private = allow_private
+        self._now = now
+        self._on_poll = on_poll
+        self._limits = limits
+        self._headline_limits = headline_limits
+        self._on_rejected = on_rejected
+        self._on_left_out = on_left_out
+        self._refused: set[tuple[str, str]] = set()
+        self._gone: set[str] = set()
+        self._failures: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+        self._sending = Lock()
+
+    def poll_once(self) -> None:
+        """Looks at each feed once.
+
+        Raises:
+            SourceError: Not one feed could be read.
+        """
+        with ThreadPoolExecutor(_AT_ONCE, "feed") as pool:
+            list(pool.map(lambda url: self.tick(url, timedelta()), self._urls))
+        if len(self._failures) == len(self._urls):
+            raise SourceError("No feed could be read.", "The reasons stand above.")
+
+    def poll_every(self, every: timedelta, stop: Event) -> None:
+        """Looks at each feed now and then in this interval, until `stop` is set."""
+        from apscheduler.executors.pool import ThreadPoolExecutor as Workers
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        seconds = every.total_seconds()
+        scheduler = BackgroundScheduler(executors={"default": Workers(_AT_ONCE)}, timezone=UTC)
+        for url in self._urls:
+            scheduler.add_job(
+                self.tick,
+                "interval",
+                (url, every),
+                seconds=seconds,
+                jitter=min(seconds / 10, 30),
+                next_run_time=datetime.now(UTC),
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=None,
+            )
+        log.info("polling feeds", feeds=len(self._urls), every=str(every))
+        scheduler.start()
+        stop.wait()
+        scheduler.shutdown(wait=True)
+
+    def tick(self, url: str, every: timedelta) -> None:
+        """Looks at one feed, unless it is broken and its waiting time is not over."""
+        now = self._now()
+        if url in self._gone or now < self._not_before.get(url, 0.0):
+            return
+        read = rejected = 0
+        try:
+            poll = poll_feed(
+                url,
+                self._state,
+                now,
+                allow_private=self._allow_private,
+                limits=self._limits,
+                headline_limits=self._headline_limits,
+            )
+            with self._sending:
+                read, rejected = self._counted(poll, url)
+                if poll.rows:
+                    self._send(poll.rows)
+                if poll.changed:
+                    self._state.remember(url, poll.items, poll.etag, poll.last_modified, now)
+        except Exception as error:  # noqa: BLE001 - memory, too: whatever it is, other feeds go on, and this one waits
+            self._failed(url, every, now, error)
+            self._on_poll(well=False, read=read, rejected=rejected, failing=len(self._failures))
+        else:
+            if self._failures.pop(url, 0):
+                log.info("the feed is back", feed=url)
+            self._on_poll(well=True, read=read, rejected=rejected, failing=len(self._failures))
+            if poll.rows:
+                log.info("new headlines", feed=url, count=len(poll.rows))
+
+    def _counted(self, poll: Poll, url: str) -> tuple[int, int]:
+        """How many of a look's entries are new, and how many of those are no headline."""
+        refused = [row for row in poll.rejected if (row.file, row.text) not in self._refused]
+        if len(self._refused) > _REFUSED_KEPT:
+            self._refused.clear()
+        self._refused.update((row.file, row.text) for row in refused)
+        for row in refused:
+            self._on_rejected(row)
+        for what in poll.left_out:
+            self._on_left_out(what, url)
+        if poll.edited:
+            log.info("items under another title; the first stays", feed=url, count=poll.edited)
+        read = len(poll.rows) + len(refused) + poll.twice
+        self.read += read
+        self.rejected += len(refused)
+        self.edited += poll.edited
+        self.twice += poll.twice
+        return read, len(refused)
+
+    def close(self) -> None:
+        """Closes the state."""
+        self._state.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _failed(self, url: str, every: timedelta, now: float, error: Exception) -> None:
+        """Says it once; the first retry comes with the next tick, later ones after twice, four times as long."""
+        if isinstance(error, FeedGone):
+            self._gone.add(url)
+            self._failures[url] = 1
+            log.warning("a feed has ended; it is not asked any more", feed=url, reason=error.message)
+            return
+        failures = self._failures[url] = self._failures.get(url, 0) + 1
+        if failures == 1:
+            what = "could not be sent" if isinstance(error, DeliveryError) else "cannot be read"
+            reason = error.message if isinstance(error, NewstideError) else shorten(repr(error), 200)
+            log.warning(f"a feed {what}; it is tried again", feed=url, reason=reason)
+        wait = min(every * 2 ** min(failures - 1, 20), max(_LONGEST_WAIT, every)).total_seconds()
+        wait *= 0.8 if failures > 1 else 0  # ticks jitter
+        if isinstance(error, FeedRefused):
+            wait = max(wait, min(error.retry_after, _LONGEST_ASKED))
+        self._not_before[url] = now + wait
