@@ -3,9 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -18,13 +18,13 @@ from newstide.core import logs
 from newstide.core.errors import SourceError
 from newstide.core.headline import DEFAULTS, Limits, encode
 from newstide.core.settings import FeedSettings, KafkaSettings
-from newstide.core.times import parse_zone
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
 from producers.feed_poller import FeedPoller
-from producers.files import read_files
+from producers.files import Options, read_files
 from producers.pacing import paced, parse_pace
 from producers.rows import Rejected, Row
+from producers.tally import PLAIN, Tally, described
 
 _SHOW_EVERY = 0.1  # seconds between updates of the progress bar
 
@@ -33,7 +33,16 @@ log = logs.get("producer")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of the rows: every row read is sent, rejected or failed (Kafka did not acknowledge it)."""
+    """What became of the rows: each one read is sent, not acknowledged (failed), rejected, or an item that came before.
+
+    Attributes:
+        read, sent, rejected, failed, twice: Rows; read is the sum of the others.
+        seconds: The whole took.
+        first_error: Of what Kafka did not acknowledge.
+        rejects: File of the rejected rows, where there is one.
+        tallies: What was found out about each file: reasons, what was left out, notes.
+        max_rejected: The share of rejected rows that is borne; 1 where none is too many.
+    """
 
     read: int
     sent: int
@@ -41,29 +50,56 @@ class Summary:
     failed: int
     seconds: float
     first_error: str = ""
-    rejects: str = ""  # file of the rejected rows, where there is one
+    rejects: str = ""
+    twice: int = 0
+    tallies: Sequence[Tally] = ()
+    max_rejected: float = 1.0
+
+    @property
+    def well(self) -> bool:
+        """Whether all was acknowledged, no more was refused than is borne, and each file gave what it holds."""
+        return (
+            not self.failed
+            and self.rejected <= self.max_rejected * self.read
+            and not any(map(_fruitless, self.tallies))
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "seconds": round(self.seconds, 3)}
+        numbers = {name: getattr(self, name) for name in ("read", "sent", "rejected", "failed", "twice")}
+        return {
+            **numbers,
+            "seconds": round(self.seconds, 3),
+            "first_error": self.first_error,
+            "rejects": self.rejects,
+            "files": [tally.as_dict() for tally in self.tallies],
+        }
 
     def describe(self) -> str:
-        """The closing line."""
+        """The closing lines: sums first, then why rows were rejected, what was left out, and what shows of each file."""
         line = f"read {self.read:,}, sent {self.sent:,}, rejected {self.rejected:,}"
         if self.rejected and self.rejects:
             line += f" (see {self.rejects})"
+        if self.twice:
+            line += f", the same item twice {self.twice:,}"
         if self.failed:
             line += f", NOT ACKNOWLEDGED {self.failed:,} ({self.first_error})"
-        return f"{line}; {self.seconds:.1f} s"
+        lines = [f"{line}; {self.seconds:.1f} s", *described(self.tallies)]
+        if self.max_rejected < 1 and self.rejected > self.max_rejected * self.read:
+            lines.append(f"More than {self.max_rejected:.0%} was rejected (--max-rejected).")
+        for tally in self.tallies:
+            if not tally.given:
+                lines.append(f"{tally.name}: {_barren(tally)}")
+            elif told := [note for note in tally.notes if note not in PLAIN]:
+                lines.append(f"{tally.name}: {'; '.join(told)}")
+        return "\n".join(lines)
 
 
 def produce_files(
     files: Sequence[str | Path],
     settings: KafkaSettings,
     *,
-    mapping: Mapping[str, str] | None = None,
-    file_format: str | None = None,
-    zone: str = "UTC",
+    options: Options | None = None,
     pace: str = "max",
     limit: int | None = None,
     rejects: Path | None = None,
@@ -75,9 +111,7 @@ def produce_files(
     Args:
         files: Paths; `-` is standard input.
         settings: Kafka.
-        mapping: Field of a headline to column, where common names do not fit.
-        file_format: `csv`, `jsonl` or `parquet`, where it does not show.
-        zone: IANA name of the zone of times that have none.
+        options: How the files are to be read.
         pace: Speed of a replay by published time, as `60x`; `max` waits for nothing.
         limit: Send at most so many.
         rejects: A JSONL file for rejected rows, written anew.
@@ -89,10 +123,14 @@ def produce_files(
         BrokerUnavailable, DeliveryError: Kafka is away.
         SettingsError: An argument is not what it should be.
     """
-    speed, assumed = parse_pace(pace), parse_zone(zone)
+    speed = parse_pace(pace)
     ensure_topics(settings)
-    rows = read_files(files, mapping, file_format=file_format, assume_zone=assumed, limits=limits)
-    return publish(paced(rows, speed), settings, limit=limit, rejects=rejects, progress=progress)
+    tallies: list[Tally] = []
+    chosen = options or Options()
+    rows = read_files(files, options=chosen, limits=limits, tallies=tallies)
+    summary = publish(paced(rows, speed), settings, limit=limit, rejects=rejects, progress=progress)
+    twice = sum(tally.twice for tally in tallies)
+    return replace(summary, read=summary.read + twice, twice=twice, tallies=tallies, max_rejected=chosen.max_rejected)
 
 
 def produce_feeds(
@@ -208,6 +246,18 @@ def publish(
         first_error=counts.first_error,
         rejects=str(rejects) if rejects and rejected else "",
     )
+
+
+def _fruitless(tally: Tally) -> bool:
+    """Whether a file has rows, and none of them is a headline."""
+    return bool(tally.rejected) and not tally.given and not tally.twice
+
+
+def _barren(tally: Tally) -> str:
+    """What is to be said of a file of which nothing was sent."""
+    if tally.twice:
+        return "all of its items came before."
+    return "it holds no headline." if tally.rejected else "it holds no rows."
 
 
 def _send(sender: Sender, topic: str, row: Row) -> None:

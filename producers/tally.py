@@ -1,14 +1,16 @@
 """Counts that add up: what was read, refused and left out, why, and an example of each."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from newstide.core.text import shorten
 from producers.rows import Rejected
 
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,.]*|0x[0-9a-f]+")
+_SHOWN = 3  # reasons
+PLAIN = ("CSV", "JSON", "JSON lines", "Parquet", "a headline a line")  # notes that need no saying
 _REASONS = 1_000  # told apart; a file of nothing but different faults fills no memory
 
 
@@ -55,6 +57,10 @@ class Tally:
         """Rows that were looked at."""
         return self.given + self.rejected + self.twice
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "read": self.read}
+
     def reject(self, row: Rejected) -> None:
         """Counts a rejected row under its reason, whatever value the reason names."""
         self.rejected += 1
@@ -74,13 +80,17 @@ class Tally:
             self.notes.append(text)
 
 
-def most_frequent(founds: Iterable[dict[str, Found]], limit: int = 3) -> list[Found]:
-    """The reasons of several files as one list, the most frequent first."""
-    return sorted(summed(founds).values(), key=lambda found: -found.count)[:limit]
+def described(tallies: Sequence[Tally]) -> list[str]:
+    """Why rows were rejected, the most frequent reasons first, and what was left out: a line each, with an example."""
+    reasons = sorted(_summed(tally.reasons for tally in tallies).values(), key=lambda found: -found.count)
+    lines = [f"  rejected {found.count:,}: {found.example}" for found in reasons[:_SHOWN]]
+    if len(reasons) > _SHOWN:
+        lines.append(f"  rejected {sum(found.count for found in reasons[_SHOWN:]):,} for other reasons")
+    left_out = _summed(tally.left_out for tally in tallies)
+    return lines + [f"  left out {found.count:,}: {what}, as {found.example}" for what, found in left_out.items()]
 
 
-def summed(founds: Iterable[dict[str, Found]]) -> dict[str, Found]:
-    """What several files left out, as one dictionary."""
+def _summed(founds: Iterable[dict[str, Found]]) -> dict[str, Found]:
     together: dict[str, Found] = {}
     for found in founds:
         for key, value in found.items():

@@ -106,21 +106,24 @@ def test_a_file_that_lacks_what_is_needed_is_refused_by_name(tmp_path: Path) -> 
 
 def test_a_file_is_read_as_production_reads_it(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
-        {"id": "007", "title": "NA", "story_id": "NA", "published_at": "2026-10-13T08:00:00Z"},
-        {"id": "", "title": "null", "story_id": "null", "published_at": "2026-10-13T23:59:00Z"},
+        {"id": "007", "title": "Nauru votes", "story_id": "NA", "published_at": "2026-10-13T08:00:00Z"},
+        {"id": "", "title": "Null island", "story_id": "null", "published_at": "2026-10-13T23:59:00Z"},
         {"id": "8", "title": "x" * 2_001, "story_id": "a", "published_at": "2026-10-13T08:00:00Z"},
         {"id": "9", "title": "Bad time", "story_id": "a", "published_at": "soon"},
         {"id": "10", "title": "No time", "story_id": "a", "published_at": ""},
     ]
     file = write(tmp_path / "file.csv", rows).rename(tmp_path / "file.CSV")
     found = {row["title"]: row for row in read_labelled(file, needs_time=True).to_dict("records")}
-    assert set(found) == {"NA", "null", "No time", "Bad time"}
-    assert [found["NA"][name] for name in ("id", "given_id", "story_id")] == ["007", "007", "NA"]
-    produced = from_fields({"title": "null", "published_at": "2026-10-13T23:59:00Z"}, LATEST_MS).headline
-    assert (found["null"]["id"], found["null"]["published_at"]) == (produced.id, produced.published_at)
-    assert found["null"]["given_id"] is None
+    assert set(found) == {"Nauru votes", "Null island", "No time", "Bad time"}
+    assert [found["Nauru votes"][name] for name in ("id", "given_id", "story_id")] == ["007", "007", "NA"]
+    produced = from_fields({"title": "Null island", "published_at": "2026-10-13T23:59:00Z"}, LATEST_MS).headline
+    assert (found["Null island"]["id"], found["Null island"]["published_at"]) == (
+        produced.id,
+        produced.published_at,
+    )
+    assert found["Null island"]["given_id"] is None
     for title in ("No time", "Bad time"):
-        assert found[title]["published_at"] == found["NA"]["published_at"]
+        assert found[title]["published_at"] == found["Nauru votes"]["published_at"]
 
 
 def test_labels_join_the_file_they_are_of_by_its_own_ids(tmp_path: Path) -> None:

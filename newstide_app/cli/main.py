@@ -11,10 +11,10 @@ from rich.text import Text
 
 from newstide import __version__
 from newstide.core import logs
-from newstide.core.errors import NewstideError, SettingsError
+from newstide.core.errors import NewstideError
 from newstide.core.threads import let_idle_threads_sleep
-from newstide_app.cli import dead_letters, maintenance
-from newstide_app.cli.options import AsJson, Limit, duration, print_json, settings_of
+from newstide_app.cli import dead_letters, maintenance, produce
+from newstide_app.cli.options import AsJson, Limit, duration, mapping_of, print_json, settings_of
 from newstide_app.services import health as heartbeat
 
 app = typer.Typer(
@@ -66,65 +66,7 @@ def version() -> None:
     print(__version__)  # noqa: T201
 
 
-@app.command()
-def produce(
-    context: typer.Context,
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE...", help="CSV, JSONL or Parquet; - for standard input.")
-    ] = None,
-    rss: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Poll this RSS or Atom feed; repeatable.")
-    ] = None,
-    every: Annotated[str, typer.Option(help="How often feeds are polled.")] = "5m",
-    once: Annotated[bool, typer.Option(help="Poll feeds once, then end.")] = False,
-    allow_private: Annotated[bool, typer.Option(help="Allow feeds at private and loopback addresses.")] = False,
-    pace: Annotated[str, typer.Option(help="Replay by published time: 60x, 1x; max = as fast as possible.")] = "max",
-    limit: Annotated[int | None, typer.Option(min=1, help="Send at most this many.")] = None,
-    file_format: Annotated[str | None, typer.Option("--format", help="csv, jsonl or parquet, where not clear.")] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD=NAME", help="Which column holds a field, as title=Überschrift.")
-    ] = None,
-    rejects: Annotated[Path | None, typer.Option(help="Where rejected rows go; default: in the data folder.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Sends headlines from files or feeds to Kafka."""
-    from newstide_app.services.run import run_feeds
-    from newstide_app.services.supervisor import stop_on_signals
-    from producers.publisher import produce_files
-
-    settings = settings_of(context, services=True)
-    if not files and not rss:
-        raise SettingsError("Nothing to send.", "Name files (- for standard input), or feeds with --rss URL.")
-    if files and rss:
-        raise SettingsError("Files and feeds cannot be sent by one command.", "Use two.")
-    rejected_rows = rejects or settings.data_dir / "rejects.jsonl"
-    if rss:
-        summary = run_feeds(
-            settings,
-            rss,
-            stop=stop_on_signals(),
-            every=duration(every, "--every"),
-            once=once,
-            allow_private=allow_private,
-        )
-    else:
-        summary = produce_files(
-            files or [],
-            settings.kafka,
-            mapping=_mapping(column or []),
-            file_format=file_format,
-            pace=pace,
-            limit=limit,
-            rejects=rejected_rows,
-            progress=not as_json,
-            limits=settings.limits,
-        )
-    if as_json:
-        print_json(summary.as_dict())
-    else:
-        Console(stderr=True).print(Text(summary.describe()))
-    if summary.failed:
-        raise typer.Exit(1)
+produce.register(app)
 
 
 @app.command()
@@ -295,13 +237,16 @@ def demo(
 @app.command()
 def evaluate(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Parquet, CSV or JSONL with id, title, story_id.")],
+    file: Annotated[Path, typer.Argument(help="What produce reads, with a column story_id.")],
     embedder: Annotated[str | None, typer.Option(help="The embedding model.")] = None,
     text: Annotated[str, typer.Option(help="title, or title+description.")] = "title+description",
     use_time: Annotated[bool, typer.Option("--use-time", help="Damp similarity by distance in time.")] = False,
     replay: Annotated[str | None, typer.Option(help="Feed by time, recluster every so often: 6h.")] = None,
     selection: Annotated[str | None, typer.Option(help="calibrated, eom or leaf.")] = None,
     tutorial: Annotated[bool, typer.Option("--tutorial", help="The Milvus tutorial's clustering, exactly.")] = False,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=NAME", help="Which column holds a field, as story_id=cluster.")
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="Write id, cluster_label to this CSV or Parquet file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -320,6 +265,7 @@ def evaluate(
         text=text,
         use_time=use_time,
         replay=None if replay is None else duration(replay, "--replay"),
+        mapping=mapping_of(column or [], "story_id"),
         labels_out=labels,
     )
     if as_json:
@@ -351,14 +297,3 @@ def health(
     """Succeeds while a service's heartbeat is fresh."""
     age = heartbeat.check(settings_of(context).data_dir, service, duration(max_age, "--max-age").total_seconds())
     print(f"{service} was alive {age:.1f} s ago")  # noqa: T201
-
-
-def _mapping(pairs: list[str]) -> dict[str, str]:
-    known = ("title", "description", "url", "source", "language", "published_at", "id")
-    mapping = {}
-    for pair in pairs:
-        name, separator, column = pair.partition("=")
-        if not separator or name not in known or not column:
-            raise SettingsError(f"--column {pair!r} is not FIELD=NAME.", f"Fields: {', '.join(known)}.")
-        mapping[name] = column
-    return mapping

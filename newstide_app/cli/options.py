@@ -34,6 +34,37 @@ def duration(text: str, flag: str) -> timedelta:
     return value
 
 
+def mapping_of(pairs: list[str], *more: str) -> dict[str, str]:
+    """The values of `--column`: field of a headline, or one of `more`, to column.
+
+    Raises:
+        SettingsError: One is not FIELD=NAME.
+    """
+    known = ("title", "description", "url", "source", "language", "published_at", "id", *more)
+    mapping = {}
+    for pair in pairs:
+        name, separator, column = pair.partition("=")
+        if not separator or name not in known or not column:
+            raise SettingsError(f"--column {pair!r} is not FIELD=NAME.", f"Fields: {', '.join(known)}.")
+        mapping[name] = column
+    return mapping
+
+
+def share_of(text: str, flag: str) -> float:
+    """The value of a flag as a share: `5%` and `5` are 0.05.
+
+    Raises:
+        SettingsError: It is none, or not between 0 and 100 %.
+    """
+    try:
+        share = float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingsError(f"{flag} {text!r} is no share.", "Write it as 5%.")
+    return share
+
+
 def print_json(document: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(document, ensure_ascii=False, indent=2, default=str))  # noqa: T201

@@ -1,6 +1,7 @@
 """Headlines from files and standard input, whatever they are packed, encoded and laid out in: `read_files`."""
 
+from producers.files.check import Check, check_files
 from producers.files.options import Options
 from producers.files.reader import read_files
 
-__all__ = ["Options", "read_files"]
+__all__ = ["Check", "Options", "check_files", "read_files"]
