@@ -41,7 +41,7 @@ def test_the_bundled_day_arrives_whole_and_keyed_by_id(kafka_settings: KafkaSett
 
 def test_rejected_rows_stand_in_a_file_with_line_and_reason(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
-    file.write_text("".join(["title,date\n", *(f"{'' if n % 5 == 0 else f'Headline {n}'},\n" for n in range(1000))]))
+    file.write_text("".join(["title,source\n", *(f"{'' if n % 5 == 0 else f'Headline {n}'},S\n" for n in range(1000))]))
     rejects = tmp_path / "made" / "rejects.jsonl"
     summary = produce_files([file], kafka_settings, rejects=rejects)
     assert (summary.read, summary.sent, summary.rejected, summary.failed) == (1000, 800, 200, 0)
@@ -68,7 +68,7 @@ def test_headlines_without_a_time_take_kafkas(kafka_settings: KafkaSettings, tmp
 
 def test_the_limit_counts_what_is_sent(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
-    file.write_text("title\n" + "\n".join(["One", '""', "Two", "Three", "Four"]))
+    file.write_text("title,source\n" + "".join(f"{title},S\n" for title in ["One", "", "Two", "Three", "Four"]))
     summary = produce_files([file], kafka_settings, limit=3, rejects=tmp_path / "r")
     assert (summary.read, summary.sent, summary.rejected) == (4, 3, 1)
     assert sum(end_offsets(kafka_settings, kafka_settings.topic).values()) == 3
