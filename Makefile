@@ -32,11 +32,12 @@ test-milvus: $(MILVUS_VENV)/.milvus  ## The store's contract against Milvus 2.3.
 	MILVUS_TEST_SERVER=$(abspath $(milvus_bin))/milvus-server unshare --map-root-user --net \
 		sh -c 'ip link set lo up && exec "$$0" "$$@"' $(milvus_bin)/python -m pytest tests/store $(ARGS)
 
-lint: $(VENV)/.dev site  ## ruff, mypy, the import contract, and the documentation's links
+lint: $(VENV)/.dev site  ## ruff, mypy, the import contract, the pages' script, and the documentation's links
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/lint-imports
+	$(bin)/oxlint clustering/pages/assets/script
 
 site: $(VENV)/.dev  ## The documentation as a site, in build/site; a dead link is an error
 	@NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict

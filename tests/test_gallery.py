@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustering.pages import page_file
 from clustering.pages.index_page import evenly, write_index
-from clustering.pages.redaction import thin_pages, thinned
 from clustering.pages.run_page import write_snapshot
+from clustering.pages.thinning import thin_pages, thinned
 from clustering.run.retention import thin_old_pages
 from newstide.core.settings import Settings, as_environment
 from newstide.core.text import iso_time
@@ -34,10 +35,9 @@ def _cards(index: Path) -> list[str]:
 
 
 def _data(index: Path) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', index.read_text())
+    found = page_file.data(index.read_text())
     assert found is not None
-    data: dict[str, Any] = json.loads(found[1])
-    return data
+    return found
 
 
 def test_runs_are_listed_newest_first_with_what_they_did(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_failed_write_leaves_the_old_list(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clustering.pages.run_page.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_index(tmp_path)
     assert (tmp_path / "index.html").read_text() == before

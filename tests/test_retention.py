@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from clustering.pages.redaction import clean_pages, oldest_on, thin_pages
+from clustering.pages.redaction import clean_pages
+from clustering.pages.thinning import oldest_on, thin_pages
 from clustering.run.reclusterer import recluster
 from newstide.core.errors import SettingsError
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clustering.pages import page_file
 from clustering.pages.colours import (
     INK,
     NOISE,
@@ -25,7 +26,9 @@ from clustering.pages.colours import (
     colour_tables,
     density_image,
 )
-from clustering.pages.run_page import Snapshot, as_script_data, asset, export_page, write, write_snapshot
+from clustering.pages.page_file import as_script_data
+from clustering.pages.run_page import Snapshot, export_page, write_snapshot
+from newstide.core.files import replace_text, replacing
 from tests.harness.snapshots import BEGIN, made_snapshot, make_snapshot
 
 
@@ -138,7 +141,7 @@ def test_a_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clustering.pages.run_page.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_snapshot(tmp_path, make_snapshot(run=2), max_points=1000)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -197,20 +200,20 @@ def test_two_may_write_a_page_at_once_and_what_a_killed_one_left_goes(
     flush = os.fsync
 
     def another_writes(descriptor: int) -> None:
-        monkeypatch.setattr("clustering.pages.run_page.os.fsync", flush)
-        write(page, "of the other")
+        monkeypatch.setattr("os.fsync", flush)
+        replace_text(page, "of the other")
         flush(descriptor)
 
-    monkeypatch.setattr("clustering.pages.run_page.os.fsync", another_writes)
-    write(page, "of the one")
+    monkeypatch.setattr("os.fsync", another_writes)
+    replace_text(page, "of the one")
     assert page.read_text() == "of the one"
-    old, new = tmp_path / ".run-000007.html.x.tmp", tmp_path / ".latest.html.y.tmp"
-    for path in (old, new):
-        path.touch()
-    os.utime(old, (0, 0))
-    write_snapshot(tmp_path, make_snapshot(), max_points=1000)
-    assert not old.exists()
-    assert new.exists()  # its writer may be at work
+    left = tmp_path / f".run-000007.html.{'0' * 32}.tmp"
+    left.touch()
+    with replacing(tmp_path / "run-000008.html"):  # its writer is at work
+        (held,) = tmp_path.glob(".run-000008.html.*")
+        write_snapshot(tmp_path, make_snapshot(), max_points=1000)
+        assert not left.exists()
+        assert held.exists()
 
 
 def test_the_foot_names_every_fact_there_is(tmp_path: Path) -> None:
@@ -293,7 +296,8 @@ def test_colours_of_stories_stand_out_from_the_page_and_noise_does_not(theme: st
 
 
 def test_the_style_sheet_has_the_same_paper_and_ink() -> None:
-    light, dark = re.findall(r"--paper: (#\w{6});.*?--ink: (#\w{6});", asset("page.css"))
+    style = (Path(page_file.__file__).parent / "assets" / "page.css").read_text()
+    light, dark = re.findall(r"--paper: (#\w{6});.*?--ink: (#\w{6});", style)
     assert {"light": light, "dark": dark} == {theme: (PAPER[theme], INK[theme]) for theme in PAPER}
 
 

@@ -18,11 +18,11 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
+from clustering.pages.page_file import served_policy
 from newstide.core.local_server import free_port, listens, terminate
 from newstide.core.settings import Settings
 from newstide_app.cli.main import app
 from newstide_app.web import serve
-from newstide_app.web.static_files import served_policy
 from tests.harness.web import served, write_run
 
 TOKEN = "a-token-of-some-length"  # noqa: S105

@@ -1,5 +1,6 @@
 """What stands at the foot of a run's page: what the run was, and with which parameters."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from clustering.map.layout import Layout
@@ -38,6 +39,33 @@ def run_facts(row: RunRow, model: str, layout: Layout, settings: Settings, secon
             for name, value in values.model_dump(mode="json", exclude={"window"}).items()
         },
     }
+
+
+def shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Facts about a run as its page names them."""
+    shown: list[tuple[str, str]] = []
+    if share := kept_share(facts):
+        shown.append(("kept their story", f"{share} of headlines"))
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            shown += shown_facts(value)
+        elif name != "kept" and value is not None:
+            shown.append((name.replace("_", " "), _said(value)))
+    return shown
+
+
+def kept_share(facts: Mapping[str, Any]) -> str | None:
+    """`kept` in words, where it is known."""
+    share = facts.get("kept")
+    return f"{share * 100:.1f} %" if isinstance(share, int | float) else None
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _map(layout: Layout) -> str:

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from clustering.pages.colours import colour_tables
-from clustering.pages.run_page import as_script_data, asset, kept_share, policy, template, write
+from clustering.pages.folder import INDEX
+from clustering.pages.footer import kept_share
+from clustering.pages.page_file import put_together
+from newstide.core.files import replace_text
 
 _LISTED = 500  # runs on the page, which would grow without end; from the last one leads a link to the run before
 _PLAYED = 200  # runs that the slider shows
@@ -25,7 +28,7 @@ def write_index(directory: Path) -> Path:
         OSError: The disk is full or not writable; the old list stays.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    index = directory / "index.html"
+    index = directory / INDEX
     paths = sorted(directory.glob("run-*.json"), reverse=True)
     runs = _newest_runs(paths)
     drawn = [run for run in runs if run["points"]]
@@ -37,17 +40,8 @@ def write_index(directory: Path) -> Path:
         "played": [run["run"] for run in reversed(played)],
         "runs": {run["run"]: run for run in drawn if run["run"] in pictured},
     }
-    script = asset("index.js")
-    page = template("index.html.j2").render(
-        runs=runs[:_LISTED],
-        pictured=pictured,
-        unlisted=max(0, len(paths) - _LISTED),
-        data=as_script_data(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
-        css=asset("page.css"),
-        js=script,
-        policy=policy(script),
-    )
-    write(index, page)
+    fields: dict[str, Any] = {"runs": runs[:_LISTED], "pictured": pictured, "unlisted": max(0, len(paths) - _LISTED)}
+    replace_text(index, put_together("index.html.j2", data, "index", **fields))
     return index
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from clustering.map.layout import Layout, lay_out, load_layout, save_layout
 from clustering.neighbours import NeighbourGraph
+from clustering.pages.folder import page_path
 from clustering.pages.footer import run_facts
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import Snapshot, write_snapshot
@@ -48,7 +49,7 @@ def publish(
 
 def page_of(settings: Settings, run: int) -> Path:
     """Where a run's page lies."""
-    return settings.snapshots_dir / f"run-{run:06d}.html"
+    return page_path(settings.snapshots_dir, run)
 
 
 def _drawn(

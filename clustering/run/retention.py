@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from clustering.pages.redaction import clean_pages, oldest_on, remove_pages, thin_pages
+from clustering.pages.folder import page_path
+from clustering.pages.redaction import clean_pages
+from clustering.pages.thinning import drop_pages, oldest_on, thin_pages
 from clustering.run.lease import MayWrite
 from newstide.core import logs
 from newstide.core.settings import Settings, require_keep_covers_window
@@ -106,7 +108,7 @@ def clear_old(store: Store, settings: Settings, lease: MayWrite) -> Cleared:
     pages: list[int] = []
     try:
         pages = _old_pages(store, settings.snapshots_dir, before)
-        remove_pages(settings.snapshots_dir, pages)
+        drop_pages(settings.snapshots_dir, pages)
     except OSError as error:
         log.warning("old pages could not be removed; the next run tries again", reason=str(error))
     cleared = Cleared(headlines, stories, len(pages))
@@ -147,7 +149,7 @@ def _old_pages(store: Store, directory: Path, before: int) -> list[int]:
     for run in there:
         if run == latest:
             continue
-        oldest = oldest_on(directory / f"run-{run:06d}.html")
+        oldest = oldest_on(page_path(directory, run))
         if oldest is not None and oldest > before:
             break  # windows only move on
         old.append(run)

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from clustering.pages.folder import page_path, runs_with_page
 from newstide import __version__
 from newstide.core.errors import EmptyStore, NewstideError
 from newstide.core.local_server import is_loopback
@@ -347,12 +348,13 @@ def _pages(visit: _Visit) -> Iterator[Finding]:
     if not visit.settings.pages.enabled:
         yield Finding("pages", "ok", "none is written: pages.enabled is false")
         return
-    runs = sorted(folder.glob("run-*.html"))
+    runs = runs_with_page(folder)
     endpoints = read_endpoints(visit.settings.data_dir)
     served = f", served at {endpoints.pages}" if endpoints and endpoints.pages else ""
-    seen = f"{folder}: " + (f"{len(runs)} runs, the latest is {runs[-1].name}" if runs else "none yet") + served
+    there = f"{len(runs)} runs, the latest is {page_path(folder, runs[-1]).name}" if runs else "none yet"
+    seen = f"{folder}: {there}{served}"
     last = visit.store.last_run() if visit.store is not None and runs else None
-    if last is not None and runs[-1].name < f"run-{last.run:06d}.html":
+    if last is not None and runs[-1] < last.run:
         way_out = "Is there room on the disk? The log of `newstide recluster` names the reason."
         yield Finding("pages", "warn", f"{seen}; run {last.run} has none", way_out)
     else:

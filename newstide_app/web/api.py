@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from clustering.pages.folder import page_path
 from newstide.core.errors import EmptyStore, InvalidHeadline
 from newstide.core.headline import parse_time
 from newstide.core.settings import Settings
@@ -204,8 +205,8 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             found = store.runs().sort_values("run", ascending=False)
             page = records(found.iloc[query.offset : query.offset + query.limit])
             for run in page:
-                name = f"run-{run['run']:06d}.html"
-                run["page"] = f"../{name}" if (settings.snapshots_dir / name).is_file() else None
+                map_page = page_path(settings.snapshots_dir, run["run"])
+                run["page"] = f"../{map_page.name}" if map_page.is_file() else None
             return {
                 "items": page,
                 "total": len(found),

@@ -16,6 +16,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from clustering.pages.folder import facts_path, read_latest
+
 _EVERY = 1.0  # seconds
 _PING = 15  # seconds: keeps what lies between from closing a silent connection
 
@@ -64,12 +66,14 @@ class Watch:
 def latest_run(directory: Path) -> dict[str, Any] | None:
     """The newest run that has a page: `run`, `page`, `finished_at`, `headlines`, `stories`, `events`; None before any."""
     try:
-        latest = json.loads((directory / "latest.json").read_text(encoding="utf-8"))
-        run, page = int(latest["run"]), str(latest["page"])
-    except (OSError, ValueError, KeyError, TypeError):
+        latest = read_latest(directory)
+    except OSError:
         return None
+    if not latest:
+        return None
+    run, page = latest["run"], latest["page"]
     try:
-        facts = json.loads((directory / page).with_suffix(".json").read_text(encoding="utf-8"))
+        facts = json.loads(facts_path(directory, run).read_text(encoding="utf-8"))
         shown = {name: facts[name] for name in ("finished_at", "headlines", "stories", "events")}
     except (OSError, ValueError, KeyError, TypeError):
         shown = {}

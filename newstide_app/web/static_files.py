@@ -1,19 +1,15 @@
 """The folder of pages, served: made strict, small and quick on the way.
 
 A page carries its content-security policy itself, so that it holds for a file that was sent to someone, too. Served, it
-gets a stricter one as a header: scripts by their hashes alone. The hashes of the page's own scripts are those that the
-page's policy names, which stands above anything that came from a headline; they are not computed from what is there.
+gets a stricter one as a header (`clustering.pages.page_file.served`).
 """
 
-import base64
 import gzip
 import hashlib
-import html
 import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from clustering.pages.bundle import script
+from clustering.pages.page_file import Script, integrity, served
 from newstide_app.web.access import NO_CONTENT_POLICY
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -37,14 +35,8 @@ _TYPES = {
 _PACKED = ("text/", "application/", "image/svg")
 _KEPT = 8  # files in memory, ready to be sent: at most about as many times 8 MB
 _FOREVER = "max-age=31536000, immutable"
-_POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
-_HEAD = 16_384  # bytes, in which the policy stands
-_SCRIPT = re.compile(
-    rb'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"( defer)?></script>'
-)  # as the pages' templates write it
 _LIVE = "live.js"
 _TOLD = "latest.js"  # loaded by pages that are opened as files, and written with each run
-_SELF = ("'self'", "file:")
 
 _EMPTY = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5">
 <title>newstide</title>
@@ -69,10 +61,9 @@ class Ready:
     kind: str
     policy: str
 
-    @property
-    def integrity(self) -> str:
-        """As a script element names it."""
-        return "sha256-" + base64.b64encode(hashlib.sha256(self.body).digest()).decode()
+    def named(self, name: str) -> Script:
+        """As a page names it, where it is a script: its address changes with what it holds."""
+        return Script(f"{name}?v={self.tag}", integrity(self.body))
 
 
 class Pages:
@@ -88,7 +79,7 @@ class Pages:
         self._reach = "private" if private else "public"
         self._kept: OrderedDict[str, tuple[tuple[Any, ...], Ready]] = OrderedDict()
         self._lock = threading.Lock()
-        self._live = _ready((files("newstide_app.web") / _LIVE).read_bytes(), _TYPES[".js"], NO_CONTENT_POLICY)
+        self._live = _ready(script("live").encode(), _TYPES[".js"], NO_CONTENT_POLICY)
 
     async def endpoint(self, request: Request) -> Response:
         """`/` and every name below it."""
@@ -152,44 +143,13 @@ class Pages:
 
     def _page(self, content: bytes) -> Ready:
         """A page with the live view in it, its scripts named by what they hold, and the policy that allows just them."""
-        hashes: list[str] = []
 
-        def named(script: Ready, name: str, defer: bytes = b"") -> bytes:
-            hashes.append(script.integrity)
-            return (
-                f'<script src="{name}?v={script.tag}" integrity="{script.integrity}"{defer.decode()}></script>'.encode()
-            )
+        def beside(name: str) -> Script | None:
+            found = self._find(name)
+            return None if found is None else found.named(name)
 
-        def found(match: re.Match[bytes]) -> bytes:
-            name = match.group(1).decode()
-            script = self._find(name)
-            return match.group() if script is None else named(script, name, match[2] or b"")
-
-        content = _SCRIPT.sub(found, content)
-        at = content.rfind(b"</body>")
-        if at >= 0:
-            content = content[:at] + named(self._live, _LIVE) + b"\n" + content[at:]
-        own = _POLICY.search(content[:_HEAD])
-        policy = served_policy(html.unescape(own.group(1).decode()) if own else NO_CONTENT_POLICY, hashes)
-        return _ready(content, _TYPES[".html"], policy)
-
-
-def served_policy(policy: str, hashes: list[str]) -> str:
-    """A page's own policy, with the scripts beside it allowed by their hashes instead of by where they lie.
-
-    Args:
-        policy: As the page carries it.
-        hashes: `sha256-...` of the scripts beside it.
-    """
-    parts = []
-    for part in policy.split(";"):
-        name, *values = part.split()
-        if name == "script-src":
-            values = [value for value in values if value not in _SELF] + [f"'{one}'" for one in hashes]
-        parts.append(" ".join([name, *values]))
-    if "frame-ancestors" not in policy:
-        parts.append("frame-ancestors 'none'")
-    return "; ".join(parts)
+        page, policy = served(content.decode(errors="surrogateescape"), beside, self._live.named(_LIVE))
+        return _ready(page.encode(errors="surrogateescape"), _TYPES[".html"], policy)
 
 
 def _mark(path: Path) -> tuple[Any, ...]:

@@ -1,11 +1,15 @@
+// The state in the page's address, so that a link, a reload and the way to another run keep it.
+import { begin, BINS, data, end, storyOf, timeOf } from "./data.js";
+import { $, root } from "./dom.js";
+import { order } from "./list.js";
+import { state } from "./state.js";
 
-// ---- state in the address ------------------------------------------------------------------------------------------
 let remembering;
-function remember() {
+export function remember() {
   clearTimeout(remembering);
   remembering = setTimeout(write, 150); // browsers count how often an address changes
 }
-function write() {
+export function write() {
   clearTimeout(remembering);
   const at = new URLSearchParams();
   if (state.story !== null) at.set("story", state.story);
@@ -22,13 +26,13 @@ function write() {
   lead();
 }
 // Links to other runs keep the view; the list of runs keeps the theme.
-function lead() {
+export function lead() {
   for (const id of ["previous", "next"]) $(id).hash = location.hash;
   for (const link of document.querySelectorAll('a[href^="index.html"]')) {
     link.hash = state.theme ? `theme=${state.theme}` : "";
   }
 }
-function recall() {
+export function recall() {
   const at = new URLSearchParams(location.hash.slice(1));
   const text = (name) => at.get(name) || "";
   const story = Number(text("story"));
@@ -50,26 +54,6 @@ function recall() {
   paint();
   lead();
 }
-function paint() {
+export function paint() {
   root.dataset.theme = state.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-}
-const published = new Array(BINS).fill(0);
-data.time.forEach((ms) => published[binOf(ms)]++);
-function histogram() {
-  bars($("histogram"), published, (bin) => bin >= state.from && bin < state.to);
-  $("span").textContent = `${when(timeOf(state.from))} – ${when(timeOf(state.to))}`;
-  for (const id of ["from", "to"]) $(id).setAttribute("aria-valuetext", when(timeOf(state[id])));
-}
-function update() {
-  state.shown = SHOWN;
-  histogram();
-  if (map.layout) redraw();
-  else mask = matches();
-  list();
-  remember();
-}
-function repaint() {
-  paint();
-  if (state.story !== null) open(state.story, { focus: false });
-  update();
 }

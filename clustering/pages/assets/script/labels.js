@@ -1,12 +1,17 @@
+// Titles on the map. The largest stories in view get theirs first, each beside its headlines where it covers the fewest
+// points. A title that would cover another, or a button, is left out until one zooms in.
+import { $, make } from "./dom.js";
+import { colour, count, data, stories } from "./data.js";
+import { mask, matching } from "./filters.js";
+import { state } from "./state.js";
+import { weave } from "./threads.js";
+import { across, current, down, home, map } from "./view.js";
 
-// ---- titles on the map ---------------------------------------------------------------------------------------------
-// The largest stories in view get theirs first, each beside its headlines where it covers the fewest points. A title that
-// would cover another, or a button, is left out until one zooms in.
 const CELL = 6; // pixels: points are counted in cells of this size
 const ruler = document.createElement("canvas").getContext("2d");
 let placed = [];
 
-function chooseLabels() {
+export function chooseLabels() {
   const view = current();
   const box = map.getBoundingClientRect();
   const zoom = (home.x[1] - home.x[0]) / (view.x[1] - view.x[0]);
@@ -130,7 +135,7 @@ function overlap(a, b) {
   return a.left < b.right + 4 && a.right + 4 > b.left && a.top < b.bottom + 1 && a.bottom + 1 > b.top;
 }
 // Titles move with their stories while the map is dragged or zoomed; one that runs into another is hidden meanwhile.
-function placeLabels(view) {
+export function placeLabels(view) {
   const box = map.getBoundingClientRect();
   weave(view, box);
   const taken = obstacles(box);
@@ -145,25 +150,10 @@ function placeLabels(view) {
   }
 }
 // Titles let the mouse through to the map, which is dragged and zoomed; a click on one is found by its place.
-function labelAt(event) {
+export function labelAt(event) {
   const box = map.getBoundingClientRect();
   const x = event.clientX - box.left;
   const y = event.clientY - box.top;
   const inside = (area) => x >= area.left && x <= area.right && y >= area.top && y <= area.bottom;
   return placed.find(({ area, node }) => !node.hidden && inside(area));
 }
-let pressed = null; // where the mouse went down on the map, and on which title
-let titlePressed = false; // the click that follows was meant for a title, not for a point under it
-$("stage").addEventListener("pointerdown", (event) => {
-  titlePressed = false;
-  pressed = map.contains(event.target) ? { x: event.clientX, y: event.clientY, label: labelAt(event) } : null;
-}, true);
-addEventListener("pointerup", (event) => {
-  if (!pressed) return;
-  const still = Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 5;
-  titlePressed = still && Boolean(pressed.label);
-  if (titlePressed) open(pressed.label.story.number);
-  else if (still && !$("card").contains(event.target)) unpin();
-  pressed = null;
-}, true);
-$("stage").addEventListener("pointermove", (event) => map.classList.toggle("on-label", Boolean(labelAt(event))));

@@ -1,7 +1,12 @@
-
-// ---- renewal -------------------------------------------------------------------------------------------------------
-// latest.html asks every few seconds which run is the latest and loads itself again; the address keeps the view. A page
+// Renewal: latest.html asks every few seconds which run is the latest and loads itself again; the address keeps the view. A page
 // opened as a file may not fetch, but may load a script.
+import { lead, write } from "./address.js";
+import { data } from "./data.js";
+import { $, make, root, store, stored } from "./dom.js";
+import { list } from "./list.js";
+import { SHOWN, state } from "./state.js";
+import { when } from "./words.js";
+
 const ownRun = Number(root.dataset.run);
 const live = root.dataset.live === "yes";
 const PLACE = "newstide place"; // in the tab's storage: how far the reader had read before the page renewed itself
@@ -20,26 +25,24 @@ function learn(latest) {
   if (!$("selection").hidden) $("renewed").hidden = false; // not while a selection would be lost
   else renew();
 }
-function renew() {
+export function renew() {
   keepPlace();
   location.reload();
 }
-function keepPlace() {
+export function keepPlace() {
   write();
   const place = { shown: state.shown, list: $("list").scrollTop, story: $("story").scrollTop };
-  try { sessionStorage.setItem(PLACE, JSON.stringify(place)); } catch { /* storage may be off */ }
+  store("sessionStorage", PLACE, JSON.stringify(place));
 }
-function findPlace() {
-  try {
-    const place = JSON.parse(sessionStorage.getItem(PLACE));
-    sessionStorage.removeItem(PLACE);
-    if (!place) return;
-    state.shown = Math.max(SHOWN, Number(place.shown) || 0);
-    list();
-    for (const id of ["list", "story"]) $(id).scrollTop = Number(place[id]) || 0;
-  } catch { /* storage may be off */ }
+export function findPlace() {
+  const place = JSON.parse(stored("sessionStorage", PLACE));
+  store("sessionStorage", PLACE, null);
+  if (!place) return;
+  state.shown = Math.max(SHOWN, Number(place.shown) || 0);
+  list();
+  for (const id of ["list", "story"]) $(id).scrollTop = Number(place[id]) || 0;
 }
-function ask() {
+export function ask() {
   if (document.hidden || root.dataset.live === "alone") return;
   if (location.protocol === "file:") {
     const script = make("script");
@@ -52,7 +55,7 @@ function ask() {
       .then((answer) => (answer.ok ? answer.json() : {})).then(learn).catch(() => {});
   }
 }
-function age() {
+export function age() {
   const minutes = Math.floor((Date.now() - data.finished) / 60000);
   const ago = minutes < 60 ? `${minutes} min ago` : minutes < 2880 ? `${Math.floor(minutes / 60)} h ago` : when(data.finished);
   $("when").textContent = minutes < 1 ? "just now" : ago;

@@ -1,6 +1,12 @@
+// Chosen headlines as a table, to read and to save.
+import { count, data, headlineLink, languageOf, sourceOf } from "./data.js";
+import { $, inParts, make, root } from "./dom.js";
+import { mask } from "./filters.js";
+import { change, state } from "./state.js";
+import { current } from "./view.js";
+import { several, when } from "./words.js";
 
-// ---- chosen headlines as a table -----------------------------------------------------------------------------------
-function select(rows) {
+export function select(rows) {
   state.selected = rows.sort((a, b) => data.time[b] - data.time[a]);
   const title = $("selection").querySelector("h2");
   title.textContent = `${several(rows.length, "headline")} selected`;
@@ -14,11 +20,11 @@ function select(rows) {
     line.append(make("td", when(data.time[row])), make("td", data.label[row] < 0 ? "–" : data.label[row]), cell);
     return line;
   }));
-  show("selection");
+  change({ panel: "selection" });
   title.focus({ preventScroll: true });
 }
 // What the lasso does, without a mouse.
-function selectInView() {
+export function selectInView() {
   const { x, y } = current();
   const inside = (row) => data.x[row] >= x[0] && data.x[row] <= x[1] && data.y[row] >= y[0] && data.y[row] <= y[1];
   const rows = [];
@@ -38,17 +44,11 @@ function csv() {
   });
   return "\ufeff" + [columns, ...lines].map((line) => line.map(cell).join(",") + "\r\n").join("");
 }
-function save() {
+export function save() {
   const url = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
   const to = make("a");
   to.href = url;
   to.download = `headlines-run-${root.dataset.run}.csv`;
   to.click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
-function lasso(on) {
-  $("lasso").setAttribute("aria-pressed", on);
-  Plotly.relayout(map, { dragmode: on ? "lasso" : "pan" });
-  // Its outline goes first: while it is drawn, every change selects anew.
-  if (!on) Plotly.relayout(map, { selections: [] }).then(() => Plotly.restyle(map, { selectedpoints: [null] }));
 }

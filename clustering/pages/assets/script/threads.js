@@ -1,32 +1,18 @@
+// Threads under the points: a story's headlines are joined by their shortest tree, so that the eye finds them together; long
+// threads are faint.
+import { $ } from "./dom.js";
+import { colour, count, data, rowsOf, stories } from "./data.js";
+import { mask } from "./filters.js";
+import { state } from "./state.js";
+import { across, down, home, size } from "./view.js";
 
-// ---- threads under the points ------------------------------------------------------------------------------------
-// A story's headlines are joined by their shortest tree, so that the eye finds them together; long threads are faint.
 const THREADED = 20000; // points; more lie so close that threads would only cover them
 const FAR_THREADED = 5000; // the same for threads across the map
 const LONGEST = 400; // rows of a story whose tree is worth its time
 const treeOf = ({ number }) => ({ number, edges: shortestTree((rowsOf.get(number) || []).slice(0, LONGEST)) });
 const threads = count > THREADED ? [] : stories.map(treeOf);
 
-// Prim's tree over places on the map, as [row, row, length].
-function shortestTree(rows) {
-  const edges = [];
-  const left = rows.slice(1).map((row) => ({ row, from: rows[0], length: apart(row, rows[0]) }));
-  while (left.length) {
-    let nearest = 0;
-    for (let at = 1; at < left.length; at++) if (left[at].length < left[nearest].length) nearest = at;
-    const [next] = left.splice(nearest, 1);
-    edges.push([next.from, next.row, next.length]);
-    for (const one of left) {
-      const length = apart(one.row, next.row);
-      if (length < one.length) Object.assign(one, { from: next.row, length });
-    }
-  }
-  return edges;
-}
-function apart(a, b) {
-  return Math.hypot(data.x[a] - data.x[b], data.y[a] - data.y[b]);
-}
-function weave(view, box) {
+export function weave(view, box) {
   const canvas = $("threads");
   const pen = canvas.getContext("2d");
   const scale = window.devicePixelRatio || 1;
@@ -57,4 +43,24 @@ function weave(view, box) {
     stroke(lines.near, wide * weight, 0.15);
     stroke(lines.near, 1.4, 0.5);
   }
+}
+
+// Prim's tree over places on the map, as [row, row, length].
+function shortestTree(rows) {
+  const edges = [];
+  const left = rows.slice(1).map((row) => ({ row, from: rows[0], length: apart(row, rows[0]) }));
+  while (left.length) {
+    let nearest = 0;
+    for (let at = 1; at < left.length; at++) if (left[at].length < left[nearest].length) nearest = at;
+    const [next] = left.splice(nearest, 1);
+    edges.push([next.from, next.row, next.length]);
+    for (const one of left) {
+      const length = apart(one.row, next.row);
+      if (length < one.length) Object.assign(one, { from: next.row, length });
+    }
+  }
+  return edges;
+}
+function apart(a, b) {
+  return Math.hypot(data.x[a] - data.x[b], data.y[a] - data.y[b]);
 }

@@ -1,0 +1,53 @@
+// The part of the map that is in view, and where on the screen a place lies.
+import { $ } from "./dom.js";
+import { count, data } from "./data.js";
+import { state } from "./state.js";
+
+export const map = $("map");
+export const home = wholeMap();
+export const across = (value, view, box) => ((value - view.x[0]) / (view.x[1] - view.x[0])) * box.width;
+export const down = (value, view, box) => ((view.y[1] - value) / (view.y[1] - view.y[0])) * box.height;
+
+// Pixels across a point: smaller where many share the map, or the screen is small.
+export function size() {
+  const box = map.getBoundingClientRect();
+  return Math.min(8, Math.max(3, 0.3 * Math.sqrt((box.width * box.height) / Math.max(count, 1))));
+}
+// The box around a view whose sides are as long in data as on the screen: a map has one scale.
+export function squared(view) {
+  const box = map.getBoundingClientRect();
+  const long = (pair, pixels) => (pair[1] - pair[0]) / (pixels || 1);
+  const unit = Math.max(long(view.x, box.width), long(view.y, box.height));
+  const middle = (pair) => (pair[0] + pair[1]) / 2;
+  const around = (centre, side) => [centre - (unit * side) / 2, centre + (unit * side) / 2];
+  return { x: around(middle(view.x), box.width || 1), y: around(middle(view.y), box.height || 1) };
+}
+export function current() {
+  if (!map.layout) return squared(state.view || home);
+  return { x: map.layout.xaxis.range.slice(), y: map.layout.yaxis.range.slice() };
+}
+// The view that Plotly speaks of while it is dragged or zoomed.
+export function viewOf(told) {
+  const view = current();
+  for (const side of ["x", "y"]) {
+    const [low, high] = [told[`${side}axis.range[0]`], told[`${side}axis.range[1]`]];
+    if (low !== undefined) view[side] = [low, high];
+    else if (told[`${side}axis.range`]) view[side] = told[`${side}axis.range`];
+  }
+  return view;
+}
+
+function wholeMap() {
+  if (!count) return { x: [-1, 1], y: [-1, 1] };
+  const extent = (values) => {
+    let low = Infinity;
+    let high = -Infinity;
+    for (const value of values) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const rim = (high - low || 1) * 0.06;
+    return [low - rim, high + rim];
+  };
+  return { x: extent(data.x), y: extent(data.y) };
+}

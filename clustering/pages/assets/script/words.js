@@ -1,0 +1,20 @@
+// Numbers, times and texts as the page says them.
+const clock = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+export const when = (ms) => clock.format(new Date(ms));
+export const said = (number) => number.toLocaleString();
+export const several = (number, thing, things = `${thing}s`) => `${said(number)} ${number === 1 ? thing : things}`;
+// Without case and accents, as texts are compared.
+export const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+
+export function shorten(text, most) {
+  const letters = Array.from(text);
+  return letters.length > most ? letters.slice(0, most - 1).join("").trimEnd() + "…" : text;
+}
+export function languageName(tag) {
+  try {
+    return new Intl.DisplayNames(["en"], { type: "language" }).of(tag) || tag;
+  } catch {
+    return tag;
+  }
+}

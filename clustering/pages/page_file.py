@@ -1,0 +1,217 @@
+"""A page as one file of HTML: put together here, and read back and changed nowhere else.
+
+Headlines are untrusted. They reach a page as JSON inside a script element that is no script, with every character that
+could end it escaped, and the page's own code puts them on screen as text alone. The page's content-security policy lets
+only that code run, by its hash, and nothing be fetched from elsewhere. The policy stands above anything that came from a
+headline, so that it can be read back and trusted.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+import zlib
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from clustering.pages.bundle import script
+from clustering.pages.folder import DAMAGED, INDEX, PLOTLY
+
+_PACKED_FROM = 1_000_000  # characters of JSON
+_DATA = re.compile(r'(<script type="application/json" id="data" data-packed="(yes|no)">)(.*?)(</script>)', re.DOTALL)
+_POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
+_HEAD = 16_384  # characters, in which the policy stands
+_BESIDE = re.compile(r'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"( defer)?></script>')  # a script beside the page
+_HOME_LINK = re.compile(rf'(?<=<h1>)<a href="{re.escape(INDEX)}"[^>]*>(.*?)</a>')
+_NOTHING_ALLOWED = "default-src 'none'; base-uri 'none'; form-action 'none'"
+
+
+class Script(NamedTuple):
+    """A script beside a page, as a server names it.
+
+    Attributes:
+        address: Relative to the page.
+        integrity: `sha256-...` of its bytes.
+    """
+
+    address: str
+    integrity: str
+
+
+def put_together(template: str, data: dict[str, Any], entry: str, *, unsafe_eval: bool = False, **fields: Any) -> str:
+    """A page's HTML.
+
+    Args:
+        template: Its name.
+        data: What `data` gives back; compressed where it is much.
+        entry: The page's script: a module of `assets/script`.
+        unsafe_eval: Whether scripts may compile texts, as Plotly's WebGL drawing does.
+        fields: What else the template names; it is escaped.
+    """
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    packed = len(text) > _PACKED_FROM
+    code = script(entry)
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            fields,
+            data=_as_packed(text) if packed else as_script_data(text),
+            packed=packed,
+            css=_style(),
+            js=Markup(code),  # noqa: S704 - our own file
+            policy=_policy(code, unsafe_eval=unsafe_eval),
+        )
+    )
+
+
+def data(page: str) -> dict[str, Any] | None:
+    """What a page was put together from; None where it is none of these pages.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    found = _DATA.search(page)
+    if found is None:
+        return None
+    try:
+        text = zlib.decompress(base64.b64decode(found[3]), 31).decode() if found[2] == "yes" else found[3]
+        content: dict[str, Any] = json.loads(text)
+    except (*DAMAGED, zlib.error) as error:
+        raise ValueError(f"The page's data is damaged: {error!r}.") from error
+    return content
+
+
+def with_data(page: str, content: dict[str, Any]) -> str:
+    """The page with other data; the rest stays to the letter.
+
+    Raises:
+        ValueError: It is none of these pages.
+    """
+    found = _DATA.search(page)
+    if found is None:
+        raise ValueError("This is no page of a run.")
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    written = _as_packed(text) if found[2] == "yes" else as_script_data(text)
+    return page[: found.start(3)] + written + page[found.end(3) :]
+
+
+def standalone(page: str, plotly: str) -> str:
+    """The page with plotly.js inside and no link to pages beside it: one file to send to someone."""
+    page = page.replace('data-live="no"', 'data-live="alone"', 1)
+    page = page.replace("script-src ", f"script-src '{integrity(plotly.encode())}' ", 1)
+    page = _HOME_LINK.sub(r"\1", page, count=1)
+    return page.replace(f'<script src="{PLOTLY}" defer></script>', f"<script>{plotly}</script>", 1)
+
+
+def plotly_script(code: str) -> str:
+    """plotly.js so that a page can hold it: nothing in it ends the element."""
+    return re.sub("</script", r"<\\/script", code, flags=re.IGNORECASE)
+
+
+def served(page: str, beside: Callable[[str], Script | None], live: Script) -> tuple[str, str]:
+    """The page as a server sends it: with the live view in it, and its scripts allowed by what they hold.
+
+    Args:
+        page: The HTML.
+        beside: The script of a name beside the page; None where there is none.
+        live: The script of the live view.
+
+    Returns:
+        The HTML, and its content-security policy, stricter than the one the page carries for those who open it as a file:
+        scripts by their hashes alone. The hashes of the page's own scripts are those that its policy names.
+    """
+    own = _POLICY.search(page[:_HEAD])
+    scripts: list[Script] = []
+
+    def named(match: "re.Match[str]") -> str:
+        found = beside(match[1])
+        if found is None:
+            return match[0]
+        scripts.append(found)
+        return _element(found, match[2] or "")
+
+    page = _BESIDE.sub(named, page)
+    at = page.rfind("</body>")
+    if at >= 0:
+        scripts.append(live)
+        page = f"{page[:at]}{_element(live)}\n{page[at:]}"
+    policy = html.unescape(own[1]) if own else _NOTHING_ALLOWED
+    return page, served_policy(policy, [one.integrity for one in scripts])
+
+
+def served_policy(policy: str, hashes: list[str]) -> str:
+    """A page's own policy, with the scripts beside it allowed by their hashes instead of by where they lie.
+
+    Args:
+        policy: As the page carries it.
+        hashes: `sha256-...` of the scripts beside it.
+    """
+    parts = []
+    for part in policy.split(";"):
+        name, *values = part.split()
+        if name == "script-src":
+            values = [value for value in values if value not in ("'self'", "file:")] + [f"'{one}'" for one in hashes]
+        parts.append(" ".join([name, *values]))
+    if "frame-ancestors" not in policy:
+        parts.append("frame-ancestors 'none'")
+    return "; ".join(parts)
+
+
+def integrity(content: bytes) -> str:
+    """The hash of a script, as a policy and a script element name it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}"
+
+
+def as_script_data(text: str) -> Markup:
+    """JSON that can stand in a script element: nothing in it ends the element or starts a comment."""
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - escaped above
+
+
+def _as_packed(text: str) -> Markup:
+    """Large data compressed, as base64: a third of its size."""
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: gzip, which browsers read
+    packed = compressor.compress(text.encode()) + compressor.flush()
+    return Markup(base64.b64encode(packed).decode())  # noqa: S704 - base64 holds nothing that HTML knows
+
+
+def _policy(code: str, *, unsafe_eval: bool) -> str:
+    """The content-security policy of a page whose one script of its own is `code`, to the letter."""
+    compiling = " 'unsafe-eval'" if unsafe_eval else ""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src '{integrity(code.encode())}' 'self' file:{compiling}",
+            "style-src 'unsafe-inline'",
+            "img-src data: blob:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def _element(found: Script, defer: str = "") -> str:
+    return f'<script src="{found.address}" integrity="{found.integrity}"{defer}></script>'
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(str(files("clustering.pages") / "assets")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+@cache
+def _style() -> Markup:
+    return Markup((files("clustering.pages") / "assets" / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
