@@ -19,8 +19,9 @@ from newstide.core.errors import NewstideError
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.kafka.lag import lag
 from newstide.milvus import filters, open_store
+from newstide_app.cli.tables import print_stories
 from newstide_app.evaluation import score
-from newstide_app.inspect import print_stories, records
+from newstide_app.queries import records
 from newstide_app.services.local_services import LocalServices
 from newstide_app.services.supervisor import Service, service
 from producers.files import read_files

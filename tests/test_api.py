@@ -13,14 +13,14 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from newstide.core.errors import StoreUnavailable
+from newstide.core.errors import StoreUnavailable, UnknownStory
 from newstide.core.headline import parse_time
 from newstide.core.local_server import free_port
 from newstide.core.settings import PageSettings, Settings
 from newstide.core.text import iso_time
 from newstide.milvus import Store, open_store
 from newstide.milvus.local_server import LocalMilvus
-from newstide_app.queries import StoryFilter, UnknownStory, chosen_stories, story_lineage
+from newstide_app.queries import StoryFilter, chosen_stories, story_lineage
 from newstide_app.web.shared_store import Reader
 from tests.harness.newsroom import add_headlines
 from tests.harness.web import served, write_run

@@ -23,6 +23,7 @@ from newstide.core.settings import Settings, parse_duration
 from newstide.embedding import _LOADERS
 from newstide.kafka.jars import read_jars
 from newstide_app.cli.main import app
+from newstide_app.services.monitoring import PORTS, monitored
 from tests.harness.compose import (
     ROOT,
     VARIABLE,
@@ -231,19 +232,26 @@ def test_every_service_says_how_it_is_and_waits_only_for_those_that_do() -> None
             assert other in SERVICES
 
 
-@pytest.mark.parametrize(("age", "healthy"), [(0.0, True), (4_000.0, False), (None, False)])
 @pytest.mark.parametrize("name", ["consumer", "reclusterer"])
-def test_a_service_is_healthy_while_its_heartbeat_is_fresh(
-    name: str, age: float | None, healthy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NEWSTIDE_DATA_DIR", str(tmp_path))
-    if age is not None:
-        file = tmp_path / "health" / name
-        file.parent.mkdir()
-        file.touch()
-        os.utime(file, (time.time() - age, time.time() - age))
-    result = CliRunner().invoke(app, SERVICES[name]["healthcheck"]["test"][2:])
-    assert (result.exit_code == 0) is healthy
+def test_a_service_is_healthy_while_its_loop_turns(name: str, tmp_path: Path) -> None:
+    command = SERVICES[name]["healthcheck"]["test"][1:]
+    assert command[:2] == ["python", "-c"]
+    assert f" or {PORTS[name]})" in command[2], "also where monitoring.port is 0"
+    port = free_port(0)
+
+    def healthy() -> bool:
+        environment = {**os.environ, "NEWSTIDE_MONITORING_PORT": str(port)}
+        told = subprocess.run([sys.executable, *command[1:]], env=environment, capture_output=True, check=False)
+        return told.returncode == 0
+
+    assert not healthy()
+    settings = Settings.load(data_dir=tmp_path, monitoring={"port": port, "silence": "30s"})
+    with monitored(name, settings, asks=[]) as monitor:
+        assert healthy()  # it is starting
+        monitor.beat()
+        assert healthy()
+        monitor.beat(time.monotonic() - 31)
+        assert not healthy()
 
 
 def test_the_web_server_is_healthy_while_it_answers(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from newstide.core.settings import MilvusSettings, Settings
 from newstide.embedding import ModelCard
 from newstide.milvus import open_store
 from newstide_app.cli.main import app
-from newstide_app.inspect import follow, list_headlines, list_stories, print_headlines, print_stories
+from newstide_app.cli.tables import print_headlines, print_stories
+from newstide_app.queries import follow, list_headlines, list_stories
 
 CARD = ModelCard("test-model", 4, "0123456789abcdef" * 4)
 

@@ -16,20 +16,23 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
 from clustering.run.reclusterer import RunReport
 from consumers.loop import Tally
-from newstide.core.errors import SettingsError
+from newstide.core.errors import NewstideError, SettingsError
 from newstide.core.headline import Headline
 from newstide.core.local_server import free_port, terminate
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.milvus.local_server import LocalMilvus
+from newstide_app.cli.main import app
 from newstide_app.services.metrics import ConsumerMetrics, RunMetrics, every_name
-from newstide_app.services.monitoring import Monitor, monitored, running_services
+from newstide_app.services.monitoring import Monitor, check_health, monitored, running_services
 from newstide_app.services.run import run_consumer, run_reclusterer
 from producers.publisher import publish
 from producers.rows import Row
@@ -285,8 +288,43 @@ def test_two_of_a_kind_find_ports_of_their_own_and_a_taken_one_is_an_error(tmp_p
             monitored("consumer", settings.updated(monitoring={"port": taken}), asks=[]),
         ):
             pass
-    with monitored("consumer", settings.updated(monitoring={"port": 0}), asks=[]):
+
+
+def test_without_metrics_healthz_is_still_there_for_this_machine(tmp_path: Path) -> None:
+    settings = Settings.load(data_dir=tmp_path, monitoring={"port": 0, "host": "::", "silence": "30s"})
+    with pytest.raises(NewstideError, match=f"No consumer runs on {tmp_path}"):
+        check_health(tmp_path, "consumer")
+    with monitored("consumer", settings) as monitor:
         assert running_services(tmp_path) == []
+        asked = check_health(tmp_path, "consumer")
+        address = asked.removesuffix("/healthz")
+        assert address.startswith("http://127.0.0.1:"), "nobody else is let in"
+        assert get(asked) == (200, "alive\n")
+        assert [get(address + path)[0] for path in ("/metrics", "/readyz", "/")] == [404] * 3
+        monitor.beat(time.monotonic() - 31)
+        with pytest.raises(NewstideError, match="consumer has not turned for 31 s"):
+            check_health(tmp_path, "consumer")
+
+
+def test_the_command_health_asks_healthz_and_says_that_it_goes(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, KafkaSettings(), MilvusSettings())
+    with monitored("reclusterer", settings, asks=[]):
+        told = CliRunner().invoke(app, ["--data-dir", str(tmp_path), "health", "reclusterer", "--max-age", "60s"])
+    assert (told.exit_code, told.stdout) == (0, "reclusterer is alive\n")
+    said = " ".join(told.stderr.split())
+    assert f"goes with the next version: ask {address_of(settings)}/healthz" in said
+    assert "monitoring.silence, not --max-age" in said
+
+
+def test_figures_are_read_and_never_written(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, KafkaSettings(), MilvusSettings())
+    with monitored("consumer", settings, asks=[]):
+        address = address_of(settings)
+        for path in ("/metrics", "/healthz", "/readyz"):
+            answer = httpx.post(address + path)
+            assert (answer.status_code, answer.text) == (405, "Only GET is known here.\n")
+        assert httpx.head(f"{address}/metrics").status_code == 200
+        assert "newstide_build_info" in httpx.get(f"{address}/metrics").text
 
 
 def expressions(document: Any) -> Iterator[str]:

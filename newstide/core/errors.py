@@ -93,6 +93,10 @@ class RowsMissing(NewstideError):
     """Headlines that must be in Milvus are not there: they were removed meanwhile."""
 
 
+class UnknownStory(NewstideError):
+    """There is no story of that number."""
+
+
 class SchemaMismatch(NewstideError):
     """A collection in Milvus was made by another version of newstide, or by something else."""
 

@@ -2,8 +2,12 @@
 
 import logging
 import sys
+import time
+from threading import Lock
 
 import structlog
+
+_MINUTE = 60.0
 
 
 def configure(level: str = "info", *, json: bool | None = None) -> None:
@@ -37,6 +41,32 @@ def get(component: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose events carry the component's name."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
     return logger
+
+
+class FirstOfAMinute(logging.Filter):
+    """Lets the first line of each kind through a minute; the next one that passes says how many were left out.
+
+    A kind is a message before its values are filled in. What others send us may make a library say the same thing a
+    thousand times a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, tuple[float, int]] = {}  # kind -> (when it was last said, how many were left out since)
+        self._lock = Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is shown."""
+        kind, now = str(record.msg), time.monotonic()
+        with self._lock:
+            last, left_out = self._said.get(kind, (now - _MINUTE, 0))
+            if now - last < _MINUTE:
+                self._said[kind] = (last, left_out + 1)
+                return False
+            self._said[kind] = (now, 0)
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} ({left_out:,} more since the last of these lines)", ()
+        return True
 
 
 def _to_stderr(*_: object) -> structlog.PrintLogger:

@@ -213,7 +213,7 @@ class MonitoringSettings(_Group):
         None,
         ge=0,
         le=65_535,
-        description="0: off; empty: consumer 9464, reclusterer 9465, producer 9466, web 9467, or 4 further",
+        description="0: /healthz alone; empty: consumer 9464, reclusterer 9465, producer 9466, web 9467, or 4 further",
     )
     look_every: Duration = Field(timedelta(seconds=15), description="between looks at Kafka and Milvus")
     silence: Duration = Field(timedelta(minutes=5), description="of a service's loop, before it counts as dead")

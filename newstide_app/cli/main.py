@@ -15,7 +15,6 @@ from newstide.core.errors import NewstideError
 from newstide.core.threads import let_idle_threads_sleep
 from newstide_app.cli import dead_letters, maintenance, produce
 from newstide_app.cli.options import AsJson, Limit, duration, mapping_of, print_json, settings_of
-from newstide_app.services import health as heartbeat
 
 app = typer.Typer(
     name="newstide",
@@ -125,13 +124,14 @@ def stories(
     as_json: AsJson = False,
 ) -> None:
     """Lists the stories, largest first."""
-    from newstide_app import inspect
+    from newstide_app import queries
+    from newstide_app.cli import tables
 
-    frame = inspect.list_stories(settings_of(context, services=True), status, limit)
+    frame = queries.list_stories(settings_of(context, services=True), status, limit)
     if as_json:
-        print_json(inspect.records(frame))
+        print_json(queries.records(frame))
     else:
-        inspect.print_stories(frame)
+        tables.print_stories(frame)
 
 
 @app.command()
@@ -142,13 +142,14 @@ def headlines(
     as_json: AsJson = False,
 ) -> None:
     """Lists a story's headlines, newest first."""
-    from newstide_app import inspect
+    from newstide_app import queries
+    from newstide_app.cli import tables
 
-    found, frame = inspect.list_headlines(settings_of(context, services=True), story, limit)
+    found, frame = queries.list_headlines(settings_of(context, services=True), story, limit)
     if as_json:
-        print_json({"story": found, "headlines": inspect.records(frame)})
+        print_json({"story": found, "headlines": queries.records(frame)})
     else:
-        inspect.print_headlines(found, frame)
+        tables.print_headlines(found, frame)
 
 
 @app.command()
@@ -159,13 +160,14 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Finds the headlines nearest in meaning."""
-    from newstide_app import inspect, queries
+    from newstide_app import queries
+    from newstide_app.cli import tables
 
     frame = queries.search(settings_of(context, services=True), text, limit)
     if as_json:
-        print_json(inspect.records(frame))
+        print_json(queries.records(frame))
     else:
-        inspect.print_hits(frame)
+        tables.print_hits(frame)
 
 
 @app.command()
@@ -291,9 +293,17 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command()
 def health(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(help="consumer or reclusterer.")],
-    max_age: Annotated[str, typer.Option(help="Oldest heartbeat that counts as alive.")] = "60s",
+    service: Annotated[str, typer.Argument(help="consumer, reclusterer, producer or web.")],
+    max_age: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Succeeds while a service's heartbeat is fresh."""
-    age = heartbeat.check(settings_of(context).data_dir, service, duration(max_age, "--max-age").total_seconds())
-    print(f"{service} was alive {age:.1f} s ago")  # noqa: T201
+    """Asks a service's /healthz; it goes with the next version."""
+    from newstide_app.services.monitoring import check_health
+
+    if max_age is not None:
+        duration(max_age, "--max-age")
+    address = check_health(settings_of(context).data_dir, service)
+    print(f"{service} is alive")  # noqa: T201
+    notice = f"`newstide health` goes with the next version: ask {address}"
+    if max_age is not None:
+        notice += ", whose patience is monitoring.silence, not --max-age"
+    Console(stderr=True).print(Text(f"{notice}."))

@@ -11,23 +11,28 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from socketserver import ThreadingMixIn
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import make_asgi_app
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from newstide import __version__
 from newstide.core import logs
 from newstide.core.errors import EmptyStore, NewstideError, SettingsError, StoreUnavailable
+from newstide.core.files import replace_text
 from newstide.core.settings import MilvusSettings, Settings
 from newstide.kafka.lag import lag
 from newstide.milvus import open_store
 from newstide.milvus.connection import Connection
 from newstide_app.services.endpoints import with_endpoints
+from newstide_app.services.http import serving
 from newstide_app.services.metrics import (
     ConsumerMetrics,
     FeedMetrics,
@@ -102,11 +107,11 @@ class Monitor:
 
         return record
 
-    def beat(self) -> None:
-        """The loop turns."""
+    def beat(self, at: float | None = None) -> None:
+        """The loop turns; `at` is when it did, on the monotonic clock, where it is not now."""
         if self._beat is None:
             self.set("start", "")
-        self._beat = time.monotonic()
+        self._beat = time.monotonic() if at is None else at
 
     def set(self, what: str, reason: str) -> None:
         """Why the service is not ready, or with an empty reason that this is over."""
@@ -142,7 +147,7 @@ class Monitor:
 
 @contextmanager
 def monitored(service: str, settings: Settings, *, asks: Iterable[str] = ("kafka", "milvus")) -> Iterator[Monitor]:
-    """Serves a service's metrics and health while it runs; with `monitoring.port` 0 it only counts.
+    """Serves a service's metrics and health while it runs; with `monitoring.port` 0 its `/healthz` alone, to this machine.
 
     Args:
         service: One of `PORTS`.
@@ -153,56 +158,80 @@ def monitored(service: str, settings: Settings, *, asks: Iterable[str] = ("kafka
         SettingsError: The configured address or port cannot be bound.
     """
     monitor = Monitor(service, settings)
-    if settings.monitoring.port == 0:
-        yield monitor
-        return
-    server = _bound(service, settings, _application(monitor))
-    host, port = str(server.server_address[0]), int(server.server_address[1])
+    off = settings.monitoring.port == 0
+    listener = _bound(service, settings)
+    host, port = listener.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     stop = Event()
-    looks = {"kafka": _ask_kafka, "milvus": _ask_milvus}
-    threads = [Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, name="monitoring", daemon=True)]
-    threads += [
-        Thread(target=looks[name], args=(monitor, settings, stop), name=f"look at {name}", daemon=True) for name in asks
+    looks = {} if off else {"kafka": _ask_kafka, "milvus": _ask_milvus}
+    threads = [
+        Thread(target=looks[name], args=(monitor, settings, stop), name=f"look at {name}", daemon=True)
+        for name in asks
+        if name in looks
     ]
     card = _card(settings.data_dir, service, os.getpid())
     try:
-        card.parent.mkdir(parents=True, exist_ok=True)
-        card.write_text(json.dumps({"service": service, "pid": os.getpid(), "address": address}) + "\n")
+        told = {"service": service, "pid": os.getpid(), "address": address, "metrics": not off}
+        replace_text(card, json.dumps(told) + "\n")
     except OSError as error:
         log.warning("`newstide doctor` will not find this service", reason=str(error))
     for thread in threads:
         thread.start()
-    log.info("monitoring", service=service, metrics=f"{address}/metrics")
+    if not off:
+        log.info("monitoring", service=service, metrics=f"{address}/metrics")
     try:
-        yield monitor
+        with serving(_application(monitor, only_health=off), listener):
+            yield monitor
     finally:
         stop.set()
-        server.shutdown()
-        server.server_close()
         with suppress(OSError):
             card.unlink()
 
 
 def running_services(data_dir: Path) -> list[dict[str, Any]]:
     """The services that run on this data folder and machine: `service`, `pid`, `address`, and `not_ready` (lines)."""
+    return [
+        {**service, "not_ready": _reasons(f"{service['address']}/readyz")}
+        for service in _cards(data_dir)
+        if service.get("metrics", True)
+    ]
+
+
+def check_health(data_dir: Path, service: str) -> str:
+    """Asks the `/healthz` of a service that runs on this data folder and machine; the address that answered.
+
+    Raises:
+        NewstideError: No such service runs here, or its loop has been silent for too long.
+    """
+    found = [str(card["address"]) for card in _cards(data_dir) if card.get("service") == service]
+    if not found:
+        raise NewstideError(f"No {service} runs on {data_dir}.", "Is it another data folder, or another machine?")
+    reasons = {address: _reasons(f"{address}/healthz") for address in found}
+    for address, reason in reasons.items():
+        if not reason:
+            return f"{address}/healthz"
+    raise NewstideError(" ".join(reasons[found[0]]), "See its log.")
+
+
+def _cards(data_dir: Path) -> list[dict[str, Any]]:
+    """What services that live have written about themselves."""
     found = []
     for card in sorted((data_dir / "monitoring").glob("*.json")):
         try:
             service = json.loads(card.read_text())
             os.kill(int(service["pid"]), 0)
-            address = str(service["address"])
+            found.append({**service, "address": str(service["address"])})
         except (OSError, ValueError, KeyError, TypeError):
             continue  # it was killed
-        found.append({**service, "not_ready": _ask_readiness(address)})
     return found
 
 
-def _ask_readiness(address: str) -> list[str]:
+def _reasons(address: str) -> list[str]:
+    """What an address says that answers 200 where all is well; nothing where it is."""
     if urlsplit(address).scheme != "http":
         return [f"{address} is no address."]
     try:
-        with build_opener(ProxyHandler({})).open(f"{address}/readyz", timeout=3):
+        with build_opener(ProxyHandler({})).open(address, timeout=3):
             return []
     except OSError as error:
         read = getattr(error, "read", None)
@@ -210,65 +239,58 @@ def _ask_readiness(address: str) -> list[str]:
         return text.splitlines() or [type(error).__name__]
 
 
-def _application(monitor: Monitor) -> Callable[..., Iterable[bytes]]:
-    metrics = make_wsgi_app(monitor.registry)
+class _Metrics:
+    """`/metrics`, as the Prometheus client serves it."""
 
-    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO")
-        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
-            return answer(start_response, "405 Method Not Allowed", ["Only GET is known here."])
-        if path == "/metrics":
-            exposed: Iterable[bytes] = metrics(environ, start_response)
-            return exposed
-        if path == "/healthz":
-            dead = monitor.not_alive()
-            return answer(start_response, "503 Service Unavailable" if dead else "200 OK", [dead or "alive"])
-        if path == "/readyz":
-            reasons = monitor.not_ready()
-            return answer(start_response, "503 Service Unavailable" if reasons else "200 OK", reasons or ["ready"])
-        return answer(start_response, "404 Not Found", ["There are /metrics, /healthz and /readyz."])
+    def __init__(self, monitor: Monitor) -> None:
+        self._app = make_asgi_app(monitor.registry)
 
-    def answer(start_response: Callable[..., Any], status: str, lines: list[str]) -> Iterable[bytes]:
-        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
-        start_response(status, headers)
-        return ["".join(f"{line}\n" for line in lines).encode()]
-
-    return application
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-    allow_reuse_address = True
+def _application(monitor: Monitor, *, only_health: bool) -> Starlette:
+    def answer(reasons: list[str], well: str) -> Response:
+        return _lines(reasons or [well], 503 if reasons else 200)
 
-    def server_bind(self) -> None:
-        """Binds; the base class would then look up this machine's name, which may take seconds."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-        self.setup_environ()
+    def healthz(_request: Request) -> Response:
+        dead = monitor.not_alive()
+        return answer([dead] if dead else [], "alive")
+
+    def readyz(_request: Request) -> Response:
+        return answer(monitor.not_ready(), "ready")
+
+    async def unknown(_request: Request, _error: Exception) -> Response:
+        return _lines(["There is /healthz." if only_health else "There are /metrics, /healthz and /readyz."], 404)
+
+    async def not_get(_request: Request, _error: Exception) -> Response:
+        return _lines(["Only GET is known here."], 405)
+
+    routes = [Route("/healthz", healthz)]
+    if not only_health:
+        routes += [Route("/readyz", readyz), Route("/metrics", _Metrics(monitor), methods=["GET"])]
+    return Starlette(routes=routes, exception_handlers={404: unknown, 405: not_get})
 
 
-class _Server6(_Server):
-    address_family = socket.AF_INET6
+def _lines(lines: list[str], status: int) -> Response:
+    return PlainTextResponse("".join(f"{line}\n" for line in lines), status, headers={"Cache-Control": "no-store"})
 
 
-class _Quiet(WSGIRequestHandler):
-    timeout = 10  # seconds for a request to arrive
+def _bound(service: str, settings: Settings) -> socket.socket:
+    """A socket on the configured port; without one, or with 0, on the service's own or the next free one kept for it.
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
-        """Says nothing."""
-
-
-def _bound(service: str, settings: Settings, application: Callable[..., Iterable[bytes]]) -> WSGIServer:
-    """On the configured port; without one on the service's own, or the next free one of those kept for it."""
-    host, port = settings.monitoring.host, settings.monitoring.port
-    ports = [port] if port else range(PORTS[service], PORTS[service] + _TRIES * _NEXT, _NEXT)
-    kind = _Server6 if ":" in host else _Server
+    With 0 only this machine is let in, to ask for `/healthz`.
+    """
+    port = settings.monitoring.port
+    host = "127.0.0.1" if port == 0 else settings.monitoring.host
+    ports = [port] if port else list(range(PORTS[service], PORTS[service] + _TRIES * _NEXT, _NEXT))
+    if port == 0:
+        ports.append(0)  # any: the card in the data folder says which
     reason = ""
     for candidate in ports:
         try:
-            return make_server(host, candidate, application, server_class=kind, handler_class=_Quiet)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, candidate), family=family, backlog=128)
         except OSError as error:
             reason = str(error)
     raise SettingsError(

@@ -1,4 +1,4 @@
-"""The long-running commands: connects a room's loop to Kafka, Milvus, the model, the settings and the heartbeat."""
+"""The long-running commands: connects a room's loop to Kafka, Milvus, the model, the settings and the monitoring."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,7 +15,6 @@ from newstide.embedding import Embedder, load_embedder
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
-from newstide_app.services.health import beat
 from newstide_app.services.monitoring import Monitor, monitored
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain:
             settings,
             stop=stop,
             drain=drain,
-            on_beat=_beating(settings, "consumer", None if monitor is None else monitor.consuming()),
+            on_beat=(lambda _tally: None) if monitor is None else monitor.consuming(),
         )
     log.info(
         "stopped",
@@ -132,8 +131,7 @@ def run_reclusterer(
         if stop.is_set():
             return None
         log.info("reclustering", every=str(every), window=str(settings.clustering.window))
-        on_beat = _beating(settings, "reclusterer", monitor.beat)
-        run_every(every, settings, stop=stop, on_beat=on_beat, on_run=monitor.ran)
+        run_every(every, settings, stop=stop, on_beat=monitor.beat, on_run=monitor.ran)
     return None
 
 
@@ -161,22 +159,3 @@ def run_feeds(
         return produce(lambda **_counts: None)
     with monitored("producer", settings, asks=["kafka"]) as monitor:
         return produce(monitor.polling(every.total_seconds()))
-
-
-def _beating(settings: Settings, service: str, also: Callable[..., None] | None = None) -> Callable[..., None]:
-    log = logs.get(service)
-    left = True
-
-    def on_beat(*counts: object) -> None:
-        nonlocal left
-        try:
-            beat(settings.data_dir, service)
-            left = True
-        except OSError as error:  # a full disk: the work needs none
-            if left:
-                log.warning("a sign of life could not be left; `newstide health` will miss it", reason=str(error))
-            left = False
-        if also is not None:
-            also(*counts)
-
-    return on_beat

@@ -14,12 +14,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clustering.pages.folder import page_path
-from newstide.core.errors import EmptyStore, InvalidHeadline
+from newstide.core.errors import EmptyStore, InvalidHeadline, UnknownStory
 from newstide.core.headline import parse_time
 from newstide.core.settings import Settings
 from newstide.milvus import Store
 from newstide.milvus.collection import MOST
-from newstide_app.inspect import records
 from newstide_app.queries import (
     Cursor,
     HeadlineFilter,
@@ -27,10 +26,10 @@ from newstide_app.queries import (
     State,
     Status,
     StoryFilter,
-    UnknownStory,
     chosen_stories,
     nearest_headlines,
     newest_headlines,
+    records,
     story_facts,
     story_lineage,
     story_records,

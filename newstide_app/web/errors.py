@@ -11,9 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from newstide.core.errors import NewstideError
+from newstide.core.errors import NewstideError, UnknownStory
 from newstide.core.text import shorten
-from newstide_app.queries import UnknownStory
 
 _RETRY_SECONDS = "5"
 

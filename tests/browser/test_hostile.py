@@ -21,7 +21,7 @@ from newstide.kafka.producer import Sender
 from newstide.milvus import open_store
 from newstide.milvus.filters import all_of, any_of, quote
 from newstide_app.cli.main import app
-from newstide_app.inspect import print_headlines
+from newstide_app.cli.tables import print_headlines
 from newstide_app.services.run import run_consumer
 from newstide_app.web import make_app
 

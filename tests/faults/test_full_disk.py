@@ -6,9 +6,6 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
-from threading import Event
-
-import structlog
 
 from clustering.run.reclusterer import recluster
 from newstide.core.settings import (
@@ -19,9 +16,7 @@ from newstide.core.settings import (
     Settings,
     as_environment,
 )
-from newstide.kafka.producer import Sender
 from newstide.milvus import open_store
-from newstide_app.services.run import run_consumer
 from producers.sample import day_file
 from tests.harness.newsroom import add_headlines
 
@@ -88,23 +83,3 @@ def test_a_run_on_a_full_disk_leaves_the_old_page_writes_right_labels_and_is_not
         assert json.loads((settings.snapshots_dir / "latest.json").read_text())["run"] == store.runs()["run"].max()
     finally:
         store.close()
-
-
-def test_a_consumer_that_can_leave_no_sign_of_life_goes_on_and_says_so_once(
-    kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, tmp_path: Path
-) -> None:
-    settings = Settings(
-        data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings, monitoring=MonitoringSettings(port=0)
-    )
-    (tmp_path / "health").write_text("in the folder's place")  # as good as no room: it cannot be made
-    sender = Sender(settings.kafka)
-    for line in day_file().read_text(encoding="utf-8").splitlines()[:20]:
-        sender.send(settings.kafka.topic, key=b"k", value=line.encode())
-    sender.flush()
-    sender.close()
-    with structlog.testing.capture_logs() as logged:
-        tally = run_consumer(settings, stop=Event(), drain=True)
-    assert (tally.read, tally.stored) == (20, 20)
-    assert [line["event"] for line in logged].count(
-        "a sign of life could not be left; `newstide health` will miss it"
-    ) == 1

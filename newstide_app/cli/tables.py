@@ -1,4 +1,4 @@
-"""Reading what is there: stories, a story's headlines; as tables for people and records for programs."""
+"""Stories, headlines and hits as tables for a terminal."""
 
 from typing import Any
 
@@ -7,86 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from newstide.core.errors import NewstideError, SettingsError
-from newstide.core.plain import plain
-from newstide.core.settings import Settings
 from newstide.core.text import iso_time
-from newstide.milvus import filters, open_store
-
-HEADLINE_COLUMNS = [
-    "id",
-    "title",
-    "source",
-    "language",
-    "published_at",
-    "url",
-    "cluster_label",
-    "label_probability",
-    "label_run",
-]
-
-
-def list_stories(settings: Settings, status: str, limit: int) -> pd.DataFrame:
-    """Stories with that status (`open`, `closed`, `all`), largest first."""
-    where = {"open": filters.OPEN, "closed": filters.CLOSED, "all": ""}
-    if status not in where:
-        raise SettingsError(f"--status {status!r} is not one of {', '.join(where)}.")
-    store = open_store(settings.milvus, None)
-    try:
-        frame = store.stories(where[status])
-    finally:
-        store.close()
-    return frame.sort_values(["size", "cluster_label"], ascending=[False, True]).head(limit).reset_index(drop=True)
-
-
-def list_headlines(settings: Settings, story: int, limit: int) -> tuple[dict[str, Any], pd.DataFrame]:
-    """A story's facts and its newest headlines; of a closed story also what it is today, by its successors.
-
-    Raises:
-        NewstideError: There is no such story.
-    """
-    store = open_store(settings.milvus, None)
-    try:
-        stories = store.stories(filters.in_stories([story]))
-        if stories.empty and story != -1:
-            raise NewstideError(f"There is no story {story}.", "`newstide stories --status all` lists them.")
-        frame = store.headlines(filters.in_stories([story]), HEADLINE_COLUMNS)
-        closed = len(stories) and stories.loc[0, "status"] == "closed"
-        became = follow(store.stories(), story) if closed else []
-    finally:
-        store.close()
-    facts = {"cluster_label": -1, "title": "noise"} if stories.empty else {**records(stories)[0], "became": became}
-    return facts, frame.sort_values(["published_at", "id"], ascending=[False, True]).head(limit).reset_index(drop=True)
-
-
-def follow(stories: pd.DataFrame, number: int) -> list[int]:
-    """What a closed story became, step by step, to the story that is open today or the last that closed.
-
-    A story's successor; where it fell apart and has none, the last one that took its headlines back, which names it as
-    a parent.
-    """
-    known = {int(story["cluster_label"]): story for story in stories.to_dict("records")}
-    steps: list[int] = []
-    at = number
-    while known[at]["status"] == "closed":
-        closed_in = known[at]["updated_run"]
-        heirs = [own for own, story in known.items() if at in story["parents"] and story["updated_run"] > closed_in]
-        following = int(known[at]["successor"])
-        if following < 0:
-            following = max(heirs, default=-1, key=lambda own: (known[own]["updated_run"], own))
-        if following not in known or following in (number, *steps):
-            break
-        steps.append(following)
-        at = following
-    return steps
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A frame as plain Python objects: times as ISO 8601, arrays as lists, vectors left out."""
-    return [
-        {str(name): _shown(str(name), value) for name, value in row.items() if name != "centroid"}
-        for row in frame.to_dict("records")
-    ]
 
 
 def print_stories(frame: pd.DataFrame, console: Console | None = None) -> None:
@@ -185,9 +106,3 @@ def _print(table: Table, frame: pd.DataFrame, empty: str, console: Console | Non
 
 def _when(milliseconds: int) -> str:
     return iso_time(milliseconds)[5:16].replace("T", " ")
-
-
-def _shown(name: str, value: Any) -> Any:
-    if name.endswith("_at") and not isinstance(value, str):
-        return iso_time(int(value))
-    return plain(value)

@@ -1,34 +1,35 @@
-"""What people and programs read of the store: filtered, sorted, a page at a time."""
+"""Headlines: the newest a page at a time, those nearest in meaning to a text, and those of one story."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from newstide.core.errors import NewstideError, SettingsError
+from newstide.core.errors import SettingsError, UnknownStory
 from newstide.core.settings import Settings
-from newstide.core.text import iso_time
 from newstide.embedding import load_embedder
 from newstide.milvus import Store, filters, open_store
 from newstide.milvus.collection import MOST
-from newstide_app.inspect import HEADLINE_COLUMNS, records
+from newstide_app.queries.records import records
+from newstide_app.queries.stories import follow
 
 State = Literal["all", "story", "noise", "provisional"]
-Status = Literal["open", "closed", "all"]
-Sort = Literal["size", "growth", "latest", "number"]
 Cursor = tuple[int, str]  # published_at (epoch ms) and id of the last headline of a page
 
+HEADLINE_COLUMNS = [
+    "id",
+    "title",
+    "source",
+    "language",
+    "published_at",
+    "url",
+    "cluster_label",
+    "label_probability",
+    "label_run",
+]
 _FIRST_SPAN = 3_600_000  # ms looked back for the newest headlines; where they are few, eight times as far, and so on
-_TIMELINE_BARS = 60  # at most
 _TIES = 50  # hits looked at beyond a page: how many copies of a title may lie about its end
 _DIGITS = 5  # of a similarity; what differs by less is equally near
-_STEPS = (60, 300, 900, 3_600, 3 * 3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400)  # seconds a bar
-
-
-class UnknownStory(NewstideError):
-    """There is no story of that number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,6 @@ class HeadlineFilter:
             filters.published_before(self.until) if self.until is not None else "",
             states[self.state],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class StoryFilter:
-    """Which stories are wanted; those count in whose span of time any moment from `since` to `until` (epoch ms) lies."""
-
-    status: Status = "open"
-    labels: tuple[int, ...] = ()
-    sources: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    since: int | None = None
-    until: int | None = None
 
 
 def newest_headlines(
@@ -141,87 +130,24 @@ def search(settings: Settings, text: str, limit: int) -> pd.DataFrame:
         store.close()
 
 
-def chosen_stories(stories: pd.DataFrame, wanted: StoryFilter, sort: Sort = "size") -> pd.DataFrame:
-    """Those of all stories that are wanted, sorted: the largest, fastest growing, latest or newest number first."""
-    keep = np.ones(len(stories), bool)
-    if wanted.status != "all":
-        keep &= (stories["status"] == wanted.status).to_numpy()
-    if wanted.labels:
-        keep &= stories["cluster_label"].isin(wanted.labels).to_numpy()
-    for name, values in (("sources", wanted.sources), ("languages", wanted.languages)):
-        if values:
-            keep &= np.fromiter((not set(values).isdisjoint(row) for row in stories[name]), bool, len(stories))
-    if wanted.since is not None:
-        keep &= (stories["last_published_at"] >= wanted.since).to_numpy(bool)
-    if wanted.until is not None:
-        keep &= (stories["first_published_at"] < wanted.until).to_numpy(bool)
-    found = stories[keep]
-    by = {
-        "size": found["size"],
-        "growth": found["size"] - found["previous_size"],
-        "latest": found["last_published_at"],
-        "number": found["cluster_label"],
-    }[sort]
-    order = found.assign(_by=by).sort_values(["_by", "cluster_label"], ascending=[False, True])
-    return order.drop(columns="_by").reset_index(drop=True)
-
-
-def story_records(stories: pd.DataFrame) -> list[dict[str, Any]]:
-    """Stories as plain objects, without what only the next run needs."""
-    return records(stories.drop(columns=["former_ids"], errors="ignore"))
-
-
-def story_lineage(stories: pd.DataFrame, label: int) -> dict[str, Any]:
-    """Where a story came from and what became of it.
-
-    Args:
-        stories: All stories.
-        label: The story's number.
-
-    Returns:
-        `parents` (those it was born from), `children` (those born from it), `absorbed` (those that went into it) and
-        `successor` (the one it went into, or None), each with `cluster_label`, `title`, `size` and `status`.
+def list_headlines(settings: Settings, story: int, limit: int) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A story's facts and its newest headlines; of a closed story also what it is today, by its successors.
 
     Raises:
         UnknownStory: There is no such story.
     """
-    story = _story(stories, label)
-    parents = {int(number) for number in story["parents"]}
-    children = [int(at) for at, of in zip(stories["cluster_label"], stories["parents"], strict=True) if label in of]
-    absorbed = stories.loc[stories["successor"] == label, "cluster_label"].astype(int).tolist()
-    successor = _named(stories, [int(story["successor"])])
-    return {
-        "parents": _named(stories, parents),
-        "children": _named(stories, children),
-        "absorbed": _named(stories, absorbed),
-        "successor": successor[0] if successor else None,
-    }
-
-
-def story_facts(stories: pd.DataFrame, label: int) -> dict[str, Any]:
-    """One story as a plain object.
-
-    Raises:
-        UnknownStory: There is no such story.
-    """
-    _story(stories, label)
-    return story_records(stories[stories["cluster_label"] == label])[0]
-
-
-def story_timeline(store: Store, label: int) -> dict[str, Any] | None:
-    """How many of a story's headlines were published when; None where it has none (any more).
-
-    Returns:
-        `begin` (ISO 8601, a whole step), `step_seconds`, and `counts`, at most 60 of them.
-    """
-    times = store.headlines(filters.in_stories([label]), ["published_at"])["published_at"].to_numpy(np.int64) // 1000
-    if not len(times):
-        return None
-    span = int(times.max() - times.min())
-    step = next((step for step in _STEPS if span // step + 2 <= _TIMELINE_BARS), span // (_TIMELINE_BARS - 1) + 1)
-    begin = int(times.min()) // step * step
-    counts = np.bincount((times - begin) // step)
-    return {"begin": iso_time(begin * 1000), "step_seconds": step, "counts": counts.tolist()}
+    store = open_store(settings.milvus, None)
+    try:
+        stories = store.stories(filters.in_stories([story]))
+        if stories.empty and story != -1:
+            raise UnknownStory(f"There is no story {story}.", "`newstide stories --status all` lists them.")
+        frame = store.headlines(filters.in_stories([story]), HEADLINE_COLUMNS)
+        closed = len(stories) and stories.loc[0, "status"] == "closed"
+        became = follow(store.stories(), story) if closed else []
+    finally:
+        store.close()
+    facts = {"cluster_label": -1, "title": "noise"} if stories.empty else {**records(stories)[0], "became": became}
+    return facts, frame.sort_values(["published_at", "id"], ascending=[False, True]).head(limit).reset_index(drop=True)
 
 
 def _looking_back(store: Store, wanted: HeadlineFilter, limit: int, after: Cursor | None) -> pd.DataFrame:
@@ -248,15 +174,3 @@ def _newest(store: Store) -> int:
     known = -1 if last is None else int(last.counts.get("newest") or -1)
     newer = store.newest_published_at(known)
     return known if newer is None else newer
-
-
-def _story(stories: pd.DataFrame, label: int) -> "pd.Series[Any]":
-    found = stories[stories["cluster_label"] == label]
-    if found.empty:
-        raise UnknownStory(f"There is no story {label}.", "/api/stories?status=all lists them.")
-    return found.iloc[0]
-
-
-def _named(stories: pd.DataFrame, labels: Iterable[int]) -> list[dict[str, Any]]:
-    some = stories[stories["cluster_label"].isin(list(labels))]
-    return records(some[["cluster_label", "title", "size", "status"]])

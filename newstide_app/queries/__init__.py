@@ -1,0 +1,45 @@
+"""What people and programs read of the store: filtered, sorted, a page at a time."""
+
+from newstide_app.queries.headlines import (
+    Cursor,
+    HeadlineFilter,
+    State,
+    list_headlines,
+    nearest_headlines,
+    newest_headlines,
+    search,
+)
+from newstide_app.queries.records import records
+from newstide_app.queries.stories import (
+    Sort,
+    Status,
+    StoryFilter,
+    chosen_stories,
+    follow,
+    list_stories,
+    story_facts,
+    story_lineage,
+    story_records,
+    story_timeline,
+)
+
+__all__ = [
+    "Cursor",
+    "HeadlineFilter",
+    "Sort",
+    "State",
+    "Status",
+    "StoryFilter",
+    "chosen_stories",
+    "follow",
+    "list_headlines",
+    "list_stories",
+    "nearest_headlines",
+    "newest_headlines",
+    "records",
+    "search",
+    "story_facts",
+    "story_lineage",
+    "story_records",
+    "story_timeline",
+]
