@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from clustering.arrays import Labels, Vectors
 from newstide.core.language_means import primary_language
+from newstide.core.outlets import without_endings
 
 KEYWORDS = 8  # a story
 _TITLE_HALF_LIFE = 24.0  # hours: of two equally central headlines, the newer one is the title
@@ -64,7 +65,9 @@ def name_stories(
         {
             "cluster_label": numbers,
             "title": best["title"].to_numpy(),
-            "keywords": _keywords(members["title"].tolist(), own, members["language"].tolist(), len(numbers)),
+            "keywords": _keywords(
+                without_endings(members["title"].tolist()), own, members["language"].tolist(), len(numbers)
+            ),
             "languages": [_most_frequent(map(primary_language, some)) for _, some in grouped["language"]],
             "sources": [_most_frequent(some) for _, some in grouped["source"]],
             "size": sizes,

@@ -13,6 +13,7 @@ import numpy as np
 from clustering.arrays import Indices, Labels, Vectors
 from clustering.kernels import dot, kernel, parallel_range
 from clustering.time_damping import TimeDamping, damped, damping_of
+from newstide.core.outlets import without_endings
 
 _SAME = 0.999  # random pairs more alike than this are copies, not chance
 _PAIRS = 100_000
@@ -46,7 +47,7 @@ _WORDS_ALONE = _WordsAlone()
 
 
 def collapse_titles(titles: Sequence[str]) -> tuple[Labels, Labels]:
-    """Titles equal after lower-casing and stripping punctuation are one point.
+    """Titles equal after lower-casing and stripping punctuation and recurring outlets' names are one point.
 
     Returns:
         The row number of each point's first title, (points,), ascending; and each row's point, (n,). Titles without a
@@ -55,7 +56,7 @@ def collapse_titles(titles: Sequence[str]) -> tuple[Labels, Labels]:
     first: dict[str, int] = {}
     points = np.empty(len(titles), np.int64)
     rows: list[int] = []
-    for row, title in enumerate(titles):
+    for row, title in enumerate(without_endings(titles)):
         key = " ".join(title.casefold().translate(_WORDS_ALONE).split()) or f"\x00{row}"
         if key not in first:
             first[key] = len(rows)

@@ -1,10 +1,14 @@
 """The outlet's name at a title's end, as aggregators write it: "Ferry sails again - The Orvane Post"."""
 
 import re
+from collections import defaultdict
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 _ENDING = re.compile(r"^(.*\S)\s+[-|–—·•»:]{1,2}\s+(\S.*)$", re.DOTALL)  # greedy: the last separator
 _ODD = re.compile(r"[\W_]+")
+_LONGEST = 60  # characters of an outlet's name
+_LEAST, _ONE_OF = 5, 5_000  # titles with an ending before it counts as one
 _DEEP = ("co", "com", "net", "org", "gov", "edu", "ac", "gob", "go", "or", "ne")  # second levels that name nobody
 
 
@@ -23,10 +27,23 @@ def without_outlet(title: str, source: str, url: str) -> str:
     return found[1] if ending and ending in _names(source, url) else title
 
 
-def ending_of(title: str) -> str:
-    """What stands behind the last separator of a title, plain; empty where there is none."""
-    found = _ENDING.match(title)
-    return "" if found is None else _plain(found[2])
+def without_endings(titles: Sequence[str]) -> list[str]:
+    """Titles without endings that recur: what stands behind the last separator of many different ones is no news.
+
+    For telling copies and for words that name a story; a title is shown, and embedded, as it is. An ending recurs where
+    five different titles have it, in many more titles one of 5,000.
+    """
+    parts = [_ENDING.match(title) for title in titles]
+    headed: dict[str, set[str]] = defaultdict(set)
+    for part in parts:
+        if part is not None and len(part[2]) <= _LONGEST and _plain(part[2]):
+            headed[_plain(part[2])].add(part[1])
+    least = max(_LEAST, len(titles) // _ONE_OF)
+    recurring = {ending for ending, heads in headed.items() if len(heads) >= least}
+    return [
+        part[1] if part is not None and _plain(part[2]) in recurring else title
+        for title, part in zip(titles, parts, strict=True)
+    ]
 
 
 def _names(source: str, url: str) -> set[str]:

@@ -38,13 +38,13 @@ _DATES = {
     "yMd": r"(?P<year>0000)[-/. ]?M[-/. ]?(?P<day>00?)",
     "dMy": rf"(?P<day>00?)[-/. ]*M[-/. ]*{_YEAR}",
     "Mdy": r"M[-/. ]*(?P<day>00?)[-/. ]+(?P<year>0000|'00)",
-    "two": rf"(?P<first>00?)(?P<sep>[-/.]) ?(?P<second>00?)(?P=sep) ?{_YEAR}",
+    "two": rf"(?P<first>00?)(?P<sep>[-/. ]) ?(?P<second>00?)(?P=sep) ?{_YEAR}",
     "week": r"(?P<year>0000)-?w(?P<week>00)-?(?P<weekday>0)",
     "ordinal": r"(?P<year>0000)-(?P<ordinal>000)",
 }
-_SECONDS = r"(?::(?P<second_>00)(?:[.,:](?P<fraction>0{1,12}))?)?"
+_SECONDS = r"(?::(?P<second_>00?)(?:[.,:](?P<fraction>0{1,12}))?)?"
 _TIMES = {
-    "colons": rf"(?:P ?)?(?P<hour>00?):(?P<minute>00){_SECONDS}(?: ?P)?",
+    "colons": rf"(?:P ?)?(?P<hour>00?):(?P<minute>00?){_SECONDS}(?: ?P)?",
     "dots": r"(?:P ?)?(?P<hour>00?)\.(?P<minute>00)(?:\.(?P<second_>00))?(?: ?P)?",
     "h": r"(?P<hour>00?) ?h ?(?P<minute>00)?",
     "units": r"(?:P ?)?(?P<hour>00?) ?<h> ?(?:(?P<minute>00?) ?<i> ?(?:(?P<second_>00?) ?<s>)?)?",
@@ -67,6 +67,7 @@ def _patterns() -> list[re.Pattern[str]]:
         for time in _TIMES.values():
             patterns.append(f"{date}{_JOINED}{time}(?: ?{_ZONE})?")
             patterns.append(f"{time}(?: ?{_ZONE})? (?:- )?{date}")
+            patterns.append(f"{time} {date} ?{_ZONE}")
     # As date(1) and Twitter write it.
     patterns += [rf"M (?P<day>00?) {time}(?: ?{_ZONE})? (?P<year>0000)" for time in _TIMES.values()]
     return [re.compile(pattern) for pattern in patterns]
@@ -182,7 +183,7 @@ def _made(match: re.Match[str], words: _Words, shape: str, language: str) -> Lay
                 "zone_hour", "zone_minute",
             )
         },
-        maybe_year_first=groups.get("first") is not None and groups["sep"] == "-" and len(groups["year"].strip("'")) == 2,
+        maybe_year_first=groups.get("first") is not None and groups["sep"] in "- " and len(groups["year"].strip("'")) == 2,
         half=words.halves[0] if words.halves else None,
         sign={"": 0, "+": 1}.get(sign, -1),
         zone=None if sign else (given[0] if given else None),
