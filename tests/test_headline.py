@@ -171,9 +171,9 @@ def test_links_that_are_not_http_are_left_out_but_still_tell_headlines_apart() -
 
 def test_marks_heaped_on_one_letter_cost_no_time_and_thirty_stay() -> None:
     heap = "a" + "\u0301" * 15_000 + "\u0323" * 15_000  # Unicode has them sorted, which is quadratic
-    started = time.perf_counter()
+    started = time.process_time()
     headline = decode(message(title="Zalgo", description=heap + " and b\u0323\u0301"), NOON).headline
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert headline.description == unicodedata.normalize("NFC", "a" + "\u0301" * 30 + " and b\u0323\u0301")
 
 

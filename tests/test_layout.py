@@ -416,6 +416,7 @@ def test_a_map_that_cannot_be_written_leaves_the_old_one(
     assert [file.name for file in tmp_path.iterdir()] == ["layout.npz"]
 
 
+@pytest.mark.alone
 def test_an_update_costs_a_fraction_of_a_fresh_fit(vectors: Vectors, first: Layout) -> None:
     logging.getLogger("numba").setLevel(logging.WARNING)
     lists = neighbours(vectors)

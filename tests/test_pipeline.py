@@ -431,6 +431,7 @@ def test_local_state_lost_between_any_two_runs_changes_nothing(
     assert_same_told(forgetful, settings)
 
 
+@pytest.mark.slow  # its twin: the test above
 def test_a_reclusterer_killed_between_any_two_runs_changes_nothing(
     settings: Settings, store: Store, tmp_path: Path
 ) -> None:

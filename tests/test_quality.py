@@ -25,9 +25,9 @@ MODEL, E5 = "use-multilingual", "multilingual-e5-small"
     ("file", "model", "least_f1", "least_ami"),
     [
         ("giveme5w1h", MODEL, 0.88, 0.87),
-        ("giveme5w1h", E5, 0.89, 0.90),
-        ("uci_stories", MODEL, 0.73, 0.79),
-        ("allsides_roundups", MODEL, 0.635, 0.40),
+        pytest.param("giveme5w1h", E5, 0.89, 0.90, marks=pytest.mark.slow),
+        pytest.param("uci_stories", MODEL, 0.73, 0.79, marks=pytest.mark.slow),
+        pytest.param("allsides_roundups", MODEL, 0.635, 0.40, marks=pytest.mark.slow),
     ],
 )
 def test_stories_are_as_right_as_promised_and_better_than_the_tutorial_s(

@@ -1,5 +1,6 @@
 """axe-core's rules on the pages, as a reader meets them."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("view", VIEWS)
+def combinations() -> list[Any]:
+    """Each view at each width in each theme; one of each view is fast, so that width and theme take turns."""
+    fast = {(view, (1280, 390)[at % 2], ("light", "dark")[at // 2 % 2]) for at, view in enumerate(VIEWS)}
+    every = itertools.product(VIEWS, (1280, 390), ("light", "dark"))
+    return [pytest.param(*one, marks=() if one in fast else pytest.mark.slow) for one in every]
+
+
+@pytest.mark.parametrize(("view", "width", "theme"), combinations())
 def test_axe_finds_nothing_wrong(browser: Browser, folder: Path, view: str, width: int, theme: Any) -> None:
     page = browser.new_page(
         viewport={"width": width, "height": 844}, color_scheme=theme, is_mobile=width < 500, has_touch=width < 500

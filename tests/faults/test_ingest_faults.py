@@ -25,7 +25,7 @@ from newstide.core.headline import Headline, encode
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.embedding import Embedder
 from newstide.kafka.consumer import records_of
-from newstide.kafka.lag import lag
+from newstide.kafka.lag import group_members, lag
 from newstide.kafka.producer import Sender
 from newstide.milvus import HeadlineRow, Store, open_store
 from tests.harness.hashing import POISON, Hashing
@@ -370,7 +370,7 @@ def test_a_member_that_was_stopped_for_longer_than_its_session_loses_nothing(set
         send(settings, good(range(600)))
         wait_for("it reads", lambda: store.count_headlines() > 0)
         os.kill(member.process.pid, signal.SIGSTOP)
-        time.sleep(8)  # two seconds more than its session
+        wait_for("the group has put it out", lambda: group_members(settings.kafka, settings.kafka.group) == 0)
         os.kill(member.process.pid, signal.SIGCONT)
         wait_for("all is read", lambda: sum(lag(settings.kafka, settings.kafka.group).values()) == 0)
     finally:
@@ -533,7 +533,6 @@ ingest(consumer, Sender(settings.kafka), open_store(settings.milvus, Hashing.car
 def test_a_signal_lets_the_batch_finish_commits_leaves_the_group_and_ends_with_0(
     settings: Settings, number: signal.Signals
 ) -> None:
-    from newstide.kafka.lag import group_members
 
     send(settings, good(range(3_000)))
     quiet = settings.updated(monitoring={"port": 0})

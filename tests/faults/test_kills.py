@@ -15,6 +15,7 @@ from newstide.core.settings import KafkaSettings, Settings
 from tests.harness.kills import VICTIMS, run
 
 
+@pytest.mark.slow  # its twins: tests/test_repair.py, and of a consumer and Milvus test_ingest_faults.py, test_store_away.py
 def test_whatever_is_killed_no_headline_is_lost_or_doubled_and_the_next_run_repairs(tmp_path: Path) -> None:
     result = run(800, 1, tmp_path)
     assert result["kills"] == dict.fromkeys(VICTIMS, 1)

@@ -161,6 +161,7 @@ def _said_times(scene: Scene, times: int) -> bool:
     return scene.said("Kafka is away") == times
 
 
+@pytest.mark.slow  # its twin: the first test of this file
 def test_a_kafka_that_goes_away_and_comes_back_is_waited_for(scene: Scene) -> None:
     scene.kafka.start()
     scene.milvus.start()
@@ -181,7 +182,13 @@ def test_a_kafka_that_goes_away_and_comes_back_is_waited_for(scene: Scene) -> No
     assert scene.said("Kafka is away") == 2
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "not answering"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGKILL, id="killed"),
+        pytest.param(signal.SIGSTOP, id="not answering", marks=pytest.mark.slow),
+    ],
+)
 def test_a_milvus_that_goes_away_in_the_middle_of_the_stream_costs_nothing(scene: Scene, how: signal.Signals) -> None:
     if how == signal.SIGKILL:  # else a call has the half minute it has by default
         scene.settings = scene.settings.updated(milvus={"timeout": "3s"})

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.kafka.consumer import records_of
 from producers.sample import day_file
@@ -40,6 +42,7 @@ def finished(place: Settings) -> list[int]:
     return [line["number"] for line in said(place, "run") if line["event"] == "run" and "rows" in line]
 
 
+@pytest.mark.slow  # its twins: the lease's tests in tests/test_schedule.py
 def test_of_two_reclusterers_one_makes_each_run_and_the_other_takes_over_once_it_is_killed(
     kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, tmp_path: Path
 ) -> None:
