@@ -16,12 +16,14 @@ from newstide.core.headline import DEFAULTS, Limits
 from newstide.core.settings import FeedSettings
 from newstide.core.text import shorten
 from producers.feed_state import FeedState
-from producers.feeds import LeftOut, Poll, poll_feed
+from producers.feeds import Poll, poll_feed
 from producers.rows import Rejected, Row
+from producers.tally import Tally
 
 _AT_ONCE = 4  # feeds fetched side by side
 _LONGEST_WAIT = timedelta(hours=6)  # between attempts at a feed that is broken
 _LONGEST_ASKED = 86_400.0  # seconds that a server may ask for with Retry-After
+_NOTHING_NEW = "nothing new."
 _REFUSED_KEPT = 100_000  # entries that are no headline, so that each is counted once
 
 log = logs.get("feeds")
@@ -40,13 +42,10 @@ class FeedPoller:
         headline_limits: Of a headline.
         on_poll: Called after each look at a feed: `well`, `read`, `rejected`, and how many feeds are `failing` now.
         on_rejected: Called with each entry that is no headline, once however often the feed lists it.
-        on_left_out: Called with what could not be read of a headline that is sent all the same, and its feed.
 
     Attributes:
-        read: Entries that were new: sent, rejected or listed twice.
-        rejected: Entries that are no headline.
-        edited: Items that came again under another title; the first title stays.
-        twice: Items that a feed listed twice in one look.
+        tallies: What became of each feed's entries, in the order of the feeds. What an earlier look has sent is `known`
+            there, and not counted among what was read.
     """
 
     def __init__(
@@ -60,17 +59,13 @@ class FeedPoller:
         limits: FeedSettings | None = None,
         headline_limits: Limits = DEFAULTS,
         on_rejected: Callable[[Rejected], None] = lambda _row: None,
-        on_left_out: Callable[[LeftOut, str], None] = lambda _what, _feed: None,
     ) -> None:
         if any("@" in urlsplit(url).netloc for url in urls):
             raise SourceError(
                 "A feed's address holds a name and a password.", "Feeds are read without; leave them out."
             )
-        self.read = 0
-        self.rejected = 0
-        self.edited = 0
-        self.twice = 0
         self._urls = list(dict.fromkeys(urls))
+        self._tally = {url: Tally(url, nothing=_NOTHING_NEW) for url in self._urls}
         self._state = FeedState(state)
         self._send = send
         self._allow_private = allow_private
@@ -79,12 +74,16 @@ class FeedPoller:
         self._limits = limits
         self._headline_limits = headline_limits
         self._on_rejected = on_rejected
-        self._on_left_out = on_left_out
         self._refused: set[tuple[str, str]] = set()
         self._gone: set[str] = set()
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
         self._sending = Lock()
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """In the order of the feeds."""
+        return list(self._tally.values())
 
     def poll_once(self) -> None:
         """Looks at each feed once.
@@ -158,18 +157,20 @@ class FeedPoller:
         if len(self._refused) > _REFUSED_KEPT:
             self._refused.clear()
         self._refused.update((row.file, row.text) for row in refused)
+        tally = self._tally[url]
         for row in refused:
+            tally.reject(row)
             self._on_rejected(row)
         for what in poll.left_out:
-            self._on_left_out(what, url)
+            tally.leave_out(what.field, what.value, what.entry)
         if poll.edited:
             log.info("items under another title; the first stays", feed=url, count=poll.edited)
-        read = len(poll.rows) + len(refused) + poll.twice
-        self.read += read
-        self.rejected += len(refused)
-        self.edited += poll.edited
-        self.twice += poll.twice
-        return read, len(refused)
+        tally.given += len(poll.rows)
+        tally.twice += poll.twice
+        tally.known += poll.known
+        tally.edited += poll.edited
+        tally.nothing = _NOTHING_NEW
+        return len(poll.rows) + len(refused) + poll.twice, len(refused)
 
     def close(self) -> None:
         """Closes the state."""
@@ -185,7 +186,9 @@ class FeedPoller:
 
     def _failed(self, url: str, every: timedelta, now: float, error: Exception) -> None:
         """Says it once; the first retry comes with the next tick, later ones after twice, four times as long."""
+        self._tally[url].nothing = "it could not be read, or not sent."
         if isinstance(error, FeedGone):
+            self._tally[url].nothing = "it has ended."
             self._gone.add(url)
             self._failures[url] = 1
             log.warning("a feed has ended; it is not asked any more", feed=url, reason=error.message)

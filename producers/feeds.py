@@ -56,6 +56,7 @@ class Poll:
         items: Everything that it lists, as it is to be remembered.
         rejected: Entries that are no headline.
         left_out: Of the rows.
+        known: Items that were sent before, edited ones among them.
         edited: Known items under another title; the first title stays.
         twice: Items that it lists twice.
         etag, last_modified: What to ask with the next time.
@@ -66,6 +67,7 @@ class Poll:
     items: list[Known] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    known: int = 0
     edited: int = 0
     twice: int = 0
     etag: str = ""
@@ -131,6 +133,7 @@ def poll_feed(
         list({known.id: known for _, known in named}.values()),
         listing.rejected,
         [one for one in listing.left_out if one.entry in lines],
+        sum(status in (Status.KNOWN, Status.EDITED) for status, _ in named),
         sum(status is Status.EDITED for status, _ in named),
         sum(status is Status.TWICE for status, _ in named),
         page.etag,

@@ -87,6 +87,9 @@ class Summary:
         lines = [f"{line}; {self.seconds:.1f} s", *described(self.tallies)]
         if self.max_rejected < 1 and self.rejected > self.max_rejected * self.read:
             lines.append(f"More than {self.max_rejected:.0%} was rejected (--max-rejected).")
+        edited = sum(tally.edited for tally in self.tallies)
+        if edited:
+            lines.append(f"{edited:,} known items have another title now: edits, of which the first stays.")
         for tally in self.tallies:
             if not tally.given:
                 lines.append(f"{tally.name}: {_barren(tally)}")
@@ -145,11 +148,12 @@ def produce_feeds(
     on_poll: Callable[..., None] = lambda **_counts: None,
     limits: FeedSettings | None = None,
     headline_limits: Limits = DEFAULTS,
+    rejects: Path | None = None,
 ) -> Summary:
     """`newstide produce --rss URL...`: polls feeds and sends what is new in them, until `stop` is set.
 
     Args:
-        urls: RSS or Atom feeds.
+        urls: RSS, Atom or JSON feeds.
         settings: Kafka.
         state: An SQLite file that remembers what was sent.
         every: How often each feed is polled.
@@ -159,6 +163,7 @@ def produce_feeds(
         on_poll: Called after each look at a feed, as `FeedPoller` says.
         limits: Of what a feed may take.
         headline_limits: Of a headline.
+        rejects: A JSONL file for entries that are no headline, written anew.
 
     Raises:
         SourceError: With `once`, no feed at all could be read.
@@ -168,15 +173,19 @@ def produce_feeds(
     ensure_topics(settings)
     sender = Sender(settings)
     try:
-        with FeedPoller(
-            urls,
-            state,
-            lambda rows: _send_all(sender, settings.topic, rows),
-            allow_private,
-            on_poll=on_poll,
-            limits=limits,
-            headline_limits=headline_limits,
-        ) as poller:
+        with (
+            _rejects_file(rejects) as keep,
+            FeedPoller(
+                urls,
+                state,
+                lambda rows: _send_all(sender, settings.topic, rows),
+                allow_private,
+                on_poll=on_poll,
+                limits=limits,
+                headline_limits=headline_limits,
+                on_rejected=keep,
+            ) as poller,
+        ):
             if once:
                 poller.poll_once()
             else:
@@ -184,13 +193,17 @@ def produce_feeds(
         counts = sender.flush(tolerant=True)
     finally:
         sender.close()
+    rejected = sum(tally.rejected for tally in poller.tallies)
     return Summary(
-        read=poller.read,
+        read=sum(tally.read for tally in poller.tallies),
         sent=counts.acknowledged,
-        rejected=poller.rejected,
+        rejected=rejected,
         failed=counts.failed,
         seconds=time.monotonic() - started,
         first_error=counts.first_error,
+        rejects=str(rejects) if rejects and rejected else "",
+        twice=sum(tally.twice for tally in poller.tallies),
+        tallies=poller.tallies,
     )
 
 
@@ -250,14 +263,14 @@ def publish(
 
 def _fruitless(tally: Tally) -> bool:
     """Whether a file has rows, and none of them is a headline."""
-    return bool(tally.rejected) and not tally.given and not tally.twice
+    return bool(tally.rejected) and not (tally.given or tally.twice or tally.known)
 
 
 def _barren(tally: Tally) -> str:
     """What is to be said of a file of which nothing was sent."""
     if tally.twice:
         return "all of its items came before."
-    return "it holds no headline." if tally.rejected else "it holds no rows."
+    return "it holds no headline." if _fruitless(tally) else tally.nothing
 
 
 def _send(sender: Sender, topic: str, row: Row) -> None:

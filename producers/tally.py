@@ -31,12 +31,15 @@ class Tally:
         given: Headlines handed on.
         rejected: Rows that are no headline.
         twice: Rows that repeat one before them.
+        known: Items of a feed that an earlier look has sent.
+        edited: Those of them that have another title now; the first one stays.
         own_ids: Headlines that carry the id their row has.
         reasons: Why rows were rejected.
         left_out: What could not be read of headlines that were sent: dates, ids, links.
         notes: What was found out about the file, each a short sentence.
         columns: Column of each field.
         names: All columns of the file, as far as they were seen.
+        nothing: What is to be said where no headline was handed on and none refused.
         times: The first time that was read, as it stands there and in ISO 8601.
     """
 
@@ -44,12 +47,15 @@ class Tally:
     given: int = 0
     rejected: int = 0
     twice: int = 0
+    known: int = 0
+    edited: int = 0
     own_ids: int = 0
     reasons: dict[str, Found] = field(default_factory=dict)
     left_out: dict[str, Found] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
+    nothing: str = "it holds no rows."
     times: tuple[str, str] | None = None
 
     @property

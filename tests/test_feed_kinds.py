@@ -233,7 +233,9 @@ def test_what_is_sent_is_new_edits_are_counted_and_refused_entries_are_handed_ov
         changed = rss("One", "Two", "Three", extra="<item><title></title></item>")
         site.page("/rss", changed.replace("<title>Two<", "<title>Two again<"))
         poller.poll_once()
-        assert (poller.read, poller.rejected, poller.edited, poller.twice) == (4, 1, 1, 0)
+        (tally,) = poller.tallies
+        assert (tally.read, tally.given, tally.rejected, tally.twice) == (4, 3, 1, 0)
+        assert (tally.known, tally.edited) == (2, 1)
     assert [row.headline.title for row in sent] == ["One", "Two", "Three"]
     assert [(row.file, row.line) for row in rejected] == [(url, 3)]
 

@@ -1,6 +1,7 @@
 """Feeds from a local web server: only what is new, only what is allowed, and never more than one feed's trouble."""
 
 import gzip
+import json
 import socket
 import subprocess
 import threading
@@ -499,8 +500,16 @@ def test_feeds_reach_kafka_once_and_are_remembered(site: Site, kafka_settings: K
     state = tmp_path / "feeds.sqlite"
     every = timedelta(minutes=5)
     first = produce_feeds(urls, kafka_settings, state=state, every=every, once=True, allow_private=True)
-    assert (first.sent, first.rejected, first.failed) == (4, 1, 0)
-    again = produce_feeds(urls, kafka_settings, state=state, every=every, once=True, allow_private=True)
-    assert again.sent == 0
+    assert (first.read, first.sent, first.rejected, first.failed) == (5, 4, 1, 0)
+    assert "rejected 1: The title is missing or empty." in first.describe()
+    assert f"{urls[2]}: it could not be read" in first.describe()
+    rejects = tmp_path / "rejects.jsonl"
+    again = produce_feeds(
+        urls, kafka_settings, state=state, every=every, once=True, allow_private=True, rejects=rejects
+    )
+    assert (again.read, again.sent, again.rejected) == (1, 0, 1)
+    assert f"{urls[0]}: nothing new." in again.describe()
+    assert again.well
+    assert json.loads(rejects.read_text())["file"] == urls[1]
     with pytest.raises(SourceError, match="No feed could be read"):
         produce_feeds(urls, kafka_settings, state=tmp_path / "other.sqlite", every=every, once=True)

@@ -89,6 +89,7 @@ def produce(
             every=duration(every, "--every"),
             once=once,
             allow_private=allow_private,
+            rejects=rejects,
         )
     else:
         summary = produce_files(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -136,7 +137,14 @@ def run_reclusterer(
 
 
 def run_feeds(
-    settings: Settings, urls: Sequence[str], *, stop: Event, every: timedelta, once: bool, allow_private: bool
+    settings: Settings,
+    urls: Sequence[str],
+    *,
+    stop: Event,
+    every: timedelta,
+    once: bool,
+    allow_private: bool,
+    rejects: Path | None = None,
 ) -> "Summary":
     """`newstide produce --rss`."""
     from producers.publisher import produce_feeds
@@ -153,6 +161,7 @@ def run_feeds(
             on_poll=on_poll,
             limits=settings.feeds,
             headline_limits=settings.limits,
+            rejects=rejects or settings.data_dir / "rejects.jsonl",
         )
 
     if once:
