@@ -16,9 +16,10 @@ import pandas as pd
 from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.quality import PAGE, code_version, embeddings, kept
+from clustering.stories.clusters import cluster_rows
 from clustering.stories.lineage import kept_share, match
 from newstide.core.settings import ClusteringSettings, Settings
-from newstide_app.evaluation import cluster_frame, read_labelled, update_exact_graph
+from newstide_app.evaluation import read_labelled, update_exact_graph
 
 SETS = {"uci_stories": False, "allsides_roundups": False, "abp_stream": True}  # whether times are used
 MODELS = ("use-multilingual", "multilingual-e5-small")
@@ -63,7 +64,7 @@ def measure(
     known = np.sort(np.random.default_rng(draw).choice(n, round(n / 1.01), replace=False))
     ids = rows["id"].to_numpy(object)
     graph = update_exact_graph(None, ids[known], ids, vectors, settings)
-    first = cluster_frame(graph, rows.iloc[known], settings)
+    first = cluster_rows(graph, rows.iloc[known], settings)
     before = np.full(n, -1, np.int64)
     before[known] = first.labels
     stories = np.unique(first.labels[first.labels >= 0]).tolist()
@@ -71,7 +72,14 @@ def measure(
     found = []
     for default in (False, True):
         changed = settings if default else settings.model_copy(update={"inertia": 0.0})
-        second = cluster_frame(everything, rows, changed, first.threshold.theta, before)
+        second = cluster_rows(
+            everything,
+            rows,
+            changed,
+            known_theta=first.threshold.theta,
+            known_smoothed_theta=first.smoothed_threshold.theta,
+            previous=before,
+        )
         after = match(before, second.labels, stories, max(stories) + 1).labels
         both = (before >= 0) & (after >= 0)
         found.append(

@@ -14,7 +14,7 @@ from rich.table import Table
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from clustering.neighbours import ExactSearcher, NeighbourGraph, update_graph
-from clustering.stories.clusters import Clusters, cluster_rows
+from clustering.stories.clusters import cluster_rows
 from clustering.stories.lineage import match
 from clustering.stories.naming import name_stories
 from consumers.assignment import OpenStories, assign
@@ -253,7 +253,7 @@ def cluster_labelled(
     """The labels (n,) that one run of production gives to rows of `read_labelled` with vectors (n, dim)."""
     chosen = settings if use_time else settings.updated(clustering={"time_weight": 0.0})
     graph = update_exact_graph(None, rows["id"], rows["id"], vectors, settings.clustering)
-    return cluster_frame(graph, rows, chosen.clustering).labels
+    return cluster_rows(graph, rows, chosen.clustering).labels
 
 
 def update_exact_graph(
@@ -276,27 +276,6 @@ def update_exact_graph(
     return graph
 
 
-def cluster_frame(
-    graph: NeighbourGraph,
-    rows: pd.DataFrame,
-    settings: ClusteringSettings,
-    known_theta: float | None = None,
-    previous: Labels | None = None,
-) -> Clusters:
-    """`cluster_rows` of a frame with `title`, `language` and `published_at`, in the order of the graph's rows."""
-    return cluster_rows(
-        graph.vectors,
-        rows["title"].tolist(),
-        rows["language"].tolist(),
-        rows["published_at"].to_numpy(np.int64),
-        graph.indices,
-        graph.similarities,
-        settings,
-        known_theta=known_theta,
-        previous=previous,
-    )
-
-
 def _replay(
     rows: pd.DataFrame, vectors: npt.NDArray[np.float32], settings: Settings, every: timedelta
 ) -> tuple[Labels, Labels, float, int]:
@@ -310,6 +289,7 @@ def _replay(
     stories = OpenStories.none(vectors.shape[1])
     graph: NeighbourGraph | None = None
     theta: float | None = None
+    smoothed_theta: float | None = None
     next_number, runs = 0, 0
     changes: list[float] = []
     known = np.zeros(len(rows), np.bool_)  # by a run
@@ -325,8 +305,15 @@ def _replay(
         graph = update_exact_graph(graph, part["id"], rows["id"], vectors, settings.clustering)
         before = labels[inside]
         living = np.where(np.isin(before, stories.numbers), before, -1)
-        clusters = cluster_frame(graph, part, settings.clustering, theta, living)
-        theta = clusters.threshold.theta
+        clusters = cluster_rows(
+            graph,
+            part,
+            settings.clustering,
+            known_theta=theta,
+            known_smoothed_theta=smoothed_theta,
+            previous=living,
+        )
+        theta, smoothed_theta = clusters.threshold.theta, clusters.smoothed_threshold.theta
         lineage = match(before, clusters.labels, stories.numbers.tolist(), next_number)
         next_number = lineage.next_number
         runs += 1

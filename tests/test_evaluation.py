@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from clustering.neighbours import NeighbourGraph
-from clustering.stories.clusters import Clusters
+from clustering.stories.clusters import Clusters, cluster_rows
 from newstide.core.errors import SettingsError, SourceError
 from newstide.core.headline import from_fields
 from newstide.core.settings import ClusteringSettings, Settings
@@ -144,13 +144,13 @@ def test_labels_that_cannot_be_written_are_refused_before_anything_is_read(tmp_p
 
 def test_the_flags_of_the_command_do_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights: list[float] = []
-    original = evaluation.cluster_frame
+    original = cluster_rows
 
-    def watched(graph: NeighbourGraph, frame: pd.DataFrame, chosen: ClusteringSettings, *more: Any) -> Clusters:
+    def watched(graph: NeighbourGraph, frame: pd.DataFrame, chosen: ClusteringSettings, **more: Any) -> Clusters:
         weights.append(chosen.time_weight)
-        return original(graph, frame, chosen, *more)
+        return original(graph, frame, chosen, **more)
 
-    monkeypatch.setattr(evaluation, "cluster_frame", watched)
+    monkeypatch.setattr(evaluation, "cluster_rows", watched)
     rows = [
         {
             **row,
@@ -190,12 +190,12 @@ def test_churn_is_the_share_of_rows_seen_before_whose_label_changed(
         for row, hour in enumerate((0, 0, 0, 0, 1, 2))
     ]
     clusters = iter([[0, 0, -1, 0], [0, 0, 0, -1, 0], [0, 0, 0, -1, 0, -1]])
-    original = evaluation.cluster_frame
+    original = cluster_rows
 
-    def made_up(*arguments: Any) -> Any:
-        return replace(original(*arguments), labels=np.array(next(clusters), np.int64))
+    def made_up(*arguments: Any, **more: Any) -> Any:
+        return replace(original(*arguments, **more), labels=np.array(next(clusters), np.int64))
 
-    monkeypatch.setattr(evaluation, "cluster_frame", made_up)
+    monkeypatch.setattr(evaluation, "cluster_rows", made_up)
     report = evaluate_file(write(tmp_path / "file.csv", rows), Settings(), replay=timedelta(hours=1))
     assert report["runs"] == 3
     assert report["churn"] == pytest.approx((2 / 4 + 0 / 5) / 2)

@@ -1,12 +1,16 @@
 """From rows to clusters: copies, the threshold from run to run, and that nothing else touches the lists."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 
 from clustering.neighbours import ExactSearcher, update_graph
 from clustering.stories.clusters import Clusters, cluster_rows
 from clustering.tree.tutorial import tutorial_labels
+from newstide.core.errors import InvalidGraph
 from newstide.core.settings import ClusteringSettings
 
 Vectors = npt.NDArray[np.float32]
@@ -37,6 +41,7 @@ def clustered(
     *,
     times: npt.ArrayLike | None = None,
     theta: float | None = None,
+    smoothed_theta: float | None = None,
     previous: npt.ArrayLike | None = None,
 ) -> Clusters:
     n = len(vectors)
@@ -50,15 +55,20 @@ def clustered(
         spare=0,
     )
     before = graph.indices.copy(), graph.similarities.copy()
+    headlines = pd.DataFrame(
+        {
+            "id": ids,
+            "title": titles or ids,
+            "language": "en",
+            "published_at": np.zeros(n, np.int64) if times is None else np.asarray(times, np.int64),
+        }
+    )
     found = cluster_rows(
-        graph.vectors,
-        titles or ids,
-        ["en"] * n,
-        np.zeros(n, np.int64) if times is None else np.asarray(times, np.int64),
-        graph.indices,
-        graph.similarities,
+        graph,
+        headlines,
         settings,
         known_theta=theta,
+        known_smoothed_theta=smoothed_theta,
         previous=None if previous is None else np.asarray(previous, np.int64),
     )
     assert np.array_equal(graph.indices, before[0])
@@ -131,7 +141,8 @@ def test_a_row_that_stays_with_its_story_by_inertia_has_a_probability_like_the_o
     story = near(0, 6, 1, 0.12)
     vectors = np.concatenate([story, anywhere(60)])
     for deviations in np.arange(3.0, 8.0, 0.25):
-        settings = SETTINGS.model_copy(update={"deviations": float(deviations)})
+        plain = {"deviations": float(deviations), "smoothing": False}  # rows are as they are measured below
+        settings = SETTINGS.model_copy(update=plain)
         found = clustered(vectors, None, settings, previous=[0] * 6 + [-1] * 60)
         inside = np.flatnonzero(found.labels == found.labels[0]) if found.labels[0] >= 0 else np.empty(0, np.int64)
         if len(inside):
@@ -147,6 +158,53 @@ def test_theta_stays_until_it_has_drifted_by_the_setting() -> None:
     near_by, far_off = fresh + 0.9 * SETTINGS.theta_drift, fresh + 1.1 * SETTINGS.theta_drift
     assert clustered(vectors, theta=near_by).threshold.theta == near_by
     assert clustered(vectors, theta=far_off).threshold.theta == fresh
+
+
+def test_the_theta_of_smoothed_rows_stays_likewise_and_on_its_own() -> None:
+    vectors = np.concatenate([near(axis, 10, axis, 0.2) for axis in range(20)])
+    found = clustered(vectors)
+    theta, fresh = found.threshold.theta, found.smoothed_threshold.theta
+    assert abs(theta - fresh) > 0.01
+    near_by, far_off = fresh + 0.9 * SETTINGS.theta_drift, fresh + 1.1 * SETTINGS.theta_drift
+    kept = clustered(vectors, theta=theta, smoothed_theta=near_by)
+    assert (kept.threshold.theta, kept.smoothed_threshold.theta) == (theta, near_by)
+    assert clustered(vectors, theta=theta, smoothed_theta=far_off).smoothed_threshold.theta == fresh
+
+
+def test_headlines_in_another_order_than_the_graph_s_are_refused() -> None:
+    vectors = anywhere(6)
+    ids = list("abcdef")
+    graph, _ = update_graph(
+        None, ids, lambda some: vectors[[ids.index(id_) for id_ in some]], ExactSearcher(), k=5, spare=0
+    )
+    headlines = pd.DataFrame({"id": ids, "title": ids, "language": "en", "published_at": 0})
+    assert len(cluster_rows(graph, headlines, SETTINGS).labels) == 6
+    with pytest.raises(InvalidGraph, match="Row 0 of the graph is 'a', row 0 of the headlines 'f'"):
+        cluster_rows(graph, headlines.iloc[::-1], SETTINGS)
+    with pytest.raises(InvalidGraph, match="5 headlines for a graph of 6 rows"):
+        cluster_rows(graph, headlines.iloc[:5], SETTINGS)
+    with pytest.raises(InvalidGraph, match="7 stories of the last run for a graph of 6 rows"):
+        cluster_rows(graph, headlines, SETTINGS, previous=np.full(7, -1))
+
+
+def test_only_the_choice_sees_smoothed_rows_what_leaves_is_centred() -> None:
+    vectors = np.concatenate([near(axis, 10, axis, 0.2) for axis in range(10)])
+    plain = clustered(vectors, settings=SETTINGS.model_copy(update={"smoothing": False}))
+    smooth = clustered(vectors)
+    np.testing.assert_array_equal(smooth.centred, plain.centred)
+    assert smooth.threshold == plain.threshold == plain.smoothed_threshold
+    assert smooth.smoothed_threshold != plain.threshold
+    assert not np.array_equal(smooth.probabilities, plain.probabilities)
+
+
+@pytest.mark.parametrize("change", [{"selection": "eom"}, {"selection": "leaf"}, {"tutorial": True}])
+def test_the_library_s_selections_and_the_tutorial_see_rows_as_they_are(change: dict[str, Any]) -> None:
+    vectors = np.concatenate([near(axis, 10, axis, 0.2) for axis in range(10)])
+    one = clustered(vectors, settings=SETTINGS.model_copy(update={**change, "smoothing": True}))
+    two = clustered(vectors, settings=SETTINGS.model_copy(update={**change, "smoothing": False}))
+    np.testing.assert_array_equal(one.labels, two.labels)
+    np.testing.assert_array_equal(one.probabilities, two.probabilities)
+    assert one.smoothed_threshold == one.threshold
 
 
 @pytest.mark.parametrize("selection", ["eom", "leaf"])

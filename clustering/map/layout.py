@@ -257,7 +257,7 @@ def _with_self(indices: Indices, similarities: Vectors, neighbours: int) -> tupl
 
 
 def _jittered(start: Positions, seed: int) -> Positions:
-    """Indices on one spot would never part: forces between them have no direction."""
+    """Rows on one spot would never part: forces between them have no direction."""
     noise = np.random.default_rng(seed).normal(scale=_JITTER, size=start.shape)
     return (start + noise * max(_spread(start), 1e-6)).astype(np.float32)
 

@@ -40,7 +40,7 @@ class MilvusSearcher:
     Args:
         search: Takes vectors (m, dim), a limit of hits and a filter; the limits of Milvus on one request are its business.
         where: Filter of the window.
-        batch_rows: Indices whose hits are held in memory at once; fewer, in proportion, where more hits a row are asked for.
+        batch_rows: Rows whose hits are held in memory at once; fewer, in proportion, where more hits a row are asked for.
     """
 
     search: SearchVectors

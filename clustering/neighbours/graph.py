@@ -54,10 +54,10 @@ class GraphReport:
     """What bringing the graph up to date took.
 
     Attributes:
-        new: Indices that the last graph did not hold.
-        removed: Indices that left.
-        repaired: Indices that stayed, and were searched again as their lists had become too short.
-        searched: Indices searched, all together.
+        new: Rows that the last graph did not hold.
+        removed: Rows that left.
+        repaired: Rows that stayed, and were searched again as their lists had become too short.
+        searched: Rows searched, all together.
         rebuilt: Whether every row was searched.
         reason: Why, where it was rebuilt.
         recall: Share of a sample's true neighbours that their lists held before a rebuild; None = exact, not measured.
@@ -228,7 +228,7 @@ def _vectors(
         if fetched.shape != (len(part), vectors.shape[1]):
             raise InvalidGraph(
                 f"{len(part)} vectors of dimension {vectors.shape[1]} were asked for, {fetched.shape} came.",
-                "Indices were deleted meanwhile, or the model changed: fix the row set again.",
+                "Rows were deleted meanwhile, or the model changed: fix the row set again.",
             )
         vectors[part] = fetched
     if vectors is None:

@@ -153,16 +153,13 @@ class _Run:
 
     def _find_clusters(self, rows: _Rows, current: CurrentGraph, book: StoryBook) -> Clusters:
         """Step three: edges weighed, tree built, clusters chosen."""
-        last = self._last
+        last = self._last if self._last is not None and self._last.parameters == self._parameters else None
         return cluster_rows(
-            current.graph.vectors,
-            rows.frame["title"].tolist(),
-            rows.frame["language"].tolist(),
-            rows.frame["published_at"].to_numpy(np.int64),
-            current.graph.indices,
-            current.graph.similarities,
+            current.graph,
+            rows.frame,
             self._settings.clustering,
-            known_theta=last.theta if last is not None and last.parameters == self._parameters else None,
+            known_theta=None if last is None else last.theta,
+            known_smoothed_theta=None if last is None else last.counts.get("smoothed_theta"),
             previous=book.previous_open,
         )
 
@@ -187,6 +184,7 @@ class _Run:
             "too_old": rows.window.too_old,
             "changed": int(changed.sum()),
             "points": clusters.points,
+            "smoothed_theta": clusters.smoothed_threshold.theta,
             "stories": len(names),
             "noise": int((lineage.labels < 0).sum()),
             "kept": kept_share(book.previous, lineage.labels, book.open),

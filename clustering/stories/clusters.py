@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from clustering.arrays import Indices, Labels, Vectors
 from clustering.kernels import kernel, parallel_range
+from clustering.neighbours.graph import NeighbourGraph
 from clustering.stories.reattach import reattached
 from clustering.stories.selection import belonging, select_calibrated
 from clustering.stories.similarity import Threshold, collapse_titles, random_pair_threshold, reweigh, to_distance
+from clustering.stories.smoothing import smoothed
 from clustering.time_damping import TimeDamping
 from clustering.tree import build_hierarchy
 from clustering.tree.hdbscan_labels import library_clusters
+from newstide.core.errors import InvalidGraph
 from newstide.core.language_means import Means, centre, language_means, no_means
 from newstide.core.settings import ClusteringSettings
 
@@ -29,7 +33,8 @@ class Clusters:
             story by inertia is measured like the others, copies alone together are 1.
         centred: (n, dim) unit rows in clustering space.
         means: What they were centred by: those of the points.
-        threshold: theta, and how alike random pairs are.
+        threshold: theta of the centred rows, and how alike random pairs of them are: what arrivals are measured by.
+        smoothed_threshold: The same of the rows that the clusters were chosen by, smoothed over their neighbours.
         points: Rows once copies are collapsed.
     """
 
@@ -38,59 +43,80 @@ class Clusters:
     centred: Vectors
     means: Means
     threshold: Threshold
+    smoothed_threshold: Threshold
     points: int
 
 
 def cluster_rows(
-    vectors: Vectors,
-    titles: Sequence[str],
-    languages: Sequence[str],
-    times_ms: Labels,
-    indices: Indices,
-    similarities: Vectors,
+    graph: NeighbourGraph,
+    headlines: pd.DataFrame,
     settings: ClusteringSettings,
     *,
     known_theta: float | None = None,
+    known_smoothed_theta: float | None = None,
     previous: Labels | None = None,
 ) -> Clusters:
-    """Clusters rows that have a neighbour graph.
+    """Clusters headlines that have a neighbour graph.
+
+    Rows are centred, copies of a title become one point, and the calibrated selection sees the points smoothed over their
+    neighbours. What leaves the clustering, as centroids do, is of the centred rows: an arrival has no other vector.
 
     Args:
-        vectors: (n, dim) unit rows, as stored.
-        titles: (n,)
-        languages: (n,) BCP 47 tags, empty where unknown.
-        times_ms: (n,) epoch milliseconds.
-        indices: (n, k) neighbours by plain cosine, -1 = missing; no row lists itself.
-        similarities: (n, k) plain cosines.
+        graph: Of the headlines, with their stored vectors.
+        headlines: (n) rows with `id`, `title`, `language` (BCP 47, empty where unknown) and `published_at` (epoch ms), in
+            the order of the graph's rows, which is ascending by id.
         settings: Each step is one of them.
-        known_theta: Of the last run: kept unless it has drifted by more than `theta_drift`.
+        known_theta: Of the last run's centred rows: kept unless it has drifted by more than `theta_drift`.
+        known_smoothed_theta: Of its smoothed rows; likewise.
         previous: (n,) the last run's story of each row, -1 = none: clusters stay as they were where that is as good.
 
     Raises:
-        InvalidGraph: The lists are too short for the settings.
+        InvalidGraph: The headlines are not the graph's, or stand in another order; there is not one story per headline; or
+            the lists are too short for the settings.
     """
-    n = len(vectors)
+    n = len(graph.ids)
+    _require_rows_of(graph, headlines, previous)
     if settings.tutorial:
-        return _as_the_tutorial(vectors, indices, similarities, settings)
+        return _as_the_tutorial(graph, settings)
+    vectors = graph.vectors
     if n < 2:
         none = np.full(n, -1, np.int64)
-        dim = vectors.shape[1]
-        return Clusters(none, np.zeros(n, np.float32), vectors, no_means(dim), Threshold(1.0, 0.0, 0.0), n)
-    rows, point = _points(titles, times_ms) if settings.deduplicate else (np.arange(n), np.arange(n))
+        threshold = Threshold(1.0, 0.0, 0.0)
+        return Clusters(none, np.zeros(n, np.float32), vectors, no_means(vectors.shape[1]), threshold, threshold, n)
+    languages = headlines["language"].tolist()
+    times_ms = headlines["published_at"].to_numpy(np.int64)
+    rows = point = np.arange(n)
+    if settings.deduplicate:
+        rows, point = _points(headlines["title"].tolist(), times_ms)
     means = _means(vectors, languages, rows) if settings.centre else no_means(vectors.shape[1])
     centred = centre(vectors, languages, means) if settings.centre else vectors
     own = centred if len(rows) == n else centred[rows]
-    threshold = _threshold(own, settings, known_theta)
-    labels, probabilities = _cluster_points(
-        _restrict(indices, similarities, rows, point),
-        own,
-        TimeDamping(times_ms[rows] / _DAY, settings.time_weight, settings.time_scale.total_seconds() / 86_400),
-        threshold.theta,
-        None if previous is None else _stories_of_points(previous, point, len(rows)),
-        settings,
-    )
+    lists = _restrict(graph.indices, graph.similarities, rows, point)
+    damping = TimeDamping(times_ms[rows] / _DAY, settings.time_weight, settings.time_scale.total_seconds() / 86_400)
+    threshold = smoothed_threshold = _threshold(own, settings, known_theta)
+    if settings.smoothing and settings.selection == "calibrated":
+        own = smoothed(lists, own, threshold.theta, damping)
+        smoothed_threshold = _threshold(own, settings, known_smoothed_theta)
+    stories = None if previous is None else _stories_of_points(previous, point, len(rows))
+    labels, probabilities = _cluster_points(lists, own, damping, smoothed_threshold.theta, stories, settings)
     labels, probabilities = _give_to_copies(labels, probabilities, point, settings.min_cluster_size)
-    return Clusters(labels, probabilities, centred, means, threshold, len(rows))
+    return Clusters(labels, probabilities, centred, means, threshold, smoothed_threshold, len(rows))
+
+
+def _require_rows_of(graph: NeighbourGraph, headlines: pd.DataFrame, previous: Labels | None) -> None:
+    """Raises: InvalidGraph. In another order, titles, times and stories would belong to other headlines' vectors."""
+    n = len(graph.ids)
+    if len(headlines) != n or (previous is not None and len(previous) != n):
+        given = len(headlines) if len(headlines) != n else len(previous if previous is not None else ())
+        what = "headlines" if len(headlines) != n else "stories of the last run"
+        raise InvalidGraph(f"{given} {what} for a graph of {n} rows.", "Give one per row of the graph.")
+    other = np.flatnonzero(headlines["id"].to_numpy(object) != graph.ids)
+    if len(other):
+        row = int(other[0])
+        raise InvalidGraph(
+            f"Row {row} of the graph is {graph.ids[row]!r}, row {row} of the headlines {headlines['id'].iloc[row]!r}.",
+            "Give the graph's headlines, ascending by id.",
+        )
 
 
 def _points(titles: Sequence[str], times_ms: Labels) -> tuple[Labels, Labels]:
@@ -232,15 +258,11 @@ def _give_to_copies(
     return labels[point], probabilities[point]
 
 
-def _as_the_tutorial(
-    vectors: Vectors,
-    indices: Indices,
-    similarities: Vectors,
-    settings: ClusteringSettings,
-) -> Clusters:
+def _as_the_tutorial(graph: NeighbourGraph, settings: ClusteringSettings) -> Clusters:
     from clustering.tree.tutorial import tutorial_labels
 
-    labels, probabilities = tutorial_labels(indices, similarities)
-    means = no_means(vectors.shape[1])
-    threshold = _threshold(vectors, settings, None)
-    return Clusters(labels, probabilities.astype(np.float32), vectors, means, threshold, len(vectors))
+    labels, probabilities = tutorial_labels(graph.indices, graph.similarities)
+    means = no_means(graph.vectors.shape[1])
+    threshold = _threshold(graph.vectors, settings, None)
+    n = len(graph.ids)
+    return Clusters(labels, probabilities.astype(np.float32), graph.vectors, means, threshold, threshold, n)

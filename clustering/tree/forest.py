@@ -1,7 +1,7 @@
 """The minimum spanning forest of the union graph by mutual reachability: Boruvka's algorithm, without ties.
 
 Edges are ordered by (weight, smaller row, larger row), so there is exactly one minimum spanning forest and every number
-of threads finds it. Values are computed from the lists as they are needed; nothing of the lists' size is kept beside
+of threads finds it. Weights are computed from the lists as they are needed; nothing of the lists' size is kept beside
 them but the edges that still cross between trees after the first round.
 
 What takes time in large collections is reading of rows that lie far apart in memory, so each pass reads as few as it can.

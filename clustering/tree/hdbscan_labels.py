@@ -13,7 +13,6 @@ from clustering.tree.prim import merges_of_tree
 from newstide.core.errors import InvalidGraph
 
 _UNREACHABLE = 1e300  # stands for an infinite edge: the library refuses those, and 1 / 1e300 is as good as nothing
-_FLOOR_QUANTILE = 0.01
 _SCALE_QUANTILE = 0.9
 _ROUNDING = 8
 
@@ -108,26 +107,29 @@ def library_clusters(
 
 
 def floored_weights(weights: Values, core: Floats) -> Values:
-    """The guard against duplicates: weights raised to a low quantile of the positive core distances, if any is 0.
+    """The guard against duplicates: weights raised to a floor below the smallest that is not 0, if any is 0.
 
     Four copies of a headline are a cluster at distance 0, whose excess of mass is infinite: no cluster around them could
-    ever be chosen. What is 0 but for rounding counts as 0: sqrt(2 - 2 cosine) is off by the square root of the precision,
-    which is told by the type of `core`, that of the lists' distances.
-    Where nothing is at distance 0 the weights (ascending) are left as they are.
+    ever be chosen. The floor is the smallest weight that is not 0, times the share of rows that are no copies. So a few
+    copies count for hardly more than any other row can, and clusters around them can be chosen; where two thirds of the
+    rows are copies, the copies are chosen, as hdbscan does it. What is 0 but for rounding counts as 0: sqrt(2 - 2 cosine)
+    is off by the square root of the precision, which is told by the type of `core`, that of the lists' distances. Where
+    nothing is at distance 0 the weights (ascending) are left as they are.
     """
     if not len(weights):
         return weights
     finite = core[np.isfinite(core)]
     # of the usual large distance, not of the largest: one row far from all others must not make theirs count as 0
-    scale = float(np.quantile(finite if len(finite) else weights, _SCALE_QUANTILE))
+    scale = float(np.quantile(finite, _SCALE_QUANTILE)) if len(finite) else 0.0
+    if scale == 0:  # nearly all rows are copies
+        scale = float(np.quantile(weights, _SCALE_QUANTILE))
     as_good_as_0 = _ROUNDING * np.sqrt(np.finfo(core.dtype).eps) * scale
-    if float(weights[0]) > as_good_as_0:
+    first = int(np.searchsorted(weights, as_good_as_0, side="right"))
+    if first == 0:
         return weights
-    positive = finite[finite > as_good_as_0]
-    if not len(positive):
-        positive = weights[weights > as_good_as_0]
-    floor = float(np.quantile(positive, _FLOOR_QUANTILE)) if len(positive) else 1.0
-    return np.maximum(weights, floor)
+    smallest = float(weights[first]) if first < len(weights) else 1.0
+    no_copies = 1 - np.count_nonzero(core <= as_good_as_0) / len(core)
+    return np.maximum(weights, smallest * max(no_copies, 1 / len(core)))
 
 
 def connected_tree(hierarchy: Hierarchy, weights: Values) -> tuple[Edges, Values]:

@@ -136,12 +136,13 @@ class ClusteringSettings(_Group):
     min_cluster_size: int = Field(2, ge=2)
     deduplicate: bool = Field(True, description="titles equal but for case and punctuation are one point")
     centre: bool = Field(True, description="subtract each language's mean vector")
+    smoothing: bool = Field(True, description="calibrated: each point is pulled towards its neighbours first")
     time_weight: float = Field(0.2, ge=0, le=1, description="lambda of the damping by distance in time; 0 = none")
     time_scale: Duration = Field(timedelta(days=7), description="tau of the damping by distance in time")
-    deviations: float = Field(2.0, ge=0, description="theta = mean + this many sd of random pairs' similarity")
-    size_exponent: float = Field(1.5, ge=0, description="of a cluster's size in the calibrated selection")
+    deviations: float = Field(2.25, ge=0, description="theta = mean + this many sd of random pairs' similarity")
+    size_exponent: float = Field(1.3125, ge=0, description="of a cluster's size in the calibrated selection")
     theta_drift: float = Field(0.02, ge=0, description="theta is kept until it has drifted by more than this")
-    inertia: float = Field(0.1, ge=0, description="mean similarity on top for what was a story in the last run")
+    inertia: float = Field(0.2, ge=0, description="mean similarity on top for what was a story in the last run")
     seed: int = 42
     tutorial: bool = Field(False, description="the Milvus tutorial's clustering, exactly")
 

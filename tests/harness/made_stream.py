@@ -14,11 +14,12 @@ import pandas as pd
 
 from clustering.map.layout import lay_out
 from clustering.pages.run_page import Snapshot
+from clustering.stories.clusters import cluster_rows
 from clustering.stories.lineage import GROWTH, GROWTH_ROWS
 from clustering.stories.naming import name_stories
 from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
-from newstide_app.evaluation import cluster_frame, update_exact_graph
+from newstide_app.evaluation import update_exact_graph
 
 BEGIN = 1_790_000_000_000  # epoch ms: 21 September 2026
 _WEEK = 7 * 86_400_000  # ms
@@ -111,7 +112,7 @@ def made_run(rows: int, seed: int = 0) -> Snapshot:
     headlines = headlines.sort_values("id", ignore_index=True)  # as the graph has them
     vectors = load_embedder(settings.embedding).encode(headlines["title"].tolist())
     graph = update_exact_graph(None, headlines["id"], headlines["id"], vectors, settings.clustering)
-    clusters = cluster_frame(graph, headlines, settings.clustering)
+    clusters = cluster_rows(graph, headlines, settings.clustering)
     layout = lay_out(graph.vectors, graph.indices, graph.similarities, graph.ids, None, settings.layout)
     labelled = headlines.assign(
         cluster_label=clusters.labels,

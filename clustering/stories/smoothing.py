@@ -1,0 +1,67 @@
+"""Rows made clearer by their neighbours: each is pulled towards those that it lists, nearer ones and closer in time more.
+
+A headline is a few words, and its vector tells as much of how they are put as of what they say. Neighbours say the same in
+other words, so a part of their vectors takes the wording away. There is one pass: a second one would mix in what
+neighbours' neighbours say, which gains nothing.
+"""
+
+import numpy as np
+
+from clustering.arrays import Indices, Vectors
+from clustering.kernels import dot, kernel, parallel_range
+from clustering.time_damping import TimeDamping, damping_of
+
+_DAYS = 2.0  # in which a neighbour's weight falls to 1 / e
+
+
+def smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDamping | None = None) -> Vectors:
+    """Each row and the weighted mean of its neighbours: v_i = unit(c_i + sum_j w_ij c_j / (1 + sum_j w_ij)).
+
+    The weight of a neighbour is w_ij = max(0, (c_i . c_j - theta) / (1 - theta)): 0 where the two are no more alike than
+    chance makes rows, 1 for a copy. Where similarities are damped by distance in time, it is multiplied by
+    exp(-|dt| / 2 days). The neighbours' part is never longer than the row's own, however many they are.
+
+    Args:
+        indices: (n, k) neighbours, -1 = missing; no row lists itself, and none twice.
+        vectors: (n, dim) unit rows c in clustering space.
+        theta: Cosine of these rows that is worth 0, as `random_pair_threshold` finds it.
+        damping: Of the same rows; of it, the times are used. None, or a weight of 0: time does not count.
+
+    Returns:
+        (n, dim) unit rows. A row without a neighbour above theta is as it was. Takes n k dim steps, and no memory of that
+        size beside the result.
+
+    Raises:
+        InvalidGraph: There is not one time per row.
+    """
+    if theta >= 1:
+        return vectors.copy()
+    return _smoothed(indices, vectors, theta, damping_of(damping, len(vectors)))
+
+
+@kernel(parallel=True)
+def _smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDamping) -> Vectors:
+    n, dim = vectors.shape
+    result = np.empty((n, dim), np.float32)
+    for row in parallel_range(n):
+        together = np.zeros(dim)
+        weights = 0.0
+        for other in indices[row]:
+            if other < 0:
+                continue
+            weight = (dot(vectors, row, other) - theta) / (1.0 - theta)
+            if weight <= 0.0:
+                continue
+            if damping.weight > 0.0:
+                weight *= np.exp(-abs(damping.times[row] - damping.times[other]) / _DAYS)
+            weights += weight
+            for column in range(dim):
+                together[column] += weight * vectors[other, column]
+        squared = 0.0
+        for column in range(dim):
+            together[column] = vectors[row, column] + together[column] / (1.0 + weights)
+            squared += together[column] * together[column]
+        length = np.sqrt(squared) if weights > 0.0 else 1.0
+        for column in range(dim):
+            result[row, column] = together[column] / length
+    return result
