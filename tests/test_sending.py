@@ -1,0 +1,60 @@
+"""docs/sending.md: what its tables say is read is read so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from newstide.core.text import clean, iso_time
+from newstide.core.times import Zone, parse_time
+from newstide.core.zones import ABBREVIATIONS
+
+PAGE = (Path(__file__).parents[1] / "docs" / "sending.md").read_text(encoding="utf-8")
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the table whose head row starts so."""
+    lines = PAGE.partition(f"\n| {heading} |")[2].split("\n")[2:]
+    rows = []
+    for line in lines:
+        if not line.startswith("| "):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    assert rows
+    return rows
+
+
+def code(cell: str) -> str:
+    found = re.match(r"`([^`]*)`", cell)
+    assert found, cell
+    return found[1]
+
+
+@pytest.mark.parametrize(("layout", "example", "read"), table("layout"))
+def test_each_layout_of_a_time_is_read_as_the_page_says(layout: str, example: str, read: str) -> None:
+    parsed = parse_time(code(example))
+    assert parsed is not None, layout
+    assert parsed.milliseconds is not None, layout
+    assert iso_time(parsed.milliseconds) == code(read)
+    assert (parsed.zone is Zone.MISSING) == read.endswith(", no zone")
+
+
+@pytest.mark.parametrize(("text", "fault"), table("what is no time"))
+def test_what_is_no_time_is_none_for_the_reason_on_the_page(text: str, fault: str) -> None:
+    parsed = parse_time(code(text))
+    assert parsed is not None
+    assert parsed.fault == fault
+
+
+def test_the_page_lists_every_abbreviation_of_a_zone() -> None:
+    listed = {}
+    for offset, names in table("from UTC"):
+        hours, minutes = offset[1:].split(":")
+        sign = -1 if offset[0] == "-" else 1
+        listed.update(dict.fromkeys(names.split(", "), sign * (int(hours) * 60 + int(minutes))))
+    assert listed == ABBREVIATIONS
+
+
+@pytest.mark.parametrize(("text", "cleaned"), table("text"))
+def test_texts_are_cleaned_as_the_page_says(text: str, cleaned: str) -> None:
+    assert clean(code(text)) == code(cleaned)
