@@ -501,8 +501,7 @@ class Killable:
 def _killable(settings: Settings) -> Killable:
     """A consumer with the cheap model as a process, to be killed."""
     code = """
-import sys, threading
-sys.path.insert(0, sys.argv[1])
+import threading
 from tests.harness.hashing import Hashing
 from consumers.group import Handover, join_group
 from consumers.loop import ingest
