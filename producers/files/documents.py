@@ -5,6 +5,7 @@ objects have titles is read; where there are several, they are named.
 """
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ _HOPELESS = 1_000  # records without a title before a file is given up
 _LAYOUTS = 10_000  # remembered
 _LOOKED_AT = 50  # elements of an array that tell whether it holds headlines
 _DEEPEST = 60  # levels at which arrays are looked for
+_RESULTS = ("articles", "results", "docs", "items", "data", "entries", "news", "stories", "posts", "records")
 _WRAPPERS = ("_source", "data", "attributes", "node", "article", "item", "post", "doc", "document", "story", "fields")
 
 
@@ -133,7 +135,8 @@ class _Records:
             self._flat = False
             yield from self._elements(elements)
         elif isinstance(document, Mapping):
-            yield self._item(line, document)  # without a title: refused, by name
+            if not _is_empty_answer(document):
+                yield self._item(line, document)  # without a title: refused, by name
         elif any(isinstance(element, Mapping) for element in document):
             yield from self._elements(document)
         elif document:
@@ -184,7 +187,10 @@ class _Records:
         column = self._columns_quietly(record).get("title")
         if column is None:
             return False
-        value = cell("title", record[column] if column in record else at_path(record, column))
+        value = record[column] if column in record else at_path(record, column)
+        if isinstance(value, list) and len(value) > 1:  # the titles of a whole table, or pieces of one
+            return False
+        value = cell("title", value)
         return bool(value) and isinstance(value, str | int | float)
 
     def _columns_quietly(self, record: Mapping[str, Any]) -> dict[str, str]:
@@ -321,16 +327,24 @@ def _followed(value: Any, parts: list[str]) -> Iterator[Any]:
 def _arrays(document: Any) -> list[str]:
     """Paths of the arrays of objects in a document, for a message."""
     found: dict[str, None] = {}
-    waiting: list[tuple[str, Any, int]] = [("", document, 0)]
+    waiting: deque[tuple[str, Any, int]] = deque([("", document, 0)])
     while waiting and len(found) < 30:
-        path, value, depth = waiting.pop()
+        path, value, depth = waiting.popleft()
+        if depth > _DEEPEST:
+            continue
         if isinstance(value, list):
             if path and any(isinstance(element, Mapping) for element in value):
                 found[path] = None
-            waiting.extend((path, element, depth + 1) for element in value[:5] if depth < _DEEPEST)
+            waiting.extend((path, element, depth + 1) for element in value[:5])
         elif isinstance(value, Mapping):
             waiting.extend((f"{path}.{key}" if path else str(key), inner, depth + 1) for key, inner in value.items())
     return list(found)
+
+
+def _is_empty_answer(document: Mapping[str, Any]) -> bool:
+    """Whether a document is the answer of a search that found nothing."""
+    inner = document.get("response", document)
+    return isinstance(inner, Mapping) and any(inner.get(name) == [] for name in _RESULTS)
 
 
 def _of_columns(

@@ -1,6 +1,5 @@
 """How files are to be read, where they do not say so themselves: the flags of `newstide produce`."""
 
-import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -67,10 +66,12 @@ class Item(NamedTuple):
 
 def _is_encoding(name: str) -> bool:
     try:
-        b"".decode(name)
-        return codecs.lookup(name).incrementaldecoder is not None
+        b"a".decode(name)
+    except UnicodeError:  # of two bytes a character, or more
+        return True
     except (LookupError, ValueError):  # also of codecs that make no text, as base64, and of names with NUL
         return False
+    return True
 
 
 def _require_format(time_format: str) -> None:
