@@ -87,7 +87,7 @@ def test_several_arrays_are_named_and_one_is_chosen(tmp_path: Path) -> None:
     assert "--records" in caught.value.way_out
     assert titles(file, records="sport") == [B["title"]]
     assert titles(file, records="news.top") == [A["title"]]
-    with pytest.raises(SourceError, match=r"no array at --records 'weather'; it has 'news\.top', 'sport'"):
+    with pytest.raises(SourceError, match=r"no array at --records 'weather'; it has 'sport', 'news\.top'"):
         read(file, records="weather")
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from newstide.core.errors import SourceError
 from newstide.core.text import clean, iso_time
 from newstide.core.times import Zone, parse_time
 from newstide.core.zones import ABBREVIATIONS
+from tests.harness.reading import read, rows, titles, told, write
 
 PAGE = (Path(__file__).parents[1] / "docs" / "sending.md").read_text(encoding="utf-8")
 
@@ -58,3 +60,35 @@ def test_the_page_lists_every_abbreviation_of_a_zone() -> None:
 @pytest.mark.parametrize(("text", "cleaned"), table("text"))
 def test_texts_are_cleaned_as_the_page_says(text: str, cleaned: str) -> None:
     assert clean(code(text)) == code(cleaned)
+
+
+def written(cell: str) -> bytes:
+    """The bytes of a code cell, whose backslashes are Python's."""
+    return code(cell).encode().decode("unicode_escape").encode("latin-1")
+
+
+@pytest.mark.parametrize(("layout", "name", "content", "expected"), table("layout | name"))
+def test_each_layout_of_a_file_is_read_as_the_page_says(
+    tmp_path: Path, layout: str, name: str, content: str, expected: str
+) -> None:
+    assert titles(write(tmp_path / code(name), written(content))) == code(expected).split("; "), layout
+
+
+@pytest.mark.parametrize(("what", "start", "way_out"), table("what is not read"))
+def test_what_is_no_table_is_named_as_the_page_says(tmp_path: Path, what: str, start: str, way_out: str) -> None:
+    with pytest.raises(SourceError, match=rf"a\.csv is {re.escape(what)}") as caught:
+        read(write(tmp_path / "a.csv", written(start) + b"\n" + bytes(600)))
+    assert way_out in caught.value.way_out
+
+
+@pytest.mark.parametrize(("encoding", "how"), table("encoding"))
+def test_each_encoding_is_found_as_the_page_says(tmp_path: Path, encoding: str, how: str) -> None:
+    title = {
+        "cp1251": "Мэр открыл новый мост через реку",
+        "gb18030": "市长辞职，新桥今天开通",
+        "shift_jis": "市長が辞任した、新しい橋が開通",
+    }.get(code(encoding), "Le préfet a démissionné à Velm, déjà")
+    file = write(tmp_path / "a.csv", f'title,source\n"{title}",Velm\n'.encode(code(encoding)))
+    items, tally = told(file)
+    assert [row.headline.title for row in rows(items)] == [title]
+    assert any("guessed" in note for note in tally.notes) == how.startswith("guessed")

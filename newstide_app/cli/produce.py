@@ -1,5 +1,6 @@
 """`newstide produce`: headlines from files or feeds to Kafka, and what a file is read as."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from newstide_app.cli.options import AsJson, duration, mapping_of, print_json, s
 
 if TYPE_CHECKING:
     from producers.files import Options
+    from producers.publisher import Summary
 
 
 def register(app: typer.Typer) -> None:
@@ -21,39 +23,53 @@ def register(app: typer.Typer) -> None:
     app.command()(produce)
 
 
+_Files = Annotated[
+    list[str] | None, typer.Argument(metavar="FILE...", help="CSV, JSON, Parquet, text; - for standard input.")
+]
+_Feeds = Annotated[list[str] | None, typer.Option(metavar="URL", help="Poll this RSS, Atom or JSON feed; repeatable.")]
+_Every = Annotated[str, typer.Option(help="How often feeds are polled.")]
+_Once = Annotated[bool, typer.Option(help="Poll feeds once, then end.")]
+_Private = Annotated[bool, typer.Option(help="Allow feeds at private and loopback addresses.")]
+_Pace = Annotated[str, typer.Option(help="Replay by published time: 60x, 1x; max = as fast as possible.")]
+_Limit = Annotated[int | None, typer.Option(min=1, help="Send at most this many.")]
+_Check = Annotated[bool, typer.Option("--check", help="Say how the files are read; send nothing.")]
+_Format = Annotated[str | None, typer.Option("--format", help="csv, jsonl, lines or parquet, where not clear.")]
+_Column = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FIELD=NAME", help="Which column holds a field, as title=Überschrift, title=headline.main."),
+]
+_Header = Annotated[
+    bool | None, typer.Option("--header/--no-header", help="Whether a table's first row names its columns.")
+]
+_Records = Annotated[str | None, typer.Option(metavar="PATH", help="The array of a JSON document to read.")]
+_Encoding = Annotated[str | None, typer.Option(help="Of texts, as cp1252; default: found.")]
+_TimeFormat = Annotated[str | None, typer.Option(help="Layout of times, as '%d.%m.%Y %H:%M'.")]
+_Timezone = Annotated[str, typer.Option(help="Of times that have none, as Europe/Berlin.")]
+_Undated = Annotated[bool, typer.Option("--undated", help="Send even where times cannot be read.")]
+_Share = Annotated[str, typer.Option(help="Share of unreadable times and refused rows that is borne.")]
+_Rejects = Annotated[Path | None, typer.Option(help="Where rejected rows go; default: in the data folder.")]
+
+
 def produce(
     context: typer.Context,
-    files: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE...", help="CSV, JSON, Parquet, text; - for standard input.")
-    ] = None,
-    rss: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Poll this RSS, Atom or JSON feed; repeatable.")
-    ] = None,
-    every: Annotated[str, typer.Option(help="How often feeds are polled.")] = "5m",
-    once: Annotated[bool, typer.Option(help="Poll feeds once, then end.")] = False,
-    allow_private: Annotated[bool, typer.Option(help="Allow feeds at private and loopback addresses.")] = False,
-    pace: Annotated[str, typer.Option(help="Replay by published time: 60x, 1x; max = as fast as possible.")] = "max",
-    limit: Annotated[int | None, typer.Option(min=1, help="Send at most this many.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Say how the files are read; send nothing.")] = False,
-    file_format: Annotated[
-        str | None, typer.Option("--format", help="csv, jsonl, lines or parquet, where not clear.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=NAME", help="Which column holds a field, as title=Überschrift, title=headline.main."
-        ),
-    ] = None,
-    header: Annotated[
-        bool | None, typer.Option("--header/--no-header", help="Whether a table's first row names its columns.")
-    ] = None,
-    records: Annotated[str | None, typer.Option(metavar="PATH", help="The array of a JSON document to read.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of texts, as cp1252; default: found.")] = None,
-    time_format: Annotated[str | None, typer.Option(help="Layout of times, as '%d.%m.%Y %H:%M'.")] = None,
-    timezone: Annotated[str, typer.Option(help="Of times that have none, as Europe/Berlin.")] = "UTC",
-    undated: Annotated[bool, typer.Option("--undated", help="Send even where times cannot be read.")] = False,
-    max_rejected: Annotated[str, typer.Option(help="Share of unreadable times and refused rows that is borne.")] = "5%",
-    rejects: Annotated[Path | None, typer.Option(help="Where rejected rows go; default: in the data folder.")] = None,
+    files: _Files = None,
+    rss: _Feeds = None,
+    every: _Every = "5m",
+    once: _Once = False,
+    allow_private: _Private = False,
+    pace: _Pace = "max",
+    limit: _Limit = None,
+    check: _Check = False,
+    file_format: _Format = None,
+    column: _Column = None,
+    header: _Header = None,
+    records: _Records = None,
+    encoding: _Encoding = None,
+    time_format: _TimeFormat = None,
+    timezone: _Timezone = "UTC",
+    undated: _Undated = False,
+    max_rejected: _Share = "5%",
+    rejects: _Rejects = None,
     as_json: AsJson = False,
 ) -> None:
     """Sends headlines from files or feeds to Kafka."""
@@ -82,26 +98,19 @@ def produce(
         _check(files or [], options, settings.limits, as_json)
         return
     if rss:
+        interval = duration(every, "--every")
         summary = run_feeds(
-            settings,
-            rss,
-            stop=stop_on_signals(),
-            every=duration(every, "--every"),
-            once=once,
-            allow_private=allow_private,
-            rejects=rejects,
+            settings, rss, stop=stop_on_signals(), every=interval, once=once, allow_private=allow_private
         )
     else:
-        summary = produce_files(
-            files or [],
-            settings.kafka,
-            options=options,
-            pace=pace,
-            limit=limit,
-            rejects=rejects or settings.data_dir / "rejects.jsonl",
-            progress=not as_json,
-            limits=settings.limits,
-        )
+        where = rejects or settings.data_dir / "rejects.jsonl"
+        sent = partial(produce_files, files or [], settings.kafka, options=options, limits=settings.limits)
+        summary = sent(pace=pace, limit=limit, rejects=where, progress=not as_json)
+    _close(summary, as_json)
+
+
+def _close(summary: "Summary", as_json: bool) -> None:
+    """The closing lines, and the exit code."""
     if as_json:
         print_json(summary.as_dict())
     else:
