@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from producers.publisher import Summary
 
 
+_commands = typer.Typer()
+
+
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command()(produce)
+    app.registered_commands += _commands.registered_commands
 
 
 _Files = Annotated[
@@ -50,6 +53,7 @@ _Share = Annotated[str, typer.Option(help="Share of unreadable times and refused
 _Rejects = Annotated[Path | None, typer.Option(help="Where rejected rows go; default: in the data folder.")]
 
 
+@_commands.command()
 def produce(
     context: typer.Context,
     files: _Files = None,
