@@ -59,10 +59,8 @@ def test_common_layouts_are_read_pretty_printed_or_not(tmp_path: Path, layout: s
 
 
 def test_each_line_may_hold_such_a_document(tmp_path: Path) -> None:
-    page = {"articles": [A]}
-    file = write(
-        tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in (page, {"articles": [B]}, {"articles": []}))
-    )
+    pages: list[dict[str, Any]] = [{"articles": [A]}, {"articles": [B]}, {"articles": []}]
+    file = write(tmp_path / "a.jsonl", "".join(f"{json.dumps(page)}\n" for page in pages))
     assert titles(file) == BOTH
 
 

@@ -8,6 +8,7 @@ import pickle
 import sqlite3
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,7 +62,12 @@ def test_packed_tables_are_read_whatever_their_name(tmp_path: Path, name: str) -
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.bz2", "a.csv.xz", "a.csv.zst", "a.zip"])
 def test_what_ends_within_its_packing_is_damaged(tmp_path: Path, name: str) -> None:
     whole = TABLE + b"".join(b"Headline %d %d,S\n" % (number, number**7) for number in range(5_000))
-    pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
+    pack: dict[str, Callable[[bytes], bytes]] = {
+        ".gz": gzip.compress,
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+        ".zst": zstd,
+    }
     content = zipped({"n.csv": whole}) if name == "a.zip" else pack[Path(name).suffix](whole)
     with pytest.raises(SourceError, match="is damaged") as caught:
         read(write(tmp_path / name, content[: len(content) // 2]))
