@@ -55,6 +55,7 @@ class FeedPoller:
         send: Callable[[Sequence[Row]], None],
         allow_private: bool = False,
         now: Callable[[], float] = time.time,
+        *,
         on_poll: Callable[..., None] = lambda **_counts: None,
         limits: FeedSettings | None = None,
         headline_limits: Limits = DEFAULTS,

@@ -335,7 +335,7 @@ def test_whatever_a_feed_makes_fail_it_backs_off_and_others_go_on(site: Site, mo
     told: list[bool] = []
     url = site.page("/rss", rss("One"))
     with FeedPoller(
-        [url], ":memory:", lambda _: None, True, lambda: NOW, lambda **counts: told.append(counts["well"])
+        [url], ":memory:", lambda _: None, True, lambda: NOW, on_poll=lambda **counts: told.append(counts["well"])
     ) as poller:
         for _ in range(5):
             poller.tick(url, timedelta(seconds=60))
