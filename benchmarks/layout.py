@@ -24,7 +24,7 @@ from benchmarks.data import headline_vectors
 from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
 from clustering.map.layout import Layout, lay_out
 from clustering.neighbours import ExactSearcher, update_graph
-from newstide.core.settings import LayoutSettings, Settings
+from newstide.core.settings import DEFAULT_MODEL, LayoutSettings, Settings
 
 SEED = 42
 K = 30
@@ -178,7 +178,7 @@ def _real(folder: Path, embeddings: Path) -> Vectors:
 
     rows = pd.read_parquet(folder / f"{REAL}.parquet").sort_values("published_at", kind="stable")
     titles = rows.drop_duplicates("title")["title"].tolist()
-    vectors = quality.embeddings(embeddings, Settings().embedding.model, titles)
+    vectors = quality.embeddings(embeddings, DEFAULT_MODEL, titles)
     assert vectors is not None
     return vectors
 

@@ -27,7 +27,8 @@ from newstide.core.errors import EmbedderError
 from newstide.core.language_means import centre, language_means
 from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
-from newstide_app.evaluation import cluster_labelled, read_labelled, score
+from newstide_app.evaluation import cluster_labelled, read_labelled
+from newstide_app.scores import score
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

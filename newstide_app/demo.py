@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.text import Text
@@ -20,8 +21,8 @@ from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.kafka.lag import lag
 from newstide.milvus import filters, open_store
 from newstide_app.cli.tables import print_stories
-from newstide_app.evaluation import score
 from newstide_app.queries import records
+from newstide_app.scores import f1_by, score
 from newstide_app.services.local_services import LocalServices
 from newstide_app.services.supervisor import Service, service
 from producers.files import read_files
@@ -35,12 +36,19 @@ _PATIENCE = 120.0  # seconds for the consumer to catch up
 
 @dataclass(frozen=True, slots=True)
 class DemoReport:
-    """What the demo shows; `bcubed_f1` and `ami` compare with the day's true stories, noise as singletons."""
+    """What the demo shows.
+
+    `bcubed_f1`, its precision and recall, and `ami` compare with the day's true stories, noise as singletons; `by_language`
+    holds the F1 of each language's headlines and how many they are, most first.
+    """
 
     headlines: int
     stories: list[dict[str, Any]]
     noise_share: float
     bcubed_f1: float
+    bcubed_precision: float
+    bcubed_recall: float
+    by_language: dict[str, tuple[float, int]]
     ami: float
     page: str
     seconds: float
@@ -96,13 +104,24 @@ def print_report(report: DemoReport) -> None:
     if len(frame) > shown:
         console.print(Text(f"… and {len(frame) - shown} more", style="dim"))
     console.print()
-    console.print(
-        f"{report.headlines} headlines, {len(report.stories)} stories, {report.noise_share:.0%} in none. "
-        f"Against the day's true stories: B-cubed F1 {report.bcubed_f1:.2f}, AMI {report.ami:.2f}. "
-        f"{report.seconds:.0f} s.",
-        highlight=False,
-    )
+    for line in score_lines(report):
+        console.print(line, highlight=False)
     console.print(Text("The map: ").append(Path(report.page).as_uri(), style="bold"), soft_wrap=True)
+
+
+def score_lines(report: DemoReport) -> list[str]:
+    """What was found, how right it is, what that means, and for each language."""
+    languages = ", ".join(
+        f"{language or 'unknown'} {f1:.2f} ({number})" for language, (f1, number) in report.by_language.items()
+    )
+    return [
+        f"{report.headlines} headlines, {len(report.stories)} stories, {report.noise_share:.0%} in none. "
+        f"{report.seconds:.0f} s.",
+        f"Against the day's true stories: B-cubed F1 {report.bcubed_f1:.2f}, AMI {report.ami:.2f}; 1 is perfect. Of what "
+        f"shares a story with a headline, {report.bcubed_precision:.0%} belongs there on average; of what belongs there, "
+        f"{report.bcubed_recall:.0%} is found.",
+        f"F1 by language (headlines): {languages}.",
+    ]
 
 
 def _parts() -> list[tuple[str, list[Row]]]:
@@ -146,19 +165,24 @@ def _report(settings: Settings, reports: Sequence[RunReport], started: float) ->
     truth = true_stories()
     store = open_store(settings.milvus, None)
     try:
-        rows = store.headlines("", ["id", "cluster_label"])
+        rows = store.headlines("", ["id", "cluster_label", "language"])
         stories = store.stories(filters.OPEN)
     finally:
         store.close()
     if len(rows) != len(truth):
         raise NewstideError(f"{len(rows)} of the day's {len(truth)} headlines are in Milvus.", "This is a bug.")
-    scores = score([truth[id_] for id_ in rows["id"]], rows["cluster_label"].to_numpy())
+    true = [truth[id_] for id_ in rows["id"]]
+    labels = rows["cluster_label"].to_numpy(np.int64)
+    scores, languages = score(true, labels), f1_by(rows["language"].tolist(), true, labels)
     ordered = stories.sort_values(["size", "cluster_label"], ascending=[False, True])
     return DemoReport(
         headlines=len(rows),
         stories=records(ordered),
         noise_share=round(scores.noise_share, 4),
         bcubed_f1=round(scores.f1, 4),
+        bcubed_precision=round(scores.precision, 4),
+        bcubed_recall=round(scores.recall, 4),
+        by_language={language: (round(f1, 4), number) for language, (f1, number) in languages.items()},
         ami=round(scores.ami, 4),
         page=str(settings.snapshots_dir / "latest.html"),
         seconds=round(time.monotonic() - started, 1),

@@ -1,7 +1,7 @@
 """`newstide evaluate`: the clustering of a labelled file, by the same code as production, scored."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,20 @@ import numpy.typing as npt
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
-from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from clustering.neighbours import ExactSearcher, NeighbourGraph, update_graph
 from clustering.stories.clusters import cluster_rows
 from clustering.stories.lineage import match
 from clustering.stories.naming import name_stories
 from consumers.assignment import OpenStories, assign
-from newstide.core.errors import SettingsError, SourceError
+from newstide.core import logs
+from newstide.core.errors import SettingsError, SourceError, StoreUnavailable
 from newstide.core.settings import ClusteringSettings, Settings
 from newstide.core.text import clean
 from newstide.core.times import LATEST_MS
-from newstide.embedding import load_embedder
+from newstide.embedding import Embedder, load_embedder
+from newstide.milvus.model import model_in_use
+from newstide_app.scores import score
 from producers.files import Options, read_files
 from producers.files.columns import listed
 from producers.rows import Row
@@ -30,54 +32,10 @@ from producers.tally import Tally
 
 Labels = npt.NDArray[np.int64]
 
+_PATIENCE = timedelta(seconds=3)  # for Milvus to say of which model its collections are
 _TEXTS = ("title", "title+description")
 
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """How well labels match the truth; a headline in no story counts as a story of its own.
-
-    Attributes:
-        precision, recall, f1: B-cubed (Bagga and Baldwin 1998).
-        ami: Adjusted mutual information.
-        ari: Adjusted Rand index.
-        noise_share: Of headlines in no story.
-        clusters: Stories of two headlines and more.
-    """
-
-    precision: float
-    recall: float
-    f1: float
-    ami: float
-    ari: float
-    noise_share: float
-    clusters: int
-
-
-def score(truth: Sequence[str], labels: Labels) -> Scores:
-    """Compares labels (n,), -1 = noise, with the true stories (n,)."""
-    if not len(labels):
-        return Scores(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
-    stories, _ = pd.factorize(pd.Series(list(truth), dtype=object))
-    own = np.array(labels, np.int64)
-    noise = own < 0
-    own[noise] = own.max(initial=-1) + 1 + np.arange(int(noise.sum()))
-    pairs = pd.DataFrame({"story": stories, "label": own})
-    together = pairs.groupby(["story", "label"]).size().reset_index(name="rows")
-    in_story = pairs.groupby("story").size().loc[together["story"]].to_numpy()
-    in_label = pairs.groupby("label").size().loc[together["label"]].to_numpy()
-    squares = together["rows"].to_numpy(np.float64) ** 2
-    precision = float((squares / in_label).sum() / len(own))
-    recall = float((squares / in_story).sum() / len(own))
-    return Scores(
-        precision,
-        recall,
-        2 * precision * recall / (precision + recall),
-        float(adjusted_mutual_info_score(stories, own)),
-        float(adjusted_rand_score(stories, own)),
-        float(noise.mean()),
-        int((np.unique(own, return_counts=True)[1] > 1).sum()),
-    )
+log = logs.get("evaluation")
 
 
 def evaluate_file(
@@ -113,7 +71,7 @@ def evaluate_file(
     if labels_out is not None:
         _require_writable(labels_out)
     rows = read_labelled(path, needs_time=use_time or replay is not None, mapping=mapping)
-    embedder = load_embedder(settings.embedding)
+    embedder = _embedder(settings)
     texts = rows["title"] if text == "title" else (rows["title"] + "\n" + rows["description"]).str.strip()
     vectors = embedder.encode(texts.tolist())
     report: dict[str, Any] = {
@@ -134,6 +92,15 @@ def evaluate_file(
     if labels_out is not None:
         _write_labels(labels_out, rows, labels)
     return report
+
+
+def _embedder(settings: Settings) -> Embedder:
+    """The model that the live services use; where Milvus cannot be asked, the default."""
+    try:
+        return model_in_use(settings.updated(milvus={"timeout": _PATIENCE}))
+    except StoreUnavailable as error:
+        log.warning("Milvus cannot be asked for the collections' model; the default is used", reason=str(error))
+        return load_embedder(settings.embedding, settings.cache_dir)
 
 
 def _scored(rows: pd.DataFrame, labels: Labels) -> dict[str, float]:

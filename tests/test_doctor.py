@@ -98,8 +98,10 @@ def test_vectors_of_another_model_fail_and_the_way_out_names_the_setting(
     kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, tmp_path: Path
 ) -> None:
     open_store(milvus_settings, ModelCard("bge-m3", 1024, "a" * 64)).close()
-    findings = examine(settings_for(tmp_path, kafka_settings, milvus_settings))
-    (finding,) = named(findings, "Milvus")
+    findings = examine(
+        settings_for(tmp_path, kafka_settings, milvus_settings, embedding={"model": "multilingual-e5-small"})
+    )
+    (finding,) = named(findings, "model")
     assert finding.status == "fail"
     assert "bge-m3" in finding.seen
     assert "NEWSTIDE_EMBEDDING_MODEL=bge-m3" in finding.way_out

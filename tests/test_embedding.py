@@ -309,7 +309,7 @@ def test_a_damaged_fingerprint_cache_is_written_anew(
 
 
 def test_languages_a_model_does_not_know_are_counted_by_primary_subtag() -> None:
-    use = load_embedder(EmbeddingSettings())
+    use = load_embedder(EmbeddingSettings(model="use-multilingual"))
     languages = ["en", "de-AT", "zh-Hant", "pt_BR", "EN-gb", "", "und", "fi", "fi-FI", "uk"]
     assert unknown_languages(use, languages) == Counter({"fi": 2, "uk": 1})
 

@@ -21,7 +21,8 @@ from newstide.core.settings import ClusteringSettings, Settings
 from newstide.core.times import LATEST_MS
 from newstide_app import evaluation
 from newstide_app.cli.main import app
-from newstide_app.evaluation import evaluate_file, read_labelled, score
+from newstide_app.evaluation import evaluate_file, read_labelled
+from newstide_app.scores import score
 from producers.sample import day_file
 
 

@@ -20,7 +20,7 @@ ROWS = 1500
 def lists_and_distances(name: str) -> tuple[NeighbourGraph, npt.NDArray[np.float64]]:
     """The graph of the set's first titles, and all their distances."""
     titles = pd.read_parquet(labelled(f"{name}.parquet"))["title"].drop_duplicates().head(ROWS).tolist()
-    vectors = load_embedder(EmbeddingSettings()).encode(titles)
+    vectors = load_embedder(EmbeddingSettings(model="use-multilingual")).encode(titles)
     graph, _ = update_graph(
         None, [f"{row:05d}" for row in range(len(titles))], lambda _: vectors, ExactSearcher(), k=30, spare=0
     )

@@ -12,7 +12,7 @@ import pytest
 from clustering.neighbours import NeighbourGraph
 from clustering.stories.clusters import cluster_rows
 from clustering.stories.lineage import Event, kept_share, match
-from newstide.core.settings import Settings
+from newstide.core.settings import EmbeddingSettings, Settings
 from newstide.embedding import load_embedder
 from newstide_app.evaluation import read_labelled, update_exact_graph
 from producers.sample import day_file
@@ -158,7 +158,7 @@ def test_the_last_digits_of_the_vectors_change_nothing_that_a_reader_sees(
 
 def test_a_hundredth_more_headlines_leave_almost_every_label_as_it_was(real_headlines: Path) -> None:
     rows = read_labelled(real_headlines / "uci_stories.parquet", needs_time=False)
-    vectors = load_embedder(Settings().embedding).encode(rows["title"].tolist())
+    vectors = load_embedder(EmbeddingSettings(model="use-multilingual")).encode(rows["title"].tolist())
     settings = Settings().updated(clustering={"time_weight": 0.0}).clustering
     known = np.sort(np.random.default_rng(0).choice(len(rows), round(len(rows) / 1.01), replace=False))
     graph = update_exact_graph(None, rows["id"].iloc[known], rows["id"], vectors, settings)

@@ -34,7 +34,7 @@ from producers.publisher import produce_files
 from producers.sample import day_file
 
 ROWS, MORE = 180, 10
-NEW = "multilingual-e5-small"
+OLD, NEW = "use-multilingual", "multilingual-e5-small"
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: Mil
         data_dir=tmp_path,
         kafka=kafka_settings,
         milvus=milvus_settings,
+        embedding=EmbeddingSettings(model=OLD),
         clustering=ClusteringSettings(window=None),
         pages=PageSettings(enabled=False),
     )
@@ -182,7 +183,7 @@ def test_collections_with_plain_names_are_given_an_alias_when_their_model_change
     assert plain <= set(milvus_client.list_collections())
     take_in(settings, 40, 50)
     assert recluster(settings).rows == 50
-    card = load_embedder(EmbeddingSettings()).card
+    card = load_embedder(EmbeddingSettings(model=OLD)).card
 
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
@@ -198,7 +199,7 @@ def test_collections_with_plain_names_are_given_an_alias_when_their_model_change
         milvus_client.query(f"{settings.milvus.prefix}headlines", filter="", output_fields=["count(*)"])[0]["count(*)"]
         == 50
     )
-    back = reembed(settings, "use-multilingual", drop_old=True)
+    back = reembed(settings, OLD, drop_old=True)
     assert (back.embedded, back.kept, back.swapped) == (0, 50, True)
     left = {name for name in milvus_client.list_collections() if name.startswith(settings.milvus.prefix)}
     assert left - {f"{settings.milvus.prefix}unfinished"} == {name + report["old"] for name in plain}
@@ -223,7 +224,7 @@ def test_what_was_cut_off_is_taken_up_and_a_headline_the_model_fails_on_is_left_
             return real.encode(texts)
 
     monkeypatch.setattr(module, "_BATCH", 8)
-    monkeypatch.setattr(module, "load_embedder", lambda _settings: Failing())
+    monkeypatch.setattr(module, "load_embedder", lambda *_: Failing())
     with pytest.raises(KeyboardInterrupt):
         reembed(settings, NEW)
     store = open_store(settings.milvus, None)
@@ -238,7 +239,7 @@ def test_what_was_cut_off_is_taken_up_and_a_headline_the_model_fails_on_is_left_
                 raise EmbedderError("not this one")
             return real.encode(texts)
 
-    monkeypatch.setattr(module, "load_embedder", lambda _settings: Picky())
+    monkeypatch.setattr(module, "load_embedder", lambda *_: Picky())
     done = reembed(settings, NEW, drop_old=True)
     assert (done.kept, done.embedded, done.failed) == (16, 13, 1)
     new = open_store(settings.milvus, None)

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from newstide.core.errors import SettingsError
 
+DEFAULT_MODEL = "multilingual-e5-small"  # of embeddings, for new collections
+
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -100,9 +102,10 @@ class MilvusSettings(_Group):
 class EmbeddingSettings(_Group):
     """The model that turns a headline into a vector."""
 
-    model: str = Field(
-        "use-multilingual",
-        description="use-multilingual, bge-m3, multilingual-e5-small or sentence-transformers:NAME_OR_PATH",
+    model: str | None = Field(
+        None,
+        description="multilingual-e5-small, use-multilingual, bge-m3 or sentence-transformers:NAME_OR_PATH; empty: that of "
+        f"the collections there are, else {DEFAULT_MODEL}",
     )
     path: str | None = Field(None, description="folder or hub name of bge-m3's weights, where not BAAI/bge-m3")
     batch_size: int = Field(64, ge=1, le=4096, description="texts a call of the model")

@@ -7,7 +7,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from newstide.core.errors import EmbedderError
-from newstide.core.settings import EmbeddingSettings
+from newstide.core.settings import DEFAULT_MODEL, EmbeddingSettings
 from newstide.embedding.base import Embedder, ModelCard
 
 __all__ = ["Embedder", "ModelCard", "load_embedder", "unknown_languages"]
@@ -17,7 +17,7 @@ _ALIASES = {"nb": "no", "nn": "no", "iw": "he", "in": "id", "ji": "yi", "jw": "j
 
 
 def load_embedder(settings: EmbeddingSettings, cache: Path | None = None) -> Embedder:
-    """Loads the model that the settings name.
+    """Loads the model that the settings name; where they name none, the default (`newstide.milvus.model` knows better).
 
     Args:
         settings: The model and how it is run.
@@ -26,7 +26,7 @@ def load_embedder(settings: EmbeddingSettings, cache: Path | None = None) -> Emb
     Raises:
         EmbedderError: Its package is missing, its weights cannot be had, or it is not what it should be.
     """
-    name = settings.model
+    name = DEFAULT_MODEL if settings.model is None else settings.model
     if name.startswith(_SENTENCE_TRANSFORMERS) and name != _SENTENCE_TRANSFORMERS:
         from newstide.embedding.sentence_transformers import load
 
@@ -76,7 +76,7 @@ def _multilingual_e5_small(settings: EmbeddingSettings, cache: Path) -> Embedder
 
 
 _LOADERS: Mapping[str, Callable[[EmbeddingSettings, Path], Embedder]] = {
+    "multilingual-e5-small": _multilingual_e5_small,
     "use-multilingual": _use_multilingual,
     "bge-m3": _bge_m3,
-    "multilingual-e5-small": _multilingual_e5_small,
 }

@@ -1,4 +1,4 @@
-"""Universal Sentence Encoder, multilingual v3: the default, since its weights come with a package.
+"""Universal Sentence Encoder, multilingual v3: the fastest, on any processor; its weights come with a package.
 
 Yang et al., "Multilingual Universal Sentence Encoder for Semantic Retrieval" (2019). 512 dimensions, 16 languages
 (Chinese counts as two: simplified and traditional).

@@ -258,6 +258,7 @@ def evaluate(
     chosen = {"selection": selection, "tutorial": tutorial or None}
     settings = settings_of(
         context,
+        services=True,
         clustering={name: value for name, value in chosen.items() if value is not None},
         embedding={"model": embedder} if embedder else {},
     )

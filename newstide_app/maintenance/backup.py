@@ -162,7 +162,7 @@ def restore(settings: Settings, file: Path, *, apart: bool = False) -> BackupRep
         finally:
             store.close()
         hint = ""
-        if settings.embedding.model != backup.card.name:
+        if settings.embedding.model not in (None, backup.card.name):
             hint = f"Set NEWSTIDE_EMBEDDING_MODEL={backup.card.name} for the services."
         return backup.report(
             "Restored",

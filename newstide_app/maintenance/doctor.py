@@ -1,5 +1,6 @@
 """`newstide doctor`: looks at everything newstide stands on, says what is wrong, and what to do about it."""
 
+import json
 import shutil
 import tempfile
 import time
@@ -18,20 +19,23 @@ from newstide import __version__
 from newstide.core.errors import EmptyStore, NewstideError
 from newstide.core.local_server import is_loopback
 from newstide.core.settings import Settings
-from newstide.embedding import ModelCard, load_embedder
+from newstide.embedding import Embedder
 from newstide.kafka.client import admin_client
 from newstide.kafka.lag import group_members, lag
 from newstide.kafka.topics import reachable
 from newstide.milvus import Store, filters, open_store
+from newstide.milvus.model import model_for
 from newstide.milvus.schema import require_same_model
 from newstide_app.maintenance.dead_letters import waiting
 from newstide_app.services.endpoints import read_endpoints
 from newstide_app.services.monitoring import running_services
+from producers.sample import day_file
 
 Status = Literal["ok", "warn", "fail"]
 
 _SCARCE, _LITTLE = 1.0, 5.0  # GiB of disk
 _OLD_RUN = 3600.0  # seconds
+_FEW, _MEASURED = 8, 0.5  # headlines to begin with, and seconds, of measuring a model's rate
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -73,7 +77,6 @@ class _Visit:
     settings: Settings
     kafka: bool = False
     topics: dict[str, int] = field(default_factory=dict)  # name to partitions
-    card: ModelCard | None = None
     store: Store | None = None
 
 
@@ -89,8 +92,8 @@ def examine(settings: Settings) -> Findings:
         ("topics", _topics),
         ("consumers", _consumers),
         ("dead letters", _dead_letters),
-        ("model", _model),
         ("Milvus", _milvus),
+        ("model", _model),
         ("runs", _runs),
         ("pages", _pages),
         ("services", _services),
@@ -308,11 +311,6 @@ def _dead_letters(visit: _Visit) -> Iterator[Finding]:
         yield Finding("dead letters", "ok", "none wait")
 
 
-def _model(visit: _Visit) -> Iterator[Finding]:
-    visit.card = card = load_embedder(visit.settings.embedding).card
-    yield Finding("model", "ok", f"{card.name}, {card.dim} dimensions, weights {card.fingerprint[:12]}")
-
-
 def _milvus(visit: _Visit) -> Iterator[Finding]:
     milvus = visit.settings.milvus
     try:
@@ -321,9 +319,41 @@ def _milvus(visit: _Visit) -> Iterator[Finding]:
         yield Finding("Milvus", "warn", error.message, error.way_out)
         return
     facts = ", ".join(f"{name} {value}" for name, value in visit.store.describe().items())
-    if visit.card is not None:
-        require_same_model(visit.store.card, visit.card, f"{milvus.prefix}headlines")
     yield Finding("Milvus", "ok", f"{milvus.uri}: {facts}")
+
+
+def _model(visit: _Visit) -> Iterator[Finding]:
+    """After Milvus: where no model is set, that of the collections is the one."""
+    there = None if visit.store is None else visit.store.card
+    embedder = model_for(visit.settings, there)
+    card = embedder.card
+    if there is not None:
+        require_same_model(there, card, f"{visit.settings.milvus.prefix}headlines")
+    why = (
+        ""
+        if visit.settings.embedding.model is not None
+        else " (that of the collections)"
+        if there
+        else " (the default)"
+    )
+    facts = [f"{card.name}{why}", f"{card.dim} dimensions", f"weights {card.fingerprint[:12]}"]
+    facts += [card.engine] * bool(card.engine) + [f"{_rate(embedder):,.0f} headlines/s just now"]
+    yield Finding("model", "ok", ", ".join(facts))
+
+
+def _rate(embedder: Embedder) -> float:
+    """Headlines a second, by ever more of them until half a second is spent."""
+    titles = [json.loads(line)["title"] for line in day_file().read_text(encoding="utf-8").splitlines()]
+    embedder.encode(titles[:_FEW])  # the first call may be slower
+    size, spent = _FEW, 0.0
+    while True:
+        started = time.perf_counter()
+        embedder.encode(titles[:size])
+        took = time.perf_counter() - started
+        spent += took
+        if spent > _MEASURED or size >= len(titles):
+            return size / took
+        size = min(4 * size, len(titles))
 
 
 def _runs(visit: _Visit) -> Iterator[Finding]:

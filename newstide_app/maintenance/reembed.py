@@ -112,7 +112,7 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
         BrokerUnavailable: Kafka is configured and cannot say who is at work.
     """
     started = time.perf_counter()
-    embedder = load_embedder(settings.updated(embedding={"model": model}).embedding)
+    embedder = load_embedder(settings.updated(embedding={"model": model}).embedding, settings.cache_dir)
     old = open_store(settings.milvus, None)
     stones = len(list(old.tombstones.all()))
     try:

@@ -7,9 +7,10 @@ import pandas as pd
 
 from newstide.core.errors import SettingsError, UnknownStory
 from newstide.core.settings import Settings
-from newstide.embedding import load_embedder
 from newstide.milvus import Store, filters, open_store
 from newstide.milvus.collection import MOST
+from newstide.milvus.model import model_for
+from newstide.milvus.schema import require_same_model
 from newstide_app.queries.records import records
 from newstide_app.queries.stories import follow
 
@@ -122,9 +123,10 @@ def search(settings: Settings, text: str, limit: int) -> pd.DataFrame:
     """The headlines nearest in meaning to a text, with their cosine similarity, best first."""
     if not text.strip():
         raise SettingsError("The search text is empty.")
-    embedder = load_embedder(settings.embedding)
-    store = open_store(settings.milvus, embedder.card)
+    store = open_store(settings.milvus, None)
     try:
+        embedder = model_for(settings, store.card)
+        require_same_model(store.card, embedder.card, f"{settings.milvus.prefix}headlines")
         return nearest_headlines(store, embedder.encode([text]), HeadlineFilter(), limit)
     finally:
         store.close()

@@ -12,10 +12,11 @@ from newstide.core import logs
 from newstide.core.errors import RunFailed
 from newstide.core.retry import once_there
 from newstide.core.settings import Settings
-from newstide.embedding import Embedder, load_embedder
+from newstide.embedding import Embedder
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
+from newstide.milvus.model import model_in_use
 from newstide_app.services.monitoring import Monitor, monitored
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain:
     from consumers.loop import Tally, ingest
 
     log = logs.get("consumer")
-    embedder = load_embedder(settings.embedding)
+    embedder = once_there(lambda: model_in_use(settings, stop=stop), stop, "consumer")
+    if embedder is None:
+        return Tally()
     connections = once_there(lambda: _connections(settings, embedder, stop), stop, "consumer")
     if connections is None:
         return Tally()

@@ -16,8 +16,9 @@ import pandas as pd
 
 from newstide.core.errors import ModelMismatch, StoreRefused, StoreUnavailable
 from newstide.core.settings import Settings
-from newstide.embedding import Embedder, load_embedder
+from newstide.embedding import Embedder
 from newstide.milvus import Store, open_store
+from newstide.milvus.model import model_for
 from newstide.milvus.schema import require_same_model
 from newstide_app.services.endpoints import with_endpoints
 
@@ -73,8 +74,9 @@ class Reader:
             ModelMismatch: The store holds another model's vectors.
         """
         with self._encoding:
-            if self._embedder is None:
-                self._embedder = load_embedder(self._settings.embedding)
+            unset = self._settings.embedding.model is None
+            if self._embedder is None or (unset and self._embedder.card != store.card):
+                self._embedder = model_for(self._settings, store.card)
             require_same_model(store.card, self._embedder.card, self._settings.milvus.prefix + "headlines")
             vectors: npt.NDArray[np.float32] = self._embedder.encode([text])
         return vectors

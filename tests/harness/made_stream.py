@@ -107,7 +107,7 @@ def _told(way: str, who: str, did: str, thing: str) -> str:
 
 def made_run(rows: int, seed: int = 0) -> Snapshot:
     """The made-up headlines embedded, clustered, named and laid out as a run does, without Kafka and Milvus."""
-    settings = Settings()
+    settings = Settings().updated(embedding={"model": "use-multilingual"})
     headlines = made_headlines(rows, seed)
     headlines = headlines.sort_values("id", ignore_index=True)  # as the graph has them
     vectors = load_embedder(settings.embedding).encode(headlines["title"].tolist())
