@@ -6,7 +6,7 @@ row lies in collections that readers have been turned away from.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -33,6 +33,7 @@ from newstide.core.errors import (
 from newstide.core.headline import Headline, decode
 from newstide.core.settings import Settings
 from newstide.embedding import Embedder, unknown_languages
+from newstide.embedding.scripts import script_name, unreadable_scripts
 from newstide.kafka.client import unavailable
 from newstide.kafka.producer import Sender
 from newstide.milvus import HeadlineRow, Store
@@ -72,6 +73,7 @@ class Tally:
     taken_down: int = 0  # blocked by a tombstone
     ahead: int = 0  # times more than an hour ahead of the message's, replaced by it
     provisional: int = 0  # stored with a story's label
+    unreadable: int = 0  # stored without one, since the model cannot read their script
     seconds: dict[str, float] = field(default_factory=dict)  # by stage; of inserting, those that the loop waited
 
     def add(self, batch: "Tally") -> None:
@@ -83,6 +85,7 @@ class Tally:
         self.taken_down += batch.taken_down
         self.ahead += batch.ahead
         self.provisional += batch.provisional
+        self.unreadable += batch.unreadable
         self.took(**batch.seconds)
 
     def took(self, **seconds: float) -> None:
@@ -160,6 +163,7 @@ class _Batches:
     stories_run: int = -1
     stories_checked: float = float("-inf")
     strange_languages: set[str] = field(default_factory=set)
+    strange_scripts: set[str] = field(default_factory=set)
     tried: set[str] = field(default_factory=set)  # ids of the batch at hand that were sent to Milvus
     shown_up: float = 0.0  # when the group last heard from us
     stopped_at: float | None = None  # when it was noticed that `stop` is set
@@ -372,6 +376,10 @@ class _Batches:
         self._resize(len(headlines), finished - max(since, self.embedded_at))
         self.embedded_at = finished
         labels, probabilities = assign(vectors, [headline.language for headline in headlines], stories)
+        readable, strange = unreadable_scripts([headline.title for headline in headlines], self.embedder.card)
+        labels[~readable], probabilities[~readable] = -1, 0  # the vector says nothing but that it is unreadable
+        self._warn_of_scripts(strange)
+        tally.unreadable += strange.total()
         tally.took(embed=embedded - started, assign=time.perf_counter() - embedded)
         now = int(time.time() * 1000)
         return [
@@ -439,6 +447,18 @@ class _Batches:
                 self.stories, self.stories_run = found, run
             self.stories = self.stories or OpenStories.none(self.store.dim)
         return self.stories
+
+    def _warn_of_scripts(self, strange: Counter[str]) -> None:
+        for script, count in strange.items():
+            if script not in self.strange_scripts:
+                self.strange_scripts.add(script)
+                log.warning(
+                    "the model cannot read this script; such headlines are stored, and join no story",
+                    script=script_name(script),
+                    headlines=count,
+                    model=self.embedder.card.name,
+                    way_out="`newstide doctor` says which model can",
+                )
 
     def _warn_of_languages(self, headlines: Sequence[Headline]) -> None:
         strange = unknown_languages(self.embedder, [headline.language for headline in headlines])

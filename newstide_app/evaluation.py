@@ -23,6 +23,7 @@ from newstide.core.settings import ClusteringSettings, Settings
 from newstide.core.text import clean
 from newstide.core.times import LATEST_MS
 from newstide.embedding import Embedder, load_embedder
+from newstide.embedding.scripts import script_name, unreadable_scripts
 from newstide.milvus.model import model_in_use
 from newstide_app.scores import score
 from producers.files import Options, read_files
@@ -74,6 +75,7 @@ def evaluate_file(
     embedder = _embedder(settings)
     texts = rows["title"] if text == "title" else (rows["title"] + "\n" + rows["description"]).str.strip()
     vectors = embedder.encode(texts.tolist())
+    readable, unreadable = unreadable_scripts(rows["title"].tolist(), embedder.card)
     report: dict[str, Any] = {
         "file": str(path),
         "headlines": len(rows),
@@ -81,13 +83,14 @@ def evaluate_file(
         "model": embedder.card.name,
         "text": text,
         "selection": "tutorial" if settings.clustering.tutorial else settings.clustering.selection,
+        "unreadable": {script_name(script): count for script, count in unreadable.items()},
     }
     if replay is not None:
-        arrival, labels, churn, runs = _replay(rows, vectors, settings, replay)
+        arrival, labels, churn, runs = _replay(rows, vectors, readable, settings, replay)
         report["at_arrival"] = _scored(rows, arrival)
         report |= {"churn": churn, "runs": runs}
     else:
-        labels = cluster_labelled(rows, vectors, settings, use_time=use_time)
+        labels = cluster_labelled(rows, vectors, settings, use_time=use_time, readable=readable)
     report |= _scored(rows, labels)
     if labels_out is not None:
         _write_labels(labels_out, rows, labels)
@@ -116,6 +119,8 @@ def print_evaluation(report: dict[str, Any]) -> None:
         f"{report['selection']}",
         highlight=False,
     )
+    for script, count in report["unreadable"].items():
+        console.print(f"{count:,} titles are in a script that {report['model']} cannot read: {script}", highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     shown = {"f1": "B3 F1", "precision": "precision", "recall": "recall", "ami": "AMI", "ari": "ARI"}
     for name in ("", *shown.values(), "noise", "stories found"):
@@ -215,12 +220,17 @@ def _write_labels(path: Path, rows: pd.DataFrame, labels: Labels) -> None:
 
 
 def cluster_labelled(
-    rows: pd.DataFrame, vectors: npt.NDArray[np.float32], settings: Settings, *, use_time: bool
+    rows: pd.DataFrame,
+    vectors: npt.NDArray[np.float32],
+    settings: Settings,
+    *,
+    use_time: bool,
+    readable: npt.NDArray[np.bool_] | None = None,
 ) -> Labels:
     """The labels (n,) that one run of production gives to rows of `read_labelled` with vectors (n, dim)."""
     chosen = settings if use_time else settings.updated(clustering={"time_weight": 0.0})
     graph = update_exact_graph(None, rows["id"], rows["id"], vectors, settings.clustering)
-    return cluster_rows(graph, rows, chosen.clustering).labels
+    return cluster_rows(graph, rows, chosen.clustering, readable=readable).labels
 
 
 def update_exact_graph(
@@ -244,7 +254,11 @@ def update_exact_graph(
 
 
 def _replay(
-    rows: pd.DataFrame, vectors: npt.NDArray[np.float32], settings: Settings, every: timedelta
+    rows: pd.DataFrame,
+    vectors: npt.NDArray[np.float32],
+    readable: npt.NDArray[np.bool_],
+    settings: Settings,
+    every: timedelta,
 ) -> tuple[Labels, Labels, float, int]:
     """Labels at arrival and at the last run that saw each row; the mean share of rows seen before that changed; runs."""
     times = rows["published_at"].to_numpy(np.int64)
@@ -265,7 +279,7 @@ def _replay(
         if not len(arrived):
             continue
         given, _ = assign(vectors[arrived], rows["language"].to_numpy(object)[arrived].tolist(), stories)
-        arrival[arrived] = given
+        arrival[arrived] = np.where(readable[arrived], given, -1)
         seen = times < tick
         inside = np.flatnonzero(seen if length is None else seen & (times > times[seen].max() - length))
         part = rows.iloc[inside].reset_index(drop=True)
@@ -276,6 +290,7 @@ def _replay(
             graph,
             part,
             settings.clustering,
+            readable=readable[inside],
             known_theta=theta,
             known_smoothed_theta=smoothed_theta,
             previous=living,

@@ -5,6 +5,7 @@ damaged; a run that is killed while it writes is finished before the next begins
 """
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,9 @@ from clustering.stories.clusters import Clusters, cluster_rows
 from clustering.stories.lineage import Lineage, kept_share, match
 from clustering.stories.naming import name_stories
 from newstide.core.errors import EmptyStore
-from newstide.core.language_means import language_means
+from newstide.core.language_means import Means, language_means, no_means
 from newstide.core.settings import Settings
+from newstide.embedding.scripts import unreadable_scripts
 from newstide.milvus import LanguageMean, RunRow, open_store
 
 __all__ = ["Memory", "RunReport", "recluster"]
@@ -75,12 +77,16 @@ class _Rows:
     Attributes:
         window: Its bounds, and what is new in it.
         frame: Its rows, ascending by id.
+        readable: (n,) which of their titles the model can read.
+        unreadable: How many it cannot, by script.
         blocked: Keys of the tombstones there were before they were read.
         read_at: When all of them were last read from Milvus, by `time.monotonic`.
     """
 
     window: Window
     frame: pd.DataFrame
+    readable: npt.NDArray[np.bool_]
+    unreadable: Counter[str]
     blocked: frozenset[str]
     read_at: float
 
@@ -136,7 +142,8 @@ class _Run:
         if frame.empty:
             return RunReport("no headlines", self._last_run)
         self._memory.labelled = None  # until this run has finished: it is going to write labels
-        return _Rows(window, frame, blocked, time.monotonic() if known is None else known.read_at)
+        readable, unreadable = unreadable_scripts(frame["title"].tolist(), self._store.card)
+        return _Rows(window, frame, readable, unreadable, blocked, time.monotonic() if known is None else known.read_at)
 
     def _nothing_new(self, window: Window, frame: pd.DataFrame | None) -> bool:
         last = self._last
@@ -158,6 +165,7 @@ class _Run:
             current.graph,
             rows.frame,
             self._settings.clustering,
+            readable=rows.readable,
             known_theta=None if last is None else last.theta,
             known_smoothed_theta=None if last is None else last.counts.get("smoothed_theta"),
             previous=book.previous_open,
@@ -175,7 +183,7 @@ class _Run:
         """Step six, first half: all that is going to be written."""
         means = clusters.means
         if not means.by_language:
-            means = language_means(current.graph.vectors, rows.frame["language"].tolist())
+            means = _means(current.graph.vectors, rows)
         changed = _changed(rows.frame, lineage.labels)
         counts: dict[str, Any] = {
             "rows": len(rows.frame),
@@ -187,6 +195,7 @@ class _Run:
             "smoothed_theta": clusters.smoothed_threshold.theta,
             "stories": len(names),
             "noise": int((lineage.labels < 0).sum()),
+            "unreadable": dict(rows.unreadable),
             "kept": kept_share(book.previous, lineage.labels, book.open),
             **count_by_kind(lineage.events),
         }
@@ -227,6 +236,14 @@ class _Run:
         self._memory.labelled = Labelled(
             labelled, self._run, self._store.suffix, rows.blocked, self._started, rows.read_at
         )
+
+
+def _means(vectors: npt.NDArray[np.float32], rows: _Rows) -> Means:
+    """Of what the model can read, where the clustering made none."""
+    some = np.flatnonzero(rows.readable)
+    if not len(some):
+        return no_means(vectors.shape[1])
+    return language_means(vectors[some], rows.frame["language"].iloc[some].tolist())
 
 
 def _changed(rows: pd.DataFrame, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

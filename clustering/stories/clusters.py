@@ -1,9 +1,10 @@
 """From rows to clusters: step three of a run, the same for the reclusterer and for `newstide evaluate`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clustering.arrays import Indices, Labels, Vectors
@@ -52,6 +53,7 @@ def cluster_rows(
     headlines: pd.DataFrame,
     settings: ClusteringSettings,
     *,
+    readable: npt.NDArray[np.bool_] | None = None,
     known_theta: float | None = None,
     known_smoothed_theta: float | None = None,
     previous: Labels | None = None,
@@ -66,6 +68,8 @@ def cluster_rows(
         headlines: (n) rows with `id`, `title`, `language` (BCP 47, empty where unknown) and `published_at` (epoch ms), in
             the order of the graph's rows, which is ascending by id.
         settings: Each step is one of them.
+        readable: (n,) whether the model can read a title; None: all. The others, whose vectors say only that, are in no
+            cluster, mean or theta; copies of one of them are a cluster all the same. The tutorial knows no such thing.
         known_theta: Of the last run's centred rows: kept unless it has drifted by more than `theta_drift`.
         known_smoothed_theta: Of its smoothed rows; likewise.
         previous: (n,) the last run's story of each row, -1 = none: clusters stay as they were where that is as good.
@@ -78,6 +82,8 @@ def cluster_rows(
     _require_rows_of(graph, headlines, previous)
     if settings.tutorial:
         return _as_the_tutorial(graph, settings)
+    if readable is not None and not readable.all():
+        return _beside_unreadable(readable, graph, headlines, settings, (known_theta, known_smoothed_theta), previous)
     vectors = graph.vectors
     if n < 2:
         none = np.full(n, -1, np.int64)
@@ -117,6 +123,55 @@ def _require_rows_of(graph: NeighbourGraph, headlines: pd.DataFrame, previous: L
             f"Row {row} of the graph is {graph.ids[row]!r}, row {row} of the headlines {headlines['id'].iloc[row]!r}.",
             "Give the graph's headlines, ascending by id.",
         )
+
+
+def _beside_unreadable(
+    readable: npt.NDArray[np.bool_],
+    graph: NeighbourGraph,
+    headlines: pd.DataFrame,
+    settings: ClusteringSettings,
+    thetas: tuple[float | None, float | None],
+    previous: Labels | None,
+) -> Clusters:
+    """The readable rows as if there were no others, and the copies among the others."""
+    rows, others = np.flatnonzero(readable), np.flatnonzero(~readable)
+    found = cluster_rows(
+        _part(graph, rows),
+        headlines.iloc[rows],
+        settings,
+        known_theta=thetas[0],
+        known_smoothed_theta=thetas[1],
+        previous=None if previous is None else previous[rows],
+    )
+    strange = headlines.iloc[others]
+    first, point = collapse_titles(strange["title"].tolist())
+    none = np.full(len(first), -1, np.int64)
+    copied, certain = _give_to_copies(none, np.zeros(len(first), np.float32), point, settings.min_cluster_size)
+    labels, probabilities = np.full(len(readable), -1, np.int64), np.zeros(len(readable), np.float32)
+    labels[rows], probabilities[rows] = found.labels, found.probabilities
+    labels[others] = np.where(copied >= 0, copied + found.labels.max(initial=-1) + 1, -1)
+    probabilities[others] = certain
+    centred = np.array(graph.vectors)
+    centred[rows] = found.centred
+    if settings.centre:
+        centred[others] = centre(graph.vectors[others], strange["language"].tolist(), found.means)
+    return replace(found, labels=labels, probabilities=probabilities, centred=centred, points=found.points + len(first))
+
+
+def _part(graph: NeighbourGraph, rows: Labels) -> NeighbourGraph:
+    """The graph of some of its rows, whose lists lack the others; what is missing stands at a list's end."""
+    place = np.full(len(graph.ids), -1, np.int32)
+    place[rows] = np.arange(len(rows), dtype=np.int32)
+    lists = graph.wide_indices[rows]  # neighbours in reserve take the places of those that are left out
+    lists = np.where(lists >= 0, place[lists], np.int32(-1))
+    order = np.argsort(lists < 0, axis=1, kind="stable")
+    return replace(
+        graph,
+        ids=graph.ids[rows],
+        vectors=graph.vectors[rows],
+        wide_indices=np.take_along_axis(lists, order, axis=1),
+        wide_similarities=np.take_along_axis(np.where(lists < 0, -1, graph.wide_similarities[rows]), order, axis=1),
+    )
 
 
 def _points(titles: Sequence[str], times_ms: Labels) -> tuple[Labels, Labels]:

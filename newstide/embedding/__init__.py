@@ -9,8 +9,11 @@ from platformdirs import user_cache_path
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import DEFAULT_MODEL, EmbeddingSettings
 from newstide.embedding.base import Embedder, ModelCard
+from newstide.embedding.scripts import E5_SCRIPTS, USE_SCRIPTS
 
-__all__ = ["Embedder", "ModelCard", "load_embedder", "unknown_languages"]
+__all__ = ["PACKAGED", "Embedder", "ModelCard", "load_embedder", "unknown_languages"]
+
+PACKAGED = {"multilingual-e5-small": E5_SCRIPTS, "use-multilingual": USE_SCRIPTS}  # what each's vocabulary writes
 
 _SENTENCE_TRANSFORMERS = "sentence-transformers:"
 _ALIASES = {"nb": "no", "nn": "no", "iw": "he", "in": "id", "ji": "yi", "jw": "jv", "fil": "tl", "cmn": "zh"}

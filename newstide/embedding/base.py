@@ -18,12 +18,15 @@ class ModelCard:
         fingerprint: Hex digest of the weights.
         engine: What computes with them, and from which layout. Not compared: engines of one fingerprint agree at a cosine
             of 0.998 or more (`tests/test_e5.py`), so that their vectors may lie side by side.
+        scripts: Those that its vocabulary writes, by their ISO 15924 codes (`newstide.embedding.scripts`); None where that
+            is not known, or where it writes all. Follows from the weights, so not compared either.
     """
 
     name: str
     dim: int
     fingerprint: str
     engine: str = field(default="", compare=False)
+    scripts: tuple[str, ...] | None = field(default=None, compare=False)
 
 
 @runtime_checkable

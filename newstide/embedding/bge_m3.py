@@ -14,6 +14,7 @@ from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
 from newstide.embedding.checks import checked, loading, require_package
 from newstide.embedding.hub import model_folder
+from newstide.embedding.scripts import written_scripts
 
 _NAME = "bge-m3"
 _HUB_NAME = "BAAI/bge-m3"
@@ -66,7 +67,8 @@ def load(settings: EmbeddingSettings) -> Embedder:
         return vectors
 
     longest = _CHARACTERS_A_TOKEN * settings.max_tokens
-    return checked(_NAME, _DIM, weights, None, raw, longest)
+    scripts = written_scripts(model.tokenizer.get_vocab())
+    return checked(_NAME, _DIM, weights, None, raw, longest, scripts=scripts)
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -71,13 +71,14 @@ def checked(
     longest: int = _LONGEST,
     turn: AbstractContextManager[Any] | None = None,
     engine: str = "",
+    scripts: tuple[str, ...] | None = None,
 ) -> CheckedEmbedder:
     """Wraps a loaded model after a look at three unlike texts.
 
     Raises:
         EmbedderError: The model sees no difference between them, as one without its tokenizer does.
     """
-    card = ModelCard(name, dim, fingerprint(weights), engine)
+    card = ModelCard(name, dim, fingerprint(weights), engine, scripts)
     embedder = CheckedEmbedder(card, languages, raw, longest, turn or Lock())
     vectors = embedder.encode(_PROBES)
     likeness = float((vectors @ vectors.T)[np.triu_indices(len(_PROBES), 1)].min())

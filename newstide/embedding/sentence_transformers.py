@@ -10,6 +10,7 @@ from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
 from newstide.embedding.checks import checked, loading, require_package
 from newstide.embedding.hub import model_folder
+from newstide.embedding.scripts import written_scripts
 
 PREFIX = "sentence-transformers:"
 
@@ -46,7 +47,14 @@ def load(name: str, settings: EmbeddingSettings) -> Embedder:
 
     with loading(shown, folder):
         dim = raw(["newstide"]).shape[1]
-    return checked(_card_name(name, folder), dim, weights, None, raw, _CHARACTERS_A_TOKEN * settings.max_tokens)
+    longest = _CHARACTERS_A_TOKEN * settings.max_tokens
+    return checked(_card_name(name, folder), dim, weights, None, raw, longest, scripts=_scripts(model.tokenizer))
+
+
+def _scripts(tokenizer: object) -> tuple[str, ...] | None:
+    """What its vocabulary writes; None where it shows none."""
+    get = getattr(tokenizer, "get_vocab", None)
+    return None if get is None else written_scripts(get())
 
 
 def _card_name(name: str, folder: Path) -> str:

@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
 from newstide.embedding.checks import checked, loading
+from newstide.embedding.scripts import USE_SCRIPTS
 
 _NAME = "use-multilingual"
 _DIM = 512
@@ -47,7 +48,7 @@ def load(settings: EmbeddingSettings) -> Embedder:
         return np.concatenate(list(pool.map(model.encode, parts)))
 
     weights = [resources / "weights.npz", resources / "sp.model"]
-    return checked(_NAME, _DIM, weights, _LANGUAGES, raw, turn=OneThreadOfBlas())
+    return checked(_NAME, _DIM, weights, _LANGUAGES, raw, turn=OneThreadOfBlas(), scripts=USE_SCRIPTS)
 
 
 class OneThreadOfBlas:

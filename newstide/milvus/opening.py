@@ -1,6 +1,7 @@
 """A collection made ready: there, ours, of the right model, indexed and loaded."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pymilvus import MilvusClient
@@ -52,6 +53,9 @@ def open_collection(
         description = dict(client.describe_collection(name, timeout=connection.timeout))
         found = schema.read_card(description, name, older=older)
         schema.require_same_model(found, card or found, name)
+        if card is not None and card.scripts is not None and found.scripts is None:  # an earlier version made it
+            client.alter_collection_properties(name, schema.scripts_property(card), timeout=connection.timeout)
+            found = replace(found, scripts=card.scripts)
         if make:
             for field, choices in schema.indexes(kind, lite=connection.lite).items():
                 _index(client, name, field, choices, connection.slow_timeout)

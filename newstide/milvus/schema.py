@@ -103,6 +103,7 @@ def read_card(description: Mapping[str, Any], name: str, *, older: bool = False)
         int(properties["newstide.dimension"]),
         properties["newstide.fingerprint"],
         properties.get("newstide.engine", ""),
+        tuple(properties["newstide.scripts"].split()) if "newstide.scripts" in properties else None,
     )
 
 
@@ -183,7 +184,13 @@ def properties(card: ModelCard) -> dict[str, str]:
         "newstide.dimension": str(card.dim),
         "newstide.fingerprint": card.fingerprint,
         "newstide.engine": card.engine,
+        **scripts_property(card),
     }
+
+
+def scripts_property(card: ModelCard) -> dict[str, str]:
+    """Which scripts the model's vocabulary writes, where that is known."""
+    return {} if card.scripts is None else {"newstide.scripts": " ".join(card.scripts)}
 
 
 def _show(card: ModelCard) -> str:

@@ -1,6 +1,5 @@
 """`newstide doctor`: looks at everything newstide stands on, says what is wrong, and what to do about it."""
 
-import json
 import shutil
 import tempfile
 import time
@@ -19,7 +18,6 @@ from newstide import __version__
 from newstide.core.errors import EmptyStore, NewstideError
 from newstide.core.local_server import is_loopback
 from newstide.core.settings import Settings
-from newstide.embedding import Embedder
 from newstide.kafka.client import admin_client
 from newstide.kafka.lag import group_members, lag
 from newstide.kafka.topics import reachable
@@ -27,15 +25,14 @@ from newstide.milvus import Store, filters, open_store
 from newstide.milvus.model import model_for
 from newstide.milvus.schema import require_same_model
 from newstide_app.maintenance.dead_letters import waiting
+from newstide_app.maintenance.model import rate, unread
 from newstide_app.services.endpoints import read_endpoints
 from newstide_app.services.monitoring import running_services
-from producers.sample import day_file
 
 Status = Literal["ok", "warn", "fail"]
 
 _SCARCE, _LITTLE = 1.0, 5.0  # GiB of disk
 _OLD_RUN = 3600.0  # seconds
-_FEW, _MEASURED = 8, 0.5  # headlines to begin with, and seconds, of measuring a model's rate
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -95,6 +92,7 @@ def examine(settings: Settings) -> Findings:
         ("Milvus", _milvus),
         ("model", _model),
         ("runs", _runs),
+        ("scripts", _scripts),
         ("pages", _pages),
         ("services", _services),
     )
@@ -337,23 +335,8 @@ def _model(visit: _Visit) -> Iterator[Finding]:
         else " (the default)"
     )
     facts = [f"{card.name}{why}", f"{card.dim} dimensions", f"weights {card.fingerprint[:12]}"]
-    facts += [card.engine] * bool(card.engine) + [f"{_rate(embedder):,.0f} headlines/s just now"]
+    facts += [card.engine] * bool(card.engine) + [f"{rate(embedder):,.0f} headlines/s just now"]
     yield Finding("model", "ok", ", ".join(facts))
-
-
-def _rate(embedder: Embedder) -> float:
-    """Headlines a second, by ever more of them until half a second is spent."""
-    titles = [json.loads(line)["title"] for line in day_file().read_text(encoding="utf-8").splitlines()]
-    embedder.encode(titles[:_FEW])  # the first call may be slower
-    size, spent = _FEW, 0.0
-    while True:
-        started = time.perf_counter()
-        embedder.encode(titles[:size])
-        took = time.perf_counter() - started
-        spent += took
-        if spent > _MEASURED or size >= len(titles):
-            return size / took
-        size = min(4 * size, len(titles))
 
 
 def _runs(visit: _Visit) -> Iterator[Finding]:
@@ -371,6 +354,15 @@ def _runs(visit: _Visit) -> Iterator[Finding]:
         yield Finding("runs", "warn", seen, "Is `newstide recluster` running? Its log says why runs fail.")
     else:
         yield Finding("runs", "ok", seen)
+
+
+def _scripts(visit: _Visit) -> Iterator[Finding]:
+    """Headlines of the last run that the model cannot read, and what can."""
+    last = None if visit.store is None else visit.store.last_run()
+    unreadable = {} if last is None else last.counts.get("unreadable", {})
+    if not unreadable or visit.store is None:
+        return
+    yield Finding("scripts", "warn", *unread(visit.store.card.name, unreadable))
 
 
 def _pages(visit: _Visit) -> Iterator[Finding]:

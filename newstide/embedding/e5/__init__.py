@@ -12,6 +12,7 @@ from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
 from newstide.embedding.checks import checked, loading
+from newstide.embedding.scripts import E5_SCRIPTS
 
 NAME = "multilingual-e5-small"
 _CHARACTERS_A_TOKEN = 4  # about; what is left after the cut is read window by window
@@ -57,4 +58,5 @@ def load(settings: EmbeddingSettings, cache: Path) -> Embedder:
         _CHARACTERS_A_TOKEN * settings.max_tokens,
         nullcontext(),
         engine=f"{engine_name()}, layout {LAYOUT}",
+        scripts=E5_SCRIPTS,
     )
