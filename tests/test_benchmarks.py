@@ -1,14 +1,16 @@
 """The graph engine's benchmarks at sizes that take seconds, and what the report makes of fixed results."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from sklearn.manifold import trustworthiness
 
-from benchmarks import bars, document, exactness, graph, incremental, layout, report, selection
+from benchmarks import bars, document, embedding, exactness, graph, incremental, layout, report, selection
 from benchmarks.contenders import prepared
 from benchmarks.data import prepare
 
@@ -218,3 +220,26 @@ def test_the_layouts_benchmark_ends_with_an_error_where_a_bar_is_missed(
     written = json.loads((tmp_path / "layout.json").read_text())
     assert written["machine"]["cores"]
     assert len(written["rows"][0]["missed"]) == missed
+
+
+def test_the_embedding_benchmark_judges_by_what_the_processor_can() -> None:
+    rates = {embedding.OURS: 450.0, embedding.THEIRS: 50.0, embedding.USE: 1_000.0}
+    assert [bar.met for bar in embedding.bars_of(rates, 0.9985, vnni=True)] == [True, True, True]
+    slower = rates | {embedding.OURS: 200.0}
+    assert [bar.met for bar in embedding.bars_of(slower, 0.9, vnni=True)] == [False, False, False]
+    assert [bar.met for bar in embedding.bars_of(slower, 0.9985, vnni=False)] == [True, True]
+
+
+def test_the_embedding_benchmark_counts_what_each_model_embeds() -> None:
+    seen: dict[str, int] = {"a": 0, "b": 0}
+
+    def counting(name: str) -> embedding.Encode:
+        def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+            seen[name] += len(texts)
+            return np.zeros((len(texts), 1), np.float32)
+
+        return encode
+
+    found = embedding.measure({name: counting(name) for name in seen}, [f"title {n}" for n in range(100)], 2, 0.001)
+    assert {row["model"]: row["headlines"] + 64 for row in found} == seen
+    assert all(row["rate"] > 0 for row in found)
