@@ -1,0 +1,94 @@
+"""Parquet: times of every unit and zone, nested columns, cells that cost their row alone, files that are damaged."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from newstide.core.errors import SourceError
+from tests.harness.reading import read, rejects, rows, titles, told, write
+
+MOMENT = 1_791_763_200_000  # 2026-10-12T00:00:00Z
+
+
+def parquet(path: Path, **columns: Any) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "+05:30", "Europe/Berlin", "Nowhere/Town"])
+def test_times_of_every_unit_and_zone(tmp_path: Path, unit: str, zone: str | None) -> None:
+    per = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[unit]
+    values = pa.array([MOMENT // 1_000 * per, None], pa.timestamp(unit, zone))
+    file = parquet(tmp_path / "a.parquet", title=["One", "Two"], published=values)
+    first, second = rows(read(file, zone=ZoneInfo("America/New_York")))
+    assert first.headline.published_at == MOMENT + (4 * 3_600_000 if zone is None else 0)
+    assert (first.published, second.published) == (True, False)
+
+
+def test_days_numbers_and_texts_are_times_too(tmp_path: Path) -> None:
+    day = datetime(2026, 10, 12).date()
+    for values in (
+        pa.array([day], pa.date32()),
+        pa.array([day], pa.date64()),
+        pa.array([MOMENT / 1_000]),
+        pa.array([MOMENT]),
+        pa.array(["2026-10-12"]),
+        pa.array(["2026-10-12"]).dictionary_encode(),
+    ):
+        (row,) = rows(read(parquet(tmp_path / "a.parquet", title=["One"], date=values)))
+        assert row.headline.published_at == MOMENT, values.type
+
+
+def test_a_time_out_of_range_costs_nothing_but_itself(tmp_path: Path) -> None:
+    days = pa.array([90_000_000] + [20_000] * 30, pa.int32()).cast(pa.date32())
+    infinite = pa.array([float("inf")] + [1.7e9] * 30)
+    for values in (days, infinite):
+        file = parquet(tmp_path / "a.parquet", title=[f"Headline {number}" for number in range(31)], date=values)
+        items, tally = told(file)
+        assert [row.published for row in rows(items)] == [False] + [True] * 30
+        assert tally.left_out["time"].count == 1
+
+
+def test_a_cell_that_is_no_utf8_costs_its_row_alone(tmp_path: Path) -> None:
+    bad = pa.array([b"ab\xff\xfe", b"Brindle dam", b"Pell"]).view(pa.string())
+    items = read(parquet(tmp_path / "a.parquet", title=bad, source=["S", "S", "S"]))
+    assert [row.headline.title for row in rows(items)] == ["Brindle dam", "Pell"]
+    assert [reject.line for reject in rejects(items)] == [1]
+    assert "cannot be decoded" in rejects(items)[0].reason
+
+
+def test_nested_columns_are_found_and_reached_by_path(tmp_path: Path) -> None:
+    file = parquet(
+        tmp_path / "a.parquet",
+        headline=[{"main": "One", "kicker": None}],
+        source=[{"id": 1, "name": "Velm"}],
+        meta=[{"links": [{"href": "https://v.example/1"}]}],
+    )
+    (row,) = rows(read(file, mapping={"url": "meta.links.href"}))
+    assert (row.headline.title, row.headline.source, row.headline.url) == ("One", "Velm", "https://v.example/1")
+    assert titles(file, mapping={"title": "source.name"}) == ["Velm"]
+
+
+@pytest.mark.parametrize("part", ["head", "tail", "middle", "footer"])
+def test_damaged_files_are_a_clear_error_at_once(tmp_path: Path, part: str) -> None:
+    table = pa.table({"title": [f"Headline {number} {number**5}" for number in range(5_000)]})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    if part == "head":
+        content = content[:100]
+    elif part == "tail":
+        content = content[:-1]
+    else:
+        start = len(content) // 2 if part == "middle" else len(content) - 300
+        content[start : start + 60] = b"\xff" * 60
+    started = time.monotonic()
+    with pytest.raises(SourceError, match=r"a\.parquet cannot be read as Parquet"):
+        read(write(tmp_path / "a.parquet", bytes(content)))
+    assert time.monotonic() - started < 10

@@ -1,0 +1,67 @@
+"""`newstide produce --check`: what a file is read as, with nothing sent and no server asked."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from newstide_app.cli.main import app
+from producers.publisher import Summary
+from producers.rows import Rejected
+from producers.tally import Tally
+from tests.harness.reading import write
+
+TABLE = "id,Headline,When\n1,Pell harbour dredged,13/10/2025\n2,Marrow lake freezes,01/10/2025\n3,,01/10/2025\n"
+
+
+def test_a_check_says_columns_times_ids_counts_and_the_first_headlines(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", TABLE)
+    done = CliRunner().invoke(
+        app, ["produce", "--check", str(file), "--column", "published_at=When", "--max-rejected", "50%"]
+    )
+    assert done.exit_code == 0
+    told = " ".join(done.output.split())
+    for words in (
+        "title from 'Headline'",
+        "'13/10/2025' is 2025-10-13T00:00:00Z; 2 of 2 headlines have one",
+        "the day first",
+        "0 kept, 2 derived",
+        "read 3: 2 headlines, 1 rejected, the same item twice 0",
+        "The title is missing or empty.",
+        "2025-10-01T00:00:00Z Marrow lake freezes",
+    ):
+        assert words in told, words
+
+
+def test_a_check_as_json_and_its_exit_code(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", TABLE)
+    done = CliRunner().invoke(app, ["produce", "--check", "--json", str(file), str(tmp_path / "absent.csv")])
+    assert done.exit_code == 1
+    first, absent = json.loads(done.output)
+    assert (first["read"], first["given"], first["rejected"], first["well"]) == (3, 2, 1, False)
+    assert "cannot be opened" in absent["error"]
+
+
+def test_closing_lines_say_the_most_frequent_reasons_and_what_was_left_out() -> None:
+    tally = Tally("a.csv", given=97, twice=1)
+    for line in (3, 5):
+        tally.reject(Rejected("a.csv", line, f"The title has {2_000 + line} characters; 2,000 are allowed.", ""))
+    tally.leave_out("time", "soon", 7)
+    summary = Summary(100, 96, 2, 1, 0.5, "Timeout", "r.jsonl", twice=1, tallies=[tally], max_rejected=0.05)
+    assert summary.read == summary.sent + summary.failed + summary.rejected + summary.twice
+    text = summary.describe()
+    assert "the same item twice 1" in text
+    assert "rejected 2: The title has 2003 characters; 2,000 are allowed. (a.csv:3)" in text
+    assert "left out 1: time, as 'soon' in a.csv:7" in text
+    assert not summary.well
+
+
+def test_exit_codes_tell_fruitless_files_from_those_with_nothing_new() -> None:
+    refused = Tally("a.csv", rejected=3)
+    came_before, header_alone = Tally("b.csv", twice=3), Tally("c.csv")
+    assert not Summary(3, 0, 3, 0, 0.1, tallies=[refused]).well
+    nothing_new = Summary(3, 0, 0, 0, 0.1, twice=3, tallies=[came_before, header_alone], max_rejected=0.05)
+    assert nothing_new.well
+    assert "all of its items came before" in nothing_new.describe()
+    assert "it holds no rows" in nothing_new.describe()
+    assert not Summary(100, 90, 10, 0, 0.1, max_rejected=0.05).well
