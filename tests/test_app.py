@@ -119,7 +119,8 @@ def test_doctor_says_what_is_in_force_and_reachable(running: Path) -> None:
 
 def test_the_pages_are_served_and_the_services_give_signs_of_life(running: Path) -> None:
     pages = json.loads((running / "endpoints.json").read_text())["pages"]
-    for path, words in (("/", "Runs"), ("/latest.html", "newstide"), ("/latest.json", '"run"'), ("/healthz", "ok")):
+    answers = {"/": "newstide", "/runs": "Runs", "/latest.html": "newstide", "/latest.json": '"run"', "/healthz": "ok"}
+    for path, words in answers.items():
         with urllib.request.urlopen(pages + path, timeout=10) as answer:  # noqa: S310 - our own server
             assert words in answer.read().decode()
     for service in ("consumer", "reclusterer"):

@@ -59,10 +59,11 @@ def test_an_empty_folder_says_that_a_map_will_come(tmp_path: Path) -> None:
         assert answer.status_code == 200
         assert "No map yet" in answer.text
         assert client.get("/healthz").text == "ok\n"
-        assert client.get("/latest.html").status_code == 404
+        assert "No map yet" in client.get("/runs").text
+        assert client.get("/run-000001.html").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/index.html", "/latest.html", "/run-000001.html"])
+@pytest.mark.parametrize("path", ["/", "/runs", "/index.html", "/latest.html", "/run-000001.html"])
 def test_every_page_comes_with_strict_headers_and_scripts_by_hash_alone(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
@@ -102,7 +103,7 @@ def test_only_drawing_with_webgl_may_compile_scripts(tmp_path: Path) -> None:
     write_run(tmp_path / "snapshots", 1, rows=5_001, stories=50)
     with served(Settings(data_dir=tmp_path)) as client:
         assert "'unsafe-eval'" in directives(client.get("/latest.html"))["script-src"]
-        assert "'unsafe-eval'" not in directives(client.get("/"))["script-src"]
+        assert "'unsafe-eval'" not in directives(client.get("/runs"))["script-src"]
 
 
 def test_a_policy_keeps_what_else_the_page_says() -> None:
@@ -287,7 +288,7 @@ def test_serving_everyone_without_a_token_is_warned_of(
     warned: bool,
 ) -> None:
     asked: dict[str, Any] = {}
-    monkeypatch.setattr(uvicorn.Server, "run", lambda server: asked.update(host=server.config.host))
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets=None: sockets or asked.update(host=server.config.host))
     serve(Settings(data_dir=tmp_path).updated(pages={"token": token}), host, 8000)
     assert asked["host"] == host
     shown = capfd.readouterr()

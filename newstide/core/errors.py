@@ -81,6 +81,10 @@ class EmptyStore(NewstideError):
     """There are no collections yet: nothing has ever been ingested."""
 
 
+class StoreSlow(StoreUnavailable):
+    """Milvus did not answer in time; whether it is there is not known, and its other answers may be on their way."""
+
+
 class StoreLimit(NewstideError):
     """What is to be written or searched for is nothing that Milvus holds (NaN, a wrong length, too many hits): not sent."""
 

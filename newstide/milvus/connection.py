@@ -23,7 +23,7 @@ from tenacity import (
 )
 
 from newstide.core import logs
-from newstide.core.errors import SettingsError, StoreRefused, StoreUnavailable
+from newstide.core.errors import SettingsError, StoreRefused, StoreSlow, StoreUnavailable
 from newstide.core.local_server import is_loopback
 from newstide.core.settings import MilvusSettings
 from newstide.core.tls import said, tls_context
@@ -61,6 +61,7 @@ _REFUSED_RPC = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,  # a message too large
     grpc.StatusCode.UNIMPLEMENTED,
 )
+_LATE_RPC = grpc.StatusCode.DEADLINE_EXCEEDED
 _NOT_ALLOWED_RPC = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 
 log = logs.get("milvus")
@@ -68,6 +69,18 @@ log = logs.get("milvus")
 
 class _Away(StoreUnavailable):
     """Milvus did not answer this time; worth another try."""
+
+    def final(self) -> StoreUnavailable:
+        """What is said once nobody tries again."""
+        return StoreUnavailable(self.message, self.way_out)
+
+
+class _Slow(_Away):
+    """A request took longer than was allowed; the connection carries others and stays."""
+
+    def final(self) -> StoreUnavailable:
+        """What is said once nobody tries again."""
+        return StoreSlow(self.message, self.way_out)
 
 
 class Connection:
@@ -128,7 +141,7 @@ class Connection:
         try:
             answer: T = retrying(self._attempt, request, collection)
         except _Away as error:
-            raise StoreUnavailable(error.message, error.way_out) from error
+            raise error.final() from error
         return answer
 
     def load(self, client: MilvusClient, collection: str) -> None:
@@ -159,13 +172,15 @@ class Connection:
         except MilvusException as error:
             if error.code in _NOT_LOADED and collection:
                 self._load(collection)
+            if isinstance(error.__cause__, (TypeError, ValueError)) and "closed channel" not in str(error.__cause__):
+                raise error.__cause__ from None  # the request could not be built: it never left
             raise self._explained(error) from error
         except grpc.RpcError as error:
             raise self._explained_rpc(error) from error
         except OSError as error:
             self.close()
             raise self._away(_first_line(str(error))) from error
-        except ValueError as error:
+        except ValueError as error:  # a text that is no UTF-8, say, is our own error: it says nothing of Milvus
             if "closed channel" not in str(error):
                 raise
             self.close()
@@ -218,6 +233,8 @@ class Connection:
         cause = error.__cause__
         if isinstance(cause, grpc.Call) and cause.code() in _NOT_ALLOWED_RPC:
             return self._not_allowed(_first_line(str(cause.details())))  # the client speaks of its parameters
+        if isinstance(cause, grpc.Call) and cause.code() is _LATE_RPC:
+            return self._slow()
         text = _first_line(str(error.message or error))
         if error.code in _NOT_ALLOWED or "auth check failure" in text:
             return self._not_allowed(text)
@@ -240,12 +257,20 @@ class Connection:
             return self._not_allowed(text)
         if code in _REFUSED_RPC:
             return self._refused(text)
+        if code is _LATE_RPC:
+            return self._slow()
         self.close()
         return self._away(text)
 
     def _away(self, reason: str) -> StoreUnavailable:
         return _Away(
             f"Milvus at {self.uri} cannot be reached: {reason}.", "Is it running? `newstide doctor` tells more."
+        )
+
+    def _slow(self) -> StoreUnavailable:
+        return _Slow(
+            f"Milvus at {self.uri} did not answer within {self.timeout:g} s.",
+            "It may have much to do, or hang: `newstide doctor` tells more.",
         )
 
     def _not_allowed(self, reason: str) -> StoreUnavailable:

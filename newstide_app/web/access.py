@@ -61,6 +61,8 @@ class Guard:
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Content-Security-Policy", NO_CONTENT_POLICY)
+                if self._token is not None:
+                    headers["Cache-Control"] = _private(headers.get("cache-control", "no-cache"))
             await send(message)
 
         refusal = self._refusal(scope)
@@ -134,6 +136,12 @@ class Guard:
             secure=scope["scheme"] == "https",
         )
         return response
+
+
+def _private(caching: str) -> str:
+    """How an answer may be kept, where nothing between the server and its one reader may keep it."""
+    kept = [part.strip() for part in caching.split(",") if part.strip() and part.strip() != "public"]
+    return ", ".join(kept if {"private", "no-store"} & set(kept) else ["private", *kept])
 
 
 def _refuse(scope: Scope, status: int, message: str, way_out: str) -> Response:

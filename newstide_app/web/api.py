@@ -43,6 +43,7 @@ T = TypeVar("T")
 
 _LABEL = 2**63 - 1
 _VALUES = 100  # of one filter
+_ID_BYTES = 128  # of a headline's id
 _LETTERS = 300  # of a source's name
 
 Text = Annotated[str, Field(max_length=_LETTERS)]
@@ -85,11 +86,14 @@ class SearchParameters(_Parameters):
 def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
     """Adds the API's routes to an application."""
     pages = settings.pages
-    cache = "no-cache" if pages.token is None else "private, no-cache"
     most, default = pages.most_items, min(50, pages.most_items)
     problems: dict[int | str, dict[str, Any]] = {
-        422: {"model": Problem, "description": "A parameter cannot be meant."},
-        503: {"model": Problem, "description": "Milvus is away."},
+        422: {
+            "model": Problem,
+            "description": "A parameter is missing, unknown or has a value that is not understood.",
+        },
+        503: {"model": Problem, "description": "Milvus cannot be reached."},
+        504: {"model": Problem, "description": "Milvus did not answer in time."},
     }
 
     class StoryQuery(StoryParameters):
@@ -132,7 +136,7 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             following = _further(request, query.offset, query.limit, len(found))
             return {"items": story_records(page), "total": len(found), "next": following}
 
-        return _answer(request, await ask(question, nothing), cache)
+        return _answer(request, await ask(question, nothing))
 
     @app.get(
         "/api/stories/{label}",
@@ -164,7 +168,7 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
         found: dict[str, Any] = await ask(question, {})
         if not found:
             raise UnknownStory(f"There is no story {label}.", "Nothing has been ingested yet.")
-        return _answer(request, found, cache)
+        return _answer(request, found)
 
     @app.get("/api/headlines", response_model=schemas.Headlines, responses=problems)
     async def headlines(request: Request, query: Annotated[HeadlineQuery, Query()]) -> Response:
@@ -177,7 +181,7 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             address = None if following is None else _address(request, cursor=_written(following))
             return {"items": records(frame), "next": address}
 
-        return _answer(request, await ask(question, {"items": [], "next": None}), cache)
+        return _answer(request, await ask(question, {"items": [], "next": None}))
 
     @app.get("/api/search", response_model=schemas.Hits, responses=problems)
     async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
@@ -194,7 +198,7 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             address = _address(request, offset=following) if more else None
             return {"items": records(frame.head(query.limit)), "next": address}
 
-        return _answer(request, await ask(question, {"items": [], "next": None}), cache)
+        return _answer(request, await ask(question, {"items": [], "next": None}))
 
     @app.get("/api/runs", response_model=schemas.Runs, responses=problems)
     async def runs(request: Request, query: Annotated[RunQuery, Query()]) -> Response:
@@ -212,7 +216,7 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
                 "next": _further(request, query.offset, query.limit, len(found)),
             }
 
-        return _answer(request, await ask(question, {"items": [], "total": 0, "next": None}), cache)
+        return _answer(request, await ask(question, {"items": [], "total": 0, "next": None}))
 
 
 class HeadAsGet:
@@ -233,11 +237,11 @@ class HeadAsGet:
         await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
-def _answer(request: Request, document: dict[str, Any], cache: str) -> Response:
+def _answer(request: Request, document: dict[str, Any]) -> Response:
     """The document, or nothing where the reader has it already."""
     body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:20]}"'
-    headers = {"ETag": tag, "Cache-Control": cache}
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
     known = [part.strip() for part in request.headers.get("if-none-match", "").split(",")]
     if tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
@@ -284,8 +288,12 @@ def _written(cursor: Cursor) -> str:
 def _read_cursor(text: str) -> Cursor:
     try:
         time, id_ = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if type(time) is int and isinstance(id_, str) and 0 <= time < _LABEL:
+        if type(time) is int and isinstance(id_, str) and 0 <= time < _LABEL and len(id_.encode()) <= _ID_BYTES:
             return time, id_
-    except (ValueError, TypeError, RecursionError):  # no base64, no UTF-8, no JSON, or no pair
+    except (
+        ValueError,
+        TypeError,
+        RecursionError,
+    ):  # no base64, no UTF-8 in it or to be made of it, no JSON, or no pair
         pass
-    raise BadValue("cursor", text, "is none that this API gave; begin without one.")
+    raise BadValue("cursor", text, "was not given by this API; begin without a cursor.")

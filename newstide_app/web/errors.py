@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from newstide.core.errors import NewstideError, UnknownStory
+from newstide.core.errors import NewstideError, StoreSlow, UnknownStory
 from newstide.core.text import shorten
 
 _RETRY_SECONDS = "5"
+_PROBLEM = "application/problem+json"
 
 
 class Problem(BaseModel):
@@ -58,8 +59,20 @@ def problem(
         {name: part for name, part in body.items() if part not in (None, "")},
         status,
         headers={"Cache-Control": "no-store", **(headers or {})},
-        media_type="application/problem+json",
+        media_type=_PROBLEM,
     )
+
+
+def describe_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAPI document in which every error is described by the media type that it is sent with."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for answer in operation["responses"].values():
+                content = answer.get("content", {})
+                described = content.get("application/json", {}).get("schema", {})
+                if described.get("$ref", "").endswith("/Problem"):
+                    content[_PROBLEM] = content.pop("application/json")
+    return document
 
 
 def handle_problems(app: FastAPI) -> None:
@@ -95,6 +108,8 @@ def handle_problems(app: FastAPI) -> None:
         assert isinstance(error, NewstideError)  # noqa: S101
         if isinstance(error, UnknownStory):
             return problem(404, error.message, way_out=error.way_out)
+        if isinstance(error, StoreSlow):
+            return problem(504, error.message, way_out=error.way_out)
         return problem(503, error.message, way_out=error.way_out, headers={"Retry-After": _RETRY_SECONDS})
 
     async def unforeseen(_request: Request, _error: Exception) -> Response:

@@ -6,7 +6,7 @@ any file system and on any machine, next to the reclusterer or not.
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import anyio.to_thread
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from clustering.pages.folder import facts_path, read_latest
 
@@ -39,28 +40,44 @@ class Watch:
 
     async def endpoint(self, request: Request) -> Response:
         """`/events`: an event `run` with the latest run at once, and one whenever it is another."""
-        if request.method != "HEAD" and self._listeners >= self._most:
+        if request.method == "HEAD":
+            return Response(headers={"Cache-Control": "no-store"}, media_type="text/event-stream")
+        if self._listeners >= self._most:
             return PlainTextResponse("Too many listen already.\n", 503, headers={"Cache-Control": "no-store"})
-        return EventSourceResponse(self._events(), ping=_PING, headers={"Cache-Control": "no-store"})
+        self._listeners += 1  # here, before anyone else is asked: who was let in begins to listen only later
+        return _Listening(self._events(), self._left)
+
+    def _left(self) -> None:
+        self._listeners -= 1
 
     async def _events(self) -> AsyncIterator[ServerSentEvent]:
-        self._listeners += 1
         told = None
-        try:
-            while True:
-                latest = await self._current()
-                if latest is not None and latest["run"] != told:
-                    told = latest["run"]
-                    yield ServerSentEvent(json.dumps(latest), event="run", id=str(told))
-                await anyio.sleep(_EVERY)
-        finally:
-            self._listeners -= 1
+        while True:
+            latest = await self._current()
+            if latest is not None and latest["run"] != told:
+                told = latest["run"]
+                yield ServerSentEvent(json.dumps(latest), event="run", id=str(told))
+            await anyio.sleep(_EVERY)
 
     async def _current(self) -> dict[str, Any] | None:
         if time.monotonic() - self._looked >= _EVERY:
             self._looked = time.monotonic()
             self._latest = await anyio.to_thread.run_sync(latest_run, self._directory) or self._latest
         return self._latest
+
+
+class _Listening(EventSourceResponse):
+    """Events to one listener, whose place is free again once they end, however that comes."""
+
+    def __init__(self, events: AsyncIterator[ServerSentEvent], left: Callable[[], None]) -> None:
+        super().__init__(events, ping=_PING, headers={"Cache-Control": "no-store"})
+        self._left = left
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._left()
 
 
 def latest_run(directory: Path) -> dict[str, Any] | None:

@@ -14,10 +14,11 @@ from newstide import __version__
 from newstide.core import logs
 from newstide.core.local_server import is_loopback
 from newstide.core.settings import Settings
+from newstide_app.services.http import server
 from newstide_app.services.monitoring import monitored
 from newstide_app.web.access import Guard
 from newstide_app.web.api import HeadAsGet, add_api
-from newstide_app.web.errors import handle_problems
+from newstide_app.web.errors import describe_problems, handle_problems
 from newstide_app.web.live import Watch
 from newstide_app.web.shared_store import Reader
 from newstide_app.web.static_files import Pages
@@ -32,7 +33,7 @@ def make_app(settings: Settings, host: str = "") -> FastAPI:
         settings: `pages` says what is served, and to whom; the folder of the pages need not exist yet, nor Milvus run.
         host: The address it is bound to, where it is not `pages.host`.
     """
-    pages = Pages(settings.snapshots_dir, private=settings.pages.token is not None)
+    pages = Pages(settings.snapshots_dir)
     watch = Watch(settings.snapshots_dir, most=settings.pages.most_listeners)
     reader = Reader(settings)
 
@@ -60,9 +61,12 @@ def make_app(settings: Settings, host: str = "") -> FastAPI:
     )
     handle_problems(app)
     add_api(app, reader, settings)
+    describe = app.openapi
+    app.openapi = lambda: describe_problems(describe())  # type: ignore[method-assign]
     app.router.routes += [
         Route("/healthz", healthz),
         Route("/events", watch.endpoint),
+        Route("/runs", pages.runs),
         Route("/{name:path}", pages.endpoint),
     ]
     return app
@@ -70,8 +74,6 @@ def make_app(settings: Settings, host: str = "") -> FastAPI:
 
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serves until SIGTERM or Ctrl-C, beside it metrics and health at a port of their own."""
-    import uvicorn
-
     if settings.pages.token is None and not is_loopback(host):
         log.warning(
             "anyone who reaches this address can read everything",
@@ -83,16 +85,6 @@ def serve(settings: Settings, host: str, port: int) -> None:
         async def turned() -> None:
             monitor.beat()
 
-        config = uvicorn.Config(
-            make_app(settings, host),
-            host=host,
-            port=port,
-            log_level="warning",
-            access_log=False,  # an address may hold the token
-            server_header=False,
-            timeout_graceful_shutdown=5,
-            callback_notify=turned,
-            timeout_notify=1,
-        )
+        options = {"timeout_graceful_shutdown": 5, "callback_notify": turned, "timeout_notify": 1}
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run()
+            server(make_app(settings, host), host=host, port=port, **options).run()

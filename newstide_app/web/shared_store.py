@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from newstide.core.errors import ModelMismatch, StoreRefused, StoreUnavailable
+from newstide.core.errors import ModelMismatch, StoreRefused, StoreSlow, StoreUnavailable
 from newstide.core.settings import Settings
 from newstide.embedding import Embedder
 from newstide.milvus import Store, open_store
@@ -25,7 +25,7 @@ from newstide_app.services.endpoints import with_endpoints
 T = TypeVar("T")
 
 _AT_ONCE = 4  # questions to Milvus; pages are served beside them
-_PATIENCE = timedelta(seconds=5)  # a reader at a browser does not wait as long as a service does
+_PATIENCE = timedelta(seconds=20)  # a reader at a browser does not wait as long as a service does
 _KEPT = 10.0  # seconds
 _AWAY = 2.0  # seconds for which nobody else tries
 
@@ -48,6 +48,7 @@ class Reader:
         """Asks the store something.
 
         Raises:
+            StoreSlow: Milvus did not answer this question in time; others are asked all the same.
             StoreUnavailable: Milvus is away; within two seconds after it was found so, at once.
             EmptyStore: Nothing has been ingested yet.
         """
@@ -92,6 +93,8 @@ class Reader:
         with self._lent() as store:
             try:
                 return question(store)
+            except StoreSlow:
+                raise  # others ask meanwhile, and are answered
             except StoreUnavailable as error:
                 self._away = (time.monotonic(), error)
                 self._drop(store)

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from clustering.pages.bundle import script
+from clustering.pages.folder import INDEX, LATEST
 from clustering.pages.page_file import Script, integrity, served
 from newstide_app.web.access import NO_CONTENT_POLICY
 
@@ -71,22 +72,26 @@ class Pages:
 
     Args:
         directory: It need not exist yet.
-        private: Whether only those with a token may read, so that nothing in between keeps a copy.
     """
 
-    def __init__(self, directory: Path, *, private: bool) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._reach = "private" if private else "public"
         self._kept: OrderedDict[str, tuple[tuple[Any, ...], Ready]] = OrderedDict()
         self._lock = threading.Lock()
         self._live = _ready(script("live").encode(), _TYPES[".js"], NO_CONTENT_POLICY)
 
     async def endpoint(self, request: Request) -> Response:
-        """`/` and every name below it."""
-        name = request.path_params["name"] or "index.html"
+        """`/`, the newest map, and every name below it."""
+        return await self._answer(request, request.path_params["name"] or LATEST)
+
+    async def runs(self, request: Request) -> Response:
+        """`/runs`, the list of runs."""
+        return await self._answer(request, INDEX)
+
+    async def _answer(self, request: Request, name: str) -> Response:
         found = await anyio.to_thread.run_sync(self._find, name)
         if found is None:
-            if name == "index.html":
+            if name in (INDEX, LATEST):
                 return HTMLResponse(
                     _EMPTY, headers={"Cache-Control": "no-store", "Content-Security-Policy": _EMPTY_POLICY}
                 )
@@ -99,7 +104,7 @@ class Pages:
         tag = f'W/"{found.tag}"'
         headers = {
             "ETag": tag,
-            "Cache-Control": f"{self._reach}, {_FOREVER}" if asked_for else "no-cache",
+            "Cache-Control": f"public, {_FOREVER}" if asked_for else "no-cache",
             "Content-Security-Policy": found.policy,
             "Vary": "Accept-Encoding",
         }
