@@ -103,6 +103,17 @@ def test_no_text_can_end_the_data_and_all_come_back_as_they_were(text: str) -> N
     assert json.loads(written) == [text]
 
 
+@pytest.mark.parametrize("rows", [60, 12_000])  # the data of many is compressed
+def test_a_page_given_its_own_data_is_the_same_to_the_letter(tmp_path: Path, rows: int) -> None:
+    page = write_snapshot(tmp_path, make_snapshot(rows=rows, title="</script> & <b>{}"), max_points=rows).read_text()
+    data = page_file.data(page)
+    assert data is not None
+    assert ('data-packed="yes"' in page) is (rows > 60)
+    assert page_file.with_data(page, data) == page
+    other = page_file.with_data(page, {**data, "stories": [], "begin": 7})
+    assert page_file.data(other) == {**data, "stories": [], "begin": 7}
+
+
 def test_an_exported_page_needs_no_other_file(tmp_path: Path) -> None:
     write_snapshot(tmp_path / "pages", make_snapshot(), max_points=1000)
     page = export_page(tmp_path / "pages", 1, tmp_path / "one.html").read_text()

@@ -288,7 +288,9 @@ def test_serving_everyone_without_a_token_is_warned_of(
     warned: bool,
 ) -> None:
     asked: dict[str, Any] = {}
-    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets=None: sockets or asked.update(host=server.config.host))
+    monkeypatch.setattr(
+        uvicorn.Server, "run", lambda server, sockets=None: sockets or asked.update(host=server.config.host)
+    )
     serve(Settings(data_dir=tmp_path).updated(pages={"token": token}), host, 8000)
     assert asked["host"] == host
     shown = capfd.readouterr()

@@ -98,7 +98,7 @@ def with_data(page: str, content: dict[str, Any]) -> str:
     if found is None:
         raise ValueError("This is no page of a run.")
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    written = _as_packed(text) if found[2] == "yes" else as_script_data(text)
+    written = str(_as_packed(text) if found[2] == "yes" else as_script_data(text))  # Markup would escape the page
     return page[: found.start(3)] + written + page[found.end(3) :]
 
 

@@ -250,8 +250,8 @@ class Connection:
         return self._away(text)
 
     def _explained_rpc(self, error: grpc.RpcError) -> StoreUnavailable | StoreRefused:
-        code = error.code() if isinstance(error, grpc.Call) else None
-        details = error.details() if isinstance(error, grpc.Call) else None
+        code = error.code() if hasattr(error, "code") else None
+        details = error.details() if hasattr(error, "details") else None
         text = _first_line(f"{details or error}")
         if code in _NOT_ALLOWED_RPC:
             return self._not_allowed(text)
