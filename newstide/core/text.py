@@ -102,10 +102,9 @@ def shorten(text: str, limit: int = 60) -> str:
 
 def iso_time(milliseconds: int) -> str:
     """Epoch milliseconds as ISO 8601 in UTC, `2026-10-13T07:42:00Z`."""
-    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(
-        timespec="milliseconds" if milliseconds % 1000 else "seconds"
-    )
-    return text.replace("+00:00", "Z")
+    seconds, part = divmod(int(milliseconds), 1000)
+    text = datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
+    return f"{text}.{part:03}Z" if part else f"{text}Z"
 
 
 def _may_hold_markup(text: str) -> bool:
