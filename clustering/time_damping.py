@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clustering.arguments import require_number
 from clustering.arrays import Values
 from clustering.kernels import kernel
 from newstide.core.errors import InvalidGraph
@@ -36,11 +37,10 @@ class TimeDamping(_Damping):
         times = _as_times(times)
         if len(wrong := np.flatnonzero(~np.isfinite(times))):
             raise InvalidGraph(f"Row {wrong[0]} has the time {times[wrong[0]]}.", "Times are finite, in days.")
-        if not 0 <= weight < np.inf or not 0 < scale < np.inf:
-            raise InvalidGraph(
-                f"The damping by time has weight {weight} and scale {scale}.",
-                "The weight is not negative, the scale is positive, and both are finite.",
-            )
+        require_number("The weight of the damping by time", weight, 0)
+        require_number("The scale of the damping by time", scale)
+        if scale <= 0:
+            raise InvalidGraph(f"The scale of the damping by time is {scale!r}.", "It is more than 0, in days.")
         return super().__new__(cls, times, float(weight), float(scale))
 
 

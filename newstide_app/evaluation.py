@@ -86,7 +86,7 @@ def evaluate_file(
         "unreadable": {script_name(script): count for script, count in unreadable.items()},
     }
     if replay is not None:
-        arrival, labels, churn, runs = _replay(rows, vectors, readable, settings, replay)
+        arrival, labels, churn, runs = replay_labelled(rows, vectors, readable, settings, replay)
         report["at_arrival"] = _scored(rows, arrival)
         report |= {"churn": churn, "runs": runs}
     else:
@@ -253,7 +253,7 @@ def update_exact_graph(
     return graph
 
 
-def _replay(
+def replay_labelled(
     rows: pd.DataFrame,
     vectors: npt.NDArray[np.float32],
     readable: npt.NDArray[np.bool_],

@@ -1,15 +1,20 @@
 """Copies of headlines: collapsed as runs do by default, they change nothing for the others; left apart, little."""
 
 import json
+import warnings
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
+from hdbscan import HDBSCAN
 from sklearn.metrics import adjusted_rand_score
 
 from clustering.neighbours import ExactSearcher, update_graph
 from clustering.stories.clusters import Clusters, cluster_rows
 from clustering.stories.similarity import reweigh, to_distance
+from clustering.tree import cluster_neighbours
 from newstide.core.headline import Headline, from_fields
 from newstide.core.settings import ClusteringSettings, EmbeddingSettings
 from newstide.embedding import load_embedder
@@ -22,9 +27,8 @@ Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 def day() -> tuple[list[Headline], Vectors]:
     lines = day_file().read_text(encoding="utf-8").splitlines()
     headlines = [from_fields(json.loads(line), 4_000_000_000_000).headline for line in lines]
-    return headlines, load_embedder(EmbeddingSettings(model="use-multilingual")).encode(
-        [headline.text for headline in headlines]
-    )
+    embedder = load_embedder(EmbeddingSettings(model="use-multilingual"))
+    return headlines, embedder.encode([headline.text for headline in headlines])
 
 
 def clustered(headlines: list[Headline], vectors: Vectors, settings: ClusteringSettings) -> Clusters:
@@ -109,3 +113,30 @@ def test_one_headline_is_in_no_story(day: tuple[list[Headline], Vectors], select
     found = clustered(headlines[:1], vectors[:1], settings)
     assert found.labels.tolist() == [-1]
     assert found.probabilities.tolist() == [0.0]
+
+
+def groups(*, within: float, far: int) -> npt.NDArray[np.float64]:
+    """Distances of two groups of four copies that lie `within` apart, and of rows at 1.25 from all others."""
+    n = 8 + far
+    distances = np.full((n, n), 1.25)
+    distances[:8, :8] = within
+    distances[:4, :4] = distances[4:8, 4:8] = 0
+    np.fill_diagonal(distances, 0)
+    return distances
+
+
+@pytest.mark.parametrize("selection", ["eom", "leaf"])
+@pytest.mark.parametrize(("within", "far"), [(1.0, 0), (1.0, 3), (0.5, 3), (1.2, 2)])
+def test_where_copies_dominate_they_are_the_clusters_as_hdbscan_has_it(selection: Any, within: float, far: int) -> None:
+    distances = groups(within=within, far=far)
+    n = len(distances)
+    indices = np.array([sorted(set(range(n)) - {row}, key=lambda other: distances[row, other]) for row in range(n)])
+    lengths = np.take_along_axis(distances, indices, axis=1)
+    found = cluster_neighbours(indices, lengths, min_cluster_size=3, min_samples=3, selection=selection)
+    library = HDBSCAN(metric="precomputed", cluster_selection_method=selection, min_samples=3, min_cluster_size=3)
+    with warnings.catch_warnings():  # of its infinite densities
+        warnings.simplefilter("ignore")
+        expected = library.fit(distances).labels_
+    assert expected.max() == 1
+    assert found.labels.tolist() == expected.tolist()
+    assert np.isfinite(found.probabilities).all()

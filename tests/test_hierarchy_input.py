@@ -66,6 +66,13 @@ def test_as_many_neighbours_as_min_samples_do() -> None:
     [
         ({"min_samples": 0}, "min_samples is 0"),
         ({"min_cluster_size": 1}, "min_cluster_size is 1"),
+        ({"min_samples": "fail"}, "min_samples is 'fail'"),
+        ({"min_samples": 2.5}, "min_samples is 2.5"),
+        ({"min_samples": True}, "min_samples is True"),
+        ({"min_samples": None}, "min_samples is None"),
+        ({"min_cluster_size": "3"}, "min_cluster_size is '3'"),
+        ({"memory_mb": 0}, "memory_mb is 0"),
+        ({"vectors": np.full((20, 2), "x")}, "Vectors of type <U1"),
         ({"selection": "best"}, "'best'"),
         ({"vectors": np.ones((19, 2), np.float32)}, "19 vectors for 20 rows"),
         ({"vectors": np.ones(20, np.float32)}, r"shape \(20,\)"),
@@ -84,14 +91,16 @@ def test_parameters_out_of_range_are_named(arguments: dict[str, Any], named: str
     ("times", "weight", "scale", "named"),
     [
         (np.full(20, np.nan), 0.2, 7.0, "Row 0 has the time nan"),
-        (np.zeros(20), 0.2, 0.0, "scale 0.0"),
-        (np.zeros(20), -0.1, 7.0, "weight -0.1"),
-        (np.zeros(20), np.nan, 7.0, "weight nan"),
+        (np.zeros(20), 0.2, 0.0, "scale of the damping by time is 0.0"),
+        (np.zeros(20), -0.1, 7.0, "weight of the damping by time is -0.1"),
+        (np.zeros(20), np.nan, 7.0, "weight of the damping by time is nan"),
+        (np.zeros(20), "fail", 7.0, "weight of the damping by time is 'fail'"),
+        (np.zeros(20), 0.2, None, "scale of the damping by time is None"),
         (np.zeros((20, 2)), 0.2, 7.0, r"the shape \(20, 2\)"),
         (["soon"] * 20, 0.2, 7.0, "'soon'"),
     ],
 )
-def test_a_damping_by_time_names_what_it_cannot_be_made_of(times: Any, weight: float, scale: float, named: str) -> None:
+def test_a_damping_by_time_names_what_it_cannot_be_made_of(times: Any, weight: Any, scale: Any, named: str) -> None:
     with pytest.raises(InvalidGraph, match=named):
         TimeDamping(times, weight, scale)
 

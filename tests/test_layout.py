@@ -338,3 +338,31 @@ def test_an_update_costs_a_fraction_of_a_fresh_fit(vectors: Vectors, first: Layo
     seconds(first)
     whole = seconds(None)
     assert min(seconds(first) for _ in range(3)) < whole / 6  # room for a busy machine: the benchmark says an eighth
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_rows_without_any_neighbour_are_laid_out_all_the_same(share: float) -> None:
+    vectors = make_vectors(60)
+    indices, similarities = neighbours(vectors, 10)
+    alone = np.arange(60) < 60 * share
+    indices[alone], similarities[alone] = -1, -1
+    found = lay_out(vectors, indices, similarities, make_ids(0, 60), None, SETTINGS)
+    assert found.positions.shape == (60, 2)
+    assert np.isfinite(found.positions).all()
+    assert np.ptp(found.positions, axis=0).min() > 0
+
+
+@pytest.mark.parametrize("broken", ["one place", "all places", "too few places", "no columns"])
+def test_a_broken_last_map_is_as_if_it_had_not_been_there(broken: str) -> None:
+    vectors, ids = make_vectors(60), make_ids(0, 60)
+    last = laid(vectors, ids, k=10)
+    places = last.positions.copy()
+    if broken == "one place":
+        places[7] = np.nan
+    elif broken == "all places":
+        places[:] = np.inf
+    last = replace(last, positions={"too few places": places[:40], "no columns": places[:, :0]}.get(broken, places))
+    found = laid(vectors, ids, last, k=10)
+    assert found.positions.shape == (60, 2)
+    assert np.isfinite(found.positions).all()
+    assert found.fresh == (broken != "one place")

@@ -1,6 +1,7 @@
 """Similarity, its threshold, and the calibrated selection of clusters, against brute force."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -206,3 +207,26 @@ def test_a_chain_of_thousands_and_a_node_of_thousands_are_chosen_from_alike() ->
 def test_a_tree_whose_parents_come_before_their_children_is_refused() -> None:
     with pytest.raises(InvalidGraph, match="has the parent 1"):
         select_calibrated(np.array([3, 3, 1, -1], np.int32), unit(3, 4, 0), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"theta": np.nan}, "theta is nan"),
+        ({"theta": "fail"}, "theta is 'fail'"),
+        ({"exponent": np.inf}, "exponent is inf"),
+        ({"inertia": np.nan}, "inertia is nan"),
+        ({"min_size": 1}, "min_size is 1"),
+        ({"min_size": 2.0}, "min_size is 2.0"),
+        ({"stories": np.zeros(3, np.int64)}, "3 stories of the last run for 2 rows"),
+    ],
+)
+def test_an_argument_out_of_range_is_named(change: dict[str, Any], named: str) -> None:
+    arguments: dict[str, Any] = {
+        "parent": np.array([2, 2, -1], np.int32),
+        "vectors": unit(2, 5, 0),
+        "theta": 0.3,
+        **change,
+    }
+    with pytest.raises(InvalidGraph, match=named):
+        select_calibrated(**arguments)

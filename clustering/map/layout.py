@@ -12,7 +12,7 @@ of the shared rows, since the least-squares scale would shrink the map a little 
 
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,9 @@ def lay_out(
             rows are laid out anew, and only turned, scaled and moved onto it.
 
     Returns:
-        The map, the same for the same input: the seed is one of the settings. Fewer than 15 rows, or lists of one
-        neighbour, are laid out by their principal components.
+        The map, the same for the same input: the seed is one of the settings. Fewer than 15 rows, lists of one neighbour,
+        and rows of which none has a neighbour are laid out by their principal components. What of the last map is broken
+        is as if it had not been there.
 
     Raises:
         ValueError: The arrays' lengths do not belong together.
@@ -96,10 +97,11 @@ def lay_out(
     n = len(ids)
     if len(vectors) != n or indices.shape != similarities.shape or len(indices) != n:
         raise ValueError(f"{n} ids, {len(vectors)} vectors and lists of {indices.shape}, {similarities.shape}")
+    previous = _sound(previous)
     start, known = _start(ids, indices, previous)
     fresh = previous is None or not _is_start(previous, known, weights, settings)
     neighbours = min(settings.neighbours, indices.shape[1] + 1, n // _ROWS_A_NEIGHBOUR)
-    if n < _FEWEST or neighbours < 3:
+    if n < _FEWEST or neighbours < 3 or not (indices >= 0).any():
         positions, neighbours = _principal_components(vectors), 0
     else:
         positions = _umap(vectors, indices, similarities, neighbours, None if fresh else start, settings)
@@ -109,6 +111,14 @@ def lay_out(
         spread = _spread(start[known])
         moved = float(np.median(np.linalg.norm(positions[known] - start[known], axis=1)) / spread)
     return Layout(ids, positions.astype(np.float32), fresh, neighbours, moved, weights)
+
+
+def _sound(previous: Layout | None) -> Layout | None:
+    """The last map without rows that have no finite place; None where ids and places do not belong together."""
+    if previous is None or previous.positions.shape != (len(previous.ids), 2):
+        return None
+    sound = np.isfinite(previous.positions).all(axis=1)
+    return replace(previous, ids=previous.ids[sound], positions=previous.positions[sound]) if sound.any() else None
 
 
 def _is_start(previous: Layout, known: Flags, weights: str, settings: LayoutSettings) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustering.arguments import require_number, require_whole
 from clustering.arrays import Flags, Indices, Labels, Values, Vectors
 from clustering.kernels import kernel, parallel_range
 from clustering.stories.leaf_order import LeafOrder, leaf_order
@@ -67,9 +68,14 @@ def select_calibrated(
         inertia: Mean similarity that counts on top for what was a story in the last run, by how much it is the same.
 
     Raises:
-        InvalidGraph: The tree and the vectors do not belong together.
+        InvalidGraph: The tree and the vectors do not belong together, or an argument is out of range.
     """
     n = len(vectors)
+    require_whole("min_size", min_size, 2)
+    for name, value in {"theta": theta, "exponent": exponent, "inertia": inertia}.items():
+        require_number(name, value)
+    if stories is not None and len(stories) != n:
+        raise InvalidGraph(f"{len(stories)} stories of the last run for {n} rows.", "Give one per row, -1 = none.")
     _check_tree(parent, n)
     if n < 2 or len(parent) == n:
         return Selected(np.full(n, -1, np.int64), np.zeros(n, np.float32), np.empty(0, np.int64), np.empty(0))

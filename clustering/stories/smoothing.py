@@ -7,9 +7,11 @@ neighbours' neighbours say, which gains nothing.
 
 import numpy as np
 
+from clustering.arguments import require_number
 from clustering.arrays import Indices, Vectors
 from clustering.kernels import dot, kernel, parallel_range
 from clustering.time_damping import TimeDamping, damping_of
+from newstide.core.errors import InvalidGraph
 
 _DAYS = 2.0  # in which a neighbour's weight falls to 1 / e
 
@@ -32,8 +34,11 @@ def smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDamp
         size beside the result.
 
     Raises:
-        InvalidGraph: There is not one time per row.
+        InvalidGraph: There is not one list and one time per row, or theta is no finite number.
     """
+    require_number("theta", theta)
+    if len(indices) != len(vectors):
+        raise InvalidGraph(f"{len(indices)} lists for {len(vectors)} rows.", "Give one list per row.")
     if theta >= 1:
         return vectors.copy()
     return _smoothed(indices, vectors, theta, damping_of(damping, len(vectors)))

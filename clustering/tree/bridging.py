@@ -34,6 +34,8 @@ class Metric:
             raise InvalidGraph(
                 f"Vectors of shape {self.vectors.shape}.", "Give one row of numbers per row of the lists."
             )
+        if self.vectors.dtype.kind not in "fiu":
+            raise InvalidGraph(f"Vectors of type {self.vectors.dtype}.", "Vectors are numbers.")
 
 
 class _Space(NamedTuple):

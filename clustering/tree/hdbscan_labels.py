@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arguments import require_whole
 from clustering.arrays import Edges, Floats, Labels, Values, Vectors
 from clustering.time_damping import TimeDamping
 from clustering.tree.extraction import MOST_FOR_LIBRARY, Selection, labels_of_merges
@@ -70,8 +71,7 @@ def cluster_neighbours(
     Raises:
         InvalidGraph: Naming the value that no clustering can be made of.
     """
-    if min_cluster_size < 2:
-        raise InvalidGraph(f"min_cluster_size is {min_cluster_size}.", "It is at least 2.")
+    require_whole("min_cluster_size", min_cluster_size, 2)
     if selection not in ("eom", "leaf"):
         raise InvalidGraph(f"The selection is {selection!r}.", "The library's selections are eom and leaf.")
     hierarchy = build_hierarchy(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arguments import require_whole
 from clustering.arrays import Edges, Floats, Indices, Values, Vectors
 from clustering.time_damping import TimeDamping, damping_of
 from clustering.tree.bridging import Metric, bridges
@@ -81,8 +82,8 @@ def build_hierarchy(
     """
     rows, lengths = checked_lists(indices, distances)
     n, k = rows.shape
-    if min_samples < 1:
-        raise InvalidGraph(f"min_samples is {min_samples}.", "It is at least 1.")
+    require_whole("min_samples", min_samples, 1)
+    require_whole("memory_mb", memory_mb, 1)
     needed = min(min_samples, n - 1)
     if needed > k:
         raise InvalidGraph(

@@ -32,6 +32,8 @@ def checked_lists(indices: npt.ArrayLike, distances: npt.ArrayLike) -> tuple[Ind
             f"Row {row} names {numbers[row, column]} as a neighbour, and there are {len(numbers)} rows.",
             "Row numbers start at 0; -1 stands for a missing neighbour.",
         )
+    if lengths.dtype.kind not in "fiu":
+        raise InvalidGraph(f"Distances of type {lengths.dtype}.", "Distances are numbers.")
     numbers = np.ascontiguousarray(numbers, dtype=np.int32)
     lengths = np.ascontiguousarray(lengths, dtype=np.float32 if lengths.dtype == np.float32 else np.float64)
     bad = int(_first_bad_distance(numbers, lengths)) if numbers.size else -1
