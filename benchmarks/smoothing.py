@@ -23,7 +23,8 @@ from clustering.stories.similarity import reweigh
 from clustering.stories.smoothing import smoothed
 from clustering.time_damping import TimeDamping
 from newstide.core.settings import Settings
-from newstide_app.evaluation import cluster_labelled, read_labelled, replay_labelled, score
+from newstide_app.evaluation import cluster_labelled, read_labelled, replay_labelled
+from newstide_app.scores import score
 from producers.sample import day_file
 
 Vectors = npt.NDArray[np.float32]

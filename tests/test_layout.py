@@ -1,6 +1,7 @@
 import logging
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
