@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=RESULTS / "embedding.json")
     chosen = parser.parse_args(arguments)
     card = machine_card(SEED) | {"vnni": has_vnni()}
-    titles = [json.loads(line)["title"] for line in day_file().read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
+    titles = [f"{row['title']}\n{row.get('description') or ''}".strip() for row in rows]  # as the consumer embeds them
     encoders = _encoders()
     found = measure(encoders, titles, chosen.rounds, chosen.seconds)
     agreement = float((encoders[OURS](titles[:200]) * encoders[THEIRS](titles[:200])).sum(axis=1).min())
