@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Lock
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from newstide.core import logs
@@ -27,6 +27,14 @@ _NOTHING_NEW = "nothing new."
 _REFUSED_KEPT = 100_000  # entries that are no headline, so that each is counted once
 
 log = logs.get("feeds")
+
+
+class OnPoll(Protocol):
+    """Who is told of each look at a feed."""
+
+    def __call__(self, *, well: bool, read: int, rejected: int, failing: int) -> None:
+        """Takes whether the look went well, what it added, and how many feeds fail now."""
+        ...
 
 
 class FeedPoller:
@@ -56,7 +64,7 @@ class FeedPoller:
         allow_private: bool = False,
         now: Callable[[], float] = time.time,
         *,
-        on_poll: Callable[..., None] = lambda **_counts: None,
+        on_poll: OnPoll = lambda **_counts: None,
         limits: FeedSettings | None = None,
         headline_limits: Limits = DEFAULTS,
         on_rejected: Callable[[Rejected], None] = lambda _row: None,

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -20,7 +20,7 @@ from newstide.core.headline import DEFAULTS, Limits, encode
 from newstide.core.settings import FeedSettings, KafkaSettings
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
-from producers.feed_poller import FeedPoller
+from producers.feed_poller import FeedPoller, OnPoll
 from producers.files import Options, read_files
 from producers.pacing import paced, parse_pace
 from producers.rows import Rejected, Row
@@ -145,7 +145,7 @@ def produce_feeds(
     once: bool = False,
     allow_private: bool = False,
     stop: Event | None = None,
-    on_poll: Callable[..., None] = lambda **_counts: None,
+    on_poll: OnPoll = lambda **_counts: None,
     limits: FeedSettings | None = None,
     headline_limits: Limits = DEFAULTS,
     rejects: Path | None = None,

@@ -21,7 +21,6 @@ _OPEN = {
     "tests/test_hierarchy.py",
     "tests/test_neighbours.py",
     "tests/test_repair.py",
-    "newstide/milvus/store.py:__init__",
     "newstide_app/web/api.py:add_api",
     "producers/feeds.py:__init__",
     "tests/faults/test_two_reclusterers.py:test_of_two_reclusterers_one_makes_each_run_and_the_other_takes_over_once_it_is_killed",

@@ -150,3 +150,38 @@ def test_a_run_that_overruns_its_ticks_is_followed_by_one_and_a_failed_one_ends_
     assert (begun, most, running) == (3, 1, 0)
     assert beats
     assert time.monotonic() - started < 40
+
+
+def test_a_clock_that_is_set_costs_no_run(
+    kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler counts by the clock: one that was a year ahead, and is set right, would let a year pass."""
+    offset = [0.0]
+    ran, stop = [threading.Event(), threading.Event()], threading.Event()
+    made: list[float] = []
+
+    def made_a_run(*_: Any, **__: Any) -> RunReport:
+        made.append(time.monotonic())
+        ran[len(made) - 1].set()
+        return RunReport("nothing new", 1)
+
+    monkeypatch.setattr(schedule, "_clock_offset", lambda: offset[0])
+    monkeypatch.setattr(schedule, "recluster", made_a_run)
+    settings = Settings(data_dir=tmp_path, kafka=kafka_settings)
+    with structlog.testing.capture_logs() as logged:
+        service = threading.Thread(
+            target=schedule.run_every,
+            args=(timedelta(days=1), settings),
+            kwargs={"stop": stop, "on_beat": lambda: None},
+        )
+        service.start()
+        try:
+            assert ran[0].wait(60)
+            offset[0] = -400 * 86_400
+            assert ran[1].wait(60)
+        finally:
+            stop.set()
+            service.join()
+    assert [line["event"] for line in logged if "clock" in line["event"]] == [
+        "the clock was set; a run begins now, and the next ones are counted from it"
+    ]

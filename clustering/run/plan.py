@@ -9,13 +9,16 @@ one that is cut off before has left no trace.
 import base64
 import json
 from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from clustering.run.lease import MayWrite
 from clustering.stories.lineage import Event
+from newstide.core.errors import PlanDamaged
 from newstide.core.plain import plain
 from newstide.core.settings import KafkaSettings
 from newstide.core.text import iso_time
@@ -68,22 +71,28 @@ class Plan:
 
     @classmethod
     def decode(cls, content: bytes) -> "Plan":
-        """What `encode` made."""
-        found = json.loads(content)
-        stories = pd.DataFrame(found["stories"], columns=found["stories"][0].keys() if found["stories"] else None)
-        if len(stories):
-            stories["centroid"] = pd.Series([_vector(text) for text in stories["centroid"]], dtype=object)
-        tuples = ("parents", "children")
+        """What `encode` made.
+
+        Raises:
+            PlanDamaged: It is anything else: of another version, say.
+        """
+        try:
+            found = _Written.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise PlanDamaged(f"What a run was about to write cannot be read: {place}: {first['msg']}.") from None
+        stories = pd.DataFrame([story.model_dump() for story in found.stories], columns=list(_Story.model_fields))
         return cls(
-            row=RunRow(**{**found["row"], "mean": _vector(found["row"]["mean"])}),
-            model=found["model"],
-            where=found["where"],
-            ids=found["ids"],
-            labels=np.array(found["labels"], np.int64),
-            probabilities=np.array(found["probabilities"], np.float32),
+            row=RunRow(**found.row.model_dump()),
+            model=found.model,
+            where=found.where,
+            ids=found.ids,
+            labels=np.array(found.labels, np.int64),
+            probabilities=np.array(found.probabilities, np.float32),
             stories=stories,
-            events=tuple(Event(**event | {name: tuple(event[name]) for name in tuples}) for event in found["events"]),
-            means=[LanguageMean(**mean | {"mean": _vector(mean["mean"])}) for mean in found["means"]],
+            events=tuple(found.events),
+            means=[LanguageMean(**mean.model_dump()) for mean in found.means],
         )
 
 
@@ -135,5 +144,80 @@ def _encoded(vector: npt.ArrayLike) -> str:
     return base64.b64encode(np.asarray(vector, np.float32).tobytes()).decode()
 
 
-def _vector(text: str) -> npt.NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(text), np.float32)
+def _vector(text: Any) -> npt.NDArray[np.float32]:
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"no vector ({error})") from None
+
+
+_Int = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+_Vector = Annotated[Any, BeforeValidator(_vector)]
+
+
+class _Part(BaseModel):
+    """A part of a plan as `encode` writes it: its fields, of their types, and no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Row(_Part):
+    run: Annotated[_Int, Field(ge=1)]
+    mean: _Vector
+    theta: FiniteFloat
+    started_at: _Int
+    finished_at: _Int
+    status: str
+    parameters: dict[str, Any]
+    counts: dict[str, Any]
+    durations: dict[str, FiniteFloat]
+
+
+class _Story(_Part):
+    cluster_label: Annotated[_Int, Field(ge=0)]
+    title: str
+    keywords: list[str]
+    languages: list[str]
+    sources: list[str]
+    size: _Int
+    previous_size: _Int
+    first_published_at: _Int
+    last_published_at: _Int
+    reach: FiniteFloat
+    status: Literal["open", "closed"]
+    parents: list[_Int]
+    successor: _Int
+    former_ids: list[str]
+    created_run: _Int
+    updated_run: _Int
+    centroid: _Vector
+
+
+class _Mean(_Part):
+    language: str
+    mean: _Vector
+    count: _Int
+    run: _Int
+
+
+class _Written(_Part):
+    """A plan as it lies in Milvus."""
+
+    row: _Row
+    model: str
+    where: str
+    ids: list[str]
+    labels: list[_Int]
+    probabilities: list[FiniteFloat]
+    stories: list[_Story]
+    events: list[Event]
+    means: list[_Mean]
+
+    @model_validator(mode="after")
+    def _is_of_one_length(self) -> Self:
+        if not len(self.ids) == len(self.labels) == len(self.probabilities):
+            raise ValueError("ids, labels and probabilities are not as many")
+        missing = {"rows", "new", "changed", "too_old", "stories", "noise"} - self.row.counts.keys()
+        if missing or not self.row.counts["rows"]:
+            raise ValueError(f"the counts lack {', '.join(sorted(missing)) or 'rows'}")
+        return self

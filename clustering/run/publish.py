@@ -62,12 +62,17 @@ def _drawn(
     kinds: dict[int, list[str]] = {}
     for event in plan.events:
         kinds.setdefault(event.story, []).append(event.kind)
+    labels = rows["cluster_label"]
+    others = sorted(set(labels[labels >= 0].astype(int)) - set(plan.stories["cluster_label"]))
+    stories = plan.stories.drop(columns="centroid")
+    if others:  # of which the run saw too little to say anything
+        stories = pd.concat([stories, place.store.stories_by_number(others)], ignore_index=True)
     snapshot = Snapshot(
         run=plan.row.run,
         finished_at=now_ms(),
         headlines=rows.assign(x=layout.positions[:, 0], y=layout.positions[:, 1]),
-        stories=plan.stories.drop(columns="centroid").assign(
-            events=pd.Series([kinds.get(int(at), []) for at in plan.stories["cluster_label"]], dtype=object)
+        stories=stories.assign(
+            events=pd.Series([kinds.get(int(at), []) for at in stories["cluster_label"]], dtype=object)
         ),
         facts=run_facts(plan.row, card.name, layout, settings, sum(seconds.values()) + time.perf_counter() - started),
     )

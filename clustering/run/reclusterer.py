@@ -6,7 +6,8 @@ damaged; a run that is killed while it writes is finished before the next begins
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,26 +16,32 @@ import pandas as pd
 
 from clustering.run.graph import CurrentGraph, current_graph
 from clustering.run.lease import ALONE, MayWrite
+from clustering.run.newest import Newest, find_newest
 from clustering.run.plan import Plan, carry_out
 from clustering.run.publish import page_of, publish
 from clustering.run.repair import finish_what_was_cut_off
 from clustering.run.report import RunReport, count_by_kind, finished
 from clustering.run.retention import clear_old, enforce_tombstones, thin_old_pages
 from clustering.run.story_book import StoryBook, story_rows
-from clustering.run.window import Labelled, Window, fix_window, read_window
+from clustering.run.window import Labelled, Window, fix_window, read_window, window_lengths
 from clustering.run.workplace import Memory, Workplace, now_ms, timed
 from clustering.stories.clusters import Clusters, cluster_rows
-from clustering.stories.lineage import Lineage, kept_share, match
+from clustering.stories.lineage import Lineage, kept_share
 from clustering.stories.naming import name_stories
+from newstide.core import logs
 from newstide.core.errors import EmptyStore
 from newstide.core.language_means import Means, language_means, no_means
 from newstide.core.settings import Settings
+from newstide.core.text import iso_time
 from newstide.embedding.scripts import unreadable_scripts
-from newstide.milvus import LanguageMean, RunRow, open_store
+from newstide.milvus import LanguageMean, RunRow, filters, open_store
 
 __all__ = ["Memory", "RunReport", "recluster"]
 
 _PAGE_AGAIN_AFTER = 3600.0  # seconds from a page that could not be written to a run for its sake alone
+_RECENT = 10  # runs whose windows and thresholds count for this one
+
+log = logs.get("reclusterer")
 
 
 def recluster(
@@ -63,9 +70,14 @@ def recluster(
         report = _Run(place).make(force=force and cut_off is None)
         if cut_off is not None and report.status != "finished":
             report = cut_off
-        clear_old(store, settings, lease)
+        cleared = clear_old(store, settings, lease)
+        if place.memory.is_news("refused", cleared.refused):
+            log.error(
+                "keep: none was deleted, since so many are due; `newstide prune` shows and deletes them",
+                due=cleared.refused,
+            )
         thin_old_pages(settings)
-        return report
+        return replace(report, due=cleared.refused)
     finally:
         store.close()
 
@@ -103,6 +115,8 @@ class _Run:
         self._last_run = 0 if self._last is None else self._last.run
         self._run = self._last_run + 1
         self._parameters = self._settings.clustering.model_dump(mode="json")
+        self._recent = self._store.runs(after=self._last_run - _RECENT)
+        self._lengths = window_lengths(self._settings.clustering.window, self._recent)
 
     def make(self, *, force: bool) -> RunReport:
         """Makes the run, unless there is nothing to make it of."""
@@ -112,13 +126,14 @@ class _Run:
             return rows
         with timed(self._seconds, "graph"):
             current = current_graph(self._place, rows.window.where, rows.frame, self._run)
-        book = StoryBook.read(self._store, rows.frame)
+        book = StoryBook.read(self._store, rows.frame, rows.window, self._lengths)
         with timed(self._seconds, "clusters"):
             clusters = self._find_clusters(rows, current, book)
         with timed(self._seconds, "lineage"):
-            lineage = match(book.previous, clusters.labels, book.open, book.next_number)
+            lineage = book.match(clusters.labels)
         with timed(self._seconds, "names"):
-            names = name_stories(lineage.labels, clusters.centred, rows.frame, clusters.threshold.theta)
+            going_on = np.where(np.isin(lineage.labels, lineage.story_of_cluster), lineage.labels, -1)
+            names = name_stories(going_on, clusters.centred, rows.frame, clusters.threshold.theta)
         with timed(self._seconds, "write"):
             plan = self._decide(rows, current, book, clusters, lineage, names)
             self._write(plan)
@@ -132,11 +147,21 @@ class _Run:
         """Step one: the rows, or why there is no run."""
         blocked = self._store.tombstones.current().keys
         labelled = self._memory.labelled
-        known = labelled if labelled is not None and labelled.hold(self._store, self._last) else None
-        window = fix_window(self._store, self._settings.clustering.window, self._last, self._started)
+        self._store.settle()
+        ahead = int(self._settings.limits.ahead.total_seconds() * 1000)
+        newest = find_newest(self._store, self._last, self._started, ahead)
+        self._say_of(newest)
+        window = fix_window(self._store, self._settings.clustering.window, newest)
+        known = labelled if labelled is not None and labelled.hold(self._store, self._last, window.begin) else None
         frame = None if known is None else read_window(self._store, window, known)
         if not force and self._nothing_new(window, frame):
-            return RunReport("nothing new", self._last_run, too_old=window.too_old)
+            return RunReport(
+                "nothing new",
+                self._last_run,
+                too_old=window.too_old,
+                ahead=newest.ahead,
+                clock_behind=newest.clock_behind,
+            )
         if frame is None:
             frame = read_window(self._store, window)
         if frame.empty:
@@ -149,8 +174,9 @@ class _Run:
         last = self._last
         if last is None or len(window.unlabelled) or last.parameters != self._parameters:
             return False
-        count = self._store.count_headlines(window.where) if frame is None else len(frame)
-        if (count, window.newest) != (last.counts.get("rows"), last.counts.get("newest")):
+        where = filters.all_of(window.where, filters.LABELLED)
+        count = self._store.count_headlines(where) if frame is None else len(frame)
+        if (count, window.newest.at) != (last.counts.get("rows"), last.counts.get("newest")):
             return False
         if not self._settings.pages.enabled:
             return True
@@ -158,16 +184,33 @@ class _Run:
         tried = self._memory.unwritten.get(page, float("-inf"))
         return page.exists() or time.monotonic() - tried < _PAGE_AGAIN_AFTER
 
+    def _say_of(self, newest: Newest) -> None:
+        """Tells the log of headlines that are ahead of the clock, once for as long as they are the same."""
+        if self._memory.is_news("ahead", (newest.ahead, newest.clock_behind) if newest.ahead else None):
+            what = (
+                "this machine's clock is behind most headlines; the window ends where the last run's did"
+                if newest.clock_behind
+                else "headlines are dated ahead of this machine's clock; they move no window"
+            )
+            log.warning(what, headlines=newest.ahead, clock=iso_time(self._started))
+
+    def _measured_before(self, rows: int) -> dict[Hashable, Any] | None:
+        """The last run with these parameters that saw at least half as many headlines: one of fewer measures theta badly."""
+        for run in self._recent.sort_values("run", ascending=False).to_dict("records"):
+            if run["parameters"] == self._parameters and 2 * int(run["counts"].get("rows", 0)) >= rows:
+                return run
+        return None
+
     def _find_clusters(self, rows: _Rows, current: CurrentGraph, book: StoryBook) -> Clusters:
         """Step three: edges weighed, tree built, clusters chosen."""
-        last = self._last if self._last is not None and self._last.parameters == self._parameters else None
+        before = self._measured_before(len(rows.frame))
         return cluster_rows(
             current.graph,
             rows.frame,
             self._settings.clustering,
             readable=rows.readable,
-            known_theta=None if last is None else last.theta,
-            known_smoothed_theta=None if last is None else last.counts.get("smoothed_theta"),
+            known_theta=None if before is None else before["theta"],
+            known_smoothed_theta=None if before is None else before["counts"].get("smoothed_theta"),
             previous=book.previous_open,
         )
 
@@ -187,7 +230,9 @@ class _Run:
         changed = _changed(rows.frame, lineage.labels)
         counts: dict[str, Any] = {
             "rows": len(rows.frame),
-            "newest": rows.window.newest,
+            "newest": rows.window.newest.at,
+            "ahead": rows.window.newest.ahead,
+            "clock_behind": rows.window.newest.clock_behind,
             "new": len(rows.window.unlabelled),
             "too_old": rows.window.too_old,
             "changed": int(changed.sum()),
@@ -234,7 +279,13 @@ class _Run:
         self._place.lease.require()
         self._store.unfinished.clear()
         self._memory.labelled = Labelled(
-            labelled, self._run, self._store.suffix, rows.blocked, self._started, rows.read_at
+            rows=labelled,
+            run=self._run,
+            suffix=self._store.suffix,
+            blocked=rows.blocked,
+            as_of=self._started,
+            begin=rows.window.begin,
+            read_at=rows.read_at,
         )
 
 

@@ -7,7 +7,7 @@ from clustering.run.report import RunReport, finished
 from clustering.run.window import COLUMNS
 from clustering.run.workplace import Workplace, now_ms, timed
 from newstide.core import logs
-from newstide.core.errors import StoreLimit, StoreRefused
+from newstide.core.errors import PlanDamaged, StoreLimit, StoreRefused
 from newstide.milvus import filters
 
 log = logs.get("reclusterer")
@@ -20,13 +20,13 @@ def finish_what_was_cut_off(place: Workplace) -> RunReport | None:
         DeliveryError: Kafka does not acknowledge the events.
         RunFailed: Another reclusterer holds the lease by now.
     """
-    content = place.store.unfinished.read()
-    if content is None:
-        return None
     try:
+        content = place.store.unfinished.read()
+        if content is None:
+            return None
         plan = Plan.decode(content)
-    except (ValueError, KeyError, TypeError) as error:
-        log.warning("a run that another version was cut off in is forgotten", reason=repr(error))
+    except PlanDamaged as error:
+        log.warning("a run that was cut off is forgotten: another version made it, or it is damaged", reason=str(error))
         place.store.unfinished.clear()
         return None
     last = place.store.last_run()
@@ -42,11 +42,11 @@ def finish_what_was_cut_off(place: Workplace) -> RunReport | None:
         with timed(seconds, "write"):
             if not written:
                 carry_out(plan, place.store, place.settings.kafka, now_ms(), place.lease)
+        report = _with_page(place, plan, seconds)
     except (StoreLimit, StoreRefused) as error:
         log.warning("a run that was cut off is forgotten: Milvus refuses it", number=run, reason=str(error))
         place.store.unfinished.clear()
         return None
-    report = _with_page(place, plan, seconds)
     place.lease.require()
     place.store.unfinished.clear()
     log.info("finished a run that was cut off", number=run)

@@ -21,6 +21,9 @@ class RunReport:
     new: int = 0
     changed: int = 0
     too_old: int = 0
+    ahead: int = 0  # headlines that are dated ahead of the clock
+    clock_behind: bool = False  # whether that are most, so that the clock is wrong
+    due: int = 0  # headlines older than `keep` that were not deleted, since they are so many
     stories: int = 0
     noise_share: float = 0.0
     theta: float = 0.0
@@ -41,7 +44,8 @@ class RunReport:
         """For a log line."""
         if self.status != "finished":
             return {"status": self.status, "number": self.run}
-        shown = ("rows", "new", "changed", "stories", "noise_share", *(["too_old"] if self.too_old else []))
+        odd = [name for name in ("too_old", "ahead", "due") if getattr(self, name)]
+        shown = ("rows", "new", "changed", "stories", "noise_share", *odd)
         return {
             "number": self.run,
             **{name: getattr(self, name) for name in shown},
@@ -62,12 +66,26 @@ class RunReport:
         )
 
     def _left_out(self) -> str:
-        if not self.too_old:
-            return ""
-        return (
-            f" {self.too_old:,} headlines are older than the window, which ends with the newest headline, and are in no "
-            "run: `--window none` or a longer one takes them in."
-        )
+        """What a reader would wonder at."""
+        said = []
+        if self.too_old:
+            said.append(
+                f"{self.too_old:,} headlines are older than the window, which ends with the newest headline, and are in no "
+                "run: `--window none` or a longer one takes them in."
+            )
+        if self.clock_behind:
+            said.append(
+                f"This machine's clock is behind {self.ahead:,} headlines, which is most of them: correct it. "
+                "Until then the window ends where the last run's did."
+            )
+        elif self.ahead:
+            said.append(f"Headlines dated ahead of this machine's clock: {self.ahead:,}. They move no window.")
+        if self.due:
+            said.append(
+                f"{self.due:,} headlines are older than `keep`, too large a share to delete unasked: none was deleted. "
+                "`newstide prune` shows and deletes them."
+            )
+        return "".join(f" {sentence}" for sentence in said)
 
 
 def finished(
@@ -82,6 +100,8 @@ def finished(
         new=counts["new"],
         changed=counts["changed"],
         too_old=counts["too_old"],
+        ahead=counts.get("ahead", 0),
+        clock_behind=counts.get("clock_behind", False),
         stories=counts["stories"],
         noise_share=round(counts["noise"] / counts["rows"], 4),
         theta=round(plan.row.theta, 4),

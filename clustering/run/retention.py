@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -12,23 +13,89 @@ from clustering.pages.thinning import drop_pages, oldest_on, thin_pages
 from clustering.run.lease import MayWrite
 from newstide.core import logs
 from newstide.core.settings import Settings, require_keep_covers_window
-from newstide.milvus import Blocklist, Store, filters, remove_headlines
+from newstide.milvus import Blocklist, RunRow, Store, filters, remove_headlines
 from newstide.milvus.removal import COLUMNS
 from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
 
 _ON_THE_WAY = 60_000  # ms: how long a headline may take from the consumer's look at the tombstones into Milvus
 _BATCH = 5_000  # rows
+_RECENT = 10  # runs for which a newest headline is not believed that was suddenly later by more than `keep`
+_FEW = 1_000  # headlines that may go whatever their share is: a small collection is soon made anew
 
 log = logs.get("reclusterer")
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What was removed for its age."""
+    """What was removed for its age; `refused` are headlines that are due and were not removed, since they are so many."""
 
     headlines: int = 0
     stories: int = 0
     pages: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What `keep` says is too old.
+
+    Attributes:
+        before: Published then or earlier, epoch ms.
+        headlines: How many are.
+        of: How many headlines there are.
+        too_many: Whether that is a share of them which no run deletes unasked: clocks go wrong, and settings.
+    """
+
+    before: int
+    headlines: int
+    of: int
+    too_many: bool
+
+
+def find_due(store: Store, settings: Settings, now: int) -> Due | None:
+    """What is older than `keep`, counted from the newest headline as the last run saw it, or from now where that is earlier.
+
+    Args:
+        store: The store.
+        settings: `keep` and `keep_at_most`.
+        now: By this machine's clock, epoch ms.
+
+    Returns:
+        None where everything is kept, or no run has been made.
+
+    Raises:
+        SettingsError: `keep` is shorter than the window.
+    """
+    if settings.keep is None:
+        return None
+    require_keep_covers_window(settings)
+    last = store.last_run()
+    if last is None or last.counts.get("newest") is None:
+        return None
+    newest = last.counts["newest"]
+    before = min(int(newest), now) - int(settings.keep.total_seconds() * 1000)
+    headlines = store.count_headlines(filters.published_until(before))
+    of = store.count_headlines()
+    # A headline and a run of one wrong clock agree with each other: what dates all the others is not believed at once.
+    jumped = _longest_step(store, last) > settings.keep.total_seconds() * 1000
+    return Due(before, headlines, of, headlines > settings.keep_at_most * of and (headlines > _FEW or jumped))
+
+
+def _longest_step(store: Store, last: RunRow) -> int:
+    """Milliseconds by which the newest headline was later than in the run before, at most, within the last runs."""
+    recent = [counts["newest"] for counts in store.runs(after=last.run - _RECENT)["counts"] if counts.get("newest")]
+    return max((later - earlier for earlier, later in pairwise(recent)), default=0)
+
+
+def delete_due(store: Store, due: Due) -> int:
+    """Deletes the headlines that are due, however many; how many went."""
+    headlines = 0
+    for frame in store.iterate_headlines(filters.published_until(due.before), ["id"], batch_size=_BATCH):
+        store.delete_headlines(frame["id"].tolist())
+        headlines += len(frame)
+    if headlines:
+        store.settle()
+    return headlines
 
 
 def enforce_tombstones(store: Store, settings: Settings, lease: MayWrite) -> int:
@@ -76,7 +143,7 @@ def enforce_tombstones(store: Store, settings: Settings, lease: MayWrite) -> int
 
 
 def clear_old(store: Store, settings: Settings, lease: MayWrite) -> Cleared:
-    """Removes, after a run, what is older than `keep`, counted as the window is: before the newest headline.
+    """Removes, after a run, what is older than `keep`; see `find_due`. Where that is too large a share, nothing is removed.
 
     Rows go; of stories that closed before, the number, the times and the descent stay, so that no number is used twice,
     but no word; and pages whose window begins before it go, but for the latest.
@@ -89,21 +156,14 @@ def clear_old(store: Store, settings: Settings, lease: MayWrite) -> Cleared:
     Raises:
         SettingsError: `keep` is shorter than the window.
     """
-    if settings.keep is None:
+    due = find_due(store, settings, int(time.time() * 1000))
+    if due is None:
         return Cleared()
-    require_keep_covers_window(settings)
-    last = store.last_run()
-    newest = None if last is None else last.counts.get("newest")
-    if newest is None:
-        return Cleared()
+    if due.too_many:
+        return Cleared(refused=due.headlines)
     lease.require()
-    before = int(newest) - int(settings.keep.total_seconds() * 1000)
-    headlines = 0
-    for frame in store.iterate_headlines(filters.published_until(before), ["id"], batch_size=_BATCH):
-        store.delete_headlines(frame["id"].tolist())
-        headlines += len(frame)
-    if headlines:
-        store.settle()
+    headlines = delete_due(store, due) if due.headlines else 0
+    before = due.before
     stories = _strip_stories(store, before)
     pages: list[int] = []
     try:

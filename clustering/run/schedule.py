@@ -1,5 +1,6 @@
 """Runs again and again: APScheduler starts one at each tick, never two at once, and missed ticks coalesce."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Event
@@ -16,6 +17,8 @@ from newstide.core import logs
 from newstide.core.errors import NewstideError, Unavailable
 from newstide.core.retry import once_there
 from newstide.core.settings import Settings
+
+_STEP = 5.0  # seconds by which a clock that is set jumps; less is a clock that is kept right, or a machine at its limit
 
 log = logs.get("reclusterer")
 
@@ -39,7 +42,8 @@ def run_every(
     """Reclusters now and then every `every`, until `stop` is set; the run at hand is finished first.
 
     A run that fails is logged, once for as long as Kafka or Milvus is away, and the next tick tries again; while
-    another reclusterer holds the lease, this one stands by.
+    another reclusterer holds the lease, this one stands by. Where the clock is set, ticks are counted anew from then: the
+    scheduler counts by it, and one that was a year ahead would let a year pass.
 
     Args:
         every: Time from tick to tick; a tick that comes while a run is going on is skipped.
@@ -53,7 +57,7 @@ def run_every(
     if lease is None:
         return
     with lease:
-        scheduler.add_job(
+        job = scheduler.add_job(
             _Ticks(settings, lease, on_run).run,
             IntervalTrigger(seconds=every.total_seconds(), timezone="UTC"),
             next_run_time=datetime.now().astimezone(),
@@ -65,8 +69,13 @@ def run_every(
         scheduler.start()
         try:
             on_beat()
+            offset = _clock_offset()
             while not stop.wait(1.0):
                 on_beat()
+                before, offset = offset, _clock_offset()
+                if abs(offset - before) > _STEP:
+                    log.warning("the clock was set; a run begins now, and the next ones are counted from it")
+                    job.modify(next_run_time=datetime.now().astimezone())
         finally:
             scheduler.shutdown(wait=True)
 
@@ -105,6 +114,11 @@ class _Ticks:
             self._away = self._standing_by = False
             self._on_run(report)
             log.info("run", **report.facts())
+
+
+def _clock_offset() -> float:
+    """By how much the clock is ahead of the time that only goes on: the same until someone sets it."""
+    return time.time() - time.monotonic()
 
 
 def _say_skipped(_event: JobSubmissionEvent) -> None:

@@ -1,63 +1,134 @@
 """What the last run left of the stories, and what this one makes of their rows in Milvus."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clustering.stories.lineage import Lineage
+from clustering.run.window import Window
+from clustering.stories.lineage import Lineage, match
 from newstide.milvus import Store, filters
 
 Numbers = npt.NDArray[np.int64]
 
+_EVER = -(2**62)  # before any headline
 _LIST_BYTES = 60_000  # of a list in a story's row; Milvus takes 65,536 of JSON
 
 
 @dataclass(frozen=True, slots=True)
 class StoryBook:
-    """The stories as the last finished run left them.
+    """The stories as the last finished run left them, and which of them this run can say something of.
+
+    A run sees the headlines of its window and no others. A story of which it sees none rests: it stays open, and its row as
+    it is, until its last headline is older than the longest window of this run and of the last ones; then it closes for its
+    age. One whose headlines are in a run again goes on under its number.
 
     Attributes:
-        rows: Of the stories that were open: all columns, with centroids.
+        rows: Of the stories that were open or are back: all columns, with centroids, by number.
         next_number: The first number never used.
         previous: (n,) the story that each of the run's rows was last in by a run's word, open or closed; -1 = in none yet.
+        open: Numbers of the stories that were open.
+        back: Numbers of those that had closed for their age, and of which a headline is among the run's rows.
+        ending: Numbers of those that were open, of which none is, and which close now.
+        seen_in_part: Numbers of those that have headlines, not too old to count, beyond the run's rows.
     """
 
     rows: pd.DataFrame
     next_number: int
     previous: Numbers
-
-    @property
-    def open(self) -> frozenset[int]:
-        """Numbers of the stories that were open."""
-        return frozenset(self.rows["cluster_label"].astype(int))
+    open: frozenset[int]
+    back: frozenset[int]
+    ending: frozenset[int]
+    seen_in_part: frozenset[int]
 
     @property
     def previous_open(self) -> Numbers:
-        """(n,) `previous`, where that story was open; else -1."""
-        return np.where(np.isin(self.previous, list(self.open)), self.previous, -1)
+        """(n,) `previous`, where that story was open or is back; else -1."""
+        return np.where(np.isin(self.previous, list(self.open | self.back)), self.previous, -1)
+
+    def match(self, clusters: Numbers) -> Lineage:
+        """Matches clusters to the stories of which this run sees something; see `lineage.match`.
+
+        A headline in no cluster stays with its story where the run sees that story in part: whoever sees all of it decides.
+        """
+        seen = self.open & set(self.previous.tolist())
+        lineage = match(
+            self.previous,
+            clusters,
+            seen | self.ending,
+            self.next_number,
+            resting=self.back,
+            seen_in_part=self.seen_in_part,
+        )
+        stays = (lineage.labels < 0) & np.isin(self.previous, list(self.seen_in_part & self.open))
+        return replace(lineage, labels=np.where(stays, self.previous, lineage.labels))
 
     @classmethod
-    def read(cls, store: Store, frame: pd.DataFrame) -> "StoryBook":
-        """Reads what concerns the next run: open stories and those that dissolved.
+    def read(cls, store: Store, frame: pd.DataFrame, window: Window, lengths: Sequence[float]) -> "StoryBook":
+        """Reads what concerns the next run: open stories, those that come back, and those that dissolved.
 
         Args:
             store: The store.
             frame: The run's rows, at least one.
+            window: Of the run.
+            lengths: Milliseconds of the windows of this run and the last ones, this one's first.
         """
-        rows = store.stories(filters.OPEN, centroids=True)
-        since = filters.last_published_since(int(frame["published_at"].min()))
-        gone = store.stories(filters.all_of(filters.CLOSED, filters.WITHOUT_SUCCESSOR, since))
-        gone = gone.sort_values("updated_run", kind="stable")  # the last one to let go of a headline is the one
-        dissolved = {
-            id_: int(story) for story, ids in zip(gone["cluster_label"], gone["former_ids"], strict=True) for id_ in ids
-        }
-        previous = _last_stories(frame, dissolved)
-        return cls(rows.set_index("cluster_label", drop=False), store.highest_label() + 1, previous)
+        opened = store.stories(filters.OPEN, centroids=True)
+        previous = _last_stories(frame, _dissolved(store, int(frame["published_at"].min())))
+        seen = set(previous[previous >= 0].tolist())
+        were_open = frozenset(opened["cluster_label"].astype(int))
+        carried = frame.loc[(frame["label_run"] > 0) & (frame["cluster_label"] >= 0), "cluster_label"]
+        closed = store.stories_by_number(sorted(set(carried.astype(int)) - were_open), centroids=True)
+        rests = (closed["successor"] < 0) & (closed["former_ids"].map(len) == 0)  # it has neither merged nor dissolved
+        back = closed[rests & (closed["status"] == "closed")]
+        limited = window.newest.at is not None and max(lengths) < math.inf
+        oldest = int((window.newest.at or 0) - max(lengths)) if limited else _EVER
+        unseen = opened[~opened["cluster_label"].isin(seen)]
+        over = (unseen["last_published_at"] <= oldest) | (unseen["size"] <= 0)  # of nothing: it was taken down whole
+        numbers = frozenset(back["cluster_label"].astype(int))
+        return cls(
+            rows=(pd.concat([opened, back], ignore_index=True) if len(back) else opened).set_index(
+                "cluster_label", drop=False
+            ),
+            next_number=store.highest_label() + 1,
+            previous=previous,
+            open=were_open,
+            back=numbers,
+            ending=frozenset(unseen.loc[over, "cluster_label"].astype(int)),
+            seen_in_part=frozenset(
+                _beyond(store, window, oldest, numbers if lengths[0] > min(lengths) else frozenset())
+                & (were_open | numbers)
+            ),
+        )
+
+
+def _dissolved(store: Store, since: int) -> dict[str, int]:
+    """By headline's id, the number of the closed story it was in last, where no other story took it."""
+    gone = store.stories(filters.all_of(filters.CLOSED, filters.WITHOUT_SUCCESSOR, filters.last_published_since(since)))
+    gone = gone.sort_values("updated_run", kind="stable")  # the last one to let go of a headline is the one
+    return {
+        id_: int(story) for story, ids in zip(gone["cluster_label"], gone["former_ids"], strict=True) for id_ in ids
+    }
+
+
+def _beyond(store: Store, window: Window, oldest: int, back: frozenset[int]) -> set[int]:
+    """Stories that have headlines before the window: since `oldest`, or of any age where a wider window brings them back."""
+    found: set[int] = set()
+    if oldest < window.begin:
+        where = filters.all_of(
+            filters.published_after(oldest), filters.published_until(window.begin), filters.IN_A_STORY
+        )
+        found |= store.labels_of(where)
+    if back:
+        found |= store.labels_of(
+            filters.all_of(filters.published_until(window.begin), filters.in_stories(sorted(back)))
+        )
+    return found
 
 
 def _last_stories(frame: pd.DataFrame, dissolved: Mapping[str, int]) -> Numbers:

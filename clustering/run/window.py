@@ -1,12 +1,17 @@
 """Step one of a run: which rows it is about, fixed before anything else is looked at."""
 
+import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pandas as pd
+from pydantic import ValidationError
 
+from clustering.run.newest import Newest
 from newstide.core.errors import RunFailed
+from newstide.core.settings import ClusteringSettings
 from newstide.milvus import RunRow, Store, filters
 from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
 
@@ -22,24 +27,25 @@ COLUMNS = (
     "label_run",
 )
 _ATTEMPTS = 3
+_EVER = -(2**62)  # before any headline
 _READ_ANYWAY = 3600.0  # seconds after which all rows are read from Milvus again, whatever is known of them
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The rows of one run.
+    """The rows of one run: those that are there when it begins. What arrives later is left to the next.
 
     Attributes:
-        where: The Milvus filter that holds for exactly these rows.
+        where: The Milvus filter that holds for these rows, and for those that arrive later.
         begin: They are published later, epoch ms.
-        newest: The latest publication time of all headlines, epoch ms; None where there is no headline.
+        newest: What is known of the newest headline.
         unlabelled: `COLUMNS` of those that no run has labelled yet.
         too_old: Headlines that no run has labelled and none will: they came when the window had already passed them.
     """
 
     where: str
     begin: int
-    newest: int | None
+    newest: Newest
     unlabelled: pd.DataFrame
     too_old: int
 
@@ -54,6 +60,7 @@ class Labelled:
         suffix: Of the collections.
         blocked: Keys of the tombstones there were before the run read what was new.
         as_of: When it did, epoch ms.
+        begin: Of the window: rows that are older are not among these.
         read_at: When all of them were last read from Milvus, by `time.monotonic`.
     """
 
@@ -62,51 +69,51 @@ class Labelled:
     suffix: str
     blocked: frozenset[str]
     as_of: int
+    begin: int
     read_at: float
 
-    def hold(self, store: Store, last: RunRow | None) -> bool:
-        """Whether nobody has changed or removed any of them since, as far as newstide does such things."""
+    def hold(self, store: Store, last: RunRow | None, begin: int) -> bool:
+        """Whether they are all that are labelled and published after `begin`: newstide has changed or removed none since."""
         blocked = store.tombstones.current()
         return (
             last is not None
             and (last.run, store.suffix) == (self.run, self.suffix)
             and self.blocked == blocked.keys
             and all(stone.created_at < self.as_of - TAKEN_DOWN_WITHIN for stone in blocked.tombstones)
+            and self.begin <= begin
             and time.monotonic() - self.read_at < _READ_ANYWAY
         )
 
 
-def fix_window(store: Store, length: timedelta | None, last: RunRow | None, now: int) -> Window:
-    """The window: rows published within `length` before the newest headline, and ingested before `now`.
+def fix_window(store: Store, length: timedelta | None, newest: Newest) -> Window:
+    """The window: rows published within `length` before the newest headline.
 
-    Event time, so that a replay of old news behaves like a live day. Rows that no run has labelled are read here: a newer
-    headline than the last run's newest is among them.
+    Event time, so that a replay of old news behaves like a live day. Which rows are there, their ids tell, which are read
+    once, and no clock: consumers write rows that no run has labelled, and of those the ones that are read here are the
+    run's; labelled rows only a run writes.
 
     Args:
         store: The store.
         length: Of the window, or None for all rows.
-        last: The last run, whose newest headline bounds the search for a newer one.
-        now: Epoch milliseconds; later rows are left to the next run.
+        newest: From `find_newest`.
     """
-    store.settle()
-    milliseconds = None if length is None else int(length.total_seconds() * 1000)
-    known = None if last is None else last.counts.get("newest")
-    newest = store.newest_published_at() if known is None else int(known)
-    ingested = filters.ingested_before(now)
-    if newest is None:
-        return Window(ingested, -1, None, pd.DataFrame(columns=list(COLUMNS)), 0)
-    after = "" if milliseconds is None else filters.published_after(newest - milliseconds)
-    new = store.headlines(filters.all_of(after, ingested, filters.PROVISIONAL), COLUMNS)
-    if len(new):
-        newest = max(newest, int(new["published_at"].max()))
-    if milliseconds is None:
-        return Window(ingested, -1, newest, new, 0)
-    begin = newest - milliseconds
-    within, before = filters.published_after(begin), filters.published_until(begin)
-    too_old = store.count_headlines(filters.all_of(before, ingested, filters.PROVISIONAL))
-    return Window(
-        filters.all_of(within, ingested), begin, newest, new[new["published_at"].astype(int) > begin], too_old
-    )
+    if newest.at is None or length is None:
+        return Window("", _EVER, newest, store.headlines(filters.PROVISIONAL, COLUMNS), 0)
+    begin = newest.at - int(length.total_seconds() * 1000)
+    where = filters.published_after(begin)
+    unlabelled = store.headlines(filters.all_of(where, filters.PROVISIONAL), COLUMNS)
+    too_old = store.count_headlines(filters.all_of(filters.published_until(begin), filters.PROVISIONAL))
+    return Window(where, begin, newest, unlabelled, too_old)
+
+
+def window_lengths(length: timedelta | None, recent: pd.DataFrame) -> list[float]:
+    """Milliseconds of this run's window and of those of recent runs (rows of `runs`); infinite where there is no limit."""
+    lengths = [length]
+    for parameters in recent["parameters"]:
+        with suppress(ValidationError):  # an earlier version's
+            if "window" in parameters:
+                lengths.append(ClusteringSettings.model_validate({"window": parameters["window"]}).window)
+    return [math.inf if one is None else one.total_seconds() * 1000 for one in lengths]
 
 
 def read_window(store: Store, window: Window, known: Labelled | None = None) -> pd.DataFrame:
@@ -118,21 +125,22 @@ def read_window(store: Store, window: Window, known: Labelled | None = None) -> 
         known: The last run's rows, where they hold; None to read them.
 
     Raises:
-        RunFailed: Iteration and count do not agree on how many there are, again and again.
+        RunFailed: Iteration and count do not agree on how many a run has labelled, again and again.
     """
+    where = filters.all_of(window.where, filters.LABELLED)
     if known is not None:
-        rows = _together(window.unlabelled, known.rows[known.rows["published_at"].astype(int) > window.begin])
-        if store.is_lite or len(rows) == store.count_headlines(window.where):  # Lite counts by reading all of them
-            return rows
-    seen, expected = 0, store.count_headlines(window.where)
+        labelled = known.rows[known.rows["published_at"].astype(int) > window.begin]
+        if store.is_lite or len(labelled) == store.count_headlines(where):  # Lite counts by reading all of them
+            return _together(window.unlabelled, labelled)
+    seen, expected = 0, store.count_headlines(where)
     for _ in range(_ATTEMPTS):
-        rows = _together(window.unlabelled, store.headlines(filters.all_of(window.where, filters.LABELLED), COLUMNS))
-        seen = len(rows)
+        labelled = store.headlines(where, COLUMNS).drop_duplicates("id")
+        seen = len(labelled)
         if seen == expected:
-            return rows
-        expected = store.count_headlines(window.where)
+            return _together(window.unlabelled, labelled)
+        expected = store.count_headlines(where)
     raise RunFailed(
-        f"Milvus iterates {seen} rows of the window and counts {expected}.",
+        f"Milvus iterates {seen} labelled rows of the window and counts {expected}.",
         "Rows may be being deleted at this moment; the next run tries again.",
     )
 

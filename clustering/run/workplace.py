@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from clustering.run.lease import MayWrite
 from clustering.run.window import Labelled
@@ -19,10 +20,18 @@ class Memory:
     Attributes:
         labelled: The last run's rows.
         unwritten: Pages that could not be written, and when that was tried.
+        said: By what it is about, what the log was last told that stays true from run to run.
     """
 
     labelled: Labelled | None = None
     unwritten: dict[Path, float] = field(default_factory=dict)
+    said: dict[str, Any] = field(default_factory=dict)
+
+    def is_news(self, about: str, what: Any) -> bool:
+        """Whether this is to be said: it is something, and not what was said of it last."""
+        news = bool(what) and self.said.get(about) != what
+        self.said[about] = what
+        return news
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,12 +117,20 @@ class DownloadError(NewstideError):
     """Something newstide fetches (Kafka's jars) could not be had, or is not what it should be."""
 
 
+class BackupDamaged(NewstideError):
+    """A file is no backup, is cut off or changed, or is of another version."""
+
+
 class InvalidGraph(NewstideError, ValueError):
     """Neighbour lists or parameters that no clustering can be made of; also a ``ValueError``."""
 
 
 class CacheDamaged(NewstideError):
     """A cache on disk is missing a part, fails its checksum, or belongs to another model or version."""
+
+
+class PlanDamaged(NewstideError):
+    """What a run was about to write when it was cut off cannot be read: another version wrote it, or it is damaged."""
 
 
 class RunFailed(NewstideError):

@@ -244,6 +244,12 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     keep: Window = Field(None, description="of event time, before the newest headline: older ones are removed; or none")
+    keep_at_most: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of all headlines that a run removes for their age; of more than that and than 1,000, none",
+    )
     kafka: KafkaSettings = KafkaSettings()
     milvus: MilvusSettings = MilvusSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()

@@ -12,6 +12,9 @@ from newstide.kafka.client import admin_client
 
 # A dead letter is the original message with headers on top: it may be a little larger than Kafka's usual 1 MiB.
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+# Brokers since 4.0 refuse what is dated more than an hour ahead of their own clock: a service whose clock is wrong could
+# send neither event nor dead letter, and would wait for ever. When a headline was sent, its sender says.
+_BY_BROKERS_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 
 log = logs.get("kafka")
 
@@ -32,11 +35,12 @@ def ensure_topics(settings: KafkaSettings, timeout: float = 60.0) -> None:
             settings,
             settings.partitions,
             {
+                **_BY_BROKERS_CLOCK,
                 "retention.ms": str(int(settings.dead_letter_retention.total_seconds() * 1000)),
                 "max.message.bytes": str(MAX_MESSAGE_BYTES),
             },
         ),
-        settings.events_topic: _topic(settings, settings.partitions),
+        settings.events_topic: _topic(settings, settings.partitions, _BY_BROKERS_CLOCK),
         settings.lease_topic: _topic(settings, 1),  # its one partition is the lease
     }
     with admin_client(settings, timeout) as admin:

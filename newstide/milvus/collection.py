@@ -53,10 +53,10 @@ class Collection:
         """The rows a filter holds for, as of now; it must be one that cannot hold for more than `MOST`."""
         return self._all(where, columns, limit=MOST)
 
-    def by_key(self, keys: Sequence[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def by_key(self, keys: Sequence[str] | Sequence[int], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The rows with these keys, as of now, in no order; `columns` plus the key."""
         wanted = list(dict.fromkeys([*columns, self._key]))
-        for some in chunks(list(dict.fromkeys(keys)), min(KEYS, self._rows_an_answer(wanted))):
+        for some in chunks(list[str | int](dict.fromkeys(keys)), min(KEYS, self._rows_an_answer(wanted))):
             yield from self.query(any_of(self._key, some), wanted)
 
     def count(self, where: str = "") -> int:

@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 
+from newstide.core.errors import PlanDamaged
 from newstide.embedding.base import ModelCard
 from newstide.milvus.collection import Collection
 from newstide.milvus.connection import Connection
@@ -47,14 +48,21 @@ class Unfinished:
         )
 
     def read(self) -> bytes | None:
-        """What is kept, whole; None where nothing is, or not all of it was written."""
+        """What is kept, whole; None where nothing is, or not all of it was written.
+
+        Raises:
+            PlanDamaged: It is whole, but nothing that `write` made.
+        """
         if not self._is_there():
             return None
         rows = [row for frame in self._opened().iterate("", _COLUMNS) for row in frame.to_dict("records")]
         text = "".join(row["content"] for row in rows)
         if not rows or {(row["parts"], row["mark"]) for row in rows} != {(len(rows), zlib.crc32(text.encode()))}:
             return None
-        return zlib.decompress(base64.b64decode(text))
+        try:
+            return zlib.decompress(base64.b64decode(text, validate=True))
+        except (ValueError, zlib.error) as error:
+            raise PlanDamaged(f"What a run was about to write cannot be read: {error}.") from None
 
     def clear(self) -> None:
         """Forgets it."""

@@ -76,6 +76,7 @@ class Store:
         limits: Mapping[str, Mapping[str, int]],
         tombstones: Tombstones,
         unfinished: Unfinished,
+        *,
         suffix: str,
         prefix: str,
     ) -> None:
@@ -202,6 +203,16 @@ class Store:
         times = self._headlines.iterate(filters.published_after(after), ["published_at"])
         return max((int(frame["published_at"].max()) for frame in times), default=None)
 
+    def published_at(self, where: str) -> npt.NDArray[np.int64]:
+        """The publication times (epoch ms) of the headlines that the filter holds for, in no order."""
+        times = [frame["published_at"].to_numpy(np.int64) for frame in self._headlines.iterate(where, ["published_at"])]
+        return np.concatenate([np.empty(0, np.int64), *times])
+
+    def labels_of(self, where: str) -> set[int]:
+        """The different labels of the headlines that the filter holds for."""
+        frames = self._headlines.iterate(where, ["cluster_label"])
+        return {int(label) for frame in frames for label in frame["cluster_label"].unique()}
+
     def delete_headlines(self, ids: Sequence[str]) -> None:
         """Removes rows."""
         self._headlines.delete(ids)
@@ -212,6 +223,12 @@ class Store:
         """Stories that the filter holds for: all columns, the centroid as a (dim,) float32 array if asked for."""
         columns = schema.columns("stories") + (["centroid"] if centroids else [])
         return _joined(self._stories.iterate(where, columns), columns).sort_values("cluster_label", ignore_index=True)
+
+    def stories_by_number(self, numbers: Sequence[int], *, centroids: bool = False) -> pd.DataFrame:
+        """The stories of these numbers that there are, as `stories` gives them."""
+        columns = schema.columns("stories") + (["centroid"] if centroids else [])
+        rows = list(self._stories.by_key(numbers, columns))
+        return self._stories.frame(rows, columns).sort_values("cluster_label", ignore_index=True)
 
     def upsert_stories(self, stories: pd.DataFrame) -> None:
         """Writes whole stories; the frame has all columns of the collection, the centroid among them.
@@ -243,10 +260,11 @@ class Store:
 
     # Runs and means
 
-    def runs(self) -> pd.DataFrame:
-        """All finished runs, oldest first, without their mean vectors."""
+    def runs(self, after: int = -1) -> pd.DataFrame:
+        """The finished runs after this one, oldest first, without their mean vectors."""
         columns = schema.columns("runs")
-        return _joined(self._runs.iterate("", columns), columns).sort_values("run", ignore_index=True)
+        where = filters.above("run", after) if after >= 0 else ""
+        return _joined(self._runs.iterate(where, columns), columns).sort_values("run", ignore_index=True)
 
     def last_run(self) -> RunRow | None:
         """The newest finished run."""
@@ -347,7 +365,7 @@ def _open(
         aliases.lead(connection, settings.prefix, wanted)
     tombstones = Tombstones(connection, f"{settings.prefix}tombstones")
     unfinished = Unfinished(connection, f"{settings.prefix}unfinished")
-    return Store(connection, card, names, limits, tombstones, unfinished, wanted, settings.prefix)
+    return Store(connection, card, names, limits, tombstones, unfinished, suffix=wanted, prefix=settings.prefix)
 
 
 def _joined(frames: Iterator[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The commands for living with an installation: `forget`, `backup`, `restore`, `reembed`."""
+"""The commands for living with an installation: `forget`, `prune`, `backup`, `restore`, `reembed`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ _SHOWN = 10  # headlines listed before they go
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (forget, backup, restore, reembed):
+    for command in (forget, prune, backup, restore, reembed):
         app.command()(command)
 
 
@@ -83,6 +83,40 @@ def forget(
                     "what was on its way."
                 )
             )
+
+
+def prune(
+    context: typer.Context,
+    keep: Annotated[
+        str | None, typer.Option(help="Older than this before the newest headline; default: as set.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; touch nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Deletes headlines that are older than `keep`, also where they are more than a run deletes unasked."""
+    from newstide_app.maintenance import prune as pruning
+
+    context.obj |= {} if keep is None else {"keep": keep}
+    console = Console(stderr=as_json)
+    with milvus_of(settings_of(context, services=True)) as settings:
+        found = pruning.look_up(settings)
+        if found is None:
+            console.print(Text("No headline is older than that."))
+        else:
+            for row in found.sample:
+                console.print(Text(f"  {row['published_at']}  {row['title']}  ({row['source'] or 'no source'})"))
+            if found.due.headlines > len(found.sample):
+                console.print(Text(f"  and {found.due.headlines - len(found.sample):,} more"))
+            console.print(Text(f"{'Would go' if dry_run else 'To go'}: {found.describe()}."))
+        gone = 0
+        if found is not None and not dry_run:
+            if not yes:
+                typer.confirm("Remove them for good?", abort=True, err=as_json)
+            gone = pruning.prune(settings, found)
+            console.print(Text(f"Gone. Headlines removed: {gone:,}."))
+    if as_json:
+        print_json({"due": 0 if found is None else found.due.headlines, "removed": gone})
 
 
 def backup(

@@ -23,13 +23,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from newstide.core import logs
-from newstide.core.errors import BrokerUnavailable, NewstideError, SchemaMismatch
+from newstide.core.errors import BackupDamaged, BrokerUnavailable, NewstideError, SchemaMismatch
 from newstide.core.files import replacing
 from newstide.core.plain import plain
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
 from newstide.embedding.base import ModelCard
 from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, Tombstone, open_store, schema
+from newstide_app.maintenance.numbers_left import require_numbers_left
 from newstide_app.maintenance.reembed import writers_at_work
 
 _FORMAT = "1"  # of the file
@@ -38,10 +39,6 @@ _ORDER = ("runs", "means", "headlines", "stories", "tombstones")
 _BACK = ("tombstones", "stories", "headlines", "means", "runs")  # runs last: they make the labels count
 
 log = logs.get("restore")
-
-
-class BackupDamaged(NewstideError):
-    """A file is no backup, is cut off or changed, or is of another version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +284,9 @@ class _Backup:
                 raise BackupDamaged(
                     f"{self.file} is damaged in row group {place} ({kind}): {_line(error)}.", "Take another backup."
                 ) from error
-            yield _frame(table, kind, self.card.dim)
+            frame = _frame(table, kind, self.card.dim)
+            require_numbers_left(frame, kind, f"{self.file}, row group {place} ({kind})")
+            yield frame
 
     def report(self, done: str, started: float, **more: Any) -> BackupReport:
         """What was done with the file."""

@@ -25,6 +25,7 @@ from newstide.milvus import Store, filters, open_store
 from newstide.milvus.model import model_for
 from newstide.milvus.schema import require_same_model
 from newstide_app.maintenance.dead_letters import waiting
+from newstide_app.maintenance.doctor_time import time_findings
 from newstide_app.maintenance.model import rate, unread
 from newstide_app.services.endpoints import read_endpoints
 from newstide_app.services.monitoring import running_services
@@ -348,6 +349,7 @@ def _runs(visit: _Visit) -> Iterator[Finding]:
         way_out = "Start `newstide recluster --every 5m`." if waiting else "Send headlines: `newstide produce FILE`."
         yield Finding("runs", "warn", f"None yet; {waiting:,} headlines wait for the first.", way_out)
         return
+    yield from (Finding(*one) for one in time_findings(visit.store, visit.settings, last))
     age = time.time() - last.finished_at / 1000
     seen = f"run {last.run} finished {_span(age)} ago; {waiting:,} headlines came since"
     if waiting and age > _OLD_RUN:

@@ -44,6 +44,7 @@ from newstide_app.services.metrics import (
 if TYPE_CHECKING:
     from clustering.run.report import RunReport
     from consumers.loop import Tally
+    from producers.feed_poller import OnPoll
 
 PORTS = {"consumer": 9464, "reclusterer": 9465, "producer": 9466, "web": 9467}
 _NEXT = len(PORTS)  # ports further for the next process of the same service
@@ -96,13 +97,13 @@ class Monitor:
             return
         self._success = time.monotonic()
 
-    def polling(self, every: float) -> Callable[..., None]:
+    def polling(self, every: float) -> "OnPoll":
         """For the poller of feeds: to be called after every look at one, of which there is one every so many seconds."""
         self._silence = max(self._silence, 3 * every)
         metrics = FeedMetrics(self.registry)
 
-        def record(**counts: Any) -> None:
-            metrics.polled(**counts)
+        def record(*, well: bool, read: int, rejected: int, failing: int) -> None:
+            metrics.polled(well=well, read=read, rejected=rejected, failing=failing)
             self.beat()
 
         return record

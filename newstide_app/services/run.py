@@ -1,6 +1,6 @@
 """The long-running commands: connects a room's loop to Kafka, Milvus, the model, the settings and the monitoring."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from clustering.run.reclusterer import RunReport
     from consumers.loop import Tally
+    from producers.feed_poller import OnPoll
     from producers.publisher import Summary
 
 _CUT_OFF_AFTER = 4.0  # seconds from being told to stop, for a call to Milvus
@@ -152,7 +153,7 @@ def run_feeds(
     """`newstide produce --rss`."""
     from producers.publisher import produce_feeds
 
-    def produce(on_poll: Callable[..., None]) -> "Summary":
+    def produce(on_poll: "OnPoll") -> "Summary":
         return produce_feeds(
             urls,
             settings.kafka,

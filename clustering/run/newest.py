@@ -1,0 +1,53 @@
+"""Where a run's window ends: at the newest headline there is, unless that is dated where no clock has been yet.
+
+Clocks go wrong, of the machines that send headlines and of this one. A headline further ahead of the clock than a headline
+may be moves no window; and where most headlines are, it is this machine's clock that is behind.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from newstide.milvus import RunRow, Store, filters
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest headline, by which the window is set.
+
+    Attributes:
+        at: Its publication time, epoch ms; None where there is no headline.
+        ahead: Headlines that are dated further ahead of the clock than `limits.ahead`.
+        clock_behind: Whether most headlines are, so that the clock is what is wrong.
+    """
+
+    at: int | None
+    ahead: int = 0
+    clock_behind: bool = False
+
+
+def find_newest(store: Store, last: RunRow | None, now: int, ahead: int) -> Newest:
+    """Finds the newest headline by one bounded query, from the last run's newest on; by a scan where that row has gone.
+
+    Args:
+        store: The store.
+        last: The last run, with its newest headline in `counts`.
+        now: By this machine's clock, epoch ms.
+        ahead: Milliseconds that a headline may be ahead of it.
+    """
+    latest = now + ahead
+    known = None if last is None else last.counts.get("newest")
+    if known is not None and int(known) <= latest:
+        times = store.published_at(filters.published_since(int(known)))
+        within = times[times <= latest]
+        if len(within):
+            return Newest(int(within.max()), len(times) - len(within))
+    too_new = store.count_headlines(filters.published_after(latest))
+    if too_new and 2 * too_new > store.count_headlines():
+        return Newest(_newest(store, "") if known is None else int(known), too_new, clock_behind=True)
+    return Newest(_newest(store, filters.published_until(latest)), too_new)
+
+
+def _newest(store: Store, where: str) -> int | None:
+    times = store.published_at(where)
+    return int(np.max(times)) if len(times) else None
