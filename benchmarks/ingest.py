@@ -167,7 +167,8 @@ def _ingested(
 ) -> tuple[float, dict[str, float]]:
     """Seconds from the first records in hand until all are stored and committed, and those of each stage."""
     from consumers.group import join_group
-    from consumers.loop import Tally, ingest
+    from consumers.loop import ingest
+    from consumers.tally import Tally
 
     send(settings, [next(source) for _ in range(headlines)])
     began = ended = 0.0

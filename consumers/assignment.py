@@ -1,5 +1,6 @@
 """A label on arrival: a headline gets the number of the open story within whose reach it lies."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -11,6 +12,8 @@ from newstide.core.language_means import Means, centre, no_means
 from newstide.milvus import LanguageMean, RunRow, Store, filters
 
 Vectors = npt.NDArray[np.float32]
+
+_LOOK_EVERY = 2.0  # seconds between looks for a newer run's stories
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,32 @@ class OpenStories:
             stories["reach"].to_numpy(np.float32),
             None if last is None else _means(last, means, store.dim),
         )
+
+
+class StoriesInUse:
+    """The open stories of the last finished run, looked up again when a newer one has finished.
+
+    Args:
+        store: Where they are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stories: OpenStories | None = None
+        self._run = -1
+        self._checked = float("-inf")
+
+    def current(self) -> OpenStories:
+        """As of now, or a moment ago."""
+        now = time.monotonic()
+        if self._stories is None or now - self._checked > _LOOK_EVERY:
+            self._checked = now
+            last = self._store.last_run()
+            run = 0 if last is None else last.run
+            if run != self._run and (found := OpenStories.load(self._store)) is not None:
+                self._stories, self._run = found, run
+            self._stories = self._stories or OpenStories.none(self._store.dim)
+        return self._stories
 
 
 def _means(last: RunRow, means: Sequence[LanguageMean], dim: int) -> Means:

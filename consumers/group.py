@@ -6,8 +6,10 @@ owner reads them. That owner may be this member itself, within the same poll: wh
 same, and what was read since is kept.
 """
 
+import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from threading import Event
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -18,11 +20,14 @@ from kafka.structs import OffsetAndMetadata
 from newstide.core import logs
 from newstide.core.settings import KafkaSettings
 from newstide.kafka import patches
+from newstide.kafka.client import unavailable
 from newstide.kafka.consumer import make_consumer
 
-_AGAIN_AFTER = 2.0  # seconds from a failed commit to the next try, while nothing new is read
+_AGAIN_AFTER = 2.0  # seconds from a commit to the next try, while nothing new is read
 _COMMIT_WITHIN = 3.0  # seconds for Kafka to take a commit
 _SILENCE = 3.0  # seconds without a broker before the log says so
+_FINISH_WITHIN = 3.0  # seconds for the batch at hand, once the loop is told to stop
+_SHOW_UP_EVERY = 5.0  # seconds of work on one batch, after which the group is told that this member lives
 
 log = logs.get("consumer")
 
@@ -31,11 +36,17 @@ def join_group(settings: KafkaSettings, **options: Any) -> KafkaConsumer:
     """A member of the group that reads the topic of headlines; `options` of kafka-python's client win over ours."""
     ours = {
         "partition_assignment_strategy": [CooperativeStickyAssignor],
+        "isolation_level": "read_committed",  # what a transaction took back was never said
         # How long the partitions of one that was killed lie idle. Heartbeats come from the client's own thread.
         "session_timeout_ms": 10_000,
         "heartbeat_interval_ms": 3_000,
+        "metadata_max_age_ms": 15_000,  # a new partition is noticed within that, and read after a join
     }
     return make_consumer(settings, [settings.topic], group=settings.group, **{**ours, **options})
+
+
+class Stopped(Exception):
+    """There is no time left for the batch at hand; it is read again by whoever comes next."""
 
 
 class Contact:
@@ -73,9 +84,14 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(self, consumer: KafkaConsumer, topic: str) -> None:
         self._consumer = consumer
-        self._written: dict[TopicPartition, OffsetAndMetadata] = {}
-        self._gone: set[TopicPartition] = set()
-        self._failed_at: float | None = None  # when a commit failed, as long as none has come through since
+        self._topic = topic
+        self._done: dict[TopicPartition, int] = {}  # up to where all is written
+        self._committed: dict[TopicPartition, int] = {}
+        self._gone: set[TopicPartition] = set()  # taken away since `begin`, whether they have come back or not
+        self._away: set[TopicPartition] = set()  # taken away, and not come back
+        self._tried_at: float | None = None  # when the last commit was tried
+        self._failing = False
+        self.new: set[TopicPartition] = set()  # assigned, and not looked at: they are paused
         consumer.subscribe([topic], listener=self)
 
     def begin(self) -> None:
@@ -96,50 +112,150 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
             if partition in self._consumer.assignment():
                 self._consumer.seek(partition, records[0].offset)
 
-    def commit(self, records: Sequence[Any]) -> None:
-        """Commits the offsets of records that are written, and of earlier ones whose commit failed."""
-        for record in records:
-            partition = TopicPartition(record.topic, record.partition)
-            if partition not in self._written or self._written[partition].offset <= record.offset:
-                self._written[partition] = OffsetAndMetadata(record.offset + 1, "", -1)
-        ours = self._consumer.assignment() - self._gone  # never set another member's offset back
-        self._written = {partition: at for partition, at in self._written.items() if partition in ours}
-        offsets = dict(self._written)
+    def commit(self) -> None:
+        """Commits how far the client has read, all of which is written; also past markers, which are no records."""
+        ours = (
+            self._consumer.assignment() - self._gone - self._away - self.new
+        )  # never set another member's offset back
+        positions = patches.positions(self._consumer)
+        self._done = {partition: positions[partition] for partition in ours if partition in positions}
+        offsets = {one: self._noted(at) for one, at in self._done.items() if self._committed.get(one) != at}
         if not offsets:
-            self._failed_at = None
             return
+        self._tried_at = time.monotonic()
         try:
             self._consumer.commit(offsets, timeout_ms=int(_COMMIT_WITHIN * 1000))
         except (CommitFailedError, RebalanceInProgressError) as error:
             # Another member may have the partitions now: it reads these messages again and finds their ids in Milvus.
-            self._failed_at = time.monotonic()
             log.info("the group was rebalanced before a commit; nothing is lost", reason=str(error))
         except KafkaError as error:
-            if self._failed_at is None:
+            if not self._failing:
                 log.warning("offsets could not be committed; trying again", reason=str(error))
-            self._failed_at = time.monotonic()
+            self._failing = True
         else:
-            self._written = {}
-            self._failed_at = None
+            self._committed.update({one: at.offset for one, at in offsets.items()})
+            self._failing = False
 
     def catch_up(self) -> None:
-        """Commits what a failed commit left, now and then; called while nothing new is read."""
-        if self._failed_at is not None and time.monotonic() - self._failed_at > _AGAIN_AFTER:
-            self.commit([])
+        """Commits what has been left, now and then; called while nothing new is read."""
+        if self._tried_at is None or time.monotonic() - self._tried_at > _AGAIN_AFTER:
+            self.commit()
+
+    def starts_at(self, partition: TopicPartition, offset: int) -> None:
+        """Notes where the group stands in a partition that has just come."""
+        self._committed[partition] = offset
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Commits what is written of these partitions, before another member gets them."""
-        self._gone = self._gone | set(revoked)
-        left = {partition: self._written.pop(partition) for partition in revoked if partition in self._written}
-        if left:
-            self._consumer.commit_async(left)
+        self._forget(revoked, commit=True)
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
         """They are another member's already: nothing may be committed any more."""
-        self._gone = self._gone | set(lost)
-        for partition in lost:
-            self._written.pop(partition, None)
+        self._forget(lost, commit=False)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """They are read from their last commit on."""
+        """They are read from their last commit on, once they have been looked at."""
         log.info("reading", partitions=sorted(partition.partition for partition in assigned))
+        self.new |= set(assigned)
+        self._away -= set(assigned)
+        self._consumer.pause(*assigned)
+
+    def _forget(self, partitions: Collection[TopicPartition], *, commit: bool) -> None:
+        self._gone = self._gone | set(partitions)
+        self._away |= set(partitions)
+        self.new -= set(partitions)
+        done = {one: self._done.pop(one) for one in partitions if one in self._done}
+        left = {one: self._noted(at) for one, at in done.items() if self._committed.get(one) != at}
+        for one in partitions:
+            self._committed.pop(one, None)
+        if commit and left:
+            self._consumer.commit_async(left)
+
+    def _noted(self, offset: int) -> OffsetAndMetadata:
+        """With the topic's id: offsets mean nothing in another topic of the same name."""
+        id_ = patches.topic_id(self._consumer, self._topic)
+        return OffsetAndMetadata(offset, "" if id_ is None else json.dumps({"topic": str(id_)}), -1)
+
+
+class Membership:
+    """The place in the group, kept while a batch is at work.
+
+    Args:
+        consumer: A member of the group.
+        handover: Its listener.
+        settings: Of Kafka, for errors.
+        stop: Ends all waiting.
+        on_beat: Called again and again: the service is alive.
+        on_new: Looks at partitions that have just come, and lets them be read.
+    """
+
+    def __init__(
+        self,
+        consumer: KafkaConsumer,
+        handover: Handover,
+        settings: KafkaSettings,
+        stop: Event,
+        *,
+        on_beat: Callable[[], None],
+        on_new: Callable[[], None],
+    ) -> None:
+        self._consumer = consumer
+        self._handover = handover
+        self._settings = settings
+        self._stop = stop
+        self._on_beat = on_beat
+        self._on_new = on_new
+        self._contact = Contact(consumer)
+        self._shown_up = time.monotonic()  # when the group last heard from us
+        self._stopped_at: float | None = None  # when it was noticed that `stop` is set
+
+    def poll(self, seconds: float, most: int | None = None) -> Mapping[TopicPartition, Sequence[Any]]:
+        """What the client has read; nothing while Kafka is away.
+
+        Raises:
+            BrokerUnavailable: Kafka refuses.
+        """
+        try:
+            if self._handover.new:
+                self._on_new()
+            polled: dict[TopicPartition, list[Any]] = self._consumer.poll(int(seconds * 1000), max_records=most)
+        except KafkaError as error:
+            explained = unavailable(self._settings, error)
+            if not explained.passing:
+                raise explained from None
+            self._contact.look(error)
+            self._stop.wait(max(seconds, 0.2))  # it may fail at once
+            return {}
+        self._contact.look()
+        self._shown_up = time.monotonic()
+        return polled
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, polling paused partitions so that the group does not take this member for dead."""
+        until = time.monotonic() + seconds
+        while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
+            self._show_up(min(left, 0.5))
+
+    def stay(self) -> None:
+        """Between two pieces of work on a batch: keeps the membership.
+
+        Raises:
+            Stopped: The loop was told to stop, and time is up.
+        """
+        if self._stop.is_set():
+            self._stopped_at = self._stopped_at or time.monotonic()
+            if time.monotonic() - self._stopped_at > _FINISH_WITHIN:
+                raise Stopped
+        if time.monotonic() - self._shown_up > _SHOW_UP_EVERY:
+            self._show_up()
+
+    def read_on(self) -> None:
+        """Lets the client read again, but for partitions that have not been looked at."""
+        if paused := self._consumer.paused() - self._handover.new:
+            self._consumer.resume(*paused)
+
+    def _show_up(self, seconds: float = 0.0) -> None:
+        """Polls without reading any further: the batch at hand is all the work there is."""
+        self._consumer.pause(*self._consumer.assignment())
+        self._handover.put_back(self.poll(seconds))  # of partitions that have just been assigned
+        self._on_beat()

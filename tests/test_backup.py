@@ -124,7 +124,7 @@ def test_restored_into_an_empty_installation_everything_is_there_to_the_bit_and_
         store.close()
         copy.close()
     tally = run_consumer(elsewhere, stop=Event(), drain=True)
-    assert (tally.read, tally.stored, tally.taken_down) == (ROWS, 0, 1)
+    assert (tally.messages, tally.stored, tally.taken_down) == (ROWS, 0, 1)
 
 
 def test_restored_twice_nothing_is_there_twice_and_what_was_cut_off_is_completed(

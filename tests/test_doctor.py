@@ -17,7 +17,8 @@ from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.embedding import ModelCard
 from newstide.kafka.producer import Sender
 from newstide.milvus import open_store
-from newstide_app.maintenance.doctor import Finding, Findings, examine, print_findings
+from newstide_app.maintenance.doctor import examine, print_findings
+from newstide_app.maintenance.findings import Finding, Findings
 from newstide_app.services.monitoring import monitored
 from newstide_app.services.run import run_consumer
 

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from clustering.run.reclusterer import RunReport
-from consumers.loop import Tally
+from consumers.tally import Tally
 from newstide.core.errors import NewstideError, SettingsError
 from newstide.core.headline import Headline
 from newstide.core.local_server import free_port, terminate
@@ -95,15 +96,16 @@ def address_of(settings: Settings) -> str:
 def test_running_totals_are_counted_once_and_a_batch_is_timed_by_stage() -> None:
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry)
-    tally = Tally(read=10, stored=7, duplicates=2, dead_letters=1, seconds={"embed": 0.4})
+    tally = Tally(read=10, stored=7, duplicates=2, dead_letters=1, unknown=Counter(pubdate=3), seconds={"embed": 0.4})
     for _ in range(3):
         metrics.record(tally)
-    tally.add(Tally(read=5, stored=5, seconds={"embed": 3.0, "insert": 0.2}))
+    tally.add(Tally(read=5, stored=5, unknown=Counter(pubdate=2), seconds={"embed": 3.0, "insert": 0.2}))
     metrics.record(tally)
     assert registry.get_sample_value("newstide_messages_read_total") == 15
     assert registry.get_sample_value("newstide_headlines_stored_total") == 12
     assert registry.get_sample_value("newstide_duplicates_total") == 2
     assert registry.get_sample_value("newstide_dead_letters_total") == 1
+    assert registry.get_sample_value("newstide_fields_unknown_total", {"field": "pubdate"}) == 5
     assert registry.get_sample_value("newstide_batch_seconds_count", {"stage": "embed"}) == 2
     assert registry.get_sample_value("newstide_batch_seconds_sum", {"stage": "embed"}) == pytest.approx(3.4)
     assert registry.get_sample_value("newstide_batch_seconds_bucket", {"stage": "embed", "le": "0.5"}) == 1

@@ -24,7 +24,8 @@ from newstide.milvus import open_store
 from newstide.milvus.model import card_there, model_in_use
 from newstide_app.cli.main import app
 from newstide_app.evaluation import evaluate_file
-from newstide_app.maintenance.doctor import Findings, examine
+from newstide_app.maintenance.doctor import examine
+from newstide_app.maintenance.findings import Findings
 from newstide_app.queries import search
 from newstide_app.services.run import run_consumer
 from newstide_app.web.shared_store import Reader

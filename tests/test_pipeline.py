@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from clustering.run.reclusterer import RunReport, recluster
-from consumers.loop import Tally
+from consumers.tally import Tally
 from newstide.core.headline import decode
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, PageSettings, Settings
 from newstide.kafka.consumer import records_of
@@ -97,7 +97,7 @@ def store(settings: Settings) -> Iterator[Store]:
 def test_a_day_of_news_becomes_stories_a_map_and_events(day: Day) -> None:
     settings, store, report, tally = day.settings, day.store, day.report, day.tally
     assert day.sent == SAMPLE
-    assert (tally.read, tally.stored, tally.duplicates, tally.dead_letters) == (SAMPLE, SAMPLE, 0, 0)
+    assert (tally.messages, tally.stored, tally.duplicates, tally.dead_letters) == (SAMPLE, SAMPLE, 0, 0)
     assert report.status == "finished"
     assert report.rows == report.new == store.count_headlines() == SAMPLE
     assert store.count_headlines("label_run == 0") == 0
@@ -117,7 +117,7 @@ def test_sent_twice_it_is_there_once_and_no_label_changes(day: Day) -> None:
     before = labels(store)
     send(day_file(), settings)
     tally = ingest(settings)
-    assert (tally.read, tally.stored, tally.duplicates) == (SAMPLE, 0, SAMPLE)
+    assert (tally.messages, tally.stored, tally.duplicates) == (SAMPLE, 0, SAMPLE)
     assert recluster(settings).status == "nothing new"
     assert labels(store) == before
 
@@ -221,7 +221,7 @@ def test_broken_lines_are_rejected_or_dead_lettered_with_a_reason_and_the_rest_a
     sender.flush()
     sender.close()
     tally = ingest(settings)
-    assert (tally.read, tally.stored, tally.dead_letters) == (900, 800, 100)
+    assert (tally.messages, tally.stored, tally.dead_letters) == (900, 800, 100)
     assert store.count_headlines() == 800
     received = list(records_of(settings.kafka, settings.kafka.dead_letter_topic))
     assert sorted(record.value for record in received) == sorted(bad_messages)

@@ -104,7 +104,7 @@ def test_a_storys_title_is_gone_from_rows_stories_pages_and_caches_and_a_replay_
     replayed = settings.updated(kafka={"group": "takedown-replay"})
     tally = run_consumer(replayed, stop=Event(), drain=True)
 
-    assert (tally.read, tally.stored, tally.taken_down, tally.duplicates) == (ROWS, 0, 1, ROWS - 1)
+    assert (tally.messages, tally.stored, tally.taken_down, tally.duplicates) == (ROWS, 0, 1, ROWS - 1)
     recluster(settings, force=True)
 
 

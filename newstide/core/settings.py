@@ -4,14 +4,16 @@ Values come from `newstide.toml`, then from environment variables (`NEWSTIDE_KAF
 group, an underscore, the name), then from the command line; the later one wins. Unknown names are errors.
 """
 
+import json
 import os
 import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from newstide.core.errors import SettingsError
@@ -37,6 +39,15 @@ def parse_window(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() == "none" else parse_duration(value)
 
 
+def known_zone(value: str) -> str:
+    """The name of a time zone as it is; `ValueError` where there is none of that name."""
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {value!r}; write it as Europe/Berlin or UTC") from None
+    return value
+
+
 def without_login(value: Any) -> Any:
     """An address as it is; a login in it would stand in logs and errors, and has a setting of its own."""
     if isinstance(value, str) and "@" in value:
@@ -49,6 +60,8 @@ def without_login(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Window = Annotated[timedelta | None, BeforeValidator(parse_window)]
 Address = Annotated[str | None, BeforeValidator(without_login)]
+TimeZone = Annotated[str, AfterValidator(known_zone)]
+HeadlineField = Literal["title", "description", "url", "source", "published_at", "language", "id"]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -120,7 +133,12 @@ class ConsumerSettings(_Group):
 
     batch_size: int = Field(1024, ge=1, le=4096, description="headlines read and committed together")
     linger: Duration = Field(timedelta(milliseconds=200), description="wait for a batch to fill")
-    max_message_bytes: int = Field(65_536, ge=1024, description="larger messages become dead letters")
+    max_message_bytes: int = Field(65_536, ge=1024, description="larger messages, unpacked too, become dead letters")
+    timezone: TimeZone = Field("UTC", description="of times that name none, or one that nobody knows")
+    fields: dict[HeadlineField, str] = Field(
+        default_factory=dict,
+        description='names that producers use, as { title = "Ueberschrift", source = "desk.name" }',
+    )
 
 
 class ClusteringSettings(_Group):
@@ -353,7 +371,7 @@ def _written(name: str, value: Any) -> str | None:
         return value.get_secret_value()
     if isinstance(value, timedelta):
         return f"{value.total_seconds():f}s"
-    return str(value)
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:

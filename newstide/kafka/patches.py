@@ -123,6 +123,12 @@ def topic_id(consumer: Any, topic: str) -> UUID | None:
     return found
 
 
+def positions(consumer: Any) -> dict[TopicPartition, int]:
+    """The next offset to be read of each partition, where it is known; asks nobody."""
+    consumed = consumer._subscription.all_consumed_offsets()
+    return {partition: int(at.offset) for partition, at in consumed.items()}
+
+
 def knows_coordinator(consumer: Any) -> bool:
     """Whether the group's broker is known; heartbeats forget it when it is silent."""
     return consumer._coordinator.coordinator_id is not None

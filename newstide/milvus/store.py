@@ -115,6 +115,11 @@ class Store:
         """Those of the ids that are there, as of now."""
         return {row["id"] for row in self._headlines.by_key(ids, ["id"])}
 
+    def known_headlines(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Title and url of those of the ids that are there, as of now."""
+        rows = self._headlines.by_key(ids, ["id", "title", "url"])
+        return {row["id"]: (row["title"], row["url"]) for row in rows}
+
     def insert_headlines(self, rows: Sequence[HeadlineRow], *, again: bool = False) -> int:
         """Writes rows whose ids are not there yet, and returns how many; of rows with the same id, the first.
 

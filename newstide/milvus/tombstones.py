@@ -126,8 +126,11 @@ class Tombstones:
         return self._current
 
     def blocks(self, headline: Headline) -> bool:
-        """Whether this headline was taken down."""
-        return self.current().blocks(id_=headline.id, url=headline.url, source=headline.source)
+        """Whether this headline was taken down, under this id or, with its title, time, url and source, another."""
+        current = self.current()
+        return current.blocks(id_=headline.id) or current.hides(
+            headline.title, headline.published_at, headline.url, headline.source
+        )
 
     def all(self) -> Iterator[Tombstone]:
         """Each of them, as of now."""

@@ -1,4 +1,4 @@
-"""The commands `newstide dead-letters list` and `newstide dead-letters replay`."""
+"""The commands `newstide dead-letters list`, `replay` and `skip`."""
 
 from dataclasses import asdict
 from itertools import islice
@@ -46,3 +46,24 @@ def replay_letters(
 
     report = replay(settings_of(context, services=True).kafka, reason=reason, limit=limit, dry_run=dry_run)
     print_json(asdict(report)) if as_json else Console().print(Text(report.describe()))
+
+
+@letters_app.command("skip")
+def skip_batch(
+    context: typer.Context,
+    partition: Annotated[int, typer.Argument(min=0, help="The partition that waits.")],
+    offset: Annotated[int | None, typer.Option(min=0, help="Refuse unless the group stands there.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Passes over a batch that cannot be read and holds its partition up."""
+    from newstide_app.maintenance.skipping import look_at_batch, skip
+
+    settings = settings_of(context, services=True).kafka
+    batch = look_at_batch(settings, partition, offset)
+    if yes:
+        skip(settings, batch)
+    if as_json:
+        print_json({**asdict(batch), "skipped": yes})
+        return
+    Console().print(Text(f"{batch.describe()} {'are skipped' if yes else 'would be skipped; --yes does it'}."))

@@ -278,11 +278,22 @@ def evaluate(
 
 
 @app.command()
-def doctor(context: typer.Context, as_json: AsJson = False) -> None:
+def doctor(
+    context: typer.Context,
+    as_json: AsJson = False,
+    acknowledge_losses: Annotated[
+        bool, typer.Option("--acknowledge-losses", help="Speak no more of messages lost until now.")
+    ] = False,
+) -> None:
     """Says what is in force, what is wrong, and what to do."""
     from newstide_app.maintenance.doctor import examine, print_findings
 
-    findings = examine(settings_of(context, services=True))
+    settings = settings_of(context, services=True)
+    if acknowledge_losses:
+        from newstide.kafka.losses import acknowledge_losses as acknowledge
+
+        acknowledge(settings.kafka)
+    findings = examine(settings)
     if as_json:
         print_json(findings.as_dict())
     else:

@@ -41,6 +41,7 @@ class Letter:
     offset: int
     timestamp: int  # epoch milliseconds, of the original
     replays: int
+    places: str  # where the elements stood that it holds of an array; empty: it is a whole message
     cut: int  # bytes of the whole message where this is its beginning alone; else 0
     key: bytes | None
     value: bytes | None
@@ -193,7 +194,7 @@ def print_letters(found: list[Letter], total: int) -> None:
     """A table for people."""
     shown = Table("from", "reason", "value", "replays")
     for letter in found:
-        place = f"{letter.topic}/{letter.partition}/{letter.offset}"
+        place = f"{letter.topic}/{letter.partition}/{letter.offset}" + (f" [{letter.places}]" if letter.places else "")
         shown.add_row(
             *(Text(escaped(place)), Text(escaped(letter.reason)), Text(preview(letter.value)), str(letter.replays))
         )
@@ -211,6 +212,7 @@ def _letter(record: Any) -> Letter:
         partition=_number(headers.get("partition"), -1),
         offset=_number(headers.get("offset"), -1),
         timestamp=_number(headers.get("timestamp"), -1),
+        places=headers.get("places", b"").decode("ascii", "replace"),
         replays=max(_number(headers.get(REPLAYS), 0), 0),
         cut=max(_number(headers.get(CUT), 0), 0),
         key=record.key,

@@ -4,9 +4,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -18,78 +17,35 @@ from newstide import __version__
 from newstide.core.errors import EmptyStore, NewstideError
 from newstide.core.local_server import is_loopback
 from newstide.core.settings import Settings
-from newstide.kafka.client import admin_client
-from newstide.kafka.lag import group_members, lag
-from newstide.kafka.topics import reachable
-from newstide.milvus import Store, filters, open_store
+from newstide.milvus import filters, open_store
 from newstide.milvus.model import model_for
 from newstide.milvus.schema import require_same_model
-from newstide_app.maintenance.dead_letters import waiting
+from newstide_app.maintenance import doctor_kafka
 from newstide_app.maintenance.doctor_time import time_findings
+from newstide_app.maintenance.findings import Finding, Findings, Status, Visit, span
 from newstide_app.maintenance.model import rate, unread
 from newstide_app.services.endpoints import read_endpoints
 from newstide_app.services.monitoring import running_services
-
-Status = Literal["ok", "warn", "fail"]
 
 _SCARCE, _LITTLE = 1.0, 5.0  # GiB of disk
 _OLD_RUN = 3600.0  # seconds
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing examined: `fail` keeps newstide from working, `warn` will or may; `way_out` is the next step."""
-
-    name: str
-    status: Status
-    seen: str
-    way_out: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """Everything examined, and the settings in force."""
-
-    findings: tuple[Finding, ...]
-    settings: dict[str, Any]
-
-    @property
-    def well(self) -> bool:
-        """Whether nothing fails."""
-        return all(finding.status != "fail" for finding in self.findings)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "well": self.well,
-            "findings": [asdict(finding) for finding in self.findings],
-            "settings": self.settings,
-        }
-
-
-@dataclass
-class _Visit:
-    """What one look leaves for the next."""
-
-    settings: Settings
-    kafka: bool = False
-    topics: dict[str, int] = field(default_factory=dict)  # name to partitions
-    store: Store | None = None
-
-
 def examine(settings: Settings) -> Findings:
     """Looks at everything newstide stands on; changes nothing, and never shows a secret."""
-    visit = _Visit(settings)
-    looks: tuple[tuple[str, Callable[[_Visit], Iterator[Finding]]], ...] = (
+    visit = Visit(settings)
+    looks: tuple[tuple[str, Callable[[Visit], Iterator[Finding]]], ...] = (
         ("newstide", _newstide),
         ("secrets", _secrets),
         ("data folder", _folders),
         ("local services", _local),
-        ("Kafka", _kafka),
-        ("topics", _topics),
-        ("consumers", _consumers),
-        ("dead letters", _dead_letters),
+        ("Kafka", doctor_kafka.look_at_broker),
+        ("topics", doctor_kafka.look_at_topics),
+        ("consumers", doctor_kafka.look_at_group),
+        ("lost messages", doctor_kafka.look_at_losses),
+        ("consumer's figures", doctor_kafka.look_at_figures),
+        ("dead letters", doctor_kafka.look_at_dead_letters),
         ("Milvus", _milvus),
         ("model", _model),
         ("runs", _runs),
@@ -137,13 +93,13 @@ def print_findings(findings: Findings, console: Console | None = None) -> None:
     )
 
 
-def _newstide(visit: _Visit) -> Iterator[Finding]:
+def _newstide(visit: Visit) -> Iterator[Finding]:
     file = visit.settings.config
     source = f"{file.absolute()} and the environment" if file.is_file() else "the environment; no newstide.toml here"
     yield Finding("newstide", "ok", f"{__version__}, settings from {source}")
 
 
-def _secrets(visit: _Visit) -> Iterator[Finding]:
+def _secrets(visit: Visit) -> Iterator[Finding]:
     """Secrets that travel in the clear to another machine, or that others may read on this one."""
     kafka, milvus, pages = visit.settings.kafka, visit.settings.milvus, visit.settings.pages
     if kafka.security_protocol == "SASL_PLAINTEXT" and _elsewhere(kafka.bootstrap_servers or ""):
@@ -197,7 +153,7 @@ def _elsewhere(addresses: str) -> bool:
     return False
 
 
-def _folders(visit: _Visit) -> Iterator[Finding]:
+def _folders(visit: Visit) -> Iterator[Finding]:
     folders = {"data folder": visit.settings.data_dir, "pages folder": visit.settings.snapshots_dir}
     for name, folder in folders.items():
         existing = next(path for path in (folder, *folder.parents) if path.exists())
@@ -226,91 +182,13 @@ def _folders(visit: _Visit) -> Iterator[Finding]:
             yield Finding(name, "ok", f"{there}, {free:.0f} GiB free")
 
 
-def _local(visit: _Visit) -> Iterator[Finding]:
+def _local(visit: Visit) -> Iterator[Finding]:
     endpoints = read_endpoints(visit.settings.data_dir)
     seen = f"`newstide up` runs, process {endpoints.pid}" if endpoints else "`newstide up` does not run here"
     yield Finding("local services", "ok", seen)
 
 
-def _kafka(visit: _Visit) -> Iterator[Finding]:
-    kafka = visit.settings.kafka
-    version = reachable(kafka)
-    visit.kafka = True
-    how = kafka.security_protocol + (
-        f", {kafka.sasl_mechanism} as {kafka.sasl_username}" if kafka.sasl_mechanism else ""
-    )
-    yield Finding("Kafka", "ok", f"{kafka.bootstrap_servers}: {version}, {how}")
-
-
-def _topics(visit: _Visit) -> Iterator[Finding]:
-    if not visit.kafka:
-        return
-    kafka = visit.settings.kafka
-    with admin_client(kafka, 0) as admin:
-        described = admin.describe_topics()
-    visit.topics = {one["name"]: len(one["partitions"]) for one in described if not one["error_code"]}
-    for name in (kafka.topic, kafka.dead_letter_topic, kafka.events_topic, kafka.lease_topic):
-        partitions = visit.topics.get(name)
-        if partitions is None:
-            yield Finding(
-                "topics", "warn", f"There is no topic {name} yet.", "`newstide consume` and `newstide produce` make it."
-            )
-        elif name == kafka.lease_topic and partitions != 1:
-            yield Finding(
-                "topics",
-                "fail",
-                f"{name} has {partitions} partitions: several reclusterers would write at once.",
-                "Delete that topic, or name another in kafka.lease_topic; it must have exactly one partition.",
-            )
-        elif name == kafka.topic and partitions < kafka.partitions:
-            yield Finding(
-                "topics",
-                "warn",
-                f"{name} has {partitions} partitions, kafka.partitions says {kafka.partitions}; that is for new topics.",
-                f"kafka-topics --alter --topic {name} --partitions {kafka.partitions}, if more consumers shall share it.",
-            )
-        elif name == kafka.topic:
-            yield Finding("topics", "ok", f"{name} has {partitions} partitions")
-
-
-def _consumers(visit: _Visit) -> Iterator[Finding]:
-    kafka = visit.settings.kafka
-    if kafka.topic not in visit.topics:
-        return
-    behind = sum(lag(kafka, kafka.group, patience=0).values())
-    # After `lag`, which waits for the coordinator that a new group has not got yet.
-    members = group_members(kafka, kafka.group, patience=0)
-    who = f"{members} in the group {kafka.group}, {behind:,} headlines wait"
-    if not members:
-        yield Finding(
-            "consumers",
-            "warn",
-            f"None is {who}.",
-            "Start `newstide consume`." if behind else "`newstide consume` is one.",
-        )
-    elif members > visit.topics[kafka.topic]:
-        idle = members - visit.topics[kafka.topic]
-        yield Finding("consumers", "warn", f"{who}; {idle} have nothing to do", "One a partition is the most.")
-    else:
-        yield Finding("consumers", "ok", who)
-
-
-def _dead_letters(visit: _Visit) -> Iterator[Finding]:
-    kafka = visit.settings.kafka
-    if kafka.dead_letter_topic not in visit.topics:
-        return
-    if number := waiting(kafka):
-        yield Finding(
-            "dead letters",
-            "warn",
-            f"{number:,} messages on {kafka.dead_letter_topic} were no headlines.",
-            "`newstide dead-letters list` says why; correct the producer, then `newstide dead-letters replay`.",
-        )
-    else:
-        yield Finding("dead letters", "ok", "none wait")
-
-
-def _milvus(visit: _Visit) -> Iterator[Finding]:
+def _milvus(visit: Visit) -> Iterator[Finding]:
     milvus = visit.settings.milvus
     try:
         visit.store = open_store(milvus, None)
@@ -321,7 +199,7 @@ def _milvus(visit: _Visit) -> Iterator[Finding]:
     yield Finding("Milvus", "ok", f"{milvus.uri}: {facts}")
 
 
-def _model(visit: _Visit) -> Iterator[Finding]:
+def _model(visit: Visit) -> Iterator[Finding]:
     """After Milvus: where no model is set, that of the collections is the one."""
     there = None if visit.store is None else visit.store.card
     embedder = model_for(visit.settings, there)
@@ -340,7 +218,7 @@ def _model(visit: _Visit) -> Iterator[Finding]:
     yield Finding("model", "ok", ", ".join(facts))
 
 
-def _runs(visit: _Visit) -> Iterator[Finding]:
+def _runs(visit: Visit) -> Iterator[Finding]:
     if visit.store is None:
         return
     last = visit.store.last_run()
@@ -351,14 +229,14 @@ def _runs(visit: _Visit) -> Iterator[Finding]:
         return
     yield from (Finding(*one) for one in time_findings(visit.store, visit.settings, last))
     age = time.time() - last.finished_at / 1000
-    seen = f"run {last.run} finished {_span(age)} ago; {waiting:,} headlines came since"
+    seen = f"run {last.run} finished {span(age)} ago; {waiting:,} headlines came since"
     if waiting and age > _OLD_RUN:
         yield Finding("runs", "warn", seen, "Is `newstide recluster` running? Its log says why runs fail.")
     else:
         yield Finding("runs", "ok", seen)
 
 
-def _scripts(visit: _Visit) -> Iterator[Finding]:
+def _scripts(visit: Visit) -> Iterator[Finding]:
     """Headlines of the last run that the model cannot read, and what can."""
     last = None if visit.store is None else visit.store.last_run()
     unreadable = {} if last is None else last.counts.get("unreadable", {})
@@ -367,7 +245,7 @@ def _scripts(visit: _Visit) -> Iterator[Finding]:
     yield Finding("scripts", "warn", *unread(visit.store.card.name, unreadable))
 
 
-def _pages(visit: _Visit) -> Iterator[Finding]:
+def _pages(visit: Visit) -> Iterator[Finding]:
     folder = visit.settings.snapshots_dir
     if not visit.settings.pages.enabled:
         yield Finding("pages", "ok", "none is written: pages.enabled is false")
@@ -385,20 +263,13 @@ def _pages(visit: _Visit) -> Iterator[Finding]:
         yield Finding("pages", "ok", seen)
 
 
-def _services(visit: _Visit) -> Iterator[Finding]:
+def _services(visit: Visit) -> Iterator[Finding]:
     for one in running_services(visit.settings.data_dir):
         name, where = f"{one['service']}", f"process {one['pid']}, {one['address']}/metrics"
         if one["not_ready"]:
             yield Finding(name, "warn", f"not ready ({where}): {' '.join(one['not_ready'])}", "See its log.")
         else:
             yield Finding(name, "ok", f"ready ({where})")
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0, seconds):.0f} s"
 
 
 def _changed(values: dict[str, Any], defaults: dict[str, Any], path: str = "") -> list[tuple[str, Any]]:

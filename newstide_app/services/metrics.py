@@ -21,7 +21,7 @@ from prometheus_client import (
 
 if TYPE_CHECKING:
     from clustering.run.report import RunReport
-    from consumers.loop import Tally
+    from consumers.tally import Tally
 
 _BATCH_SECONDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _RUN_SECONDS = (0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600)
@@ -46,12 +46,21 @@ class ServerMetrics:
             "newstide_reachable", "1 while the server answers this service.", ["server"], registry=registry
         )
         self._lag = Gauge(
-            "newstide_lag", "Headlines in the topic that are not stored yet.", ["partition"], registry=registry
+            "newstide_lag", "Messages that can be read and are not done with.", ["partition"], registry=registry
+        )
+        self._held_back = Gauge(
+            "newstide_held_back", "Messages that wait for a transaction's end.", ["partition"], registry=registry
         )
 
     def server(self, name: str, *, answers: bool) -> None:
         """`kafka` or `milvus` did, or did not, answer just now."""
         self._reachable.labels(name).set(int(answers))
+
+    def held_back(self, by_partition: Mapping[int, int]) -> None:
+        """How many messages of each partition wait for the end of a transaction."""
+        self._held_back.clear()
+        for partition, messages in by_partition.items():
+            self._held_back.labels(str(partition)).set(messages)
 
     def lag(self, by_partition: Mapping[int, int]) -> None:
         """How many headlines of each partition the group has not committed; partitions that are gone are forgotten."""
@@ -68,10 +77,19 @@ class ConsumerMetrics:
             return Counter(f"newstide_{name}", what, registry=registry)
 
         self._counters = {
-            "read": counter("messages_read", "Messages read from the topic of headlines."),
+            "messages": counter("messages", "Messages of the topic of headlines that are done with."),
+            "read": counter("messages_read", "Of them, those with at least one headline that was taken."),
+            "tombstones": counter("messages_without_value", "Of them, those without a value (Kafka's tombstones)."),
+            "skipped": counter("messages_skipped", "Of them, those that `newstide dead-letters skip` passed over."),
+            "headlines": counter("headlines", "Headlines in the messages that were read."),
             "stored": counter("headlines_stored", "Headlines that Milvus acknowledged."),
             "duplicates": counter("duplicates", "Headlines whose id was there already."),
-            "dead_letters": counter("dead_letters", "Messages put on the dead-letter topic."),
+            "dead_letters": counter("dead_letters", "Messages of which nothing was taken: they are dead letters."),
+            "edits": counter("edits", "Headlines whose id and url were there with another title; the first stays."),
+            "refused": counter("headlines_refused", "Elements of arrays that are dead letters without the others."),
+            "clashes": counter("id_clashes", "Headlines stored under an id of their own, as another has theirs."),
+            "lost": counter("messages_lost", "Messages that the topic's retention removed before they were read."),
+            "new_topics": counter("topics_made_anew", "Times that the topic was found made anew under its name."),
             "taken_down": counter("tombstoned", "Headlines that a tombstone keeps out."),
             "ahead": counter("times_ahead", "Headlines dated more than an hour ahead, redated."),
             "provisional": counter("provisional_labels", "Headlines stored with the label of a story."),
@@ -83,7 +101,34 @@ class ConsumerMetrics:
             buckets=_BATCH_SECONDS,
             registry=registry,
         )
+        self._by_name = {
+            "unread": Counter(
+                "newstide_values_unread",
+                "Values that could not be read and were left out.",
+                ["field"],
+                registry=registry,
+            ),
+            "unknown": Counter(
+                "newstide_fields_unknown",
+                "Fields of messages that nothing is taken from.",
+                ["field"],
+                registry=registry,
+            ),
+        }
+        self._unreadable = Gauge(
+            "newstide_unreadable",
+            "Messages that wait behind a batch that cannot be read.",
+            ["partition"],
+            registry=registry,
+        )
+        self._progress = Gauge(
+            "newstide_last_progress_timestamp_seconds",
+            "When messages were last done with, or the service began; epoch seconds.",
+            registry=registry,
+        )
+        self._progress.set(time.time())
         self._known: dict[str, int] = {}
+        self._known_names: dict[tuple[str, str], int] = {}
         self._known_seconds: dict[str, float] = {}
         self._lock = Lock()
 
@@ -93,13 +138,26 @@ class ConsumerMetrics:
             for name, counter in self._counters.items():
                 now = int(getattr(counts, name))
                 if now > self._known.get(name, 0):
+                    self._progress.set(time.time())
                     counter.inc(now - self._known.get(name, 0))
                     self._known[name] = now
+            for name, by_field in self._by_name.items():
+                for field, now in list(getattr(counts, name).items()):
+                    self._add(name, by_field, field, now)
+            self._unreadable.clear()
+            for partition, behind in list(counts.waiting.items()):
+                self._unreadable.labels(str(partition)).set(behind)
             for stage, seconds in list(counts.seconds.items()):
                 spent = seconds - self._known_seconds.get(stage, 0.0)
                 if spent > 0:
                     self._seconds.labels(stage).observe(spent)
                     self._known_seconds[stage] = seconds
+
+    def _add(self, name: str, counter: Counter, field: str, now: int) -> None:
+        before = self._known_names.get((name, field), 0)
+        if now > before:
+            counter.labels(field).inc(now - before)
+            self._known_names[name, field] = now
 
 
 class RunMetrics:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from prometheus_client import make_asgi_app
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -28,7 +29,7 @@ from newstide.core import logs
 from newstide.core.errors import EmptyStore, NewstideError, SettingsError, StoreUnavailable
 from newstide.core.files import replace_text
 from newstide.core.settings import MilvusSettings, Settings
-from newstide.kafka.lag import lag
+from newstide.kafka.lag import progress
 from newstide.milvus import open_store
 from newstide.milvus.connection import Connection
 from newstide_app.services.endpoints import with_endpoints
@@ -43,7 +44,7 @@ from newstide_app.services.metrics import (
 
 if TYPE_CHECKING:
     from clustering.run.report import RunReport
-    from consumers.loop import Tally
+    from consumers.tally import Tally
     from producers.feed_poller import OnPoll
 
 PORTS = {"consumer": 9464, "reclusterer": 9465, "producer": 9466, "web": 9467}
@@ -227,6 +228,19 @@ def _cards(data_dir: Path) -> list[dict[str, Any]]:
     return found
 
 
+def figures_of(address: str) -> dict[str, dict[str, float]] | None:
+    """What a service says at /metrics: name to label (its one label's value, or nothing) to value; None: no answer."""
+    try:
+        with build_opener(ProxyHandler({})).open(f"{address}/metrics", timeout=3) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+    except (OSError, ValueError):
+        return None
+    figures: dict[str, dict[str, float]] = {}
+    for sample in (sample for family in families for sample in family.samples):
+        figures.setdefault(sample.name, {})["/".join(sample.labels.values())] = sample.value
+    return figures
+
+
 def _reasons(address: str) -> list[str]:
     """What an address says that answers 200 where all is well; nothing where it is."""
     if urlsplit(address).scheme != "http":
@@ -302,7 +316,9 @@ def _bound(service: str, settings: Settings) -> socket.socket:
 
 def _ask_kafka(monitor: Monitor, settings: Settings, stop: Event) -> None:
     def ask() -> None:
-        monitor.servers.lag(lag(settings.kafka, settings.kafka.group, patience=0))
+        found = progress(settings.kafka, settings.kafka.group, patience=0)
+        monitor.servers.lag({number: one.lag for number, one in found.items()})
+        monitor.servers.held_back({number: one.held_back for number, one in found.items()})
 
     _ask_again_and_again("kafka", ask, monitor, settings, stop)
 

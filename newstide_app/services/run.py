@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kafka import KafkaConsumer
 
     from clustering.run.reclusterer import RunReport
-    from consumers.loop import Tally
+    from consumers.tally import Tally
     from producers.feed_poller import OnPoll
     from producers.publisher import Summary
 
@@ -40,7 +40,8 @@ def run_consumer(settings: Settings, *, stop: Event, drain: bool) -> "Tally":
 
 
 def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain: bool) -> "Tally":
-    from consumers.loop import Tally, ingest
+    from consumers.loop import ingest
+    from consumers.tally import Tally
 
     log = logs.get("consumer")
     embedder = once_there(lambda: model_in_use(settings, stop=stop), stop, "consumer")
@@ -65,7 +66,7 @@ def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain:
         )
     log.info(
         "stopped",
-        read=tally.read,
+        messages=tally.messages,
         stored=tally.stored,
         duplicates=tally.duplicates,
         dead_letters=tally.dead_letters,

@@ -6,50 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from newstide.core.errors import SourceError
+from newstide.core.field_names import NAMES, WITHIN
 from newstide.core.text import shorten
 
-# Names without case and signs (`article_title`, `headline.main`); the first that a file has is taken. A `name` is no
-# title: what has one is a person, an outlet, a tag.
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "title": (
-        "title", "headline", "headlinetext", "articletitle", "newstitle", "heading", "headlines", "webtitle",
-        "headlinemain", "titlerendered", "posttitle", "storytitle", "articleheadline", "newsheadline", "titles",
-    ),
-    "description": (
-        "description", "summary", "abstract", "shortdescription", "subtitle", "snippet", "teaser", "lead", "excerpt",
-        "content", "body", "text", "articletext", "article", "fulltext", "trailtext", "leadparagraph", "standfirst",
-        "fieldstrailtext", "excerptrendered", "articledescription", "selftext", "desc",
-    ),
-    "url": (
-        "url", "link", "articleurl", "articlelink", "permalink", "href", "uri", "weburl", "originallink", "storyurl",
-        "newsurl", "pageurl",
-    ),
-    "source": (
-        "source", "publisher", "outlet", "sourcename", "site", "publication", "newspaper", "provider", "feed", "domain",
-        "hostname", "sitename", "sourcetitle", "publishername", "newssource", "sourcedomain", "sourcecommonname",
-    ),
-    "published_at": (
-        "publishedat", "published", "dategmt", "date", "pubdate", "timestamp", "publishdate", "time", "datetime",
-        "publicationdate", "publishtime", "publishedtime", "publisheddate", "datepublished", "datetimepub",
-        "seendate", "createdat", "created", "webpublicationdate", "firstpublishedat", "publishedon", "newsdate",
-        "publicationtime", "articledate", "createdutc", "dateunixtime", "publishedtimestamp",
-    ),
-    "language": ("language", "lang", "languagecode", "locale", "inlanguage"),
-    "id": ("id", "uuid", "guid", "articleid", "newsid"),
-}  # fmt: skip
-
-FIELDS = tuple(_NAMES)
-
-# What stands for a value that is an object of its own, as `{"rendered": ...}`, `{"$date": ...}`, `{"name": ...}`.
-_INNER: Mapping[str, tuple[str, ...]] = {
-    "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t"),
-    "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title"),
-    "source": ("name", "title", "label", "domain", "#text", "_text", "id"),
-    "url": ("url", "href", "link", "canonical", "#text", "_text", "$t"),
-    "published_at": ("$date", "$numberLong", "$numberDouble", "value", "datetime", "date", "#text", "_text", "$t"),
-    "language": ("code", "iso", "id", "name", "value"),
-    "id": ("$oid", "#text", "_text", "value"),
-}
+FIELDS = tuple(NAMES)
 _DEPTH = 4  # of values within values
 
 
@@ -87,8 +47,8 @@ def find_known_columns(
         by_name.setdefault(_plain(column), column)
     taken = set(mapping.values())
     found: dict[str, str] = {}
-    for field in (*_NAMES, *wanted):
-        names = _NAMES.get(field, (_plain(field),))
+    for field in (*NAMES, *wanted):
+        names = NAMES.get(field, (_plain(field),))
         if field in mapping:
             column = mapping[field]
             match = column if column in exact else by_name.get(_plain(column))
@@ -101,7 +61,7 @@ def find_known_columns(
 
 def is_title(name: str) -> bool:
     """Whether a column of this name holds titles."""
-    return _plain(name) in _NAMES["title"]
+    return _plain(name) in NAMES["title"]
 
 
 def no_title(columns: Iterable[str], file: str) -> SourceError:
@@ -157,7 +117,7 @@ def cell(field: str, value: Any, depth: int = _DEPTH) -> Any:
     if isinstance(value, int | float):
         return value if field in ("published_at", "title") else _digits(value)
     if depth and isinstance(value, Mapping):
-        inner = _INNER.get(field, ("value", "name", "#text"))
+        inner = WITHIN.get(field, ("value", "name", "#text"))
         return next(
             (found for name in inner if (found := cell(field, value.get(name), depth - 1)) not in (None, "")), None
         )

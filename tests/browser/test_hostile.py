@@ -152,7 +152,7 @@ def test_the_worst_headlines_go_through_everything_and_nothing_of_them_runs(
 
     tally = run_consumer(settings, stop=Event(), drain=True)
     assert (tally.stored, tally.dead_letters, tally.duplicates) == (len(headlines), len(BAD), 1)
-    assert tally.read == len(headlines) + len(BAD) + 1
+    assert tally.messages == len(headlines) + len(BAD) + 1
     said = "".join(capfd.readouterr())
     assert not [character for character in said if character in "\x00\x07\u202e\u2028"], "a log line shows raw controls"
     assert max(len(line) for line in said.splitlines()) < 3000

@@ -38,7 +38,7 @@ def test_letters_are_listed_escaped_and_replayed_until_they_are_given_up(
 ) -> None:
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
-    send(settings, LONG, b"\x1b[31mred", '{"title": "\u202eevil" '.encode(), None)
+    send(settings, LONG, b"\x1b[31mred", '{"title": "\u202eevil" '.encode(), b"")
     assert run_consumer(settings, stop=Event(), drain=True).dead_letters == 4
 
     shown = CliRunner().invoke(app, ["dead-letters", "list", "--json"])
@@ -87,7 +87,7 @@ def test_what_kafka_took_because_it_was_compressed_and_would_not_take_again_is_c
     send(settings, b'{"title": "A headline"}')
 
     tally = run_consumer(settings, stop=Event(), drain=True)
-    assert (tally.read, tally.stored, tally.dead_letters) == (2, 1, 1)
+    assert (tally.messages, tally.stored, tally.dead_letters) == (2, 1, 1)
     (letter,) = letters(settings.kafka)
     assert letter.value == value[: len(letter.value or b"")]
     assert letter.cut == letter.as_dict()["bytes"] == len(value) + 1

@@ -19,7 +19,9 @@ from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
 from consumers.group import Handover, join_group
-from consumers.loop import Tally, ingest
+from consumers.loop import ingest
+from consumers.read_batch import BatchReader
+from consumers.tally import Tally
 from newstide.core.errors import EmbedderError, StoreRefused, StoreUnavailable
 from newstide.core.headline import Headline, encode
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
@@ -138,7 +140,7 @@ def test_one_bad_row_is_found_and_the_rest_of_its_batch_written(
     poisoned = (b"p", encode(headline(900, title=f"a text like {POISON}")))
     send(settings, [*good(range(100)), poisoned])
     tally = drained(settings)
-    assert (tally.read, tally.stored, tally.dead_letters, tally.duplicates) == (101, 99, 2, 0)
+    assert (tally.messages, tally.stored, tally.dead_letters, tally.duplicates) == (101, 99, 2, 0)
     assert store.count_headlines() == 99
     assert refused not in store.known_ids([refused])
     found = reasons(settings)
@@ -150,7 +152,7 @@ def test_a_slow_model_and_a_milvus_that_stays_away_never_overrun_the_poll_interv
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each batch takes longer than the interval: a member that did not poll would be put out of the group."""
-    monkeypatch.setattr("consumers.loop._SHOW_UP_EVERY", 0.5)
+    monkeypatch.setattr("consumers.group._SHOW_UP_EVERY", 0.5)
     away_until = time.monotonic() + 9
     insert = Store.insert_headlines
 
@@ -168,11 +170,13 @@ def test_a_slow_model_and_a_milvus_that_stays_away_never_overrun_the_poll_interv
     in_flight = []
     while worker.seen.stored < 128 and worker.thread.is_alive():
         positions = sum(worker.consumer.position(partition) or 0 for partition in worker.consumer.assignment())
-        in_flight.append(positions - worker.seen.read)
+        in_flight.append(positions - worker.seen.messages)
         assert time.monotonic() < away_until + 60
         time.sleep(0.2)
     tally = worker.end()
-    assert (tally.read, tally.stored, tally.duplicates) == (128, 128, 0), "it was put out of the group and read again"
+    assert (tally.messages, tally.stored, tally.duplicates) == (128, 128, 0), (
+        "it was put out of the group and read again"
+    )
     assert max(in_flight) <= 64
     assert sum(lag(settings.kafka, settings.kafka.group).values()) == 0
 
@@ -213,7 +217,7 @@ def test_a_fast_model_begins_a_piece_before_the_last_is_done_and_a_slow_one_does
     model = Measured(0.002)
     assert drained(settings.updated(consumer={"linger": "3s"}), model).stored == 200
     assert (model.at_once[0], max(model.at_once)) == (1, 2)
-    monkeypatch.setattr("consumers.loop._PIECE_SECONDS", (0.0, 0.02))
+    monkeypatch.setattr("consumers.pieces.SECONDS", (0.0, 0.02))
     send(settings, good(range(200, 260)))
     slow = Measured(0.05)
     assert drained(settings.updated(consumer={"linger": "3s"}), slow).stored == 60
@@ -223,7 +227,7 @@ def test_a_fast_model_begins_a_piece_before_the_last_is_done_and_a_slow_one_does
 def test_a_slow_model_is_given_less_at_once_so_that_it_can_be_stopped_in_between(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.loop._PIECE_SECONDS", (0.05, 0.4))
+    monkeypatch.setattr("consumers.pieces.SECONDS", (0.05, 0.4))
     send(settings, good(range(40)))
     model = Measured(0.06)
     assert drained(settings.updated(consumer={"linger": "3s"}), model).stored == 40
@@ -231,17 +235,18 @@ def test_a_slow_model_is_given_less_at_once_so_that_it_can_be_stopped_in_between
 
 
 def test_a_batch_is_bounded_in_bytes_too(settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.loop._READ_BYTES", 200_000)
+    monkeypatch.setattr("consumers.read_batch._READ_BYTES", 200_000)
     noise = [secrets.token_hex(3_500) for _ in range(300)]  # nothing that Kafka's compression makes small
     send(settings, [(b"k", encode(headline(number, description=text))) for number, text in enumerate(noise)])
     batches: list[int] = []
-    commit = Handover.commit
+    read = BatchReader.read
 
-    def noted(self: Handover, records: Sequence[Any]) -> None:
+    def noted(self: BatchReader) -> list[Any]:
+        records = read(self)
         batches.append(sum(len(record.value) for record in records))
-        commit(self, records)
+        return records
 
-    monkeypatch.setattr(Handover, "commit", noted)
+    monkeypatch.setattr(BatchReader, "read", noted)
     patient = settings.updated(consumer={"linger": "3s"})
     assert drained(patient, max_partition_fetch_bytes=50_000).stored == 300  # about what a poll brings
     assert sum(batches) > 2_100_000
@@ -280,7 +285,7 @@ def test_a_commit_that_failed_is_made_up_for_though_nothing_new_comes(
     send(settings, good(range(20)))
     worker = Worker(settings, Hashing(), {})
     wait_for("the offsets are committed", lambda: not sum(lag(settings.kafka, settings.kafka.group).values()), 30)
-    assert (worker.end().read, failures) == (20, [1])
+    assert (worker.end().messages, failures) == (20, [1])
 
 
 def test_two_consumers_one_killed_one_added_lose_and_double_nothing(settings: Settings, store: Store) -> None:
@@ -336,13 +341,13 @@ def test_rows_of_a_partition_that_is_taken_away_within_a_batch_are_left_to_their
     monkeypatch.setattr("consumers.loop.Handover", Known)
     send(settings, good(range(100)))
     worker = Worker(settings.updated(consumer={"linger": "3s"}), Interrupted(), {})
-    wait_for("the batch is done", lambda: worker.seen.read)
+    wait_for("the batch is done", lambda: worker.seen.messages)
     tally = worker.end()
-    assert (tally.read, tally.stored) == (16, 16)
+    assert (tally.messages, tally.stored) == (16, 16)
     labelled = store.headlines("label_run == 1", ["cluster_label"])["cluster_label"]
     assert labelled.tolist() == [7] * 32
     tally = drained(settings)
-    assert (tally.read, tally.duplicates, tally.stored) == (100, 48, 52)
+    assert (tally.messages, tally.duplicates, tally.stored) == (100, 48, 52)
 
 
 def test_a_member_put_out_of_the_group_in_the_middle_of_a_poll_loses_nothing(settings: Settings, store: Store) -> None:
@@ -465,7 +470,7 @@ def test_rows_whose_answer_was_lost_count_as_stored_and_dead_letters_go_out_once
     monkeypatch.setattr(Store, "insert_headlines", insert_and_lose_the_answer)
     send(settings, [*good(range(20)), (b"bad", b"[]")])
     tally = drained(settings.updated(consumer={"linger": "2s"}))
-    assert (tally.read, tally.stored, tally.duplicates, tally.dead_letters) == (21, 20, 0, 1)
+    assert (tally.messages, tally.stored, tally.duplicates, tally.dead_letters) == (21, 20, 0, 1)
     assert len(reasons(settings)) == 1
 
 
@@ -473,7 +478,7 @@ def test_slow_inserts_never_overrun_the_poll_interval(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch with bad rows in it is halved again and again, and each of its parts takes its time."""
-    monkeypatch.setattr("consumers.loop._SHOW_UP_EVERY", 0.5)
+    monkeypatch.setattr("consumers.group._SHOW_UP_EVERY", 0.5)
     insert = Store.insert_headlines
 
     def insert_slowly(self: Store, rows: Sequence[HeadlineRow]) -> int:
@@ -487,9 +492,9 @@ def test_slow_inserts_never_overrun_the_poll_interval(
     brisk = {"max_poll_interval_ms": 3_000, "session_timeout_ms": 6_000, "heartbeat_interval_ms": 500}
     slow = settings.updated(consumer={"batch_size": 64, "linger": "2s"})
     worker = Worker(slow, Hashing(), brisk)
-    wait_for("all is read", lambda: worker.seen.read >= 64)
+    wait_for("all is read", lambda: worker.seen.messages >= 64)
     tally = worker.end()
-    assert (tally.read, tally.stored, tally.dead_letters, tally.duplicates) == (64, 63, 1, 0)
+    assert (tally.messages, tally.stored, tally.dead_letters, tally.duplicates) == (64, 63, 1, 0)
 
 
 @dataclass

@@ -34,10 +34,15 @@ SLOWER_BAR = 1.3  # times as long as clean messages may take
 _ROUNDS = 3
 _FIELDS = ("id", "title", "description", "source", "url", "language", "published_at")
 _COUNTED = {
+    "done": "newstide_messages_total",
     "read": "newstide_messages_read_total",
+    "tombstones": "newstide_messages_without_value_total",
+    "dead_letters": "newstide_dead_letters_total",
+    "headlines": "newstide_headlines_total",
     "rows": "newstide_headlines_stored_total",
     "duplicates": "newstide_duplicates_total",
-    "dead_letters": "newstide_dead_letters_total",
+    "edits": "newstide_edits_total",
+    "refused": "newstide_headlines_refused_total",
 }
 _KINDS = (
     *("is not UTF-8", "is not JSON", "an object", "nested", "no value", "title", "bytes; ", "time", "id"),
@@ -174,7 +179,8 @@ def run(number: int, settings: Settings) -> dict[str, Any]:
         code = consumer.stop()
     with opened(settings) as store:
         rows = store.headlines("", ["id"])["id"]
-    found = [letter.reason for letter in letters(settings.kafka)]
+    there = list(letters(settings.kafka))
+    found = [letter.reason for letter in there]
     return {
         "messages": number,
         "seed": SEED,
@@ -182,6 +188,7 @@ def run(number: int, settings: Settings) -> dict[str, Any]:
         "rows_in_milvus": len(rows) - len(clean),
         "ids_twice": int(rows.duplicated().sum()),
         "letters": len(found),
+        "whole_letters": sum(not letter.places for letter in there),  # the others are of arrays that were read
         "letters_without_reason": sum(not reason for reason in found),
         "reasons": dict(Counter(next((kind for kind in _KINDS if kind in reason), "other") for reason in found)),
         "clean_per_second": number / seconds["clean"],
@@ -194,14 +201,19 @@ def run(number: int, settings: Settings) -> dict[str, Any]:
 def wrong(result: dict[str, Any], *, measured: bool = True) -> list[str]:
     """A sentence for whatever is not as it should be; without `measured`, memory and rates are not looked at."""
     checks = {
-        "not every message was read": result["read"] != result["messages"],
-        "rows + dead letters + duplicates are not the messages": result["rows"]
+        "not every message was read": result["done"] != result["messages"],
+        "read + tombstones + dead letters are not the messages": result["read"]
+        + result["tombstones"]
         + result["dead_letters"]
-        + result["duplicates"]
         != result["messages"],
+        "rows + duplicates + edits + refused are not the headlines": result["rows"]
+        + result["duplicates"]
+        + result["edits"]
+        + result["refused"]
+        != result["headlines"],
         "the rows counted are not those in Milvus": result["rows"] != result["rows_in_milvus"],
         "an id is there twice": result["ids_twice"] > 0,
-        "the dead letters counted are not those in the topic": result["dead_letters"] != result["letters"],
+        "the dead letters counted are not those in the topic": result["dead_letters"] != result["whole_letters"],
         "a dead letter has no reason": result["letters_without_reason"] > 0,
         "memory grew": measured and result["memory_mb"][-1] - result["memory_mb"][0] > GROWTH_BAR,
         "fuzzed messages are slower": measured
@@ -218,7 +230,10 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
     )
     rows = {
         "fuzzed messages": f"{result['messages']:,}",
-        "rows + dead letters + duplicates": f"{result['rows']:,} + {result['dead_letters']:,} + {result['duplicates']:,}",
+        "read + tombstones + dead letters": f"{result['read']:,} + {result['tombstones']:,} + {result['dead_letters']:,}",
+        "rows + duplicates + edits + refused": " + ".join(
+            f"{result[name]:,}" for name in ("rows", "duplicates", "edits", "refused")
+        ),
         "ids twice": result["ids_twice"],
         "dead letters without a reason": result["letters_without_reason"],
         "words of the reasons": kinds,

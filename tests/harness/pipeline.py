@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from consumers.loop import Tally
+from consumers.tally import Tally
 from newstide.core.settings import Settings
 from newstide.kafka.consumer import records_of
 from newstide.milvus import Store

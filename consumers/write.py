@@ -1,0 +1,328 @@
+"""Headlines on their way into Milvus: known ones left out, the others embedded, labelled provisionally and inserted.
+
+Milvus takes one piece while the next are embedded. A model that is fast gets one piece more before it is done with the
+last, so that it never waits for us.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from consumers.assignment import OpenStories, StoriesInUse, Vectors, assign
+from consumers.messages import Item
+from consumers.pieces import Pace
+from consumers.tally import Tally
+from newstide.core import logs
+from newstide.core.errors import EmbedderError, NewstideError, StoreLimit, StoreRefused
+from newstide.core.headline import Headline
+from newstide.core.text import clean
+from newstide.embedding import Embedder, unknown_languages
+from newstide.embedding.scripts import script_name, unreadable_scripts
+from newstide.milvus import HeadlineRow, Store
+
+_HARMLESS = "A headline"  # a text that any model can embed
+_SAY_EVERY = 60.0  # seconds between lines about ids that two headlines have
+
+log = logs.get("consumer")
+
+
+class Outcome(StrEnum):
+    """What became of an item."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicates"  # its id was there
+    EDIT = "edits"  # its id and url were there, with another title
+    TAKEN_DOWN = "taken_down"  # a tombstone keeps it out
+    REFUSED = "refused"
+    LEFT = "left"  # its partition has gone to another member, who reads it
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An item, what became of it, and why it was refused."""
+
+    item: Item
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Headlines that the model is at, since when."""
+
+    items: Sequence[Item]
+    since: float
+    vectors: "Future[tuple[Vectors, float]]"
+
+
+@dataclass
+class Writer:
+    """Writes items, and knows how fast the model is.
+
+    Args:
+        store: Opened with the model's card.
+        embedder: The model.
+        batch_size: Of a full batch.
+        embedding: Runs the model; as many at once as a fast model is given.
+        inserting: Writes to Milvus, one at a time.
+        stay: Called between pieces of work; may raise to give the batch up.
+        has: Whether the partition of a record is still ours.
+    """
+
+    store: Store
+    embedder: Embedder
+    batch_size: int
+    embedding: Executor
+    inserting: Executor
+    stay: Callable[[], None]
+    has: Callable[[object], bool]
+    pace: Pace = field(default_factory=Pace)
+    _stories: StoriesInUse = field(init=False)
+    _tried: set[str] = field(default_factory=set)  # ids of the batch at hand that were sent to Milvus
+    _embedded_at: float = 0.0  # when the model was last done with a piece
+    _strange: set[str] = field(default_factory=set)  # languages that the model does not know
+    _strange_scripts: set[str] = field(default_factory=set)
+    _clash_said: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self._stories = StoriesInUse(self.store)
+
+    def begin(self) -> None:
+        """A new batch begins; what is tried again belongs to the same."""
+        self._tried = set()
+
+    def write(self, items: Sequence[Item], tally: Tally) -> list[Settled]:
+        """Writes what is not there yet.
+
+        Args:
+            items: At most a batch.
+            tally: Of the batch: times, and what is counted beside outcomes.
+
+        Returns:
+            Every item with what became of it.
+
+        Raises:
+            StoreUnavailable, EmbedderError, StoreLimit: Milvus or the model is away, whatever it is asked.
+        """
+        started = time.perf_counter()
+        settled = [Settled(item, Outcome.REFUSED, item.fault) for item in items if item.headline is None]
+        wanted: list[Item] = []
+        for item in items:
+            if item.headline is not None:
+                readings = [item.headline] if item.former is None else [item.headline, item.former]
+                if any(map(self.store.tombstones.blocks, readings)):
+                    settled.append(Settled(item, Outcome.TAKEN_DOWN))
+                else:
+                    wanted.append(item)
+        self.stay()
+        missing, known = self._looked_up(wanted, tally)
+        settled += known
+        tally.took(look_up=time.perf_counter() - started)
+        if missing:
+            self._warn_of_languages([headline_of(item) for item in missing])
+            settled += self._embed_and_insert(missing, self._stories.current(), tally)
+        return settled
+
+    def _looked_up(self, items: Sequence[Item], tally: Tally) -> tuple[list[Item], list[Settled]]:
+        """Those that are not there yet, and the others with their outcome.
+
+        An id that comes again with another title and another url, or without one, is a clash: the second headline gets
+        the id that is derived from it, so that it is found again when it is sent again.
+        """
+        missing, settled, clashing = self._compared(items)
+        if clashing:
+            tally.clashes += len(clashing)
+            self._say_clash(clashing[0])
+            renamed = [replace(one, headline=replace(headline_of(one), id=one.derived_id)) for one in clashing]
+            more, known, still = self._compared(renamed, missing)
+            settled += known + [Settled(item, Outcome.EDIT) for item in still]
+            missing += more
+        return missing, settled
+
+    def _compared(
+        self, items: Sequence[Item], before: Sequence[Item] = ()
+    ) -> tuple[list[Item], list[Settled], list[Item]]:
+        """Items by whether their id is new, is that of the same headline, or is another's."""
+        ids = [headline_of(item).id for item in items]
+        known = self.store.known_headlines(ids) if ids else {}
+        ours = set(known) & self._tried  # written by an attempt whose answer was lost
+        first = {headline_of(item).id: headline_of(item) for item in before}
+        missing: list[Item] = []
+        settled: list[Settled] = []
+        clashing: list[Item] = []
+        for item in items:
+            headline = headline_of(item)
+            there = known.get(headline.id)
+            if there is None and headline.id in first:
+                there = first[headline.id].title, first[headline.id].url
+            if there is None:
+                first[headline.id] = headline
+                missing.append(item)
+            elif _same_title(there[0], headline.title):
+                settled.append(Settled(item, Outcome.STORED if headline.id in ours else Outcome.DUPLICATE))
+                ours.discard(headline.id)
+            elif headline.url and headline.url == there[1]:
+                settled.append(Settled(item, Outcome.EDIT))
+            else:
+                clashing.append(item)
+        return missing, settled, clashing
+
+    def _embed_and_insert(self, items: Sequence[Item], stories: OpenStories, tally: Tally) -> list[Settled]:
+        """Writes the headlines piece by piece."""
+        settled: list[Settled] = []
+        begun: deque[_Piece] = deque()
+        sent: tuple[Sequence[Item], Future[int]] | None = None  # what Milvus is writing
+        done = 0
+        try:
+            while begun or done < len(items):
+                while len(begun) < self.pace.at_once and done < len(items):
+                    some = items[done : done + self.pace.next(len(items) - done)]
+                    done += len(some)
+                    texts = [headline_of(item).text for item in some]
+                    begun.append(_Piece(some, time.perf_counter(), self.embedding.submit(self._embed, texts)))
+                piece = begun.popleft()
+                try:
+                    rows = self._rows(piece, stories, tally)
+                except EmbedderError as error:
+                    settled += self._inserted(sent, stories, tally)
+                    sent = None
+                    settled += self._halve(piece.items, error, stories, tally)
+                    continue
+                self.stay()  # in between, since a model may be slow
+                settled += self._inserted(sent, stories, tally)
+                sent = None
+                ours = [self.has(item.record) for item in piece.items]  # a run may have labelled the others since
+                settled += [Settled(item, Outcome.LEFT) for item, has in zip(piece.items, ours, strict=True) if not has]
+                kept = [item for item, has in zip(piece.items, ours, strict=True) if has]
+                rows = [row for row, has in zip(rows, ours, strict=True) if has]
+                self._tried.update(headline_of(item).id for item in kept)
+                sent = kept, self.inserting.submit(self._insert, rows)
+            settled += self._inserted(sent, stories, tally)
+            sent = None
+        finally:  # what is at work ends before the batch is tried again
+            unfinished: list[Future[object]] = [piece.vectors for piece in begun]  # type: ignore[misc]
+            if sent is not None:
+                unfinished.append(sent[1])  # type: ignore[arg-type]
+            for future in unfinished:
+                future.cancel()
+            wait(unfinished)
+        return settled
+
+    def _embed(self, texts: Sequence[str]) -> tuple[Vectors, float]:
+        """Their vectors, and when they were done."""
+        return self.embedder.encode(texts), time.perf_counter()
+
+    def _rows(self, piece: _Piece, stories: OpenStories, tally: Tally) -> list[HeadlineRow]:
+        """Waits for the vectors that have been asked for, and labels them provisionally."""
+        started = time.perf_counter()
+        vectors, finished = piece.vectors.result()
+        embedded = time.perf_counter()
+        took = finished - max(piece.since, self._embedded_at)
+        self.pace = self.pace.after(len(piece.items), took, self.batch_size)
+        self._embedded_at = finished
+        headlines = [headline_of(item) for item in piece.items]
+        labels, probabilities = assign(vectors, [headline.language for headline in headlines], stories)
+        readable, strange = unreadable_scripts([headline.title for headline in headlines], self.embedder.card)
+        labels[~readable], probabilities[~readable] = -1, 0  # the vector says nothing but that it is unreadable
+        self._warn_of_scripts(strange)
+        tally.unreadable += strange.total()
+        tally.took(embed=embedded - started, assign=time.perf_counter() - embedded)
+        now = int(time.time() * 1000)
+        return [
+            HeadlineRow(headline, vector, now, int(label), float(probability))
+            for headline, vector, label, probability in zip(headlines, vectors, labels, probabilities, strict=True)
+        ]
+
+    def _insert(self, rows: Sequence[HeadlineRow]) -> int:
+        """Writes rows, and tells how many have a story's label."""
+        self.store.insert_headlines(rows)
+        return sum(row.cluster_label >= 0 for row in rows)
+
+    def _inserted(
+        self, sent: "tuple[Sequence[Item], Future[int]] | None", stories: OpenStories, tally: Tally
+    ) -> list[Settled]:
+        """Waits until Milvus has written these headlines, or has refused one of them."""
+        if sent is None:
+            return []
+        items, insert = sent
+        started = time.perf_counter()
+        try:
+            tally.provisional += insert.result()
+        except (StoreLimit, StoreRefused) as error:
+            return self._halve(items, error, stories, tally)
+        tally.took(insert=time.perf_counter() - started)
+        return [Settled(item, Outcome.STORED) for item in items]
+
+    def _halve(self, items: Sequence[Item], error: NewstideError, stories: OpenStories, tally: Tally) -> list[Settled]:
+        """Tries again what was refused together, half by half, until the one bad headline is found."""
+        if not items:
+            return []
+        if len(items) == 1:
+            if isinstance(error, EmbedderError):
+                self.embedder.encode([_HARMLESS])  # raises where it is the model that fails, and not this headline
+            return [Settled(items[0], Outcome.REFUSED, str(error))]
+        middle = len(items) // 2
+        halves = (items[:middle], items[middle:])
+        return [one for half in halves for one in self._embed_and_insert(half, stories, tally)]
+
+    def _warn_of_scripts(self, strange: Counter[str]) -> None:
+        for script, count in strange.items():
+            if script not in self._strange_scripts:
+                self._strange_scripts.add(script)
+                log.warning(
+                    "the model cannot read this script; such headlines are stored, and join no story",
+                    script=script_name(script),
+                    headlines=count,
+                    model=self.embedder.card.name,
+                    way_out="`newstide doctor` says which model can",
+                )
+
+    def _warn_of_languages(self, headlines: Sequence[Headline]) -> None:
+        strange = unknown_languages(self.embedder, [headline.language for headline in headlines])
+        for language, count in strange.items():
+            if language not in self._strange:
+                self._strange.add(language)
+                log.warning(
+                    "the model was not trained on this language; embedded all the same",
+                    language=language,
+                    headlines=count,
+                    model=self.embedder.card.name,
+                )
+
+    def _say_clash(self, item: Item) -> None:
+        now = time.monotonic()
+        if now - self._clash_said > _SAY_EVERY:
+            self._clash_said = now
+            log.warning(
+                "another headline has this id; this one is stored under an id of its own",
+                id=headline_of(item).id,
+                own_id=item.derived_id,
+                title=headline_of(item).title,
+                partition=item.record.partition,
+                offset=item.record.offset,
+            )
+
+
+def headline_of(item: Item) -> Headline:
+    """The headline of an item that has one."""
+    assert item.headline is not None  # noqa: S101 - refused items never come here
+    return item.headline
+
+
+def chunks_of(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of at most so many items, one after another."""
+    some: list[Item] = []
+    for item in items:
+        some.append(item)
+        if len(some) >= size:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _same_title(one: str, other: str) -> bool:
+    return one == other or clean(one).casefold() == clean(other).casefold()

@@ -1,0 +1,282 @@
+"""What a message holds: one object or many, bare or in an envelope, however it is packed.
+
+`open_message` unpacks gzip, JSON in JSON and the envelopes of CloudEvents, Kafka Connect and Debezium, and finds the
+objects that should be headlines. `field_names` knows what their fields are called.
+"""
+
+import base64
+import binascii
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from newstide.core.errors import InvalidHeadline
+from newstide.core.field_names import has_title
+from newstide.core.text import shorten
+
+MOST_LEVELS = 3_000  # of nesting in a message's JSON
+_LEVELS_READ = 200  # deeper ones hold nothing of a headline, and Python reads about a thousand
+_JSON_IN_JSON = 3  # times that a text may hold JSON
+_LONGEST_NUMBER = 300  # digits of an integer that is read as one
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+_SPACE = re.compile("[\\s\x1e]*")  # also what stands between the texts of a JSON sequence (RFC 7464)
+_BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an envelope says of what is in it: together they name it."""
+
+    source: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something in a message that should be a headline.
+
+    Attributes:
+        raw: As it came.
+        fields: The object; None where it is none.
+        place: In an array, from 1; 0: the message holds it alone.
+        enveloped: Whether it was in an envelope.
+        origin: Of the envelope, where that says so.
+        fault: Why it is no object.
+    """
+
+    raw: Any
+    fields: Mapping[str, Any] | None = None
+    place: int = 0
+    enveloped: bool = False
+    origin: Origin | None = None
+    fault: str = ""
+
+
+def open_message(
+    value: bytes,
+    headers: Sequence[tuple[str, bytes]] = (),
+    *,
+    own: Mapping[str, str] | None = None,
+    most_bytes: int = 65_536,
+) -> Iterator[Found]:
+    """Finds what should be headlines in a message; nothing in the envelope of a row that was deleted.
+
+    Args:
+        value: The message's value.
+        headers: Its headers; those of a CloudEvent in binary mode are the envelope.
+        own: Names of fields, beside the known ones; see `field_names.pick`.
+        most_bytes: That a compressed value may unpack to.
+
+    Raises:
+        InvalidHeadline: The message cannot be read at all; the error's message is the reason.
+    """
+    envelope = _binary_event(headers)
+    documents = _documents(_text_of(value, most_bytes))
+    many = len(documents) > 1
+    numbers = _Places(many or isinstance(documents[0], list))
+    for document in documents:
+        yield from _opened(document, envelope, envelope is not None, numbers, own or {}, 0)
+
+
+class _Places:
+    """Counts what has been found in an array."""
+
+    def __init__(self, counts: bool) -> None:
+        self.counts = counts
+        self._last = 0
+
+    def next(self) -> int:
+        self._last += 1
+        return self._last if self.counts else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What follows the last object of a message, and is no JSON."""
+
+    text: str
+    fault: str
+
+
+def _opened(
+    value: Any, origin: Origin | None, enveloped: bool, places: _Places, own: Mapping[str, str], texts: int
+) -> Iterator[Found]:
+    if isinstance(value, str) and texts < _JSON_IN_JSON and value.lstrip()[:1] in ("{", "[", '"'):
+        try:
+            documents = _documents(value)
+        except InvalidHeadline as error:
+            yield Found(value, place=places.next(), fault=str(error))
+            return
+        for document in documents:
+            yield from _opened(document, origin, enveloped, places, own, texts + 1)
+    elif isinstance(value, list):
+        if not value:
+            yield Found(value, place=places.next(), fault="The array is empty.")
+        places.counts = True
+        for element in value:
+            yield from _opened(element, origin, enveloped, places, own, texts)
+    elif isinstance(value, dict):
+        for inner, its_origin, in_one in _unwrapped(value, own):
+            if in_one:
+                yield from _opened(inner, its_origin or origin, True, places, own, texts)
+            else:
+                yield Found(value, value, places.next(), enveloped, origin)
+    elif isinstance(value, _Rest):
+        yield Found(value.text, place=places.next(), fault=value.fault)
+    else:
+        what = "element" if places.counts else "message"
+        yield Found(value, place=places.next(), fault=f"The {what} is a JSON {type(value).__name__}, not an object.")
+
+
+def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[tuple[Any, Origin | None, bool]]:
+    """What is in an envelope, its origin, and True; or the object itself and False; nothing of a row that is gone."""
+    if "specversion" in value and ("data" in value or "data_base64" in value):
+        yield _event_data(value), _origin(value.get("source"), value.get("id")), True
+    elif value.keys() == {"schema", "payload"}:
+        if value["payload"] is not None:
+            yield value["payload"], None, True
+    elif "op" in value and ("after" in value or "before" in value):
+        after = value.get("after")
+        if after is not None:
+            yield after, _row_origin(value.get("source"), after), True
+    elif not has_title(value, own) and len(lists := list(_lists_of_headlines(value, own))) == 1:
+        yield lists[0], None, True
+    else:
+        yield value, None, False
+
+
+def _event_data(event: Mapping[str, Any]) -> Any:
+    if "data" in event:
+        return event["data"]
+    try:
+        return base64.b64decode(str(event["data_base64"]), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _origin(source: Any, id_: Any) -> Origin | None:
+    return Origin(str(source), str(id_)) if source not in (None, "") and id_ not in (None, "") else None
+
+
+def _row_origin(source: Any, row: Any) -> Origin | None:
+    """Of a row of a database: its table, and the id that it has there."""
+    if not isinstance(source, Mapping) or not isinstance(row, Mapping):
+        return None
+    place = ".".join(str(source[name]) for name in ("name", "db", "schema", "table") if source.get(name))
+    return _origin(place, row.get("id"))
+
+
+def _lists_of_headlines(value: Any, own: Mapping[str, str]) -> Iterator[list[Any]]:
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, list) and any(isinstance(one, dict) and has_title(one, own) for one in inner):
+            yield inner
+        elif isinstance(inner, (dict, list)):
+            yield from _lists_of_headlines(inner, own)
+
+
+def _binary_event(headers: Sequence[tuple[str, bytes]]) -> Origin | None:
+    """The envelope of a CloudEvent in binary mode, which stands in the message's headers."""
+    named = {name.lower(): content for name, content in headers or () if content is not None}
+    if b"" in (named.get("ce_specversion", b""), named.get("ce_id", b""), named.get("ce_source", b"")):
+        return None
+    return Origin(named["ce_source"].decode("utf-8", "replace"), named["ce_id"].decode("utf-8", "replace"))
+
+
+def _text_of(value: bytes, most_bytes: int) -> str:
+    if value[:2] == b"\x1f\x8b":
+        value = _gunzipped(value, most_bytes)
+    if value[:1] == b"\0" and len(value) > 5:
+        if value[5:6] not in (b"{", b"["):  # what a registry's JSON schema has in front of its JSON
+            number = int.from_bytes(value[1:5], "big")
+            raise InvalidHeadline(
+                f"The message has the prefix of a schema registry (schema {number}): it is Avro or Protobuf. Have it "
+                "sent as JSON, or put a converter in between."
+            )
+        value = value[5:]
+    encoding = next((name for bom, name in _BOMS if value.startswith(bom)), "utf-8-sig")
+    try:
+        return value.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InvalidHeadline(f"The message is not UTF-8: byte {error.start} is 0x{value[error.start]:02x}.") from None
+
+
+def _gunzipped(value: bytes, most_bytes: int) -> bytes:
+    unpacked = b""
+    rest = value
+    try:
+        while rest[:2] == b"\x1f\x8b":  # of several members, all
+            unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+            unpacked += unpacker.decompress(rest, most_bytes + 1 - len(unpacked))
+            if len(unpacked) > most_bytes:
+                raise InvalidHeadline(f"The message unpacks to more than the {most_bytes:,} bytes that are allowed.")
+            if not unpacker.eof:
+                raise InvalidHeadline("The message is gzip that ends too early.")
+            rest = unpacker.unused_data
+    except zlib.error as error:
+        raise InvalidHeadline(f"The message is gzip that cannot be unpacked: {error}.") from None
+    return unpacked
+
+
+def _documents(text: str) -> list[Any]:
+    """The JSON documents that a text holds, one after another; what follows the last and is no JSON is a `_Rest`."""
+    if text.count("[") + text.count("{") > _LEVELS_READ:
+        text = _without_depths(text)
+    found: list[Any] = []
+    place = _after_space(text, 0)
+    while place < len(text) or not found:
+        try:
+            document, place = _decoded(text, place)
+        except InvalidHeadline as error:
+            if not found:
+                raise
+            found.append(_Rest(text[place:], str(error)))
+            break
+        found.append(document)
+        place = _after_space(text, place)
+    return found
+
+
+def _decoded(text: str, place: int) -> tuple[Any, int]:
+    try:
+        return _JSON.raw_decode(text, place)
+    except ValueError as error:
+        raise InvalidHeadline(f"The message is not JSON: {shorten(str(error), 200)}") from None
+
+
+def _without_depths(text: str) -> str:
+    """The JSON with `null` for everything that lies deeper than a headline does."""
+    kept: list[str] = []
+    depth, since = 0, 0
+    for token in _TOKEN.finditer(text):
+        bracket = token.group()
+        if bracket in "[{":
+            depth += 1
+            if depth > MOST_LEVELS:
+                raise InvalidHeadline(f"The message's JSON is nested more than {MOST_LEVELS:,} levels deep.")
+            if depth == _LEVELS_READ + 1:
+                kept.append(text[since : token.start()] + "null")
+        elif bracket in "]}":
+            if depth == _LEVELS_READ + 1:
+                since = token.end()
+            depth -= 1
+    return "".join(kept) + text[since:]
+
+
+def _after_space(text: str, place: int) -> int:
+    match = _SPACE.match(text, place)
+    return place if match is None else match.end()
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _LONGEST_NUMBER else digits
+
+
+def _nothing(_name: str) -> None:
+    """NaN and infinities, which are no JSON and are written by those who have no value."""
+
+
+_CONSTANT: Callable[[str], Any] = _nothing
+_JSON = json.JSONDecoder(parse_constant=_CONSTANT, parse_int=_integer)

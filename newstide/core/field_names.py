@@ -1,0 +1,117 @@
+"""Under which names files and messages carry what a headline has.
+
+`pick` takes the values of a headline's fields out of an object, whatever its producer calls them.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+# Names without case and signs (`article_title`, `headline.main`); the first that a file has is taken. A `name` is no
+# title: what has one is a person, an outlet, a tag.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "title": (
+        "title", "headline", "headlinetext", "articletitle", "newstitle", "heading", "headlines", "webtitle",
+        "headlinemain", "titlerendered", "posttitle", "storytitle", "articleheadline", "newsheadline", "titles",
+    ),
+    "description": (
+        "description", "summary", "abstract", "shortdescription", "subtitle", "snippet", "teaser", "lead", "excerpt",
+        "content", "body", "text", "articletext", "article", "fulltext", "trailtext", "leadparagraph", "standfirst",
+        "fieldstrailtext", "excerptrendered", "articledescription", "selftext", "desc",
+    ),
+    "url": (
+        "url", "link", "articleurl", "articlelink", "permalink", "href", "uri", "weburl", "originallink", "storyurl",
+        "newsurl", "pageurl",
+    ),
+    "source": (
+        "source", "publisher", "outlet", "sourcename", "site", "publication", "newspaper", "provider", "feed", "domain",
+        "hostname", "sitename", "sourcetitle", "publishername", "newssource", "sourcedomain", "sourcecommonname",
+    ),
+    "published_at": (
+        "publishedat", "published", "dategmt", "date", "pubdate", "timestamp", "publishdate", "time", "datetime",
+        "publicationdate", "publishtime", "publishedtime", "publisheddate", "datepublished", "datetimepub",
+        "seendate", "createdat", "created", "webpublicationdate", "firstpublishedat", "publishedon", "newsdate",
+        "publicationtime", "articledate", "createdutc", "dateunixtime", "publishedtimestamp",
+    ),
+    "language": ("language", "lang", "languagecode", "locale", "inlanguage"),
+    "id": ("id", "uuid", "guid", "articleid", "newsid"),
+}  # fmt: skip
+
+# What stands for a value that is an object of its own, as `{"rendered": ...}`, `{"$date": ...}`, `{"name": ...}`.
+WITHIN: Mapping[str, tuple[str, ...]] = {
+    "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t"),
+    "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title"),
+    "source": ("name", "title", "label", "domain", "#text", "_text", "id"),
+    "url": ("url", "href", "link", "canonical", "#text", "_text", "$t"),
+    "published_at": ("$date", "$numberLong", "$numberDouble", "value", "datetime", "date", "#text", "_text", "$t"),
+    "language": ("code", "iso", "id", "name", "value"),
+    "id": ("$oid", "#text", "_text", "value"),
+}
+_FIELD_OF = {name: field for field, names in NAMES.items() for name in names}
+_EMPTY = (None, "")
+_DEPTH = 4  # of values within values
+
+
+@lru_cache(maxsize=4096)  # a producer uses few names, again and again
+def plain_name(name: str) -> str:
+    """A name without case, spaces, hyphens and underscores: `published_at` and `publishedAt` are one."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The values of a headline's fields in an object, and the names that no field goes by.
+
+    Args:
+        fields: As it came.
+        own: Field to name, or dotted path, where the producer has names of its own; these alone are looked at then.
+
+    Returns:
+        Field to value, as it stands there; a missing or empty one is left out. And the names that were not understood.
+    """
+    found: dict[str, Any] = {}
+    unknown: list[str] = []
+    tops = {path.partition(".")[0] for path in own.values()} if own else ()
+    ranks: dict[str, int] = {}
+    for name, value in fields.items():
+        if not isinstance(name, str) or name in tops:
+            continue
+        plain = plain_name(name)
+        field = _FIELD_OF.get(plain)
+        if field is None:
+            unknown.append(name)
+        elif field not in own and value not in _EMPTY:
+            rank = NAMES[field].index(plain) - (name == field)
+            if rank < ranks.get(field, len(NAMES[field])):
+                ranks[field] = rank
+                found[field] = value
+    for field, path in own.items():
+        value = at_path(fields, path)
+        if value not in _EMPTY:
+            found[field] = value
+    return found, unknown
+
+
+def at_path(fields: Mapping[str, Any], path: str) -> Any:
+    """The value under a name, or under a dotted path of names (`headline.main`); None where there is none."""
+    if path in fields:
+        return fields[path]
+    value: Any = fields
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def text_within(field: str, value: Any) -> Any:
+    """The value itself or, of an object, the one in it that the field is known to lie in; None where there is none."""
+    for _ in range(_DEPTH):
+        if not isinstance(value, Mapping):
+            return value
+        value = next((value[name] for name in WITHIN[field] if value.get(name) not in _EMPTY), None)
+    return None
+
+
+def has_title(fields: Mapping[str, Any], own: Mapping[str, str]) -> bool:
+    """Whether the object is a headline: it has a title under one of its names."""
+    title = text_within("title", pick(fields, own)[0].get("title"))
+    return isinstance(title, str) and bool(title.strip())
