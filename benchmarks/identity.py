@@ -19,7 +19,8 @@ from benchmarks.quality import PAGE, code_version, embeddings, kept
 from clustering.stories.clusters import cluster_rows
 from clustering.stories.lineage import kept_share, match
 from newstide.core.settings import ClusteringSettings, Settings
-from newstide_app.evaluation import read_labelled, update_exact_graph
+from newstide_app.evaluation import read_labelled
+from newstide_app.replay import update_exact_graph
 
 SETS = {"uci_stories": False, "allsides_roundups": False, "abp_stream": True}  # whether times are used
 MODELS = ("use-multilingual", "multilingual-e5-small")

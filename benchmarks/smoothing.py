@@ -23,7 +23,8 @@ from clustering.stories.similarity import reweigh
 from clustering.stories.smoothing import smoothed
 from clustering.time_damping import TimeDamping
 from newstide.core.settings import Settings
-from newstide_app.evaluation import cluster_labelled, read_labelled, replay_labelled
+from newstide_app.evaluation import cluster_labelled, read_labelled
+from newstide_app.replay import replay_rows
 from newstide_app.scores import score
 from producers.sample import day_file
 
@@ -87,7 +88,8 @@ def measure(
     found["day"] = _f1(day, cluster_labelled(day, vectors[-1], settings, use_time=True))
     readable = np.ones(len(day), np.bool_)  # by each of the models
     for hours in HOURS:
-        arrival, last, churn, _ = replay_labelled(day, vectors[-1], readable, settings, timedelta(hours=hours))
+        replayed = replay_rows(day, vectors[-1], readable, settings, timedelta(hours=hours))
+        arrival, last, churn = replayed.arrival, replayed.last, replayed.churn
         found[f"{hours} h, arrival"] = _f1(day, arrival)
         found[f"{hours} h, last"] = _f1(day, last)
         found[f"{hours} h, precision"] = score(day["story_id"].tolist(), last).precision

@@ -1,6 +1,9 @@
-"""A label on arrival: a headline gets the number of the open story within whose reach it lies."""
+"""A label on arrival: a headline gets the number of the story that its nearest headline is in, if that is near enough.
 
-import time
+A search of all headlines would keep ingest waiting. So a few members stand for each open story, its newest and its most
+central headlines, and only members of the stories with the nearest centroids are looked at.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -8,108 +11,149 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from newstide.core.language_means import Means, centre, no_means
-from newstide.milvus import LanguageMean, RunRow, Store, filters
+from newstide.core.language_means import Means, centre
 
 Vectors = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
 
-_LOOK_EVERY = 2.0  # seconds between looks for a newer run's stories
+_DEVIATIONS = 3.25  # of random pairs' similarity, above its mean; docs/quality.md has others beside it
+_FEW = 50  # headlines: so few tell one another apart, but not from whatever else may arrive
+_SAME_TOPIC = 0.325  # `_DEVIATIONS` above chance in windows of thousands, with three models and sets
+_NEWEST = 8  # members of a story by time
+_MOST_CENTRAL = 8  # and by how firmly they belong
+_CANDIDATES = 10  # stories whose members an arriving headline is compared with
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The headlines that stand for the open stories.
+
+    Attributes:
+        story: (m,) ascending: the place of each one's story among the open stories.
+        vectors: (m, dim) unit rows in clustering space.
+        times_ms: (m,) epoch milliseconds.
+    """
+
+    story: Labels
+    vectors: Vectors
+    times_ms: Labels
+
+    @classmethod
+    def of(cls, numbers: Labels, labels: Labels, vectors: Vectors, times_ms: Labels) -> Self:
+        """From members in any order: their labels (m,), of which those in `numbers` (ascending) count."""
+        place = np.searchsorted(numbers, labels)
+        known = np.flatnonzero(np.isin(labels, numbers))
+        order = known[np.argsort(place[known], kind="stable")]
+        return cls(place[order], np.ascontiguousarray(vectors[order]), times_ms[order])
 
 
 @dataclass(frozen=True, slots=True)
 class OpenStories:
-    """What a headline is compared with: the open stories as the last run left them.
+    """What an arriving headline is compared with: the open stories as the last run left them.
 
     Attributes:
-        numbers: (stories,) their numbers.
+        numbers: (stories,) ascending.
         centroids: (stories, dim) unit rows in clustering space.
-        reach: (stories,) the smallest similarity to the centroid of a headline that belongs.
+        members: The headlines that stand for them.
         means: What an arriving headline is centred by; None before the first run.
+        near_enough: The similarity to a member from which on a headline is taken to be of its story.
+        time_weight: What a member loses that is infinitely far away in time, as the run has it.
+        time_scale_ms: The distance in time with which a member loses 1 - 1/e of that.
     """
 
-    numbers: npt.NDArray[np.int64]
+    numbers: Labels
     centroids: Vectors
-    reach: npt.NDArray[np.float32]
+    members: Members
     means: Means | None
+    near_enough: float
+    time_weight: float = 0.0
+    time_scale_ms: float = 1.0
 
     @classmethod
     def none(cls, dim: int) -> Self:
         """What there is before the first run."""
-        return cls(np.empty(0, np.int64), np.empty((0, dim), np.float32), np.empty(0, np.float32), None)
-
-    @classmethod
-    def load(cls, store: Store) -> Self | None:
-        """Reads them from Milvus; None while a run is writing, when some are of that run and others of the last."""
-        last = store.last_run()
-        finished = 0 if last is None else last.run
-        stories = store.stories(filters.OPEN, centroids=True)
-        means = store.means()
-        if max([*stories["updated_run"], *(mean.run for mean in means)], default=0) > finished:
-            return None
-        return cls(
-            stories["cluster_label"].to_numpy(np.int64),
-            np.stack(list(stories["centroid"])) if len(stories) else np.empty((0, store.dim), np.float32),
-            stories["reach"].to_numpy(np.float32),
-            None if last is None else _means(last, means, store.dim),
-        )
-
-
-class StoriesInUse:
-    """The open stories of the last finished run, looked up again when a newer one has finished.
-
-    Args:
-        store: Where they are.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._stories: OpenStories | None = None
-        self._run = -1
-        self._checked = float("-inf")
-
-    def current(self) -> OpenStories:
-        """As of now, or a moment ago."""
-        now = time.monotonic()
-        if self._stories is None or now - self._checked > _LOOK_EVERY:
-            self._checked = now
-            last = self._store.last_run()
-            run = 0 if last is None else last.run
-            if run != self._run and (found := OpenStories.load(self._store)) is not None:
-                self._stories, self._run = found, run
-            self._stories = self._stories or OpenStories.none(self._store.dim)
-        return self._stories
-
-
-def _means(last: RunRow, means: Sequence[LanguageMean], dim: int) -> Means:
-    """What the last run centred by: nothing, where it was told not to."""
-    if last.parameters.get("tutorial", False) or not last.parameters.get("centre", True):
-        return no_means(dim)
-    return Means(last.mean, {mean.language: (mean.mean, mean.count) for mean in means})
+        nothing, no_rows = np.empty(0, np.int64), np.empty((0, dim), np.float32)
+        return cls(nothing, no_rows, Members(nothing, no_rows, nothing), None, 1.0)
 
 
 def assign(
-    vectors: Vectors, languages: Sequence[str], stories: OpenStories
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    vectors: Vectors, languages: Sequence[str], times_ms: Labels, stories: OpenStories
+) -> tuple[Labels, npt.NDArray[np.float32]]:
     """Provisional labels.
 
     Args:
         vectors: (n, dim) unit rows as the model made them.
         languages: (n,) BCP 47 tags.
+        times_ms: (n,) epoch milliseconds.
         stories: The open ones.
 
     Returns:
-        (n,) story numbers, -1 = within no story's reach; and (n,) how far within, 0 at the edge to 1 at the centroid.
+        (n,) story numbers, -1 = no member of a story is near enough; and (n,) how much nearer than needed the nearest
+        member is, 0 at the least similarity to 1 for the same vector.
     """
     labels = np.full(len(vectors), -1, np.int64)
     probabilities = np.zeros(len(vectors), np.float32)
-    if not len(stories.numbers) or stories.means is None or not len(vectors):
+    members = stories.members
+    if not len(members.story) or stories.means is None or not len(vectors):
         return labels, probabilities
-    similarities = centre(vectors, languages, stories.means) @ stories.centroids.T
-    within = np.where(similarities >= stories.reach, similarities, -np.inf)
-    best = within.argmax(axis=1)
-    rows = np.flatnonzero(np.isfinite(within[np.arange(len(vectors)), best]))
-    labels[rows] = stories.numbers[best[rows]]
-    reach = stories.reach[best[rows]]
-    room = np.maximum(1 - reach, 1e-6)
-    probabilities[rows] = np.clip((similarities[rows, best[rows]] - reach) / room, 0, 1)
+    centred = centre(vectors, languages, stories.means)
+    starts = np.searchsorted(members.story, np.arange(len(stories.numbers) + 1))
+    for row, candidates in enumerate(_largest(centred @ stories.centroids.T, _CANDIDATES)):
+        places = np.concatenate([np.arange(starts[story], starts[story + 1]) for story in candidates])
+        if not len(places):
+            continue
+        apart = np.abs(members.times_ms[places] - times_ms[row]) / stories.time_scale_ms
+        similarities = members.vectors[places] @ centred[row] + stories.time_weight * (np.exp(-apart) - 1)
+        nearest = int(similarities.argmax())
+        if similarities[nearest] >= stories.near_enough:
+            labels[row] = stories.numbers[members.story[places[nearest]]]
+            room = max(1 - stories.near_enough, 1e-6)
+            probabilities[row] = np.clip((similarities[nearest] - stories.near_enough) / room, 0, 1)
     return labels, probabilities
+
+
+def near_enough(mean: float, deviation: float, rows: int) -> float:
+    """The similarity to a member from which on a headline is taken to be of its story.
+
+    Args:
+        mean: Of the similarity of random pairs of the run's window.
+        deviation: Its standard deviation.
+        rows: Headlines in that window.
+    """
+    level = mean + _DEVIATIONS * deviation
+    return max(level, _SAME_TOPIC) if rows < _FEW else level
+
+
+def representatives(labels: Labels, times_ms: Labels, firmness: npt.NDArray[np.floating]) -> Labels:
+    """Which rows stand for their story: the newest of each story, and of the others those that belong most firmly.
+
+    Args:
+        labels: (n,) story numbers, -1 = noise.
+        times_ms: (n,) epoch milliseconds.
+        firmness: (n,) how firmly each row belongs to its story.
+
+    Returns:
+        (m,) rows, ascending; at most 16 a story.
+    """
+    rows = np.flatnonzero(labels >= 0)
+    by_time = rows[np.lexsort((rows, -times_ms[rows], labels[rows]))]
+    new = _place_in_story(labels[by_time]) < _NEWEST
+    others = by_time[~new]
+    by_firmness = others[np.lexsort((others, -firmness[others], labels[others]))]
+    central = by_firmness[_place_in_story(labels[by_firmness]) < _MOST_CENTRAL]
+    return np.sort(np.concatenate([by_time[new], central]))
+
+
+def _largest(values: npt.NDArray[np.float32], count: int) -> Labels:
+    """(n, at most count) columns of the largest values of each row, in any order."""
+    if values.shape[1] <= count:
+        return np.tile(np.arange(values.shape[1]), (len(values), 1))
+    return np.argpartition(-values, count - 1, axis=1)[:, :count]
+
+
+def _place_in_story(labels: Labels) -> Labels:
+    """(n,) the how manyth of its story each row is, of rows sorted by story."""
+    places = np.arange(len(labels))
+    first = np.r_[True, labels[1:] != labels[:-1]] if len(labels) else np.empty(0, np.bool_)
+    return places - np.maximum.accumulate(np.where(first, places, 0))

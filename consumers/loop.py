@@ -23,6 +23,7 @@ from consumers.messages import Item, MessageReader
 from consumers.partitions import Partitions
 from consumers.pieces import AHEAD
 from consumers.read_batch import BatchReader
+from consumers.stories_in_use import StoriesInUse
 from consumers.tally import Tally
 from consumers.write import Outcome, Settled, Writer, chunks_of
 from newstide.core import logs
@@ -83,13 +84,18 @@ def ingest(
         consumer, handover, settings.kafka, stop, on_beat=lambda: on_beat(tally), on_new=partitions.let_in
     )
     batches = BatchReader(membership, handover, settings.consumer, stop)
-    with ThreadPoolExecutor(1, "insert") as inserting, ThreadPoolExecutor(AHEAD, "embed") as embedding:
+    with (
+        ThreadPoolExecutor(1, "insert") as inserting,
+        ThreadPoolExecutor(AHEAD, "embed") as embedding,
+        ThreadPoolExecutor(1, "open stories") as reading,
+    ):
         writer = Writer(
             store,
             embedder,
             settings.consumer.batch_size,
             embedding,
             inserting,
+            StoriesInUse(store, reading),
             stay=membership.stay,
             has=handover.has,
         )

@@ -11,9 +11,12 @@ from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from consumers.assignment import OpenStories, StoriesInUse, Vectors, assign
+import numpy as np
+
+from consumers.assignment import OpenStories, Vectors, assign
 from consumers.messages import Item
 from consumers.pieces import Pace
+from consumers.stories_in_use import StoriesInUse
 from consumers.tally import Tally
 from newstide.core import logs
 from newstide.core.errors import EmbedderError, NewstideError, StoreLimit, StoreRefused
@@ -68,6 +71,7 @@ class Writer:
         batch_size: Of a full batch.
         embedding: Runs the model; as many at once as a fast model is given.
         inserting: Writes to Milvus, one at a time.
+        stories: What arriving headlines are labelled by.
         stay: Called between pieces of work; may raise to give the batch up.
         has: Whether the partition of a record is still ours.
     """
@@ -77,18 +81,15 @@ class Writer:
     batch_size: int
     embedding: Executor
     inserting: Executor
+    stories: StoriesInUse
     stay: Callable[[], None]
     has: Callable[[object], bool]
     pace: Pace = field(default_factory=Pace)
-    _stories: StoriesInUse = field(init=False)
     _tried: set[str] = field(default_factory=set)  # ids of the batch at hand that were sent to Milvus
     _embedded_at: float = 0.0  # when the model was last done with a piece
     _strange: set[str] = field(default_factory=set)  # languages that the model does not know
     _strange_scripts: set[str] = field(default_factory=set)
     _clash_said: float = float("-inf")
-
-    def __post_init__(self) -> None:
-        self._stories = StoriesInUse(self.store)
 
     def begin(self) -> None:
         """A new batch begins; what is tried again belongs to the same."""
@@ -123,7 +124,7 @@ class Writer:
         tally.took(look_up=time.perf_counter() - started)
         if missing:
             self._warn_of_languages([headline_of(item) for item in missing])
-            settled += self._embed_and_insert(missing, self._stories.current(), tally)
+            settled += self._embed_and_insert(missing, self.stories.current(), tally)
         return settled
 
     def _looked_up(self, items: Sequence[Item], tally: Tally) -> tuple[list[Item], list[Settled]]:
@@ -224,7 +225,12 @@ class Writer:
         self.pace = self.pace.after(len(piece.items), took, self.batch_size)
         self._embedded_at = finished
         headlines = [headline_of(item) for item in piece.items]
-        labels, probabilities = assign(vectors, [headline.language for headline in headlines], stories)
+        labels, probabilities = assign(
+            vectors,
+            [headline.language for headline in headlines],
+            np.array([headline.published_at for headline in headlines], np.int64),
+            stories,
+        )
         readable, strange = unreadable_scripts([headline.title for headline in headlines], self.embedder.card)
         labels[~readable], probabilities[~readable] = -1, 0  # the vector says nothing but that it is unreadable
         self._warn_of_scripts(strange)

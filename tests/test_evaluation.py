@@ -19,7 +19,7 @@ from newstide.core.errors import SettingsError, SourceError
 from newstide.core.headline import from_fields
 from newstide.core.settings import ClusteringSettings, Settings
 from newstide.core.times import LATEST_MS
-from newstide_app import evaluation
+from newstide_app import evaluation, replay
 from newstide_app.cli.main import app
 from newstide_app.evaluation import evaluate_file, read_labelled
 from newstide_app.scores import score
@@ -196,7 +196,7 @@ def test_churn_is_the_share_of_rows_seen_before_whose_label_changed(
     def made_up(*arguments: Any, **more: Any) -> Any:
         return replace(original(*arguments, **more), labels=np.array(next(clusters), np.int64))
 
-    monkeypatch.setattr(evaluation, "cluster_rows", made_up)
+    monkeypatch.setattr(replay, "cluster_rows", made_up)
     report = evaluate_file(write(tmp_path / "file.csv", rows), Settings(), replay=timedelta(hours=1))
     assert report["runs"] == 3
     assert report["churn"] == pytest.approx((2 / 4 + 0 / 5) / 2)
@@ -211,3 +211,16 @@ def test_the_bundled_day_replayed_has_labels_at_arrival_and_few_that_change() ->
     assert report["f1"] > 0.5
     assert report["churn"] < 0.15
     assert report["runs"] >= 4
+
+
+def test_what_labels_on_arrival_are_worth_is_told_from_the_last_run() -> None:
+    replayed = replay.Replayed(
+        arrival=np.array([7, 7, 8, -1, 7]),
+        next_run=np.array([7, 9, -1, 7, 7]),
+        last=np.array([7, 7, 8, 7, 8]),
+        churn=0.0,
+        runs=1,
+    )
+    told = replayed.arrivals(["fire", "fire", "fire", "fire", ""])
+    assert told == {"labelled": 0.8, "right": 1.0, "kept": 0.5}
+    assert replayed.arrivals(["fire", "flood", "fire", "fire", "fire"])["right"] == 0.75

@@ -14,7 +14,8 @@ from clustering.stories.clusters import cluster_rows
 from clustering.stories.lineage import Event, kept_share, match
 from newstide.core.settings import EmbeddingSettings, Settings
 from newstide.embedding import load_embedder
-from newstide_app.evaluation import read_labelled, update_exact_graph
+from newstide_app.evaluation import read_labelled
+from newstide_app.replay import update_exact_graph
 from producers.sample import day_file
 from tests.harness.bundled_day import EVENTS, EXCEPTIONS, SURVIVALS
 

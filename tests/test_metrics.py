@@ -123,6 +123,7 @@ def test_a_run_shows_its_figures_and_one_with_nothing_new_leaves_them() -> None:
         changed=13,
         stories=20,
         noise_share=0.25,
+        arrivals_kept=0.8,
         recall=0.97,
         events={"born": 4},
         seconds={"graph": 2.5, "map": 1.0},
@@ -144,6 +145,7 @@ def test_a_run_shows_its_figures_and_one_with_nothing_new_leaves_them() -> None:
     assert value("newstide_label_churn") == pytest.approx(0.03)  # 3 of the 100 that were there before
     assert value("newstide_graph_recall") == pytest.approx(0.97)
     assert value("newstide_noise_share") == pytest.approx(0.25)
+    assert value("newstide_arrival_labels_kept_ratio") == pytest.approx(0.8)
     assert value("newstide_story_events_total", {"kind": "born"}) == 4
     assert value("newstide_run_seconds_sum", {"step": "graph"}) == pytest.approx(2.5)
     last, success = value("newstide_last_run_timestamp_seconds"), value("newstide_last_success_timestamp_seconds")

@@ -242,6 +242,8 @@ class _Run:
             "noise": int((lineage.labels < 0).sum()),
             "unreadable": dict(rows.unreadable),
             "kept": kept_share(book.previous, lineage.labels, book.open),
+            "random_pairs": {"mean": clusters.threshold.mean, "deviation": clusters.threshold.deviation},
+            "arrivals": _arrivals(rows.frame, lineage.labels),
             **count_by_kind(lineage.events),
         }
         return Plan(
@@ -303,6 +305,13 @@ def _changed(rows: pd.DataFrame, labels: npt.NDArray[np.int64]) -> npt.NDArray[n
         rows["label_run"].to_numpy(np.int64) == 0
     )
     return changed
+
+
+def _arrivals(rows: pd.DataFrame, labels: npt.NDArray[np.int64]) -> dict[str, int]:
+    """How many headlines had been given a story's label on arrival, and how many of these labels the run keeps."""
+    given = rows["cluster_label"].to_numpy(np.int64)
+    on_arrival = (rows["label_run"].to_numpy(np.int64) == 0) & (given >= 0)
+    return {"labelled": int(on_arrival.sum()), "kept": int((given == labels)[on_arrival].sum())}
 
 
 def _labelled(rows: pd.DataFrame, plan: Plan, lineage: Lineage, clusters: Clusters) -> pd.DataFrame:

@@ -27,6 +27,7 @@ class RunReport:
     stories: int = 0
     noise_share: float = 0.0
     theta: float = 0.0
+    arrivals_kept: float | None = None  # share of labels on arrival that the run keeps; None where there was none
     searcher: str = ""
     recall: float | None = None
     searched: int = 0
@@ -105,6 +106,7 @@ def finished(
         stories=counts["stories"],
         noise_share=round(counts["noise"] / counts["rows"], 4),
         theta=round(plan.row.theta, 4),
+        arrivals_kept=_share_kept(counts.get("arrivals", {})),
         searcher=searcher,
         recall=None if graph is None else graph.recall,
         searched=0 if graph is None else graph.searched,
@@ -114,6 +116,11 @@ def finished(
         seconds={step: round(value, 3) for step, value in seconds.items()},
         page=str(page or ""),
     )
+
+
+def _share_kept(arrivals: Mapping[str, int]) -> float | None:
+    labelled = arrivals.get("labelled", 0)
+    return round(arrivals["kept"] / labelled, 4) if labelled else None
 
 
 def count_by_kind(events: Sequence[Event]) -> dict[str, int]:

@@ -70,6 +70,11 @@ def ingested_before(milliseconds: int) -> str:
     return f"ingested_at < {int(milliseconds)}"
 
 
+def labelled_since(run: int, published_at: int) -> str:
+    """Headlines that a later run than this one has labelled, of this time or later."""
+    return all_of(f"label_run > {int(run)}", published_since(published_at))
+
+
 def in_stories(numbers: Iterable[int]) -> str:
     """Headlines with one of these labels, or stories of these numbers; there must be one at least."""
     return any_of("cluster_label", numbers)

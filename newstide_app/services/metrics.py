@@ -185,6 +185,7 @@ class RunMetrics:
         self._new = gauge("new_headlines", "Of them, those no run had seen.")
         self._stories = gauge("stories", "Stories (clusters) in the last run's window.")
         self._noise = gauge("noise_share", "Share of the window's headlines in no story.")
+        self._arrivals = gauge("arrival_labels_kept_ratio", "Share of labels on arrival that the last run kept.")
         self._churn = gauge("label_churn", "Share of headlines seen before whose label the last run changed.")
         self._page = gauge("page_written", "1 unless the last run's page could not be written.")
         self._page.set(1)
@@ -206,6 +207,8 @@ class RunMetrics:
         self._stories.set(report.stories)
         self._noise.set(report.noise_share)
         self._churn.set(max(0, report.changed - report.new) / max(1, report.rows - report.new))
+        if report.arrivals_kept is not None:  # else no headline had a label on arrival: the last figure stays
+            self._arrivals.set(report.arrivals_kept)
         if report.recall is not None or report.searcher == "exact":  # else no list was checked: the last figure stays
             self._recall.set(1.0 if report.recall is None else report.recall)
         for step, seconds in report.seconds.items():

@@ -19,7 +19,7 @@ from clustering.stories.lineage import GROWTH, GROWTH_ROWS
 from clustering.stories.naming import name_stories
 from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
-from newstide_app.evaluation import update_exact_graph
+from newstide_app.replay import update_exact_graph
 
 BEGIN = 1_790_000_000_000  # epoch ms: 21 September 2026
 _WEEK = 7 * 86_400_000  # ms

@@ -1,0 +1,140 @@
+"""The open stories that arriving headlines are compared with: read in the background once a run has finished."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+
+from consumers.assignment import Members, OpenStories, Vectors, near_enough, representatives
+from newstide.core.language_means import Means, centre, no_means
+from newstide.milvus import LanguageMean, RunRow, Store, filters
+
+_LOOK_EVERY = 2.0  # seconds between two looks whether a run has finished
+_READ_ALL_EVERY = 3600.0  # seconds: what was taken down or removed meanwhile stands for no story any more then
+_COLUMNS = ("id", "cluster_label", "label_probability", "published_at", "language")
+_SPAN = TypeAdapter(timedelta)
+
+
+class StoriesInUse:
+    """The open stories of the last finished run; those of a newer run as soon as they have been read.
+
+    Args:
+        store: Where they are.
+        reading: Reads them, beside whatever else is done.
+    """
+
+    def __init__(self, store: Store, reading: Executor) -> None:
+        self._store = store
+        self._executor = reading
+        self._reading: Future[OpenStories | None] | None = None
+        self._stories: OpenStories | None = None
+        self._run = -1
+        self._checked = self._read_all = float("-inf")
+        self._members = pd.DataFrame(columns=[*_COLUMNS, "vector"])
+
+    def current(self) -> OpenStories:
+        """As of the last finished run, or of the one before while that is being read; waits for the first alone."""
+        now = time.monotonic()
+        if self._reading is None and now - self._checked > _LOOK_EVERY:
+            self._checked = now
+            self._reading = self._executor.submit(self._read)
+        if self._reading is not None and (self._stories is None or self._reading.done()):
+            reading, self._reading = self._reading, None
+            self._stories = reading.result() or self._stories
+        return self._stories or OpenStories.none(self._store.dim)
+
+    def _read(self) -> OpenStories | None:
+        """The stories of a run that is newer than those in use; None where there is none, or while one is writing."""
+        last = self._store.last_run()
+        run = 0 if last is None else last.run
+        if run == self._run:
+            return None
+        if last is None:
+            self._run = run
+            return OpenStories.none(self._store.dim)
+        stories = self._store.stories(filters.OPEN, centroids=True)
+        means = self._store.means()
+        if max([*stories["updated_run"], *(mean.run for mean in means)], default=0) > run:
+            return None
+        # After a change of model no similarity reaches a story until a run has seen the new vectors.
+        stories = stories[stories["reach"] <= 1].sort_values("cluster_label", ignore_index=True)
+        self._follow(stories)
+        found = open_stories(last, stories, means_of(last, means, self._store.dim), self._members, self._store.dim)
+        self._run = run
+        return found
+
+    def _follow(self, stories: pd.DataFrame) -> None:
+        """Brings the members up to date: only rows that runs have labelled since are read, and vectors not known yet."""
+        now = time.monotonic()
+        known = self._members
+        if self._run < 0 or now - self._read_all > _READ_ALL_EVERY:
+            self._read_all = now
+            known = known.iloc[:0]
+        oldest = int(stories["last_published_at"].min()) if len(stories) else 0
+        where = filters.labelled_since(self._run if len(known) else 0, oldest)
+        changed = self._store.headlines(where, list(_COLUMNS))
+        frame = pd.concat([known[~known["id"].isin(changed["id"])], changed], ignore_index=True)
+        frame = frame[frame["cluster_label"].isin(stories["cluster_label"])]
+        chosen = frame.iloc[
+            representatives(
+                frame["cluster_label"].to_numpy(np.int64),
+                frame["published_at"].to_numpy(np.int64),
+                frame["label_probability"].to_numpy(np.float64),
+            )
+        ]
+        vectors = dict(zip(self._members["id"], self._members["vector"], strict=True))
+        missing = [id_ for id_ in chosen["id"] if id_ not in vectors]
+        read = self._store.headlines_by_id(missing, ["id", "embedding"])
+        vectors.update(zip(read["id"], read["embedding"], strict=True))
+        chosen = chosen[chosen["id"].isin(vectors.keys())]  # the others have gone meanwhile
+        self._members = chosen.assign(vector=[vectors[id_] for id_ in chosen["id"]]).reset_index(drop=True)
+
+
+def open_stories(last: RunRow, stories: pd.DataFrame, means: Means, members: pd.DataFrame, dim: int) -> OpenStories:
+    """What arrivals are compared with, from Milvus' rows.
+
+    Args:
+        last: The run that the stories are of.
+        stories: Open ones with `cluster_label` (ascending) and `centroid`.
+        means: What that run centred by.
+        members: Headlines that stand for stories: `cluster_label`, `published_at`, `language` and `vector`, as stored.
+        dim: Of the vectors.
+    """
+    numbers = stories["cluster_label"].to_numpy(np.int64)
+    vectors = _rows(members["vector"].tolist(), dim)
+    return OpenStories(
+        numbers,
+        _rows(stories["centroid"].tolist(), dim),
+        Members.of(
+            numbers,
+            members["cluster_label"].to_numpy(np.int64),
+            centre(vectors, members["language"].tolist(), means),
+            members["published_at"].to_numpy(np.int64),
+        ),
+        means,
+        _near_enough(last),
+        float(last.parameters.get("time_weight", 0.0)),
+        _SPAN.validate_python(last.parameters.get("time_scale", "P7D")).total_seconds() * 1000,
+    )
+
+
+def means_of(last: RunRow, means: Sequence[LanguageMean], dim: int) -> Means:
+    """What a run centred by: nothing, where it was told not to."""
+    if last.parameters.get("tutorial", False) or not last.parameters.get("centre", True):
+        return no_means(dim)
+    return Means(last.mean, {mean.language: (mean.mean, mean.count) for mean in means})
+
+
+def _near_enough(last: RunRow) -> float:
+    """A run of an earlier version tells its theta alone, which is some deviations above a mean near 0."""
+    deviations = float(last.parameters.get("deviations") or 2.0)
+    pairs = last.counts.get("random_pairs", {"mean": 0.0, "deviation": last.theta / deviations})
+    return near_enough(float(pairs["mean"]), float(pairs["deviation"]), int(last.counts.get("rows", 0)))
+
+
+def _rows(vectors: Sequence[Vectors], dim: int) -> Vectors:
+    return np.stack(vectors) if len(vectors) else np.empty((0, dim), np.float32)
