@@ -328,7 +328,7 @@ def test_a_story_that_dissolved_is_named_as_parent_by_the_one_that_takes_its_hea
     ingest(settings)
     recluster(settings)
     before = labels(store)
-    dissolved = recluster(settings.updated(clustering={"deviations": 5.0}), force=True)
+    dissolved = recluster(settings.updated(clustering={"deviations": 8.0}), force=True)
     assert dissolved.events["closed"] > 20
     between = labels(store)
     back = recluster(settings, force=True)
