@@ -39,3 +39,10 @@ def served(settings: Settings) -> Iterator[httpx.Client]:
 def write_run(folder: Path, run: int, **options: Any) -> None:
     write_snapshot(folder, make_snapshot(run=run, **options), max_points=20_000)
     write_index(folder)
+
+
+def get(client: httpx.Client, path: str, **parameters: Any) -> Any:
+    """What an answer without an error holds."""
+    answer = client.get(path, params=parameters or None)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
