@@ -1,13 +1,10 @@
 """The tree and its clusters against hdbscan on the dense matrix of the same graph, and against brute force."""
 
-import warnings
 from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
 import pytest
-from hdbscan import HDBSCAN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -18,135 +15,25 @@ from sklearn.metrics import adjusted_rand_score
 
 from clustering.time_damping import TimeDamping
 from clustering.tree import Hierarchy, build_hierarchy, cluster_neighbours
-from clustering.tree.dendrogram import single_linkage
-from clustering.tree.extraction import Selection, labels_of_merges
-from clustering.tree.hdbscan_labels import connected_tree, library_clusters
-from clustering.tree.prim import merges_of_tree
-
-Array = npt.NDArray[Any]
-
-SELECTIONS: tuple[Selection, ...] = ("eom", "leaf")
-FAR = 1e9
-oracle = settings(max_examples=200, deadline=None)
-
-
-def unit(vectors: Array) -> Array:
-    scaled: Array = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return scaled.astype(np.float32)
-
-
-def all_distances(vectors: Array) -> Array:
-    exact = vectors.astype(np.float64)
-    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    distances = np.sqrt(np.maximum(0.0, 2 - 2 * exact @ exact.T))
-    distances = np.minimum(distances, distances.T)
-    np.fill_diagonal(distances, 0.0)
-    return distances
-
-
-def nearest(distances: Array, k: int) -> tuple[Array, Array]:
-    """(n, k) lists without the row itself."""
-    apart = distances.copy()
-    np.fill_diagonal(apart, -1.0)
-    indices = np.argsort(apart, axis=1, kind="stable")[:, 1 : k + 1].astype(np.int32)
-    return indices, np.take_along_axis(distances, indices, axis=1)
-
-
-def dense(indices: Array, distances: Array) -> Array:
-    """The union graph as a matrix, infinite where neither row lists the other."""
-    n = len(indices)
-    matrix: Array = np.full((n, n), np.inf)
-    rows = np.repeat(np.arange(n), indices.shape[1])
-    listed = indices.ravel() >= 0
-    np.minimum.at(matrix, (rows[listed], indices.ravel()[listed]), distances.ravel()[listed])
-    matrix = np.minimum(matrix, matrix.T)
-    np.fill_diagonal(matrix, 0.0)
-    return matrix
-
-
-def reachability(matrix: Array, min_samples: int) -> Array:
-    core = np.sort(matrix, axis=0)[min(min_samples, len(matrix) - 1)]
-    reach: Array = np.maximum(matrix, np.maximum(core[:, None], core[None]))
-    return reach
-
-
-def meeting_heights(hierarchy: Hierarchy) -> Array:
-    """(n, n) heights at which two rows meet in the dendrogram."""
-    n, nodes = hierarchy.n, len(hierarchy.parent)
-    ancestors = np.zeros((nodes, nodes), bool)
-    for node in range(nodes - 1, -1, -1):
-        ancestors[node, node] = True
-        if hierarchy.parent[node] >= 0:
-            ancestors[node] |= ancestors[hierarchy.parent[node]]
-    lowest = np.empty((n, n), np.int64)
-    for row in range(n):
-        lowest[row] = np.argmax(
-            ancestors[row] & ancestors[:n], axis=1
-        )  # the first common ancestor has the least number
-    return hierarchy.height[lowest]
-
-
-def single_linkage_heights(matrix: Array) -> Array:
-    """(n, n) heights at which two rows meet by single linkage; infinite (as good as) distances stay infinite."""
-    heights = heights_of_merges(linkage(squareform(np.minimum(matrix, FAR), checks=False), method="single"))
-    return np.where(heights == FAR, np.inf, heights)
-
-
-def heights_of_merges(merges: Array) -> Array:
-    """(n, n) heights at which two rows meet in a tree of scipy's format."""
-    n = len(merges) + 1
-    heights = np.zeros((n, n))
-    members = {row: [row] for row in range(n)}
-    for number, (one, two, height, _) in enumerate(merges):
-        first, second = members.pop(int(one)), members.pop(int(two))
-        heights[np.ix_(first, second)] = height
-        heights[np.ix_(second, first)] = height
-        members[n + number] = first + second
-    return heights
-
-
-def hdbscans(matrix: Array, min_samples: int, min_cluster_size: int = 3, selection: Any = "eom") -> tuple[Array, Array]:
-    model = fitted(matrix, min_samples, min_cluster_size, selection)
-    return model.labels_, model.probabilities_
-
-
-def fitted(matrix: Array, min_samples: int, min_cluster_size: int = 3, selection: Any = "eom") -> HDBSCAN:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return HDBSCAN(
-            metric="precomputed",
-            min_samples=min_samples,
-            min_cluster_size=min_cluster_size,
-            cluster_selection_method=selection,
-        ).fit(matrix)
-
-
-def same_partition(one: Array, two: Array) -> bool:
-    noise = (one == -1) == (two == -1)
-    pairs = np.unique(np.stack((one, two)), axis=1)
-    return noise.all() and len(pairs[0]) == len(np.unique(one)) == len(np.unique(two))
-
-
-def blobs(rng: np.random.Generator, n: int, dim: int, clusters: int, spread: float) -> Array:
-    scale = 4 ** rng.random((n, 1))
-    return unit(
-        rng.normal(size=(clusters, dim))[rng.integers(0, clusters, n)] + spread * scale * rng.normal(size=(n, dim))
-    )
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> tuple[Array, Array]:
-    """Connected top-k graphs of random points."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    n = draw(st.integers(12, 150))
-    vectors = blobs(rng, n, draw(st.integers(3, 12)), draw(st.integers(1, 10)), draw(st.sampled_from([0.05, 0.2, 0.5])))
-    distances = all_distances(vectors)
-    k = draw(st.integers(5, 40))
-    while True:
-        indices, lengths = nearest(distances, min(k, n - 1))
-        if connected_components(np.isfinite(dense(indices, lengths)))[0] == 1:
-            return indices, lengths
-        k *= 2
+from clustering.tree.extraction import Selection
+from tests.harness.trees import (
+    SELECTIONS,
+    Array,
+    all_distances,
+    blobs,
+    dense,
+    fitted,
+    graphs,
+    hdbscans,
+    heights_of_merges,
+    meeting_heights,
+    nearest,
+    oracle,
+    reachability,
+    single_linkage_heights,
+    unit,
+    untidy_lists,
+)
 
 
 @oracle
@@ -188,20 +75,6 @@ def test_with_ties_labels_are_closer_to_hdbscans_than_those_to_their_own_on_perm
         to_itself.append(adjusted_rand_score(labels[order], permuted))
     assert len(to_itself) >= 40
     assert np.mean(to_hdbscan) >= max(0.995, np.mean(to_itself))
-
-
-@st.composite
-def untidy_lists(draw: st.DrawFn) -> tuple[Array, Array, int]:
-    """Lists of any kind: one-sided, unsorted, of several components, with gaps, the row itself, ties and zeros."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    n, k = draw(st.integers(2, 60)), draw(st.integers(1, 8))
-    reach = draw(st.integers(1, n))
-    indices = (np.arange(n)[:, None] + rng.integers(-reach, reach + 1, (n, k))) % n
-    values = rng.random((n, n)) if draw(st.booleans()) else rng.integers(0, 4, (n, n)) / 4
-    symmetric = np.minimum(values, values.T) if draw(st.booleans()) else values
-    lengths = symmetric[np.arange(n)[:, None], indices]
-    indices[rng.random((n, k)) < 0.15] = -1
-    return indices.astype(np.int32), lengths, draw(st.integers(1, k))
 
 
 @oracle
@@ -365,74 +238,6 @@ def test_a_few_copies_do_not_swallow_the_clusters_around_them() -> None:
     found = cluster_neighbours(*nearest(all_distances(vectors), 30), vectors=vectors, min_samples=1)
     assert np.isfinite(found.probabilities).all()
     assert adjusted_rand_score(truth, found.labels) > 0.95
-
-
-def as_matrix(tree: Hierarchy) -> Any:
-    """The spanning tree as the library's public interface takes it."""
-    first, second = np.concatenate((tree.edges, tree.edges[:, ::-1])).T
-    return coo_array((np.tile(tree.weights, 2), (first, second)), shape=(tree.n, tree.n)).tocsr()
-
-
-@oracle
-@given(graphs(), st.sampled_from([2, 3, 5]), st.sampled_from(SELECTIONS), st.sampled_from([0, 20_000]))
-def test_the_shortcut_into_the_library_gives_what_its_public_interface_gives(
-    graph: Any, min_cluster_size: int, selection: Selection, most_for_library: int
-) -> None:
-    tree = build_hierarchy(*graph, min_samples=1)
-    labels, probabilities = hdbscans(as_matrix(tree), 1, min_cluster_size, selection)
-    found = library_clusters(tree, min_cluster_size, selection, most_for_library)
-    assert same_partition(found[0], labels)
-    np.testing.assert_array_equal(found[1], probabilities)
-
-
-def test_with_ties_the_shortcut_is_as_close_to_the_public_interface_as_ties_allow() -> None:
-    rng = np.random.default_rng(2)
-    for selection in SELECTIONS:
-        for _ in range(5):
-            vectors = blobs(rng, 300, 8, 15, 0.2)
-            tree = build_hierarchy(*nearest(all_distances(vectors), 20), min_samples=3, vectors=vectors)
-            labels = hdbscans(as_matrix(tree), 1, 3, selection)[0]
-            assert adjusted_rand_score(library_clusters(tree, 3, selection)[0], labels) > 0.9
-
-
-@oracle
-@given(untidy_lists(), st.sampled_from([2, 3, 5]), st.sampled_from(["eom", "leaf"]))
-def test_above_the_bound_the_choice_is_still_the_librarys_to_the_last_bit(
-    lists: Any, min_cluster_size: int, selection: Any
-) -> None:
-    indices, lengths, min_samples = lists
-    tree = build_hierarchy(indices, lengths, min_samples=min_samples)
-    n = tree.n
-    if n < 2 * min_cluster_size:
-        return
-    edges = np.stack((np.arange(n - 1), np.arange(1, n)), axis=1)
-    weights = np.sort(lengths.ravel()[np.arange(n - 1) % lengths.size])  # a chain with ties and zeros
-    apart = np.where(np.arange(n - 1) < n - 1 - n // 4, weights, np.inf)  # what nothing connects
-    for merges in (single_linkage(edges, weights), single_linkage(edges, apart), merges_of(tree)):
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            library = labels_of_merges(merges, min_cluster_size, selection)
-            ours = labels_of_merges(merges, min_cluster_size, selection, most_for_library=0)
-        np.testing.assert_array_equal(ours[0], library[0])
-        np.testing.assert_array_equal(ours[1], library[1])
-
-
-def merges_of(tree: Hierarchy) -> Array:
-    edges, weights = connected_tree(tree, tree.weights)
-    return merges_of_tree(edges, weights)
-
-
-def test_above_the_bound_thousands_of_clusters_are_the_librarys_to_the_last_bit() -> None:
-    rng = np.random.default_rng(6)
-    vectors = blobs(rng, 3000, 8, 200, 0.2)
-    for min_samples in (1, 3):
-        merges = merges_of(build_hierarchy(*nearest(all_distances(vectors), 15), min_samples=min_samples))
-        for selection in SELECTIONS:
-            library = labels_of_merges(merges, 3, selection)
-            ours = labels_of_merges(merges, 3, selection, most_for_library=0)
-            assert library[0].max() > 150
-            np.testing.assert_array_equal(ours[0], library[0])
-            np.testing.assert_array_equal(ours[1], library[1])
 
 
 def test_the_forest_weighs_what_scipys_weighs_on_a_large_graph_whatever_the_threads() -> None:
