@@ -240,7 +240,7 @@ def test_a_lock_without_a_readable_holder_is_still_an_error(tmp_path: Path, monk
     (tmp_path / ".lock").write_text(json.dumps(["strange"]))
     with (tmp_path / ".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(BrokerUnavailable, match="it does not say which"):
+        with pytest.raises(BrokerUnavailable, match="its process is unknown"):
             LocalKafka(tmp_path, Settings().cache_dir, port=0).start()
 
 

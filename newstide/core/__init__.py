@@ -1,1 +1,1 @@
-"""What everything stands on: the contract of a headline, settings, errors, logs, and small helpers."""
+"""What all other packages use: the contract of a headline, settings, errors, logs, and small helpers."""

@@ -17,9 +17,9 @@ from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import has_title
 from newstide.core.text import shorten
 
-MOST_LEVELS = 3_000  # of nesting in a message's JSON
-_LEVELS_READ = 200  # deeper ones hold nothing of a headline, and Python reads about a thousand
-_JSON_IN_JSON = 3  # times that a text may hold JSON
+MOST_LEVELS = 3_000  # levels of nesting that a message's JSON may have
+_LEVELS_READ = 200  # a headline's values lie less deep; Python's parser manages about a thousand levels
+_JSON_IN_JSON = 3  # times that a JSON text may lie within a JSON text
 _LONGEST_NUMBER = 300  # digits of an integer that is read as one
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 _SPACE = re.compile("[\\s\x1e]*")  # also what stands between the texts of a JSON sequence (RFC 7464)
@@ -28,7 +28,7 @@ _BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What an envelope says of what is in it: together they name it."""
+    """The source and the id that an envelope states; together they identify what the envelope holds."""
 
     source: str
     id: str
@@ -39,12 +39,12 @@ class Found:
     """Something in a message that should be a headline.
 
     Attributes:
-        raw: As it came.
-        fields: The object; None where it is none.
-        place: In an array, from 1; 0: the message holds it alone.
-        enveloped: Whether it was in an envelope.
-        origin: Of the envelope, where that says so.
-        fault: Why it is no object.
+        raw: The JSON value as it came.
+        fields: The object's fields; None where `raw` is no object.
+        place: The number of the value in the message's array, from 1; 0 where the message holds one value alone.
+        enveloped: Whether the value was in an envelope.
+        origin: The source and id that the envelope states; None where it states none.
+        fault: Why `raw` is no object; empty where it is one.
     """
 
     raw: Any
@@ -62,13 +62,13 @@ def open_message(
     own: Mapping[str, str] | None = None,
     most_bytes: int = 65_536,
 ) -> Iterator[Found]:
-    """Finds what should be headlines in a message; nothing in the envelope of a row that was deleted.
+    """Finds the values in a message that should be headlines. The envelope of a deleted row yields nothing.
 
     Args:
         value: The message's value.
-        headers: Its headers; those of a CloudEvent in binary mode are the envelope.
-        own: Names of fields, beside the known ones; see `field_names.pick`.
-        most_bytes: That a compressed value may unpack to.
+        headers: The message's headers; those of a CloudEvent in binary mode are the envelope.
+        own: Field to the producer's own name or dotted path; see `field_names.pick`.
+        most_bytes: The largest size to which a compressed value may unpack.
 
     Raises:
         InvalidHeadline: The message cannot be read at all; the error's message is the reason.
@@ -82,7 +82,7 @@ def open_message(
 
 
 class _Places:
-    """Counts what has been found in an array."""
+    """Numbers the values that have been found in an array."""
 
     def __init__(self, counts: bool) -> None:
         self.counts = counts
@@ -95,7 +95,7 @@ class _Places:
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """What follows the last object of a message, and is no JSON."""
+    """The text after the last JSON document of a message, which cannot be read as JSON."""
 
     text: str
     fault: str
@@ -132,7 +132,7 @@ def _opened(
 
 
 def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[tuple[Any, Origin | None, bool]]:
-    """What is in an envelope, its origin, and True; or the object itself and False; nothing of a row that is gone."""
+    """Yields an envelope's content, its origin and True; or the object and False. A deleted row yields nothing."""
     if "specversion" in value and ("data" in value or "data_base64" in value):
         yield _event_data(value), _origin(value.get("source"), value.get("id")), True
     elif value.keys() == {"schema", "payload"}:
@@ -162,7 +162,7 @@ def _origin(source: Any, id_: Any) -> Origin | None:
 
 
 def _row_origin(source: Any, row: Any) -> Origin | None:
-    """Of a row of a database: its table, and the id that it has there."""
+    """The origin of a database row: the name of its table, and the row's id in that table."""
     if not isinstance(source, Mapping) or not isinstance(row, Mapping):
         return None
     place = ".".join(str(source[name]) for name in ("name", "db", "schema", "table") if source.get(name))
@@ -189,7 +189,7 @@ def _text_of(value: bytes, most_bytes: int) -> str:
     if value[:2] == b"\x1f\x8b":
         value = _gunzipped(value, most_bytes)
     if value[:1] == b"\0" and len(value) > 5:
-        if value[5:6] not in (b"{", b"["):  # what a registry's JSON schema has in front of its JSON
+        if value[5:6] not in (b"{", b"["):  # a registry puts these five bytes before JSON, too
             number = int.from_bytes(value[1:5], "big")
             raise InvalidHeadline(
                 f"The message has the prefix of a schema registry (schema {number}): it is Avro or Protobuf. Have it "
@@ -207,7 +207,7 @@ def _gunzipped(value: bytes, most_bytes: int) -> bytes:
     unpacked = b""
     rest = value
     try:
-        while rest[:2] == b"\x1f\x8b":  # of several members, all
+        while rest[:2] == b"\x1f\x8b":  # a gzip file may have several members: all are unpacked
             unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
             unpacked += unpacker.decompress(rest, most_bytes + 1 - len(unpacked))
             if len(unpacked) > most_bytes:
@@ -221,7 +221,7 @@ def _gunzipped(value: bytes, most_bytes: int) -> bytes:
 
 
 def _documents(text: str) -> list[Any]:
-    """The JSON documents that a text holds, one after another; what follows the last and is no JSON is a `_Rest`."""
+    """The JSON documents that a text holds, one after another; a `_Rest` for unreadable text after them."""
     if text.count("[") + text.count("{") > _LEVELS_READ:
         text = _without_depths(text)
     found: list[Any] = []
@@ -275,7 +275,7 @@ def _integer(digits: str) -> int | str:
 
 
 def _nothing(_name: str) -> None:
-    """NaN and infinities, which are no JSON and are written by those who have no value."""
+    """Reads NaN and infinities as None: JSON has no such numbers, and producers write them for a missing value."""
 
 
 _CONSTANT: Callable[[str], Any] = _nothing

@@ -34,16 +34,16 @@ class SourceError(NewstideError):
 
 
 class FeedGone(SourceError):
-    """A feed's server says that it has ended (410)."""
+    """A feed's server says that the feed has ended (410)."""
 
 
 class FeedRefused(SourceError):
     """A feed's server answers with an error status.
 
     Args:
-        message: What it answers.
+        message: What the server answers.
         way_out: What the reader can do about it.
-        retry_after: Seconds for which it asks to be left alone; 0 where it does not say.
+        retry_after: Seconds after which the server wants to be asked again; 0 where it names none.
     """
 
     def __init__(self, message: str, way_out: str = "", *, retry_after: float = 0.0) -> None:
@@ -61,7 +61,7 @@ class Unavailable(NewstideError):
     Args:
         message: What is wrong, naming the address.
         way_out: What the reader can do about it.
-        passing: Whether it may be there later; not where it answers, and refuses, or is not configured.
+        passing: Whether waiting may help; False where the server refuses newstide, or no server is configured.
     """
 
     def __init__(self, message: str, way_out: str = "", *, passing: bool = True) -> None:
@@ -78,19 +78,19 @@ class StoreUnavailable(Unavailable):
 
 
 class EmptyStore(NewstideError):
-    """There are no collections yet: nothing has ever been ingested."""
+    """Milvus has no collections of newstide yet: nothing has ever been ingested."""
 
 
 class StoreSlow(StoreUnavailable):
-    """Milvus did not answer in time; whether it is there is not known, and its other answers may be on their way."""
+    """Milvus did not answer one request in time; the connection's other requests may still be answered."""
 
 
 class StoreLimit(NewstideError):
-    """What is to be written or searched for is nothing that Milvus holds (NaN, a wrong length, too many hits): not sent."""
+    """A request was not sent, because no Milvus server would take it (NaN, a wrong length, too many hits)."""
 
 
 class StoreRefused(NewstideError):
-    """Milvus answers, and refuses a request that repeating would not mend."""
+    """Milvus refused a request, and would refuse the same request again."""
 
 
 class RowsMissing(NewstideError):
@@ -110,11 +110,11 @@ class ModelMismatch(NewstideError):
 
 
 class EmbedderError(NewstideError):
-    """An embedding model cannot be loaded, or makes vectors that cannot be right."""
+    """An embedding model cannot be loaded, or makes invalid vectors."""
 
 
 class DownloadError(NewstideError):
-    """Something newstide fetches (Kafka's jars) could not be had, or is not what it should be."""
+    """A download (of Kafka's jars) failed, or a downloaded file has a wrong checksum."""
 
 
 class BackupDamaged(NewstideError):
@@ -122,7 +122,7 @@ class BackupDamaged(NewstideError):
 
 
 class InvalidGraph(NewstideError, ValueError):
-    """Neighbour lists or parameters that no clustering can be made of; also a ``ValueError``."""
+    """Neighbour lists or parameters are invalid, so that nothing can be clustered; also a ``ValueError``."""
 
 
 class CacheDamaged(NewstideError):
@@ -130,7 +130,7 @@ class CacheDamaged(NewstideError):
 
 
 class PlanDamaged(NewstideError):
-    """What a run was about to write when it was cut off cannot be read: another version wrote it, or it is damaged."""
+    """The plan of an interrupted run cannot be read: another version wrote the plan, or the plan is damaged."""
 
 
 class RunFailed(NewstideError):

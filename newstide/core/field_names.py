@@ -1,4 +1,4 @@
-"""Under which names files and messages carry what a headline has.
+"""The names under which files and messages carry the fields of a headline.
 
 `pick` takes the values of a headline's fields out of an object, whatever its producer calls them.
 """
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-# Names without case and signs (`article_title`, `headline.main`); the first that a file has is taken. A `name` is no
-# title: what has one is a person, an outlet, a tag.
+# Names without case and punctuation (`article_title`, `headline.main`); the first that an object has is taken. `name` is
+# not a title's name: an object with a `name` is a person, an outlet or a tag.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "title": (
         "title", "headline", "headlinetext", "articletitle", "newstitle", "heading", "headlines", "webtitle",
@@ -38,7 +38,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "uuid", "guid", "articleid", "newsid"),
 }  # fmt: skip
 
-# What stands for a value that is an object of its own, as `{"rendered": ...}`, `{"$date": ...}`, `{"name": ...}`.
+# Where a value is an object, the keys under which that object holds the value itself:
+# `{"rendered": ...}`, `{"$date": ...}`, `{"name": ...}`.
 WITHIN: Mapping[str, tuple[str, ...]] = {
     "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t"),
     "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title"),
@@ -50,7 +51,7 @@ WITHIN: Mapping[str, tuple[str, ...]] = {
 }
 _FIELD_OF = {name: field for field, names in NAMES.items() for name in names}
 _EMPTY = (None, "")
-_DEPTH = 4  # of values within values
+_DEPTH = 4  # levels of objects within objects that are searched
 
 
 @lru_cache(maxsize=4096)  # a producer uses few names, again and again
@@ -60,14 +61,14 @@ def plain_name(name: str) -> str:
 
 
 def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """The values of a headline's fields in an object, and the names that no field goes by.
+    """The values of a headline's fields in an object, and the object's names that belong to no field.
 
     Args:
-        fields: As it came.
-        own: Field to name, or dotted path, where the producer has names of its own; these alone are looked at then.
+        fields: The object as it came.
+        own: Field to the producer's own name or dotted path; such a field is read under that name alone.
 
     Returns:
-        Field to value, as it stands there; a missing or empty one is left out. And the names that were not understood.
+        Field to value, unchanged, without missing and empty values; and the names that belong to no field.
     """
     found: dict[str, Any] = {}
     unknown: list[str] = []
@@ -103,7 +104,7 @@ def at_path(fields: Mapping[str, Any], path: str) -> Any:
 
 
 def text_within(field: str, value: Any) -> Any:
-    """The value itself or, of an object, the one in it that the field is known to lie in; None where there is none."""
+    """The value itself or, where it is an object, the value under one of the field's known keys; None where none is."""
     for _ in range(_DEPTH):
         if not isinstance(value, Mapping):
             return value

@@ -1,7 +1,7 @@
-"""The one way a file is replaced: beside and swapped in, so that a reader sees the old file or the whole new one.
+"""Atomic replacement of files: a reader sees the old file or the whole new one.
 
-What is half written carries a name of its own, and its writer holds a lock on it while it lives. A file that nobody
-holds was left by a writer that was killed, and is swept away.
+The new content is written to a file of another name beside the old one, and renamed. The writer holds a lock on the
+half-written file while it lives; a half-written file without a lock was left by a killed writer, and is removed.
 """
 
 import fcntl
@@ -21,10 +21,10 @@ _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}\.(part|tmp)|\.?.+\.\d+\.part|\.l
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to, which becomes `path` at the end of the block; where the block fails, `path` stays as it is.
 
-    It is on the disk, and so is its name, before the block is left. Its folder is made where it is missing.
+    The content and the file's name are on the disk before the block is left. A missing folder is made.
 
     Args:
-        path: The file to replace; two may replace it at once, and the later one stays.
+        path: The file to replace; two writers may replace it at once, and the later one's content stays.
 
     Raises:
         OSError: The disk is full or not writable; the old file stays.
@@ -48,16 +48,16 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def replace_text(path: Path, content: str) -> None:
-    """Replaces a file by this text, in UTF-8 and as it is, line ends included; see `replacing`."""
+    """Replaces a file by this text in UTF-8, with its line ends unchanged; see `replacing`."""
     with replacing(path) as file:
         file.write(content.encode())
 
 
 def sweep_half_written(folder: Path) -> list[Path]:
-    """Removes what writers that were killed left half written in a folder, and says which; others' files stay.
+    """Removes the half-written files that killed writers left in a folder, and returns their paths; other files stay.
 
-    Such a file may hold what has been taken down since. Where the folder is missing, or lets nothing be removed, nothing is
-    done: whoever writes there next gets the error.
+    A half-written file may hold headlines that have been taken down since. A missing or read-only folder is left as it
+    is: the next writer gets the error.
     """
     swept = []
     with suppress(OSError):
@@ -69,10 +69,10 @@ def sweep_half_written(folder: Path) -> list[Path]:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Whether no living process writes it: the operating system gives a lock back with its holder's end."""
+    """Whether no living process writes the file: the operating system releases a lock when its holder ends."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # it is held, or gone meanwhile, or no file
+    except OSError:  # the file is locked, or was removed meanwhile, or is a folder
         return False
     return True

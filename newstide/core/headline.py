@@ -30,13 +30,13 @@ from newstide.core.text import (
 from newstide.core.times import LATEST_MS, Zone
 from newstide.core.times import parse_time as read_time
 
-# The columns of a collection are as long as these, so they are no settings: a change takes another schema.
+# A collection's columns have these lengths, so they are no settings: another length needs another schema.
 MAX_TITLE = 2_000  # characters
 MAX_SOURCE = 256  # characters; longer ones are cut
 MAX_URL = 2_048  # characters; longer ones are left out
 MAX_ID_BYTES = 128  # of UTF-8: Milvus servers count a VARCHAR in bytes
 REPLAYS = "replays"  # a Kafka header: how often a message was sent again from the dead letters
-CUT = "cut"  # a Kafka header of a dead letter that holds the beginning alone: how many bytes the message has
+CUT = "cut"  # a Kafka header of a truncated dead letter: how many bytes the whole message has
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*")
 _LINK = re.compile(r"https?://[^\s/]", re.IGNORECASE)
@@ -78,12 +78,12 @@ class Limits(Protocol):
 
     @property
     def ahead(self) -> timedelta:
-        """A time further ahead, a headline's of its message's or a message's of our clock, is replaced by that."""
+        """How far a headline's time may be ahead of its message's, and the message's ahead of the clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Defaults:
-    """As the settings have them, for those who set none."""
+    """The settings' defaults, for callers that pass no limits."""
 
     description: int = 8_000
     ahead: timedelta = timedelta(hours=1)
@@ -94,9 +94,9 @@ DEFAULTS: Limits = _Defaults()
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A headline read from a message, and whether its time, or the message's, was ahead (and so replaced).
+    """A headline read from a message, and whether its time or the message's was too far ahead and so was replaced.
 
-    `former` is the headline as 0.1 read it, where that differs: what was taken down then is known by that.
+    `former` is the headline as version 0.1 read it, where the two differ: tombstones of that version hold its digests.
     """
 
     headline: Headline
@@ -154,16 +154,16 @@ def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = D
     if len(headline.title) > MAX_TITLE:
         raise InvalidHeadline(f"The title has {len(headline.title):,} characters; {MAX_TITLE:,} are allowed.")
     if is_no_title(headline.title):
-        raise InvalidHeadline(f"The title is {shorten(headline.title)!r}, which is none.")
+        raise InvalidHeadline(f"The title {shorten(headline.title)!r} stands for a missing title.")
     former = None
     if not _read_as_formerly(fields, headline):
-        with suppress(InvalidHeadline):  # it was refused
+        with suppress(InvalidHeadline):  # version 0.1 refused the headline
             former = _headline(fields, day, at, limits, clean_formerly, clean_formerly)
     return Decoded(headline, ahead, former if former != headline else None)
 
 
 def _read_as_formerly(fields: Mapping[str, Any], headline: Headline) -> bool:
-    """Whether it shows at once that an earlier version read the same: most texts are read as they are written."""
+    """Whether it is clear without decoding again that version 0.1 read the same headline, as it did for most."""
     for name in _TEXTS:
         value = fields.get(name)
         if isinstance(value, str) and value is not getattr(headline, name) and not reads_as_formerly(value):
@@ -174,7 +174,7 @@ def _read_as_formerly(fields: Mapping[str, Any], headline: Headline) -> bool:
 def _headline(
     fields: Mapping[str, Any], day: int | None, at: int, limits: Limits, clean_text: _Clean, clean_name: _Clean
 ) -> Headline:
-    """The headline of these fields; `day` is the time that counts for its id, if any, `at` the one it has."""
+    """The headline of these fields; its id is derived with the time `day`, if any, and its time is `at`."""
     title = _text(fields, "title", clean_text)
     source = _text(fields, "source", clean_text)[:MAX_SOURCE].strip()
     url = _text(fields, "url", clean_name)
@@ -192,7 +192,7 @@ def _headline(
 def encode(headline: Headline, *, published: bool = True) -> bytes:
     """The message of a headline: compact JSON in UTF-8, empty fields left out, times as ISO 8601 in UTC.
 
-    Where nobody said when it was published, `published` is false and the message names no time: Kafka's counts.
+    Where the publication time is unknown, `published` is false and the message names no time: Kafka's timestamp counts.
     """
     fields: dict[str, Any] = {"id": headline.id, "title": headline.title}
     for name in ("description", "source", "url", "language"):
@@ -221,7 +221,7 @@ def parse_time(value: Any) -> int:
     """Epoch milliseconds of a time in any spelling that says its zone, or of a number that is epoch milliseconds already.
 
     Raises:
-        InvalidHeadline: Neither, without a zone, or outside 1970-9999.
+        InvalidHeadline: The value is neither, names no zone, or lies outside 1970-9999.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LATEST_MS:
         return int(value)
@@ -241,7 +241,7 @@ def parse_language(value: Any) -> str:
     return _language(value) if isinstance(value, str) else ""
 
 
-@lru_cache  # they are few, and every headline has one
+@lru_cache  # there are few languages, and every headline has one
 def _language(value: str) -> str:
     if not _LANGUAGE.fullmatch(value.strip()) or len(value.strip()) > 35:
         return ""
@@ -284,7 +284,7 @@ def _of_number(value: float) -> int:
     return parsed.milliseconds
 
 
-@lru_cache  # of the settings: one
+@lru_cache  # the settings hold one duration
 def _milliseconds(duration: timedelta) -> int:
     return duration // timedelta(milliseconds=1)
 

@@ -1,8 +1,8 @@
 """The space in which headlines are compared: embeddings centred by their language's mean.
 
-A multilingual model puts each language in a region of its own; two headlines in one language are alike for that alone.
-Subtracting the language's mean takes this away. The reclusterer learns the means, the consumer centres each arriving
-headline with them.
+A multilingual model puts each language in a region of its own; two headlines in one language are similar for that
+reason alone. Subtracting the language's mean removes this similarity. The reclusterer
+learns the means, and the consumer centres each arriving headline with them.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ class Means:
     """Mean vectors by primary language subtag; `""` = unknown.
 
     Attributes:
-        overall: (dim,) of all rows.
-        by_language: (dim,) of each language's rows, and their count.
+        overall: (dim,) the mean of all rows.
+        by_language: (dim,) the mean of each language's rows, and the number of these rows.
     """
 
     overall: Vectors

@@ -23,11 +23,11 @@ from newstide.core import logs
 from newstide.core.errors import NewstideError
 
 _LOOPBACK = "127.0.0.1"
-_LOCK_WITHIN = 5.0  # seconds: a server whose parent was killed is just going down
-_SILENT_FOR = 60.0  # seconds in which a starting server used no processor time and wrote no log: it has given up
+_LOCK_WITHIN = 5.0  # seconds; a server whose parent was killed releases the lock within them
+_SILENT_FOR = 60.0  # seconds without processor time and log lines, after which a starting server counts as hung
 _WORK = 1.0  # seconds of processor time that count as work; an idle Java takes less within that minute
 _PORT_ATTEMPTS = 3  # another process may take a port between our look and the server's start
-_LAST_LINES = 15  # of the server's log in an error
+_LAST_LINES = 15  # of the server's log that an error shows
 
 log = logs.get("local")
 
@@ -36,11 +36,11 @@ class LocalServer(ABC):
     """A server of this machine as a child process, one a data folder; a context manager that starts and stops it.
 
     Args:
-        data_dir: Where its data, its log and its lock lie.
-        port: Wanted; a free one is taken where something listens there already, or for 0. A server that is started
-            again comes back on the port it had, if that is still free: its clients know no other.
-        owned: Whether the caller alone may use the folder; a server that an earlier owner left behind is stopped then,
-            where else the start would be refused.
+        data_dir: The folder of the server's data, log and lock.
+        port: The wanted port; a free one is taken for 0, or where another process listens on the wanted one. A
+            restarted server takes the port it had, if that is still free, since its clients know no other.
+        owned: Whether the caller alone may use the folder. If so, a server that an earlier owner left behind is
+            stopped; otherwise such a server makes `start` fail.
     """
 
     name = "the server"
@@ -54,7 +54,7 @@ class LocalServer(ABC):
 
     @property
     def address(self) -> str:
-        """Where clients reach it: host and port."""
+        """Where clients reach the server: host and port."""
         return f"{_LOOPBACK}:{self.port}"
 
     @property
@@ -82,7 +82,9 @@ class LocalServer(ABC):
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._failed(f"The folder of {self.name} cannot be made: {error}.", "Choose another.") from None
+            raise self._failed(
+                f"The folder of {self.name} cannot be made: {error}.", "Choose another folder."
+            ) from None
         with self._locked_folder(self._in_use) as lock:
             for attempt in range(1, _PORT_ATTEMPTS + 1):
                 wanted, self.port = self.port, free_port(self.port)
@@ -118,14 +120,14 @@ class LocalServer(ABC):
 
     @abstractmethod
     def _answers(self) -> bool:
-        """Whether a client can talk to it."""
+        """Whether a client can talk to the server."""
 
     @abstractmethod
     def _failed(self, what: str, way_out: str = "") -> NewstideError:
         """The error of this kind of server."""
 
     def _prepare(self) -> None:  # noqa: B027 - most servers need nothing
-        """What has to be there before the folder is locked, such as a download."""
+        """Does what must happen before the folder is locked, such as a download."""
 
     def _environment(self) -> Mapping[str, str]:
         return os.environ
@@ -168,7 +170,7 @@ class LocalServer(ABC):
             time.sleep(0.1)
 
     def _work_done(self) -> tuple[int, int]:
-        """Bytes of its log, and processor time in steps of `_WORK`."""
+        """Bytes of the server's log, and the processor time it has used, in steps of `_WORK`."""
         try:
             spent = psutil.Process(self.pid).cpu_times()
         except psutil.Error:
@@ -182,14 +184,14 @@ class LocalServer(ABC):
     def _in_use(self, holder: str) -> NewstideError:
         return self._failed(
             f"Another {self.name} server uses the folder {self.data_dir} ({_described(holder)}).",
-            "Stop it, or choose another folder with --data-dir.",
+            "Stop that server, or choose another folder with --data-dir.",
         )
 
     @contextmanager
     def _locked_folder(self, refused: Callable[[str], NewstideError]) -> Iterator[IO[str]]:
         """The folder's lock. The server inherits it, so it is held for exactly as long as a server lives.
 
-        `refused` makes the error for a folder that another server holds, from what that one wrote into its lock.
+        `refused` makes the error for a folder that another server holds, from that server's text in the lock.
         """
         with (self.data_dir / ".lock").open("a+") as lock:
             if not locked(lock, _LOCK_WITHIN):
@@ -215,7 +217,7 @@ class LocalServer(ABC):
 def locked(file: IO[str], within: float) -> bool:
     """Whether the operating system's lock on an open file could be had within so many seconds.
 
-    It is held until the file is closed, by this process and by children that inherit it.
+    The lock is held until the file is closed by this process and by all children that inherit it.
     """
     deadline = time.monotonic() + within
     while True:
@@ -298,4 +300,4 @@ def _pid(holder: str) -> int | None:
 
 def _described(holder: str) -> str:
     pid = _pid(holder)
-    return "it does not say which" if pid is None else f"process {pid}, {json.loads(holder).get('address', '')}"
+    return "its process is unknown" if pid is None else f"process {pid}, {json.loads(holder).get('address', '')}"

@@ -32,8 +32,8 @@ def configure(level: str = "info", *, json: bool | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(name)s: %(message)s")
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it reports each attempt at a broker that is away
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # that a tick was skipped is said by who owns the schedule
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # kafka-python logs each attempt to reach a broker
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # the schedule's owner logs skipped ticks
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 
@@ -70,5 +70,5 @@ class FirstOfAMinute(logging.Filter):
 
 
 def _to_stderr(*_: object) -> structlog.PrintLogger:
-    """A logger to what is stderr now: a test, or a supervisor, may have put another in its place."""
+    """A logger that writes to the current stderr: a test or a supervisor may have replaced it."""
     return structlog.PrintLogger(sys.stderr)

@@ -8,8 +8,20 @@ from urllib.parse import urlsplit
 _ENDING = re.compile(r"^(.*\S)\s+[-|–—·•»:]{1,2}\s+(\S.*)$", re.DOTALL)  # greedy: the last separator
 _ODD = re.compile(r"[\W_]+")
 _LONGEST = 60  # characters of an outlet's name
-_LEAST, _ONE_OF = 5, 5_000  # titles with an ending before it counts as one
-_DEEP = ("co", "com", "net", "org", "gov", "edu", "ac", "gob", "go", "or", "ne")  # second levels that name nobody
+_LEAST, _ONE_OF = 5, 5_000  # titles that must have an ending before it counts as recurring
+_DEEP = (
+    "co",
+    "com",
+    "net",
+    "org",
+    "gov",
+    "edu",
+    "ac",
+    "gob",
+    "go",
+    "or",
+    "ne",
+)  # second-level domains that name no outlet
 
 
 def without_outlet(title: str, source: str, url: str) -> str:
@@ -30,7 +42,7 @@ def without_outlet(title: str, source: str, url: str) -> str:
 def without_endings(titles: Sequence[str]) -> list[str]:
     """Titles without endings that recur: what stands behind the last separator of many different ones is no news.
 
-    For telling copies and for words that name a story; a title is shown, and embedded, as it is. An ending recurs where
+    The shorter titles serve to find copies and a story's keywords; others get full titles. An ending recurs where
     five different titles have it, in many more titles one of 5,000.
     """
     parts = [_ENDING.match(title) for title in titles]

@@ -10,7 +10,7 @@ def plain(value: Any) -> Any:
     """The value in numbers, texts, lists and dictionaries alone, to the last part; also a `default` of `json.dumps`.
 
     Raises:
-        TypeError: JSON has nothing like it.
+        TypeError: JSON cannot express a value of that type.
     """
     if isinstance(value, np.generic):
         return value.item()
@@ -22,4 +22,4 @@ def plain(value: Any) -> Any:
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(part) for part in value]
-    raise TypeError(f"JSON has nothing like a {type(value).__name__}.")
+    raise TypeError(f"JSON cannot express a {type(value).__name__}.")

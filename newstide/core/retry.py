@@ -1,4 +1,4 @@
-"""Waiting for Kafka and Milvus: growing, jittered waits, said once, ended where the service is told to stop."""
+"""Waiting for Kafka and Milvus: with growing, jittered pauses, one line of log, and an end when the service stops."""
 
 from collections.abc import Callable
 from threading import Event
@@ -25,9 +25,9 @@ def once_there(connect: Callable[[], T], stop: Event, component: str) -> T | Non
     """What `connect` returns, as soon as the servers that it asks are there; None where `stop` was set before.
 
     Args:
-        connect: Tried again where it raises `Unavailable`, but for refusals, which waiting would not change.
-        stop: Ends the waiting.
-        component: Who says in the log that it waits.
+        connect: Is called again while it raises `Unavailable`, but for refusals, which waiting would not change.
+        stop: Ends the waiting when it is set.
+        component: The component that the log names as waiting.
 
     Raises:
         Unavailable: A server refuses.

@@ -49,10 +49,10 @@ def known_zone(value: str) -> str:
 
 
 def without_login(value: Any) -> Any:
-    """An address as it is; a login in it would stand in logs and errors, and has a setting of its own."""
+    """The address unchanged; an address with a login is refused, since logs and errors would show the login."""
     if isinstance(value, str) and "@" in value:
         raise ValueError(
-            "it holds a login; milvus.token (user:password), kafka.sasl_username and _password are for that"
+            "the address holds a login; milvus.token (user:password), kafka.sasl_username and _password are for that"
         )
     return value
 
@@ -70,7 +70,7 @@ class _Group(BaseModel):
 
 
 class KafkaSettings(_Group):
-    """Where Kafka is, and the topics. Without `bootstrap_servers`, a local Apache Kafka is used."""
+    """The address of Kafka, and the names of the topics. Without `bootstrap_servers`, a local Apache Kafka is used."""
 
     bootstrap_servers: Address = Field(None, description="host:port, comma-separated; empty: a local Kafka")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -80,36 +80,38 @@ class KafkaSettings(_Group):
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
-    ssl_keypassword: SecretStr | None = Field(None, description="of the key, where it has one")
+    ssl_keypassword: SecretStr | None = Field(None, description="password of the key, where the key has one")
     topic: str = "headlines"
     dead_letter_topic: str = "headlines.dead-letter"
     events_topic: str = "story-events"
     lease_topic: str = "recluster-lease"
     group: str = Field("newstide", description="consumer group of `newstide consume`")
-    partitions: int = Field(4, ge=1, description="of topics that newstide creates")
-    replication_factor: int = Field(1, ge=1, description="of topics that newstide creates")
+    partitions: int = Field(4, ge=1, description="number of partitions of topics that newstide creates")
+    replication_factor: int = Field(1, ge=1, description="replicas of topics that newstide creates")
     dead_letter_retention: Duration = timedelta(days=30)
     compression: Literal["lz4", "zstd", "snappy", "gzip", "none"] = "lz4"
     delivery_timeout: Duration = timedelta(minutes=2)
-    local_port: Port = Field(9092, description="of the local Kafka; the next free one where it is taken")
+    local_port: Port = Field(9092, description="port of the local Kafka; a free port where this one is taken")
     local_heap_mb: int = Field(256, ge=128, description="heap of the local Kafka's Java process")
 
 
 class MilvusSettings(_Group):
-    """Where Milvus is. Without `uri`, a local Milvus Lite server is used."""
+    """The address of Milvus. Without `uri`, a local Milvus Lite server is used."""
 
     uri: Address = Field(None, description="http://host:19530, https://... with a token; empty: Milvus Lite")
     token: SecretStr | None = Field(None, description="user:password or API key")
     ssl_cafile: Path | None = Field(
-        None, description="of https: who signed its certificate; empty: whom this machine trusts"
+        None, description="https: authority of the server's certificate; empty: those this machine trusts"
     )
-    ssl_certfile: Path | None = Field(None, description="of https: our own, where it asks for one")
+    ssl_certfile: Path | None = Field(
+        None, description="https: newstide's own certificate, where the server asks for one"
+    )
     ssl_keyfile: Path | None = None
     database: str = "default"
     prefix: str = Field("", pattern=r"^[A-Za-z_]?[A-Za-z0-9_]*$", description="put before every collection's name")
     timeout: Duration = timedelta(seconds=30)
     description_bytes: int = Field(32_000, ge=256, le=65_535)
-    local_port: Port = Field(19530, description="of Milvus Lite; the next free one where it is taken")
+    local_port: Port = Field(19530, description="port of Milvus Lite; a free port where this one is taken")
 
 
 class EmbeddingSettings(_Group):
@@ -117,55 +119,69 @@ class EmbeddingSettings(_Group):
 
     model: str | None = Field(
         None,
-        description="multilingual-e5-small, use-multilingual, bge-m3 or sentence-transformers:NAME_OR_PATH; empty: that of "
-        f"the collections there are, else {DEFAULT_MODEL}",
+        description="multilingual-e5-small, use-multilingual, bge-m3 or sentence-transformers:NAME_OR_PATH; empty: the "
+        f"model of the existing collections, else {DEFAULT_MODEL}",
     )
-    path: str | None = Field(None, description="folder or hub name of bge-m3's weights, where not BAAI/bge-m3")
-    batch_size: int = Field(64, ge=1, le=4096, description="texts a call of the model")
+    path: str | None = Field(None, description="folder or hub name of bge-m3's weights; empty: BAAI/bge-m3")
+    batch_size: int = Field(64, ge=1, le=4096, description="texts that the model embeds in one call")
     max_tokens: int = Field(128, ge=8, le=8192, description="longer texts are cut (transformer models)")
     device: str = Field("cpu", description="cpu, cuda, cuda:0 (transformer models)")
     fp16: bool = Field(False, description="half precision (transformer models on a GPU)")
-    hub_timeout: Duration = Field(timedelta(seconds=10), description="to reach the model hub, before giving up")
+    hub_timeout: Duration = Field(timedelta(seconds=10), description="time to wait for the model hub's answer")
 
 
 class ConsumerSettings(_Group):
-    """The loop from topic to Milvus."""
+    """The consumer: the loop from topic to Milvus."""
 
     batch_size: int = Field(1024, ge=1, le=4096, description="headlines read and committed together")
-    linger: Duration = Field(timedelta(milliseconds=200), description="wait for a batch to fill")
-    max_message_bytes: int = Field(65_536, ge=1024, description="larger messages, unpacked too, become dead letters")
-    timezone: TimeZone = Field("UTC", description="of times that name none, or one that nobody knows")
+    linger: Duration = Field(timedelta(milliseconds=200), description="longest wait for a batch to fill")
+    max_message_bytes: int = Field(
+        65_536, ge=1024, description="messages that are larger, or unpack to more, become dead letters"
+    )
+    timezone: TimeZone = Field("UTC", description="time zone of times that name no zone, or an unknown one")
     fields: dict[HeadlineField, str] = Field(
         default_factory=dict,
-        description='names that producers use, as { title = "Ueberschrift", source = "desk.name" }',
+        description='field to the name that producers use, as { title = "Ueberschrift", source = "desk.name" }',
     )
 
 
 class ClusteringSettings(_Group):
     """What is clustered and how. `tutorial` overrides the others with the Milvus tutorial's behaviour."""
 
-    window: Window = Field(timedelta(days=7), description="of event time, before the newest headline; or none")
+    window: Window = Field(
+        timedelta(days=7), description="span of event time before the newest headline; none: no limit"
+    )
     neighbours: int = Field(30, ge=2, le=1000, description="k of the top-k graph")
-    spare_neighbours: int = Field(10, ge=0, le=1000, description="kept in reserve for rows that leave")
+    spare_neighbours: int = Field(
+        10, ge=0, le=1000, description="neighbours more that are kept, to replace rows that leave the window"
+    )
     searcher: Literal["auto", "exact", "milvus"] = "auto"
-    exact_rows: int = Field(300_000, ge=1, description="auto: largest window searched by exact blocks on Milvus Lite")
-    memory_mb: int = Field(1024, ge=64, description="of one block of the exact searcher")
-    recall_sample: int = Field(200, ge=0, description="lists checked against a fresh search each run (milvus)")
-    recall_floor: float = Field(0.95, ge=0, le=1, description="below it the graph is rebuilt (milvus)")
+    exact_rows: int = Field(
+        300_000, ge=1, description="auto: most rows of a window that is searched by exact blocks on Milvus Lite"
+    )
+    memory_mb: int = Field(1024, ge=64, description="memory of one block of the exact searcher")
+    recall_sample: int = Field(
+        200, ge=0, description="milvus: neighbour lists that each run checks against a fresh search"
+    )
+    recall_floor: float = Field(0.95, ge=0, le=1, description="milvus: recall below which the graph is rebuilt")
     selection: Literal["calibrated", "eom", "leaf"] = "calibrated"
-    min_samples: int = Field(1, ge=1, description="of the mutual-reachability tree")
+    min_samples: int = Field(1, ge=1, description="min_samples of the mutual-reachability tree")
     min_cluster_size: int = Field(2, ge=2)
     deduplicate: bool = Field(True, description="titles equal but for case and punctuation are one point")
     centre: bool = Field(True, description="subtract each language's mean vector")
-    smoothing: bool = Field(True, description="calibrated: each point is pulled towards its neighbours first")
-    time_weight: float = Field(0.2, ge=0, le=1, description="lambda of the damping by distance in time; 0 = none")
+    smoothing: bool = Field(
+        True, description="calibrated: pull each point towards its neighbours before the tree is built"
+    )
+    time_weight: float = Field(0.2, ge=0, le=1, description="lambda of the damping by distance in time; 0: no damping")
     time_scale: Duration = Field(timedelta(days=7), description="tau of the damping by distance in time")
     deviations: float = Field(2.25, ge=0, description="theta = mean + this many sd of random pairs' similarity")
-    size_exponent: float = Field(1.3125, ge=0, description="of a cluster's size in the calibrated selection")
+    size_exponent: float = Field(1.3125, ge=0, description="exponent of a cluster's size in the calibrated selection")
     theta_drift: float = Field(0.02, ge=0, description="theta is kept until it has drifted by more than this")
-    inertia: float = Field(0.2, ge=0, description="mean similarity on top for what was a story in the last run")
+    inertia: float = Field(
+        0.2, ge=0, description="bonus in mean similarity for clusters that were a story in the last run"
+    )
     seed: int = 42
-    tutorial: bool = Field(False, description="the Milvus tutorial's clustering, exactly")
+    tutorial: bool = Field(False, description="cluster exactly as the Milvus tutorial does")
 
     @property
     def graph_neighbours(self) -> int:
@@ -187,59 +203,78 @@ class PageSettings(_Group):
     """The HTML pages."""
 
     enabled: bool = Field(True, description="draw a map and write a page at each run; labels are written either way")
-    directory: Path | None = Field(None, description="of the pages; empty: `snapshots` in the data folder")
-    max_points: int = Field(50_000, ge=100, description="points drawn; the page says what it leaves out")
-    keep_all: Window = Field(timedelta(days=1), description="every page for so long; none = for ever, none is thinned")
+    directory: Path | None = Field(None, description="folder of the pages; empty: `snapshots` in the data folder")
+    max_points: int = Field(
+        50_000, ge=100, description="most points that a page draws; the page says how many it leaves out"
+    )
+    keep_all: Window = Field(
+        timedelta(days=1), description="how long every page is kept; none: for ever, without thinning"
+    )
     keep_hourly: Window = Field(
-        timedelta(days=14), description="then one an hour for so long, then one a day; none = hourly for ever"
+        timedelta(days=14), description="how long one page an hour is kept, then one a day; none: one an hour for ever"
     )
     host: str = Field("127.0.0.1", description="address `newstide web` binds")
-    port: Port = Field(8000, description="of `newstide web`")
+    port: Port = Field(8000, description="port that `newstide web` binds")
     token: SecretStr | None = Field(
-        None, min_length=16, description="that `newstide web` asks for; 16 characters or more"
+        None, min_length=16, description="token that `newstide web` asks for; 16 characters or more"
     )
-    allowed_hosts: str = Field("", description="names it is reached by besides localhost, comma-separated; * = any")
-    most_items: int = Field(500, ge=1, le=10_000, description="headlines, stories or runs in one answer of its API")
-    longest_query: int = Field(500, ge=1, le=10_000, description="characters of a search text")
-    most_listeners: int = Field(200, ge=1, description="open pages that are told of new runs")
+    allowed_hosts: str = Field(
+        "", description="host names of `newstide web` besides localhost, comma-separated; *: any"
+    )
+    most_items: int = Field(
+        500, ge=1, le=10_000, description="most headlines, stories or runs in one answer of the API"
+    )
+    longest_query: int = Field(500, ge=1, le=10_000, description="most characters of a search text")
+    most_listeners: int = Field(200, ge=1, description="most open pages that are told of new runs")
 
 
 class LimitSettings(_Group):
     """What a headline may claim. The lengths of its other texts are those of Milvus' columns (`headline.py`)."""
 
-    description: int = Field(8_000, ge=0, le=65_535, description="characters; see milvus.description_bytes as well")
+    description: int = Field(
+        8_000,
+        ge=0,
+        le=65_535,
+        description="most characters of a description; milvus.description_bytes limits it as well",
+    )
     ahead: Duration = Field(
         timedelta(hours=1),
         ge=timedelta(0),
         le=timedelta(days=3650),
-        description="a time further ahead of its message's, or a message's of our clock, is replaced by that",
+        description="how far a headline's time may be ahead of its message's, and that ahead of the clock",
     )
 
 
 class FeedSettings(_Group):
-    """What a feed, which somebody else writes, may take."""
+    """The resources that reading a feed may take, since strangers write feeds."""
 
-    max_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="of a feed, unpacked")
-    timeout: Duration = Field(timedelta(seconds=60), description="of one fetch altogether")
+    max_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="largest size of a feed, unpacked")
+    timeout: Duration = Field(timedelta(seconds=60), description="longest time of one fetch altogether")
     redirects: int = Field(5, ge=0, le=20)
-    max_entries: int = Field(5_000, ge=1, le=100_000, description="of a feed looked at, the first ones")
-    parse_seconds: int = Field(10, ge=1, le=600, description="of CPU time; a hostile 2 MiB take as much")
-    parse_mb: int = Field(1024, ge=256, description="memory of the process that parses it")
+    max_entries: int = Field(5_000, ge=1, le=100_000, description="how many entries of a feed are read: the first ones")
+    parse_seconds: int = Field(
+        10, ge=1, le=600, description="CPU time for parsing a feed; a hostile one of 2 MiB takes as much"
+    )
+    parse_mb: int = Field(1024, ge=256, description="memory of the process that parses a feed")
 
 
 class MonitoringSettings(_Group):
     """`/metrics`, `/healthz` and `/readyz` of each service."""
 
-    host: str = Field("127.0.0.1", description="address that is bound; whoever reaches it may read it")
+    host: str = Field("127.0.0.1", description="address that the endpoints bind; everyone who reaches it may read them")
     port: int | None = Field(
         None,
         ge=0,
         le=65_535,
         description="0: /healthz alone; empty: consumer 9464, reclusterer 9465, producer 9466, web 9467, or 4 further",
     )
-    look_every: Duration = Field(timedelta(seconds=15), description="between looks at Kafka and Milvus")
-    silence: Duration = Field(timedelta(minutes=5), description="of a service's loop, before it counts as dead")
-    missed_runs: float = Field(3, gt=0, description="times --every, after which a last good run is too old")
+    look_every: Duration = Field(timedelta(seconds=15), description="time between two looks at Kafka and Milvus")
+    silence: Duration = Field(
+        timedelta(minutes=5), description="silence of a service's loop after which the service counts as dead"
+    )
+    missed_runs: float = Field(
+        3, gt=0, description="age of the last good run, in multiples of --every, that is too old"
+    )
 
 
 class Settings(BaseSettings):
@@ -255,18 +290,24 @@ class Settings(BaseSettings):
         env_ignore_empty=True,  # `NEWSTIDE_KEEP=` in a file of variables means: not set
     )
 
-    config: Path = Field(Path("newstide.toml"), description="the settings file; one that is named has to be there")
-    data_dir: Path = Field(default_factory=lambda: user_data_path("newstide"), description="everything kept on disk")
+    config: Path = Field(Path("newstide.toml"), description="the settings file; a file that is named must exist")
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("newstide"),
+        description="folder of everything that newstide keeps on disk",
+    )
     cache_dir: Path = Field(
-        default_factory=lambda: user_cache_path("newstide"), description="Kafka's jars, the converted model"
+        default_factory=lambda: user_cache_path("newstide"),
+        description="folder of Kafka's jars and the converted model",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    keep: Window = Field(None, description="of event time, before the newest headline: older ones are removed; or none")
+    keep: Window = Field(
+        None, description="span before the newest headline; older headlines are removed; none: keep all"
+    )
     keep_at_most: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="share of all headlines that a run removes for their age; of more than that and than 1,000, none",
+        description="a run removes nothing where more than this share of all headlines, and over 1,000, are too old",
     )
     kafka: KafkaSettings = KafkaSettings()
     milvus: MilvusSettings = MilvusSettings()
@@ -302,7 +343,7 @@ class Settings(BaseSettings):
                 (`clustering={"window": "3d"}`).
 
         Raises:
-            SettingsError: Naming the setting, the value and what is allowed.
+            SettingsError: A setting is wrong; the message names the setting, the value and what is allowed.
         """
         _refuse_unknown_variables(cls)
         named = overrides.get("config") or os.environ.get("NEWSTIDE_CONFIG")
@@ -342,18 +383,18 @@ def require_keep_covers_window(settings: Settings) -> None:
     keep, window = settings.keep, settings.clustering.window
     if keep is not None and (window is None or keep < window):
         day = timedelta(days=1)
-        shown = "none, that is everything" if window is None else f"{window / day:g} days"
+        shown = "none (everything)" if window is None else f"{window / day:g} days"
         raise SettingsError(
             f"keep = {keep / day:g} days is shorter than clustering.window = {shown}: "
-            "headlines would go that are being clustered.",
-            "Keep them longer, or set a window of at most that length.",
+            "headlines would be removed that are still being clustered.",
+            "Set a longer keep, or a window of at most that length.",
         )
 
 
 def as_environment(settings: Settings) -> dict[str, str]:
     """The variables that give another process these very settings, secrets among them.
 
-    Unset ones are left out; so is the settings file, which is handed on with `--config`.
+    Unset variables are left out; so is the settings file, which is handed on with `--config`.
     """
     variables = {}
     for name, value in settings:
@@ -384,7 +425,7 @@ def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
     unknown = sorted(name for name in os.environ if name.startswith("NEWSTIDE_") and name not in known)
     if unknown:
         raise SettingsError(
-            f"Unknown environment variables: {', '.join(unknown)}.", "`newstide doctor` lists the settings there are."
+            f"Unknown environment variables: {', '.join(unknown)}.", "`newstide doctor` lists the settings that exist."
         )
 
 

@@ -1,6 +1,6 @@
 """Texts as newstide holds and shows them: cleaned of markup and of what harms, cut to size; times as ISO 8601.
 
-`clean` is the one cleaning for files, feeds and messages. What it has cleaned it leaves as it is.
+Files, feeds and messages are all cleaned by `clean`, which leaves a cleaned text as it is.
 """
 
 import re
@@ -30,7 +30,7 @@ _UNSEEN = re.compile(
     rf"<(script|style)\b{_ATTRIBUTES}>(?:(?!</\1\b).)*(?:</\1\s*>|$)|<!--.*?(?:-->|$)", re.IGNORECASE | re.DOTALL
 )
 _TAG = re.compile(rf"</?({_ELEMENTS}){_ATTRIBUTES}>|<!doctype\b[^<>]*>", re.IGNORECASE)
-_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0*38|#[xX]0*26);)+")  # however often it was escaped
+_AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0*38|#[xX]0*26);)+")  # an ampersand, escaped once or several times
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _BYTES = re.compile(r"""\s*b(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*""", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
@@ -48,7 +48,7 @@ _BARE_LINK = re.compile(r"<?(?:https?://|www\.)\S+", re.IGNORECASE)
 def clean(text: str, *, lines: bool = False) -> str:
     """Text as it is read: without tags, entities and CDATA marks, and as `clean_plain` leaves it.
 
-    Names of HTML elements alone are tags: `<INTC.O>`, `a < b` and `<3` stay. Python's `b'...'` is what it holds.
+    Names of HTML elements alone are tags: `<INTC.O>`, `a < b` and `<3` stay. Python's `b'...'` gives way to its text.
     `clean(clean(text)) == clean(text)`.
     """
     if text.isprintable() and not _may_hold_markup(text):  # most texts: the others take ten times as long
@@ -76,7 +76,7 @@ def clean_plain(text: str, *, lines: bool = False) -> str:
 
 
 def clean_formerly(text: str, *, lines: bool = False) -> str:
-    """As 0.1 cleaned all texts: the digests of what was taken down then are of such texts."""
+    """Cleans a text as version 0.1 did, whose tombstones hold digests of such texts."""
     kept = text if text.isascii() else unicodedata.normalize("NFC", _few_marks(text))
     if not kept.isprintable():
         kept = "".join(character if _was_kept(character) else " " for character in kept)
@@ -84,12 +84,12 @@ def clean_formerly(text: str, *, lines: bool = False) -> str:
 
 
 def reads_as_formerly(text: str) -> bool:
-    """Whether it shows at once that `clean_formerly` and `clean` make the same of a text."""
+    """Whether it is clear without cleaning that `clean_formerly` and `clean` give the same text."""
     return text.isprintable() and not _may_hold_markup(text)
 
 
 def is_no_title(title: str) -> bool:
-    """Whether a cleaned text stands where a title should, and is none: `nan`, `[Removed]`, a bare link."""
+    """Whether a cleaned text stands for a missing title: `nan`, `[Removed]`, a bare link."""
     if len(title) <= _LONGEST_NO_TITLE and title.casefold() in _NO_TITLES:
         return True
     return title[:1] in "hHwW<" and _BARE_LINK.fullmatch(title) is not None
@@ -123,7 +123,7 @@ def _without_markup(text: str) -> str:
 
 
 def _undone(entity: re.Match[str]) -> str:
-    """What an entity stands for; a name that HTML does not have is none."""
+    """The character that an entity stands for; the entity itself where HTML does not define its name."""
     return unescape(entity[0]) if entity[0][1] == "#" else html5.get(entity[0][1:], entity[0])
 
 
@@ -132,7 +132,7 @@ def _gap(tag: re.Match[str]) -> str:
 
 
 def _of_bytes(inner: str) -> str:
-    """What Python's way to write bytes holds; bytes that are no UTF-8 are left out."""
+    """The text within Python's notation `b'...'`; bytes that are not UTF-8 are left out."""
     if "\\" not in inner:
         return inner
     raw = b"".join(piece if isinstance(piece, bytes) else piece.encode("utf-8", "ignore") for piece in _pieces(inner))
@@ -154,7 +154,9 @@ def _visible(text: str) -> str:
     if kept.isprintable() or kept.replace("\n", "").replace("\t", "").isprintable():  # most texts: ten times faster
         return kept
     kept = "".join(map(_held, kept))
-    return kept if kept.isascii() else unicodedata.normalize("NFC", _few_marks(kept))  # what was apart may now combine
+    return (
+        kept if kept.isascii() else unicodedata.normalize("NFC", _few_marks(kept))
+    )  # characters that were separated may now combine
 
 
 def _spaced(text: str, *, lines: bool) -> str:

@@ -14,7 +14,7 @@ from newstide.core.time_names import Names, fold, names_of
 from newstide.core.zones import find_zone
 
 Span = slice | None
-_Put = Callable[..., None]  # puts a text of the canonical form, and where in the shape it stands
+_Put = Callable[..., None]  # appends a text to the canonical form, with its place in the shape
 
 _DIGITS = re.compile("0+")
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d]|[/\u0300-\u036f])*")
@@ -27,7 +27,7 @@ _ORDINALS = ("st", "nd", "rd", "th", "er", "e", "o")
 _WEEKDAY_ALONE = re.compile(r"[(\uff08][日月火水木金土一二三四五六일월화수목금토][)\uff09]")
 _UNITS = str.maketrans("年月時时點点分秒", "ymhhhhis")
 _HANGUL_UNITS = {"년": "y", "월": "m", "일": "d", "시": "h", "분": "i", "초": "s"}
-_COMMENTS = re.compile(r"\s+m=[+-][\d.]+$|(?<=[+-]0000)\s*\([^()]*\)$")  # Go's, JavaScript's
+_COMMENTS = re.compile(r"\s+m=[+-][\d.]+$|(?<=[+-]0000)\s*\([^()]*\)$")  # as Go and JavaScript append them
 
 _YEAR = r"(?P<year>0000|'?00)"
 _DATES = {
@@ -81,9 +81,9 @@ class Layout:
         month: Where the month's number stands, or its number, from its name.
         first, second: The day and the month, in an order that the shape does not tell.
         half: Whether it is the second half of the day; None where the time has 24 hours.
-        zone: The zone that is named.
+        zone: The zone that the shape names.
         maybe_year_first: 26-11-27 may be 2026-11-27, or the 26th.
-        unknown: A zone is named that is not known.
+        unknown: Whether the shape names a zone that is not known.
         buddhist: Years from 2400 on are the Thai calendar's.
     """
 
@@ -110,8 +110,8 @@ class Layout:
 
 
 @dataclass(slots=True)
-class _Words:
-    """What the words of a shape say."""
+class _NamedParts:
+    """The parts of a date that the words of a shape give: month, half of the day, zone."""
 
     months: list[frozenset[int]]
     maybe: list[frozenset[int]]  # a name that is a weekday's, too
@@ -148,7 +148,7 @@ def _layout(shape: str, names: Names, language: str) -> Layout | str:
     return "unreadable"
 
 
-def _made(match: re.Match[str], words: _Words, shape: str, language: str) -> Layout | str:
+def _made(match: re.Match[str], words: _NamedParts, shape: str, language: str) -> Layout | str:
     groups = match.groupdict()
     places = words.places
 
@@ -192,12 +192,12 @@ def _made(match: re.Match[str], words: _Words, shape: str, language: str) -> Lay
     )  # fmt: skip
 
 
-def _canonical(shape: str, names: Names) -> tuple[str | None, _Words | None]:
+def _canonical(shape: str, names: Names) -> tuple[str | None, _NamedParts | None]:
     """The shape with its words as single letters: M a month, P a half of the day, Z a zone, t, <y>, <m>, ... units."""
     plain = fold(shape)
     runs = iter(_DIGITS.finditer(shape))
     out: list[str] = []
-    words = _Words([], [], [], [], [])
+    words = _NamedParts([], [], [], [], [])
 
     def put(text: str, place: int = -1) -> None:
         out.append(text)
@@ -233,7 +233,7 @@ def _fraction(out: list[str], plain: str, at: int) -> bool:
     return plain[at + 1 : at + 2] == "0" and "".join(out[-4:]).endswith(":00")
 
 
-def _say(name: str, names: Names, words: _Words, put: _Put) -> None:
+def _say(name: str, names: Names, words: _NamedParts, put: _Put) -> None:
     key = re.sub(r"\s", " ", name)
     if key in names.halves:
         words.halves.append(names.halves[key])
@@ -263,8 +263,8 @@ def _unit(plain: str, at: int, put: _Put) -> int:
     return 0
 
 
-def _word(plain: str, at: int, shape: str, words: _Words, put: _Put, out: list[str]) -> int:
-    """How many characters a word takes that is no name; 0 where it says nothing known."""
+def _word(plain: str, at: int, shape: str, words: _NamedParts, put: _Put, out: list[str]) -> int:
+    """How many characters a word that is no name takes; 0 where the word is unknown."""
     found = _WORD.match(plain, at)
     if found is None:
         return 0
@@ -296,7 +296,7 @@ def _as_written(word: str, shape: str) -> str:
     return shape[place : place + len(word)] if place >= 0 else word
 
 
-def _tidied(text: str, words: _Words) -> tuple[str | None, _Words | None]:
+def _tidied(text: str, words: _NamedParts) -> tuple[str | None, _NamedParts | None]:
     """Weekdays taken out with what surrounds them, runs of spaces made one; at most one of each kind of word."""
     if "?" in text:
         alone = "M" not in text

@@ -45,7 +45,7 @@ class Fault(StrEnum):
     UNREADABLE = "unreadable"
     AMBIGUOUS = "ambiguous"  # 03/04/2026, a month's name that two languages give to different months
     CONTRARY = "contrary"  # 31/12/2026 where the month stands first
-    ZERO = "zero"  # what programs write for none: 0001-01-01, 0000-00-00, 0
+    ZERO = "zero"  # what programs write for a missing time: 0001-01-01, 0000-00-00, 0
     RANGE = "out of range"  # outside the years 1970 to 9999
 
 
@@ -62,8 +62,8 @@ class Zone(StrEnum):
     """Where the zone of a time comes from."""
 
     GIVEN = "given"
-    MISSING = "missing"  # the time says none: the argument `timezone` counts
-    UNKNOWN = "unknown"  # it names one that nobody knows: the argument `timezone` counts
+    MISSING = "missing"  # the time names no zone: the argument `timezone` counts
+    UNKNOWN = "unknown"  # the time names an unknown zone: the argument `timezone` counts
 
 
 class ParsedTime(NamedTuple):
@@ -86,7 +86,7 @@ def parse_time(
     Args:
         value: A string, a number, a date or a datetime.
         language: The headline's, as a BCP 47 tag; it decides where a name is two months.
-        timezone: What times without a (known) zone are in.
+        timezone: The zone of times that name no (known) zone.
         order: Whether the day or the month stands first where both are numbers; without it such a date is read only
             where one number alone can be the month.
         serial: Numbers from 20,000 to 80,000 are a spreadsheet's serial days (files only).
@@ -123,7 +123,7 @@ def parse_time(
 
 
 def order_of(value: Any, language: str = "") -> Order | None:
-    """Which of day and month stands first, where this value tells: both are numbers, and one of them is over 12."""
+    """Which of day and month stands first, where the value shows it: both are numbers, and one of them is over 12."""
     if not isinstance(value, str) or len(value) > _LONGEST:
         return None
     text = _plain(value)  # as `parse_time` reads it
@@ -137,7 +137,7 @@ def order_of(value: Any, language: str = "") -> Order | None:
 
 
 def find_order(values: Iterable[Any]) -> Order | None:
-    """The order of day and month that the first value tells which tells one; None where none does."""
+    """The order of day and month in the first value that shows it; None where no value does."""
     return next((order for order in map(order_of, values) if order is not None), None)
 
 
@@ -154,7 +154,7 @@ def parse_zone(name: str) -> tzinfo:
 
 
 def _iso(text: str, timezone: tzinfo) -> ParsedTime | None:
-    """The usual forms of ISO 8601, which the standard library reads fastest; None where it is another."""
+    """The usual forms of ISO 8601, which the standard library reads fastest; None where the text has another form."""
     if text[10:11] not in ("T", " ") or text[13:14] != ":":
         return None
     try:
@@ -293,7 +293,7 @@ def _within(milliseconds: int, zone: Zone = Zone.GIVEN) -> ParsedTime:
 
 
 def _numeric(text: str, shape: str, timezone: tzinfo, serial: bool) -> ParsedTime | None:
-    """The time of a text that is a number; None where it is none."""
+    """The time of a text that is a number; None where the text is no number."""
     if not shape or (shape[-1] != "0" and shape[-1] != ".") or not _NUMBER.fullmatch(shape):
         return None
     return (_calendar(text, timezone) if shape.isdecimal() else None) or _of_number(
@@ -364,7 +364,10 @@ def _by_dateutil(text: str, timezone: tzinfo) -> ParsedTime:
         return _UNREADABLE
     found: set[datetime] = set()
     try:
-        for default in (datetime(2000, 1, 1), datetime(1999, 2, 2)):  # what is missing shows
+        for default in (
+            datetime(2000, 1, 1),
+            datetime(1999, 2, 2),
+        ):  # a part that dateutil fills in differs between the two
             for day_first, year_first in ((False, False), (True, False), (False, True), (True, True)):
                 found.add(
                     parser.parse(text, default=default, dayfirst=day_first, yearfirst=year_first, tzinfos=_no_zone)

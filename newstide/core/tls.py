@@ -1,4 +1,4 @@
-"""TLS from files: what Kafka's and Milvus' connections have in common."""
+"""The TLS context of Kafka's and Milvus' connections, from certificate files."""
 
 import ssl
 from pathlib import Path
@@ -11,14 +11,14 @@ def tls_context(
 ) -> ssl.SSLContext:
     """TLS 1.2 or newer, the server's certificate and name checked; with a certificate of our own where one is set.
 
-    It is made before a client is: clients take a file that is no certificate for a server that is away.
+    The context is made before the client: a client would report a wrong certificate file as an unreachable server.
 
     Args:
-        group: Of the settings, for errors: `kafka` or `milvus`, whose names begin with `ssl_`.
-        cafile: PEM, who signed the server's certificate; None: whom this machine trusts.
-        certfile: PEM, our certificate and its chain.
-        keyfile: PEM, its key; None: it stands in `certfile`.
-        password: Of the key.
+        group: The group of the settings that errors name: `kafka` or `milvus`.
+        cafile: PEM file, the authority that signed the server's certificate; None: the authorities this machine trusts.
+        certfile: PEM file, our certificate and its chain.
+        keyfile: PEM file, the key of our certificate; None: `certfile` holds the key.
+        password: The key's password.
 
     Raises:
         SettingsError: A file does not exist or does not hold what it should, or the key's password is wrong.
@@ -30,7 +30,7 @@ def tls_context(
         context = ssl.create_default_context(cafile=cafile)
     except (ssl.SSLError, OSError) as error:
         raise SettingsError(
-            f"{group}.ssl_cafile {str(cafile)!r} holds no certificates: {said(error)}.", "It is a PEM file."
+            f"{group}.ssl_cafile {str(cafile)!r} holds no certificates: {said(error)}.", "Name a PEM file."
         ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if certfile is None:
@@ -42,7 +42,7 @@ def tls_context(
     except (ssl.SSLError, OSError, ValueError) as error:
         raise SettingsError(
             f"{group}.ssl_certfile {str(certfile)!r} and its key cannot be used: {said(error)}.",
-            "They are PEM files of one pair; kafka.ssl_keypassword opens a key that has a password, which Milvus' "
+            "Both must be PEM files of one pair; kafka.ssl_keypassword opens a key that has a password, which Milvus' "
             "client cannot.",
         ) from None
     return context

@@ -5,7 +5,7 @@ from datetime import UTC, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-# Minutes east of UTC. Several zones share IST, CST, BST, AST, GST and others: the one most news is dated in counts.
+# Minutes east of UTC. Several zones share IST, CST, BST, AST, GST and others: the zone counts in which most news is dated.
 ABBREVIATIONS: Mapping[str, int] = {
     "UTC": 0, "GMT": 0, "UT": 0, "Z": 0, "WET": 0, "WEST": 60, "BST": 60, "CET": 60, "CEST": 120, "MEZ": 60,
     "MESZ": 120, "EET": 120, "EEST": 180, "MSK": 180, "TRT": 180, "GST": 240, "PKT": 300, "IST": 330, "NPT": 345,
