@@ -1,14 +1,13 @@
 """`newstide dead-letters`: what was refused is shown, and sent again as often as makes sense."""
 
 import json
-from pathlib import Path
 from threading import Event
 
 import pytest
 from kafka import KafkaProducer
 from typer.testing import CliRunner
 
-from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.core.settings import Settings, as_environment
 from newstide.kafka.client import connected
 from newstide.kafka.lag import end_offsets
 from newstide.kafka.producer import Sender
@@ -18,11 +17,6 @@ from newstide_app.maintenance.dead_letters import MOST_REPLAYS, letters, preview
 from newstide_app.services.run import run_consumer
 
 LONG = json.dumps({"title": "A headline with a long description", "description": "word " * 20_000}).encode()
-
-
-@pytest.fixture
-def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
-    return Settings(data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings)
 
 
 def send(settings: Settings, *values: bytes | None) -> None:

@@ -5,125 +5,23 @@ import secrets
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
-from kafka import KafkaAdminClient
-from kafka.admin import MemberToRemove
 
-from consumers.group import Handover, join_group
-from consumers.loop import ingest
 from consumers.read_batch import BatchReader
-from consumers.tally import Tally
 from newstide.core.errors import EmbedderError, StoreRefused, StoreUnavailable
-from newstide.core.headline import Headline, encode
-from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
-from newstide.embedding import Embedder
-from newstide.kafka.consumer import records_of
+from newstide.core.headline import encode
+from newstide.core.settings import Settings, as_environment
 from newstide.kafka.lag import group_members, lag
-from newstide.kafka.producer import Sender
 from newstide.milvus import HeadlineRow, Store, open_store
+from tests.harness.consuming import drained
 from tests.harness.hashing import POISON, Hashing
+from tests.harness.workers import Measured, Worker, good, headline, reasons, send, wait_for
 
 NEWSTIDE = [sys.executable, "-m", "newstide_app"]
-
-
-@pytest.fixture
-def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
-    return Settings(data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings)
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[Store]:
-    opened = open_store(settings.milvus, Hashing.card)
-    yield opened
-    opened.close()
-
-
-@dataclass
-class Worker:
-    """A consumer in a thread of its own; `tally` once it has ended."""
-
-    settings: Settings
-    embedder: Embedder
-    options: dict[str, Any]
-    drain: bool = False
-
-    def __post_init__(self) -> None:
-        self.stop = threading.Event()
-        self.tally = Tally()
-        self.seen = Tally()
-        self.consumer = join_group(self.settings.kafka, **self.options)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        store, sender = open_store(self.settings.milvus, self.embedder.card), Sender(self.settings.kafka)
-        try:
-            self.tally = ingest(
-                self.consumer,
-                sender,
-                store,
-                self.embedder,
-                self.settings,
-                stop=self.stop,
-                drain=self.drain,
-                on_beat=lambda tally: setattr(self, "seen", tally),
-            )
-        finally:
-            self.consumer.close(autocommit=False)
-            sender.close()
-            store.close()
-
-    def end(self) -> Tally:
-        self.stop.set()
-        return self.join()
-
-    def join(self, seconds: float = 60) -> Tally:
-        self.thread.join(seconds)
-        assert not self.thread.is_alive()
-        return self.tally
-
-
-def drained(settings: Settings, embedder: Embedder | None = None, **options: Any) -> Tally:
-    return Worker(settings, embedder or Hashing(), options, drain=True).join(120)
-
-
-def headline(number: int, **fields: Any) -> Headline:
-    return Headline(
-        **{"id": f"h{number:06d}", "title": f"Headline {number}", "published_at": 1_700_000_000_000, **fields}
-    )
-
-
-def send(settings: Settings, values: Sequence[tuple[bytes | None, bytes | None]]) -> None:
-    sender = Sender(settings.kafka)
-    for key, value in values:
-        sender.send(settings.kafka.topic, key=key, value=value)
-    sender.flush()
-    sender.close()
-
-
-def good(numbers: range) -> list[tuple[bytes | None, bytes | None]]:
-    return [(str(number).encode(), encode(headline(number))) for number in numbers]
-
-
-def reasons(settings: Settings) -> list[str]:
-    letters = records_of(settings.kafka, settings.kafka.dead_letter_topic)
-    return [dict(letter.headers)["reason"].decode() for letter in letters]
-
-
-def wait_for(what: str, condition: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.05)
 
 
 def test_one_bad_row_is_found_and_the_rest_of_its_batch_written(
@@ -179,25 +77,6 @@ def test_a_slow_model_and_a_milvus_that_stays_away_never_overrun_the_poll_interv
     )
     assert max(in_flight) <= 64
     assert sum(lag(settings.kafka, settings.kafka.group).values()) == 0
-
-
-class Measured(Hashing):
-    """Takes its time for each text, and notes how many it is given at once."""
-
-    def __init__(self, seconds_each: float = 0.0) -> None:
-        super().__init__()
-        self.seconds_each = seconds_each
-        self.given: list[int] = []
-        self.at_once: list[int] = []  # calls in progress, at the beginning of each
-        self._inside = 0
-
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        self._inside += 1
-        self.at_once.append(self._inside)
-        self.given.append(len(texts))
-        time.sleep(self.seconds_each * len(texts))
-        self._inside -= 1
-        return super().encode(texts)
 
 
 def test_a_fast_model_is_given_more_at_once_up_to_a_quarter_of_a_batch_and_less_towards_its_end(
@@ -288,135 +167,6 @@ def test_a_commit_that_failed_is_made_up_for_though_nothing_new_comes(
     assert (worker.end().messages, failures) == (20, [1])
 
 
-def test_two_consumers_one_killed_one_added_lose_and_double_nothing(settings: Settings, store: Store) -> None:
-    brisk = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 500}
-    small = settings.updated(consumer={"batch_size": 16})
-    first = Worker(small, Hashing(0.02), brisk)
-    send(settings, good(range(400)))
-    wait_for("the first reads", lambda: first.seen.stored > 50)
-    second = Worker(small, Hashing(0.02), brisk)
-    wait_for("the second has its share", lambda: len(second.consumer.assignment()) == 2)
-    assert len(first.consumer.assignment()) == 2
-    third = _killable(small)
-    wait_for("the third has its share", lambda: b"assigned" in third.log.read_bytes(), 30)
-    send(settings, good(range(400, 1_200)))
-    time.sleep(0.3)
-    third.process.kill()
-    third.process.wait()
-    killed = time.monotonic()
-    wait_for("all is read", lambda: sum(lag(settings.kafka, settings.kafka.group).values()) == 0)
-    took = time.monotonic() - killed
-    held = len(first.consumer.assignment()) + len(second.consumer.assignment())
-    tallies = [first.end(), second.end()]
-    print(f"taken over within {took:.1f} s of the kill; session timeout 6 s")  # noqa: T201
-    assert held == 4
-    rows = store.headlines("", ["id"])["id"]
-    assert rows.is_unique
-    assert set(rows) == {headline(number).id for number in range(1_200)}
-    assert took < 25
-    assert sum(tally.duplicates for tally in tallies) <= 3 * 16, "a handover repeats a batch of each member at most"
-
-
-def test_rows_of_a_partition_that_is_taken_away_within_a_batch_are_left_to_their_new_owner(
-    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who has written them by now, and a run may have labelled them: they must not be written over."""
-    handovers: list[Handover] = []
-
-    class Known(Handover):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
-            handovers.append(self)
-
-    class Interrupted(Measured):
-        def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-            vectors = super().encode(texts)
-            if len(texts) == 32:  # the second piece
-                handovers[-1].on_partitions_lost(worker.consumer.assignment())
-                rows = [headline(int(text.split()[1])) for text in texts]
-                store.insert_headlines([HeadlineRow(row, vector, 1) for row, vector in zip(rows, vectors, strict=True)])
-                store.write_labels([row.id for row in rows], np.full(32, 7), np.ones(32, np.float32), 1)
-            return vectors
-
-    monkeypatch.setattr("consumers.loop.Handover", Known)
-    send(settings, good(range(100)))
-    worker = Worker(settings.updated(consumer={"linger": "3s"}), Interrupted(), {})
-    wait_for("the batch is done", lambda: worker.seen.messages)
-    tally = worker.end()
-    assert (tally.messages, tally.stored) == (16, 16)
-    labelled = store.headlines("label_run == 1", ["cluster_label"])["cluster_label"]
-    assert labelled.tolist() == [7] * 32
-    tally = drained(settings)
-    assert (tally.messages, tally.duplicates, tally.stored) == (100, 48, 52)
-
-
-def test_a_member_put_out_of_the_group_in_the_middle_of_a_poll_loses_nothing(settings: Settings, store: Store) -> None:
-    """It learns of it, joins again, gets its partitions back and reads on, all within one poll."""
-    small = settings.updated(consumer={"batch_size": 500, "linger": "3s"})
-    worker = Worker(small, Hashing(), {"heartbeat_interval_ms": 100, "session_timeout_ms": 6_000})
-    wait_for("it has its partitions", lambda: len(worker.consumer.assignment()) == 4)
-    for part in range(6):
-        send(settings, good(range(part * 50, part * 50 + 50)))
-        with KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers) as admin:
-            member = worker.consumer.group_metadata().member_id
-            admin.remove_group_members(settings.kafka.group, [MemberToRemove(member_id=member)])
-        time.sleep(0.5)
-    wait_for("all is read", lambda: worker.seen.stored >= 300)
-    tally = worker.end()
-    assert set(store.headlines("", ["id"])["id"]) == {headline(number).id for number in range(300)}
-    assert tally.stored == 300
-
-
-def test_a_member_that_was_stopped_for_longer_than_its_session_loses_nothing(settings: Settings, store: Store) -> None:
-    small = settings.updated(consumer={"batch_size": 16})
-    member = _killable(small)
-    try:
-        wait_for("it has its partitions", lambda: b"assigned" in member.log.read_bytes())
-        send(settings, good(range(600)))
-        wait_for("it reads", lambda: store.count_headlines() > 0)
-        os.kill(member.process.pid, signal.SIGSTOP)
-        wait_for("the group has put it out", lambda: group_members(settings.kafka, settings.kafka.group) == 0)
-        os.kill(member.process.pid, signal.SIGCONT)
-        wait_for("all is read", lambda: sum(lag(settings.kafka, settings.kafka.group).values()) == 0)
-    finally:
-        member.process.kill()
-        member.process.wait()
-    assert set(store.headlines("", ["id"])["id"]) == {headline(number).id for number in range(600)}
-
-
-def test_partitions_taken_over_while_milvus_is_away_lose_nothing(
-    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The batch at hand waits; what a poll brings meanwhile, of partitions that have just come, is read later."""
-    away = threading.Event()
-    insert = Store.insert_headlines
-
-    def insert_unless(self: Store, rows: Sequence[HeadlineRow]) -> int:
-        if away.is_set():
-            raise StoreUnavailable("Milvus is away.")
-        return insert(self, rows)
-
-    monkeypatch.setattr(Store, "insert_headlines", insert_unless)
-    brisk = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 500}
-    small = settings.updated(consumer={"batch_size": 16})
-    first = Worker(small, Hashing(), brisk)
-    second = _killable(small)
-    wait_for("the second has its share", lambda: b"assigned" in second.log.read_bytes())
-    wait_for("the first has its share", lambda: len(first.consumer.assignment()) == 2)
-    away.set()
-    os.kill(second.process.pid, signal.SIGSTOP)  # so that it leaves all of its share to the first
-    send(settings, good(range(400)))
-    wait_for("the first has a batch at hand", lambda: bool(first.consumer.paused()))
-    second.process.kill()
-    second.process.wait()
-    wait_for("the first has all partitions", lambda: len(first.consumer.assignment()) == 4)
-    time.sleep(1)
-    away.clear()
-    wait_for("all is read", lambda: sum(lag(settings.kafka, settings.kafka.group).values()) == 0)
-    first.end()
-    assert set(store.headlines("", ["id"])["id"]) == {headline(number).id for number in range(400)}
-
-
 def test_a_model_that_fails_for_a_while_is_waited_for_and_no_headline_is_refused(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -495,42 +245,6 @@ def test_slow_inserts_never_overrun_the_poll_interval(
     wait_for("all is read", lambda: worker.seen.messages >= 64)
     tally = worker.end()
     assert (tally.messages, tally.stored, tally.dead_letters, tally.duplicates) == (64, 63, 1, 0)
-
-
-@dataclass
-class Killable:
-    process: subprocess.Popen[bytes]
-    log: Path
-
-
-def _killable(settings: Settings) -> Killable:
-    """A consumer with the cheap model as a process, to be killed."""
-    code = """
-import threading
-from tests.harness.hashing import Hashing
-from consumers.group import Handover, join_group
-from consumers.loop import ingest
-from newstide.kafka.producer import Sender
-from newstide.core.settings import Settings
-from newstide.milvus import open_store
-settings = Settings.load()
-consumer = join_group(settings.kafka, session_timeout_ms=6_000, heartbeat_interval_ms=500)
-def beat(_tally):
-    if consumer.assignment():
-        print("assigned", flush=True)
-ingest(consumer, Sender(settings.kafka), open_store(settings.milvus, Hashing.card), Hashing(0.02), settings,
-       stop=threading.Event(), on_beat=beat)
-"""
-    log = settings.data_dir / "killable.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, **as_environment(settings)},
-            stdout=output,
-            stderr=output,
-        )
-    return Killable(process, log)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
