@@ -68,7 +68,7 @@ def load(settings: EmbeddingSettings) -> Embedder:
 
     longest = _CHARACTERS_A_TOKEN * settings.max_tokens
     scripts = written_scripts(model.tokenizer.get_vocab())
-    return checked(_NAME, _DIM, weights, None, raw, longest, scripts=scripts)
+    return checked(_NAME, _DIM, weights, None, raw, longest=longest, scripts=scripts)
 
 
 def weight_files(folder: Path) -> list[Path]:

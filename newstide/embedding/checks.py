@@ -68,6 +68,7 @@ def checked(
     weights: Sequence[Path],
     languages: frozenset[str] | None,
     raw: Callable[[list[str]], npt.ArrayLike],
+    *,
     longest: int = _LONGEST,
     turn: AbstractContextManager[Any] | None = None,
     engine: str = "",

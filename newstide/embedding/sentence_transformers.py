@@ -48,7 +48,9 @@ def load(name: str, settings: EmbeddingSettings) -> Embedder:
     with loading(shown, folder):
         dim = raw(["newstide"]).shape[1]
     longest = _CHARACTERS_A_TOKEN * settings.max_tokens
-    return checked(_card_name(name, folder), dim, weights, None, raw, longest, scripts=_scripts(model.tokenizer))
+    return checked(
+        _card_name(name, folder), dim, weights, None, raw, longest=longest, scripts=_scripts(model.tokenizer)
+    )
 
 
 def _scripts(tokenizer: object) -> tuple[str, ...] | None:

@@ -55,8 +55,8 @@ def load(settings: EmbeddingSettings, cache: Path) -> Embedder:
         [source],
         frozenset(_LANGUAGES.split()),
         engine,
-        _CHARACTERS_A_TOKEN * settings.max_tokens,
-        nullcontext(),
+        longest=_CHARACTERS_A_TOKEN * settings.max_tokens,
+        turn=nullcontext(),
         engine=f"{engine_name()}, layout {LAYOUT}",
         scripts=E5_SCRIPTS,
     )
