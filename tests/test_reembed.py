@@ -1,11 +1,14 @@
 """Another model while reading goes on: nothing is lost, stories keep their numbers, old installations take part."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pymilvus import MilvusClient
 from typer.testing import CliRunner
@@ -24,7 +27,7 @@ from newstide.core.settings import (
     as_environment,
 )
 from newstide.embedding import load_embedder
-from newstide.milvus import aliases, open_store, schema
+from newstide.milvus import Store, aliases, open_store, schema
 from newstide_app.cli.main import app
 from newstide_app.maintenance import reembed as module
 from newstide_app.maintenance.reembed import reembed
@@ -57,6 +60,35 @@ def take_in(settings: Settings, first: int, last: int) -> None:
     run_consumer(settings, stop=Event(), drain=True)
 
 
+@contextmanager
+def read_all_the_while(client: MilvusClient, name: str) -> Iterator[list[int]]:
+    """How many rows a reader finds under that name, again and again."""
+    answers: list[int] = []
+    stop = Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            answers.append(client.query(name, filter="", output_fields=["count(*)"])[0]["count(*)"])
+
+    reader = Thread(target=read)
+    reader.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        reader.join()
+
+
+def require_numbers_kept(before: pd.Series, stories: pd.Series, new: Store) -> None:
+    """Most stories go on, and a number stands for the headlines that it stood for; `before` holds labels by id."""
+    after = new.headlines("", ["id", "cluster_label"]).set_index("id")["cluster_label"]
+    survived = set(after) & set(stories)
+    assert len(survived) >= 0.6 * len(stories)
+    both = before.index.intersection(after.index)
+    kept = [(before[both] == label)[after[both] == label].mean() for label in survived]
+    assert np.mean(kept) > 0.7, "a number stands for the headlines that it stood for"
+
+
 def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     settings: Settings, milvus_client: MilvusClient
 ) -> None:
@@ -83,20 +115,8 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     recluster(settings)
     now = old.headlines("", ["id", "cluster_label", "label_probability", "label_run"])
 
-    answers: list[int] = []
-    stop = Event()
-
-    def read() -> None:
-        while not stop.is_set():
-            answers.append(milvus_client.query(name, filter="", output_fields=["count(*)"])[0]["count(*)"])
-
-    reader = Thread(target=read)
-    reader.start()
-    try:
+    with read_all_the_while(milvus_client, name) as answers:
         done = reembed(settings, NEW)
-    finally:
-        stop.set()
-        reader.join()
 
     assert set(answers) == {ROWS + MORE - 2}
     assert done.swapped
@@ -119,13 +139,9 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     report = recluster(changed)
     assert report.status == "finished"
     assert report.rows == ROWS + MORE - 2 + 5
-    after = new.headlines("", ["id", "cluster_label"]).set_index("id")["cluster_label"]
-    survived = set(after) & set(stories["cluster_label"])
-    assert len(survived) >= 0.6 * len(stories)
-    both = before.index.intersection(after.index)
-    kept = [(before[both] == label)[after[both] == label].mean() for label in survived]
-    assert np.mean(kept) > 0.7, "a number stands for the headlines that it stood for"
+    require_numbers_kept(before, stories["cluster_label"], new)
     assert new.highest_label() >= highest
+    after = new.headlines("", ["cluster_label"])["cluster_label"]
     assert min(set(after) - set(before) - {-1}, default=highest + 1) > highest
     placed = new.stories('status == "open"')
     assert placed["reach"].max() <= 1

@@ -42,6 +42,29 @@ def finished(place: Settings) -> list[int]:
     return [line["number"] for line in said(place, "run") if line["event"] == "run" and "rows" in line]
 
 
+def require_each_run_once(base: Settings, places: Sequence[Settings]) -> None:
+    """Each run was made by one of the two, and labels, stories and events are those of all runs."""
+    with opened(base) as store:
+        runs = store.runs()
+        rows = store.headlines("", ["id", "cluster_label", "label_run"])
+        stories = store.stories('status == "open"').set_index("cluster_label")["size"]
+    numbers = list(range(1, len(runs) + 1))
+    assert sorted(runs["run"]) == numbers
+    assert [sorted(finished(place)) == pages(place) for place in places] == [True, True], "a page of each run it made"
+    assert sorted(finished(places[0]) + finished(places[1])) == numbers, "each was made once"
+    assert finished(places[0])
+    assert finished(places[1])
+    assert rows["id"].is_unique
+    assert len(rows) == 3 * PORTION
+    assert (rows["label_run"] > 0).all()
+    labels = rows.loc[rows["cluster_label"] >= 0, "cluster_label"].value_counts()
+    assert labels.to_dict() == stories.to_dict()
+    events = sent_events(base.kafka)
+    assert len({event["id"] for event in events}) == len(events)
+    told = sum(int(counts.get(kind, 0)) for counts in runs["counts"] for kind in KINDS)
+    assert len(events) == told
+
+
 @pytest.mark.slow  # its twins: the lease's tests in tests/test_schedule.py
 def test_of_two_reclusterers_one_makes_each_run_and_the_other_takes_over_once_it_is_killed(
     kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, tmp_path: Path
@@ -96,23 +119,4 @@ def test_of_two_reclusterers_one_makes_each_run_and_the_other_takes_over_once_it
     finally:
         codes = [service.stop() for service in both]
     assert codes == [0, 0]
-
-    with opened(base) as store:
-        runs = store.runs()
-        rows = store.headlines("", ["id", "cluster_label", "label_run"])
-        stories = store.stories('status == "open"').set_index("cluster_label")["size"]
-    numbers = list(range(1, len(runs) + 1))
-    assert sorted(runs["run"]) == numbers
-    assert [sorted(finished(place)) == pages(place) for place in places] == [True, True], "a page of each run it made"
-    assert sorted(finished(places[0]) + finished(places[1])) == numbers, "each was made once"
-    assert finished(places[0])
-    assert finished(places[1])
-    assert rows["id"].is_unique
-    assert len(rows) == 3 * PORTION
-    assert (rows["label_run"] > 0).all()
-    labels = rows.loc[rows["cluster_label"] >= 0, "cluster_label"].value_counts()
-    assert labels.to_dict() == stories.to_dict()
-    events = sent_events(kafka_settings)
-    assert len({event["id"] for event in events}) == len(events)
-    told = sum(int(counts.get(kind, 0)) for counts in runs["counts"] for kind in KINDS)
-    assert len(events) == told
+    require_each_run_once(base, places)
