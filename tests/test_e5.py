@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings, MilvusSettings
 from newstide.embedding import Embedder, ModelCard, load_embedder
-from newstide.embedding.checks import prepare
+from newstide.embedding.checked_embedder import prepare
 from newstide.embedding.e5 import conversion, load, weights
 from newstide.embedding.e5.conversion import Converted, converted
 from newstide.embedding.e5.engine import Engine
@@ -465,7 +465,7 @@ def test_where_the_cache_cannot_be_written_the_model_is_made_in_a_private_folder
     monkeypatch.setattr("tempfile.tempdir", str(private))
     found = load(SETTINGS, tmp_path / "occupied")
     np.testing.assert_allclose(found.encode(["a headline"]), model.encode(["a headline"]), atol=1e-6)
-    assert "made anew at each start" in capsys.readouterr().err
+    assert "converted again at each start" in capsys.readouterr().err
     assert not any(private.iterdir())
 
 

@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding import Embedder, ModelCard, load_embedder, unknown_languages
-from newstide.embedding.checks import CheckedEmbedder, checked, loading, prepare, require_package
+from newstide.embedding.checked_embedder import CheckedEmbedder, checked, loading, prepare, require_package
 from newstide.embedding.fingerprint import fingerprint
 from newstide.embedding.use_multilingual import OneThreadOfBlas
 
@@ -189,7 +189,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "newstide.embedding.checks.find_spec", lambda wanted: None if wanted == package else found(wanted)
+        "newstide.embedding.checked_embedder.find_spec", lambda wanted: None if wanted == package else found(wanted)
     )
     with pytest.raises(EmbedderError) as caught:
         load_embedder(EmbeddingSettings(model=name))

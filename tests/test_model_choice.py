@@ -79,7 +79,7 @@ def test_where_no_model_is_set_all_use_that_of_the_collections_and_say_so_once(
 
     take_in(settings, 12, 20)
     said = capsys.readouterr().err
-    assert said.count("no model is set; that of the collections is used") == 1
+    assert said.count("no model is set; the collections' model is used") == 1
     assert OTHER in said
     store = open_store(settings.milvus, None)
     try:

@@ -98,7 +98,7 @@ def test_whatever_is_changed_in_a_plan_it_is_read_or_said_to_be_damaged(number: 
     "content", [b"", b"\xff\xfe", b"null", b"[]", b"{}", b'"x"', b"[" * 100_000, b'{"row": {"run": 2}}', b"9" * 5_000]
 )
 def test_what_is_no_plan_is_said_to_be_none(content: bytes) -> None:
-    with pytest.raises(PlanDamaged, match="What a run was about to write cannot be read"):
+    with pytest.raises(PlanDamaged, match="The plan of an interrupted run cannot be read"):
         Plan.decode(content)
 
 

@@ -13,21 +13,24 @@ from newstide.embedding.scripts import E5_SCRIPTS, USE_SCRIPTS
 
 __all__ = ["PACKAGED", "Embedder", "ModelCard", "load_embedder", "unknown_languages"]
 
-PACKAGED = {"multilingual-e5-small": E5_SCRIPTS, "use-multilingual": USE_SCRIPTS}  # what each's vocabulary writes
+PACKAGED = {
+    "multilingual-e5-small": E5_SCRIPTS,
+    "use-multilingual": USE_SCRIPTS,
+}  # the scripts that each model writes
 
 _SENTENCE_TRANSFORMERS = "sentence-transformers:"
 _ALIASES = {"nb": "no", "nn": "no", "iw": "he", "in": "id", "ji": "yi", "jw": "jv", "fil": "tl", "cmn": "zh"}
 
 
 def load_embedder(settings: EmbeddingSettings, cache: Path | None = None) -> Embedder:
-    """Loads the model that the settings name; where they name none, the default (`newstide.milvus.model` knows better).
+    """Loads the model that the settings name; where they name none, the default (see `newstide.milvus.model`).
 
     Args:
-        settings: The model and how it is run.
+        settings: The name of the model, and how the model is run.
         cache: Where a converted model is kept; by default in the user's cache folder.
 
     Raises:
-        EmbedderError: Its package is missing, its weights cannot be had, or it is not what it should be.
+        EmbedderError: The model's package is missing, its weights cannot be fetched, or they are damaged.
     """
     name = DEFAULT_MODEL if settings.model is None else settings.model
     if name.startswith(_SENTENCE_TRANSFORMERS) and name != _SENTENCE_TRANSFORMERS:
@@ -37,7 +40,7 @@ def load_embedder(settings: EmbeddingSettings, cache: Path | None = None) -> Emb
     if name not in _LOADERS:
         raise EmbedderError(
             f"embedding.model {name!r} is unknown.",
-            f"There are {', '.join(_LOADERS)} and {_SENTENCE_TRANSFORMERS}NAME_OR_PATH.",
+            f"The models are {', '.join(_LOADERS)} and {_SENTENCE_TRANSFORMERS}NAME_OR_PATH.",
         )
     return _LOADERS[name](settings, cache or user_cache_path("newstide"))
 
@@ -47,7 +50,7 @@ def unknown_languages(embedder: Embedder, languages: Iterable[str]) -> Counter[s
 
     Args:
         embedder: The model.
-        languages: BCP 47; empty or `und` means unknown, and is not counted.
+        languages: BCP 47 tags; an empty one or `und` means unknown, and is not counted.
     """
     known = embedder.languages
     if known is None:

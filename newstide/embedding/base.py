@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """Which model made the vectors: stands in the collections' properties, and a mismatch is refused.
+    """Which model made the vectors: a collection's properties hold the card, and a mismatch is refused.
 
     Attributes:
         name: As in `embedding.model`.
-        dim: Of its vectors.
+        dim: The dimensions of its vectors.
         fingerprint: Hex digest of the weights.
-        engine: What computes with them, and from which layout. Not compared: engines of one fingerprint agree at a cosine
-            of 0.998 or more (`tests/test_e5.py`), so that their vectors may lie side by side.
-        scripts: Those that its vocabulary writes, by their ISO 15924 codes (`newstide.embedding.scripts`); None where that
-            is not known, or where it writes all. Follows from the weights, so not compared either.
+        engine: The library that computes the vectors, and the layout of its weights. Engines are not compared, since
+            those of one fingerprint agree at a cosine of 0.998 or more (`tests/test_e5.py`): a collection may hold both.
+        scripts: ISO 15924 codes of the scripts that its vocabulary writes (`newstide.embedding.scripts`); None where
+            they are not known, or the vocabulary writes all. Scripts follow from the weights, so they are not compared.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Embedder(Protocol):
 
     @property
     def languages(self) -> frozenset[str] | None:
-        """Primary language subtags the model was trained on; None where it claims all."""
+        """Primary language subtags the model was trained on; None where it claims to know all."""
         ...
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -50,6 +50,6 @@ class Embedder(Protocol):
             (len(texts), dim), rows of unit length; (0, dim) for no texts.
 
         Raises:
-            EmbedderError: The model failed or made something that is no unit vector.
+            EmbedderError: The model failed, or made something other than unit vectors.
         """
         ...

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
-from newstide.embedding.checks import checked, loading, require_package
+from newstide.embedding.checked_embedder import checked, loading, require_package
 from newstide.embedding.hub import model_folder
 from newstide.embedding.scripts import written_scripts
 
@@ -21,7 +21,7 @@ _HUB_NAME = "BAAI/bge-m3"
 _DIM = 1024
 _CHARACTERS_A_TOKEN = 16  # more than a token of any script is long
 _TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model")
-_WEIGHT_PATTERNS = ("model*.safetensors", "pytorch_model*.bin")  # in the order in which they are looked for
+_WEIGHT_PATTERNS = ("model*.safetensors", "pytorch_model*.bin")  # the first pattern that matches counts
 _FETCH_AGAIN = "Fetch the whole model again."
 
 
@@ -41,7 +41,7 @@ def load(settings: EmbeddingSettings) -> Embedder:
         model = BGEM3FlagModel(
             str(folder),
             use_fp16=settings.fp16 and settings.device != "cpu",
-            devices=settings.device,  # one: a list spawns a process pool
+            devices=settings.device,  # one device: a list of devices starts a pool of processes
             batch_size=settings.batch_size,
             passage_max_length=settings.max_tokens,
         )
@@ -57,8 +57,8 @@ def load(settings: EmbeddingSettings) -> Embedder:
         return np.asarray(dense.float().cpu().numpy())
 
     def raw(texts: list[str]) -> npt.NDArray[np.float32]:
-        # Its own `encode` embeds every first batch twice, to find out whether it fits into memory, hides what goes
-        # wrong there, and draws progress bars. This is the same without: by length, so that little is padding.
+        # FlagEmbedding's own `encode` embeds each first batch twice, to see whether it fits into memory, hides errors
+        # there, and draws progress bars. This does the same without these, by length, to pad little.
         order = np.argsort([-len(text) for text in texts], kind="stable")
         vectors = np.empty((len(texts), _DIM), np.float32)
         for start in range(0, len(order), settings.batch_size):
@@ -72,7 +72,7 @@ def load(settings: EmbeddingSettings) -> Embedder:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that the weights are read from; none where there are none."""
+    """The files that the weights are read from; empty where the folder holds no weights."""
     for pattern in _WEIGHT_PATTERNS:
         if found := sorted(folder.glob(pattern)):
             return found
@@ -104,6 +104,6 @@ def _require_vocabulary(model: Any, folder: Path) -> None:
     size, expected = len(model.tokenizer), int(model.model.model.config.vocab_size)
     if size < expected // 2 or size > expected:
         raise EmbedderError(
-            f"The tokenizer in {folder} knows {size} tokens, the model {expected}: they are not of one model.",
+            f"The tokenizer in {folder} knows {size} tokens, the model {expected}: they belong to different models.",
             _FETCH_AGAIN,
         )

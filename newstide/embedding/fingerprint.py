@@ -24,7 +24,7 @@ def fingerprint(weights: Sequence[Path], cache: Path | None = None) -> str:
             by default in the user's cache folder.
 
     Raises:
-        EmbedderError: A file is missing, or there is none.
+        EmbedderError: A file is missing, or `weights` is empty.
     """
     if not weights:
         raise EmbedderError("The model has no weight files.")
@@ -59,7 +59,7 @@ def _digest(files: Sequence[Path]) -> str:
 
 
 def _read(cache: Path) -> dict[str, str]:
-    """What is remembered; nothing where the file is missing or damaged."""
+    """The remembered fingerprints; empty where the file is missing or damaged."""
     try:
         known = json.loads(cache.read_bytes())
     except (OSError, ValueError):
@@ -69,6 +69,6 @@ def _read(cache: Path) -> dict[str, str]:
 
 
 def _write(cache: Path, known: dict[str, str]) -> None:
-    """Replaces the file in one step; a cache that cannot be written only costs time."""
+    """Replaces the file in one step; without a writable cache, fingerprints only take longer."""
     with suppress(OSError):
         replace_text(cache, json.dumps(known, indent=1))

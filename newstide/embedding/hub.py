@@ -1,4 +1,4 @@
-"""Model files: a folder, the model hub's local cache, or a download; and a clear word within seconds without a hub."""
+"""Model files: a folder, the model hub's local cache, or a download; without a hub, an error within seconds."""
 
 import threading
 from collections.abc import Callable
@@ -16,12 +16,12 @@ def model_folder(name: str, timeout: float, complete: Callable[[Path], bool], wa
 
     Args:
         name: A folder, or a name on the hub.
-        timeout: Seconds the hub has to answer, before anything is fetched.
-        complete: Whether a cached folder holds what it takes; an interrupted download leaves a part.
-        way_out: What to do where the model cannot be had.
+        timeout: Seconds that the hub has to answer before a download starts.
+        complete: Whether a cached folder holds all files; an interrupted download leaves a part of them.
+        way_out: What the reader can do where the model cannot be fetched.
 
     Raises:
-        EmbedderError: There is none and the hub cannot be reached, or does not have it.
+        EmbedderError: No folder holds the model, and the hub cannot be reached, or does not have the model.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -53,7 +53,7 @@ def model_folder(name: str, timeout: float, complete: Callable[[Path], bool], wa
 def _require_hub(name: str, timeout: float, way_out: str) -> None:
     """Asks the hub about the model, once, since a download would be retried for most of a minute.
 
-    In a thread that may be left behind: resolving a host's name knows no timeout.
+    A thread asks, which may be left behind: resolving a host's name has no timeout.
     """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -63,7 +63,7 @@ def _require_hub(name: str, timeout: float, way_out: str) -> None:
     def ask() -> None:
         try:
             HfApi().model_info(name, timeout=timeout)
-        except Exception as error:  # noqa: BLE001 - told below
+        except Exception as error:  # noqa: BLE001 - raised below
             failures.append(error)
 
     asking = threading.Thread(target=ask, name="model-hub", daemon=True)
@@ -76,7 +76,7 @@ def _require_hub(name: str, timeout: float, way_out: str) -> None:
     if failures:
         error = failures[0]
         if isinstance(error, GatedRepoError):
-            raise EmbedderError(f"{missing} wants a token for it.", "Set HF_TOKEN.") from error
+            raise EmbedderError(f"{missing} wants a token for this model.", "Set HF_TOKEN.") from error
         if isinstance(error, RepositoryNotFoundError):
-            raise EmbedderError(f"{missing} does not have it, or wants a token for it.", way_out) from error
+            raise EmbedderError(f"{missing} does not have this model, or wants a token for it.", way_out) from error
         raise EmbedderError(f"{missing} cannot be reached: {error!r}", way_out) from error

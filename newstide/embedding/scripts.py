@@ -13,29 +13,27 @@ from fontTools import unicodedata
 
 from newstide.embedding.base import ModelCard
 
-# Of the packaged models, as `written_scripts` finds them.
+# The scripts of the packaged models, as `written_scripts` finds them.
 USE_SCRIPTS = ("Arab", "Cyrl", "Hang", "Hani", "Hira", "Kana", "Latn", "Thai")
 E5_SCRIPTS = (
     *("Arab", "Armn", "Beng", "Cyrl", "Deva", "Ethi", "Geor", "Grek", "Gujr", "Guru", "Hang", "Hani", "Hebr", "Hira"),
     *("Kana", "Khmr", "Knda", "Laoo", "Latn", "Mlym", "Mymr", "Orya", "Sinh", "Taml", "Telu", "Thai"),
 )
 
-_WORDS = (
-    100  # tokens of two letters and more: a script of which a vocabulary has fewer was spelt, if at all, not learnt
-)
+_WORDS = 100  # tokens of two letters and more: with fewer of a script, the model has seen too few words to learn it
 _FEWEST = 4  # letters that a title must have to be judged
-_ANY = frozenset({"Zyyy", "Zinh", "Zzzz"})  # common, inherited, unknown: of no script
+_ANY = frozenset({"Zyyy", "Zinh", "Zzzz"})  # common, inherited and unknown characters: they belong to no script
 _BYTE_LEVEL, _MANY = (
     "Ġ",
     1_000,
-)  # how vocabularies of bytes begin a word, and more such words than Maltese has in any other
+)  # vocabularies of bytes begin a word with this Maltese letter; no other has so many words with it
 
 
 def unreadable_script(title: str, card: ModelCard) -> str | None:
-    """The script that the model cannot read a title for; None where it can.
+    """The script for which the model cannot read a title; None where the model can read the title.
 
-    It cannot where the title has four letters or more (categories L and M), and over half of them are of scripts that the
-    vocabulary does not write.
+    The model cannot read it where the title has four letters or more (categories L and M), and over half of them are of
+    scripts that the vocabulary does not write.
 
     Returns:
         The code of the script that most of these letters are of.
@@ -66,7 +64,7 @@ def script_name(code: str) -> str:
 
 
 def written_scripts(pieces: Iterable[str]) -> tuple[str, ...] | None:
-    """The scripts that a vocabulary writes, by its tokens' texts; None where it is of bytes, and so writes all."""
+    """The scripts that a vocabulary writes, by its tokens' texts; None for tokens of bytes, which write all scripts."""
     words: Counter[str] = Counter()
     of_bytes = 0
     for piece in pieces:

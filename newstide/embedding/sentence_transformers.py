@@ -8,7 +8,7 @@ import numpy.typing as npt
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
-from newstide.embedding.checks import checked, loading, require_package
+from newstide.embedding.checked_embedder import checked, loading, require_package
 from newstide.embedding.hub import model_folder
 from newstide.embedding.scripts import written_scripts
 
@@ -21,7 +21,7 @@ def load(name: str, settings: EmbeddingSettings) -> Embedder:
     """Loads the model `name`, a folder or a name on the hub.
 
     Raises:
-        EmbedderError: The extra `bge` is missing, the model cannot be had or is not one.
+        EmbedderError: The extra `bge` is missing, or the model cannot be fetched or loaded.
     """
     shown = f"{PREFIX}{name}"
     require_package("sentence_transformers", "bge", shown)
@@ -54,18 +54,18 @@ def load(name: str, settings: EmbeddingSettings) -> Embedder:
 
 
 def _scripts(tokenizer: object) -> tuple[str, ...] | None:
-    """What its vocabulary writes; None where it shows none."""
+    """The scripts that the tokenizer's vocabulary writes; None where it shows no vocabulary."""
     get = getattr(tokenizer, "get_vocab", None)
     return None if get is None else written_scripts(get())
 
 
 def _card_name(name: str, folder: Path) -> str:
-    """A folder's path differs from one machine to the next: its last part names the model, the fingerprint tells."""
+    """The model's name, or a folder's last part: paths differ between machines, the fingerprint tells models apart."""
     return f"{PREFIX}{folder.resolve().name if Path(name).expanduser().is_dir() else name}"
 
 
 def _weights(folder: Path) -> list[Path]:
-    """All weight files, those of pooling and projection layers too."""
+    """All weight files, including those of pooling and projection layers."""
     for pattern in ("*.safetensors", "*.bin"):
         if found := sorted(folder.rglob(pattern)):
             return found

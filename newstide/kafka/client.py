@@ -26,15 +26,15 @@ from newstide.core.settings import KafkaSettings
 from newstide.core.tls import tls_context
 from newstide.kafka import patches
 
-_ANSWER_WITHIN = 6.0  # seconds for a broker that takes connections to answer at last; nobody can stop it meanwhile
-_FIRST_TRY, _LATER_TRY = 1.0, 3.0  # seconds of it before looking at why there was no answer
+_ANSWER_WITHIN = 6.0  # seconds a broker that accepts connections has to answer; nothing ends this wait
+_FIRST_TRY, _LATER_TRY = 1.0, 3.0  # seconds of it, after which the client's log is searched for the reason
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, AuthorizationError)
-# What the client makes of a failed handshake is a text alone: an answer that waiting will not change.
+# The client reports a failed handshake as a text alone. These texts mean a refusal, which waiting will not change.
 _TLS_REFUSALS = (
     *("certificate verify failed", "certificate required", "certificate unknown", "certificate expired"),
     *("bad certificate", "unknown ca", "handshake failure", "wrong version"),
 )
-_WAY_OUT = "Start it, or correct kafka.bootstrap_servers; `newstide doctor` shows what is reachable."
+_WAY_OUT = "Start Kafka, or correct kafka.bootstrap_servers; `newstide doctor` shows what is reachable."
 
 log = logs.get("kafka")
 
@@ -76,10 +76,10 @@ def connected(
     patience: float | None = None,
     **options: Any,
 ) -> Any:
-    """A client that has spoken with a broker.
+    """Makes a client, and returns it once a broker has answered it.
 
-    A client that gets no answer goes on trying until its time is up, whatever the reason, and only logs the reason. So
-    it is given little time, several times, and what it logs is listened to: a wrong password is said at once.
+    A client without an answer tries again until its timeout, whatever the reason, and only logs the reason. So each
+    attempt gets a short timeout, and the client's log is read: a wrong password becomes an error at once.
 
     Args:
         client: The class of a kafka-python client.
@@ -89,7 +89,7 @@ def connected(
         **options: For the client.
 
     Raises:
-        BrokerUnavailable: Nothing answers in time, or it refuses.
+        BrokerUnavailable: No broker answers in time, or a broker refuses the client.
     """
     patches.apply()
     patience = _ANSWER_WITHIN if patience is None else patience
@@ -127,7 +127,7 @@ def admin_client(settings: KafkaSettings, patience: float | None = None) -> Iter
 
 
 def unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavailable:
-    """The client's error in our words."""
+    """The error for a failure of the client: what is wrong, and what to do."""
     if isinstance(error, _REFUSALS):
         return BrokerUnavailable(
             f"Kafka at {settings.bootstrap_servers} refuses {settings.sasl_username or 'this client'}: {error}",
@@ -143,7 +143,7 @@ def unavailable(settings: KafkaSettings, error: BaseException) -> BrokerUnavaila
         )
     return BrokerUnavailable(
         f"Kafka at {settings.bootstrap_servers} does not answer as it should: {type(error).__name__}: {error}",
-        "Is kafka.security_protocol what that port speaks? " + _WAY_OUT,
+        "Check that the port speaks kafka.security_protocol. " + _WAY_OUT,
     )
 
 
@@ -158,14 +158,14 @@ def _no_trust(error: BaseException) -> bool:
 
 @contextmanager
 def _reasons() -> Iterator[list[BaseException]]:
-    """The exceptions that the client's connection manager logs meanwhile."""
+    """The exceptions that the client's connection manager logs within the block."""
     heard: list[BaseException] = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             errors = [argument for argument in record.args or () if isinstance(argument, BaseException)]
             if not errors and record.levelno >= logging.ERROR:
-                errors = [KafkaConnectionError(record.getMessage())]  # some are written into the text
+                errors = [KafkaConnectionError(record.getMessage())]  # some exceptions are part of the text only
             heard.extend(error for error in errors if not isinstance(error, KafkaTimeoutError))
 
     logger, listener = logging.getLogger("kafka.net.manager"), Listener()
@@ -199,7 +199,7 @@ def _wait_for_port(settings: KafkaSettings, patience: float) -> None:
 
 
 def _connect(servers: Sequence[str]) -> None:
-    """Opens a connection to the first server that takes one; raises the last one's `OSError` where none does."""
+    """Opens a connection to the first server that takes one; raises the last server's `OSError` where none does."""
     last: OSError | None = None
     for server in servers:
         host, _, port = server.rpartition(":")

@@ -28,7 +28,7 @@ def make_consumer(settings: KafkaSettings, topics: Sequence[str], *, group: str,
 
 
 def records_of(settings: KafkaSettings, topic: str) -> Iterator[Any]:
-    """All records that a topic holds now, partition by partition, oldest first; none committed.
+    """All records that a topic holds now, partition by partition, oldest first; no offset is committed.
 
     Raises:
         BrokerUnavailable: Kafka cannot be reached.

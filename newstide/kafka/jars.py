@@ -1,7 +1,7 @@
 """The jars of Apache Kafka: fetched once from a Maven repository, and never used with a wrong checksum.
 
-`jars.txt` beside this file lists every jar with its sha256 sum. What is there with the right sum is used as it
-lies, without any network; jgo fetches the rest.
+`jars.txt` beside this file lists every jar with its sha256 sum. A jar in the cache with the right
+sum is used without any network; jgo fetches the others.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ _TIMEOUT = 10  # seconds without a byte before a download is given up
 _AT_ONCE = 4  # downloads side by side
 _WAY_OUT = (
     "Try again with a network; behind a proxy, name your Maven mirror under [repositories] in ~/.config/jgo.conf; "
-    "or use a Kafka you have by setting kafka.bootstrap_servers."
+    "or use a Kafka of yours by setting kafka.bootstrap_servers."
 )
 
 log = logs.get("kafka")
@@ -59,12 +59,12 @@ def classpath(
 
     Args:
         cache_dir: Downloads are kept in its folder `kafka`; several processes may share it.
-        jars: What is wanted; by default what `jars.txt` lists.
+        jars: The jars that are wanted; by default those that `jars.txt` lists.
         repositories: Names and addresses of Maven repositories; by default those of jgo's settings file, then Maven
             Central.
 
     Raises:
-        DownloadError: A jar could not be fetched, or has a wrong sum (it is deleted then).
+        DownloadError: A jar could not be fetched, or has a wrong sum and was deleted.
     """
     jars = read_jars() if jars is None else jars
     repository = cache_dir / "kafka"
@@ -157,5 +157,5 @@ def _fetch_one(jar: Jar, repository: Path, context: Any) -> None:
     reraise=True,
 )
 def _download(jar: Jar, repository: Path, context: Any) -> None:
-    jar.path(repository).unlink(missing_ok=True)  # half of an interrupted download, or damaged
+    jar.path(repository).unlink(missing_ok=True)  # the file is half of an interrupted download, or damaged
     context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()

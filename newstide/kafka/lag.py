@@ -28,11 +28,11 @@ def end_offsets(settings: KafkaSettings, topic: str) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a group has come in a partition; all are offsets."""
+    """How far a group has come in a partition, as offsets."""
 
-    start: int  # of the oldest message there is
-    committed: int  # -1: none
-    stable: int  # up to which no transaction is open: what can be read
+    start: int  # the offset of the oldest message
+    committed: int  # -1: the group has committed none
+    stable: int  # the end of what can be read: no transaction is open before it
     end: int
 
     @property
@@ -59,7 +59,7 @@ def progress(settings: KafkaSettings, group: str, patience: float | None = None)
     """
     with admin_client(settings, patience) as admin:
         partitions = partitions_of(admin, settings.topic)
-        found = committed_offsets(admin, group, partitions)  # first: what comes meanwhile is lag, never less than none
+        found = committed_offsets(admin, group, partitions)  # read first, so that the lag is never negative
         starts = _offsets(admin, partitions, OffsetSpec.EARLIEST)
         stable = _offsets(admin, partitions, OffsetSpec.LATEST, IsolationLevel.READ_COMMITTED)
         ends = _offsets(admin, partitions, OffsetSpec.LATEST)
@@ -93,7 +93,7 @@ def group_members(settings: KafkaSettings, group: str, patience: float | None = 
 
 
 def partitions_of(admin: KafkaAdminClient, topic: str) -> list[TopicPartition]:
-    """A topic's partitions; `BrokerUnavailable` where there is none of that name."""
+    """A topic's partitions; `BrokerUnavailable` where Kafka has no topic of that name."""
     described = admin.describe_topics([topic])[0]
     if described["error_code"]:
         raise BrokerUnavailable(

@@ -25,13 +25,13 @@ class LocalKafka(LocalServer):
     """One Kafka broker as a child process; a context manager that starts and stops it.
 
     Args:
-        data_dir: Where topics, the broker's log and its lock lie; one broker a folder.
+        data_dir: The folder of the topics, the broker's log and its lock; each broker needs a folder of its own.
         cache_dir: Where its jars are kept; they are fetched at the first start (`DownloadError` where they cannot be).
-        port: Wanted for clients; a free one is taken where something listens there already, or for 0.
+        port: The wanted port for clients; a free one is taken for 0, or where another process listens on the wanted one.
         heap_mb: The Java heap.
         extra_properties: Broker properties set beside newstide's own, or instead of them; `listeners`,
             `advertised.listeners` and `listener.security.protocol.map` are added to.
-        owned: Whether the caller alone may use the folder.
+        owned: Whether the caller alone may use the folder; see `LocalServer`.
     """
 
     name = "Kafka"
@@ -106,7 +106,7 @@ class LocalKafka(LocalServer):
         }
 
     def _format(self, properties: Mapping[str, str]) -> None:
-        """Makes the folder of the data, in one step: a format that was interrupted is done anew."""
+        """Makes the folder of the data, in one step: an interrupted format is started again."""
         folder = self.data_dir / properties["log.dirs"]
         if folder.exists():
             return

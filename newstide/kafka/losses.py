@@ -1,6 +1,6 @@
-"""Messages that Kafka removed before they were read: noted in Kafka itself, until somebody has seen it.
+"""Messages that Kafka removed before they were read: a note in Kafka counts them until somebody acknowledges them.
 
-The note is the metadata of an offset of a group of its own, so that whoever may look at the topic can read it.
+The note is the metadata of an offset of a separate group, so that everyone who may read the topic can read the note.
 """
 
 import json
@@ -21,10 +21,10 @@ from newstide.kafka.lag import committed_offsets, partitions_of
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What was lost of a partition.
+    """The messages of one partition that were lost.
 
     Attributes:
-        messages: How many, since the last acknowledgement.
+        messages: How many were lost since the last acknowledgement.
         last_at: When the last of them were missed, epoch seconds.
     """
 
@@ -33,7 +33,7 @@ class Loss:
 
 
 def note_loss(settings: KafkaSettings, partition: int, messages: int) -> None:
-    """Adds to what was lost of a partition.
+    """Adds to the number of messages that a partition has lost.
 
     Raises:
         BrokerUnavailable: Kafka cannot be reached, or does not take the note.
@@ -43,7 +43,7 @@ def note_loss(settings: KafkaSettings, partition: int, messages: int) -> None:
 
 
 def losses(settings: KafkaSettings, patience: float | None = None) -> dict[int, Loss]:
-    """What was lost, by partition, and not acknowledged yet.
+    """The losses that nobody has acknowledged yet, by partition.
 
     Raises:
         BrokerUnavailable: Kafka cannot be reached, or the topic is missing.
@@ -56,7 +56,7 @@ def losses(settings: KafkaSettings, patience: float | None = None) -> dict[int, 
 
 
 def acknowledge_losses(settings: KafkaSettings) -> int:
-    """Forgets what was lost, and returns how many messages that were.
+    """Removes the notes of losses, and returns how many messages they counted.
 
     Raises:
         BrokerUnavailable: Kafka cannot be reached.

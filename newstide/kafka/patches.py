@@ -1,4 +1,4 @@
-"""What newstide mends in kafka-python, and the few things it asks of it for which there is no public way.
+"""Patches for faults of kafka-python, and the private state of its clients that newstide reads.
 
 `apply` is called before the first client is made. Each patch names its fault; `tests/test_kafka_patches.py` shows each
 fault in the client as it comes, and fails once a patch is no longer needed. No other file touches private attributes of
@@ -32,7 +32,7 @@ from kafka.record import MemoryRecords
 from newstide.core import logs
 
 TESTED = ("3.0.12",)  # versions of kafka-python that have the faults
-FETCHES = 3  # of a batch that is damaged: it may have been damaged on the way
+FETCHES = 3  # fetches of a damaged batch: it may have been damaged on the way
 _NEXT_FETCH = 0.2  # seconds between them
 _LOOK_AGAIN = 60.0  # seconds between later ones
 _BATCH = struct.Struct(">qiibIhiqqqhii")  # the head of a record batch of format 2 (KIP-98)
@@ -46,7 +46,7 @@ log = logs.get("kafka")
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A method of kafka-python that is replaced by one made of it."""
+    """A method of kafka-python that is replaced by a wrapper around it."""
 
     owner: type
     method: str
@@ -124,13 +124,13 @@ def topic_id(consumer: Any, topic: str) -> UUID | None:
 
 
 def positions(consumer: Any) -> dict[TopicPartition, int]:
-    """The next offset to be read of each partition, where it is known; asks nobody."""
+    """The next offset to be read of each partition, where the client knows it; sends no request."""
     consumed = consumer._subscription.all_consumed_offsets()
     return {partition: int(at.offset) for partition, at in consumed.items()}
 
 
 def knows_coordinator(consumer: Any) -> bool:
-    """Whether the group's broker is known; heartbeats forget it when it is silent."""
+    """Whether the client knows the group's coordinator; it forgets a coordinator that answers no heartbeat."""
     return consumer._coordinator.coordinator_id is not None
 
 
@@ -140,7 +140,7 @@ def is_settled(consumer: Any) -> bool:
 
 
 def broker_version(client: Any) -> tuple[int, ...]:
-    """The version of Kafka that the client speaks with."""
+    """The version of the Kafka that the client is connected to."""
     return tuple(client._manager.broker_version)
 
 
@@ -148,7 +148,7 @@ def _keep_last_words(receive: Callable[..., Any]) -> Callable[..., Any]:
     """Lets the client read what arrives together with the end of a connection.
 
     The client throws it away (`kafka.net.transport`), and with it, most times, a broker's answer that the password is
-    wrong: all that is left is "socket disconnected". The end itself is met again at the next read. We know of no issue
+    wrong: only "socket disconnected" is left. The end itself is met again at the next read. We know of no issue
     upstream.
     """
 

@@ -26,8 +26,8 @@ def make_producer(settings: KafkaSettings, patience: float | None = None) -> Kaf
     """An idempotent producer that waits for all replicas; most callers want `Sender`, which counts.
 
     Args:
-        settings: Addresses, security, compression, for how long a message is tried.
-        patience: Seconds to ask where a topic is; None: as long as a message is tried.
+        settings: Addresses, security, compression, and for how long the sending of a message is tried.
+        patience: Seconds to wait for a topic's metadata; None: as long as the sending of a message is tried.
     """
     delivery = int(settings.delivery_timeout.total_seconds() * 1000)
     return connected(
@@ -62,7 +62,7 @@ class Sender:
 
     Args:
         settings: Addresses and security.
-        patience: Seconds that a `send` may wait to learn where its topic is; None: `kafka.delivery_timeout`.
+        patience: Seconds that a `send` may wait for its topic's metadata; None: `kafka.delivery_timeout`.
 
     Raises:
         BrokerUnavailable: Kafka cannot be reached.
@@ -86,13 +86,13 @@ class Sender:
         headers: Sequence[tuple[str, bytes]] = (),
         timestamp: int | None = None,
     ) -> None:
-        """Hands a message over; `flush` tells what became of it. Its timestamp (epoch ms) is now, unless given.
+        """Hands a message over; `flush` reports its delivery. The timestamp (epoch ms) is now, unless given.
 
         Raises:
-            DeliveryError: Kafka does not say where the topic is: it is away, or the topic is missing.
+            DeliveryError: Kafka gives no metadata of the topic: no broker answers, or the topic is missing.
         """
         if key is None and value is None:
-            value = b""  # kafka-python refuses to send a message without both
+            value = b""  # kafka-python refuses a message with neither key nor value
         if not self._free.acquire(timeout=_PATIENCE):
             self._say_waiting()
             self._free.acquire()
@@ -105,7 +105,7 @@ class Sender:
                 f"Kafka does not tell where the topic {topic!r} is: {error}.",
                 "Is Kafka up, and does the topic exist?",
             ) from None
-        except KafkaError as error:  # too large, for instance: this one message
+        except KafkaError as error:  # concerns this message alone, which may be too large
             self._not_acknowledged(error)
         else:
             future.add_callback(self._acknowledged)
@@ -115,7 +115,7 @@ class Sender:
         """Waits for the reports of everything sent.
 
         Args:
-            tolerant: Do not raise where something failed: the caller looks at the counts.
+            tolerant: Whether to return the counts, instead of raising, where something failed.
 
         Returns:
             The counts since the sender was made.
@@ -134,18 +134,18 @@ class Sender:
         if failed_now and not tolerant:
             raise DeliveryError(
                 f"Kafka did not acknowledge {failed_now:,} messages: {deliveries.first_error}.",
-                "They are not lost at their source; send them again once Kafka is well.",
+                "Their source still has these messages; send them again once Kafka is reachable.",
             )
         return deliveries
 
     def settled(self, seconds: float) -> bool:
-        """Whether it is known what became of everything sent; waits for it, at most so long."""
+        """Whether every message sent has its delivery report; waits for the reports, at most so many seconds."""
         deadline = time.monotonic() + seconds
         try:
             self._producer.flush(seconds)
         except KafkaTimeoutError:
             return False
-        while self._reported() < self._sent:  # the last reports are on their way to our callbacks
+        while self._reported() < self._sent:  # the last reports have not reached the callbacks yet
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.001)
@@ -158,7 +158,7 @@ class Sender:
             return self._counts["acknowledged"]
 
     def close(self, timeout: float = 10.0) -> None:
-        """Ends the producer; what is not acknowledged within so many seconds is given up."""
+        """Closes the producer; messages not acknowledged within so many seconds are given up."""
         try:
             self._producer.close(timeout)
         except KafkaError as error:

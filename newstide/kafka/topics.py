@@ -1,4 +1,4 @@
-"""The topics that newstide uses, and what answers where Kafka should be."""
+"""The topics that newstide uses, and the version of the Kafka that answers."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from newstide.kafka.client import admin_client
 
 # A dead letter is the original message with headers on top: it may be a little larger than Kafka's usual 1 MiB.
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
-# Brokers since 4.0 refuse what is dated more than an hour ahead of their own clock: a service whose clock is wrong could
-# send neither event nor dead letter, and would wait for ever. When a headline was sent, its sender says.
+# Brokers since 4.0 refuse messages dated more than an hour ahead of the broker's clock: a service whose clock is wrong
+# could send neither event nor dead letter, and would wait for ever. A headline's timestamp is its sender's.
 _BY_BROKERS_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 
 log = logs.get("kafka")
@@ -24,7 +24,7 @@ def ensure_topics(settings: KafkaSettings, timeout: float = 60.0) -> None:
 
     Args:
         settings: Names, partitions, replication, retention of dead letters.
-        timeout: Seconds to wait for a broker that is only coming up.
+        timeout: Seconds to wait for a broker that is still starting.
 
     Raises:
         BrokerUnavailable: Kafka was not reachable in time, or refuses.
@@ -41,7 +41,7 @@ def ensure_topics(settings: KafkaSettings, timeout: float = 60.0) -> None:
             },
         ),
         settings.events_topic: _topic(settings, settings.partitions, _BY_BROKERS_CLOCK),
-        settings.lease_topic: _topic(settings, 1),  # its one partition is the lease
+        settings.lease_topic: _topic(settings, 1),  # holding this topic's one partition is holding the lease
     }
     with admin_client(settings, timeout) as admin:
         missing = {name: topic for name, topic in wanted.items() if name not in set(admin.list_topics())}
@@ -59,10 +59,10 @@ def ensure_topics(settings: KafkaSettings, timeout: float = 60.0) -> None:
 
 
 def reachable(settings: KafkaSettings) -> str:
-    """What answers: `Kafka 4.3, 1 broker`.
+    """The version and size of the Kafka that answers: `Kafka 4.3, 1 broker`.
 
     Raises:
-        BrokerUnavailable: Nothing does, or it refuses; the message says which.
+        BrokerUnavailable: No broker answers, or a broker refuses newstide; the message says which.
     """
     with admin_client(settings, 0.0) as admin:
         brokers = len(admin.describe_cluster()["brokers"])

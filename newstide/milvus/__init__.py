@@ -1,7 +1,7 @@
-"""The one place that knows Milvus: collections, schema versions, rows, labels, stories, runs and means.
+"""The only package that talks to Milvus: collections, schema versions, rows, labels, stories, runs and means.
 
 Works alike on a Milvus Lite server, a Milvus server and Zilliz Cloud. Limits that only a server enforces are enforced
-here, so that what works on Lite works there.
+here, so that a request that works on Lite works on a server, too.
 """
 
 from newstide.milvus import filters

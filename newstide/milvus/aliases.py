@@ -20,12 +20,12 @@ _DIGITS = 8  # of the fingerprint
 
 
 def suffix_of(card: ModelCard) -> str:
-    """What follows the names of collections that hold this model's vectors."""
+    """The suffix of the names of collections that hold this model's vectors."""
     return f"_{card.fingerprint[:_DIGITS]}"
 
 
 def suffix_in_use(connection: Connection, prefix: str) -> str | None:
-    """What follows the names that readers are led to: empty for plain names, None where there is nothing yet."""
+    """The suffix of the collections that readers are led to: empty for plain names, None where none exist yet."""
 
     def look(client: MilvusClient) -> str | None:
         name = f"{prefix}headlines"
@@ -45,7 +45,7 @@ def others(connection: Connection, prefix: str, suffix: str) -> list[str]:
 
 
 def lead(connection: Connection, prefix: str, suffix: str) -> None:
-    """Sees to it that all four names lead to the collections of the suffix in use, or of those that were just made.
+    """Makes all four names lead to the collections of the suffix in use, or of those that were just made.
 
     Raises:
         SchemaMismatch: `headlines` leads elsewhere by now, or a collection has one of the names.
@@ -59,10 +59,10 @@ def swap(connection: Connection, prefix: str, suffix: str, plain_become: str) ->
 
     Args:
         connection: To Milvus.
-        prefix: Before every name.
-        suffix: Of the collections to lead to; they are there.
-        plain_become: What collections with plain names get as their suffix, to make room for the alias: for the moment
-            between the two, there is nothing of that name.
+        prefix: The prefix of every name.
+        suffix: The suffix of the collections to lead to, which must exist.
+        plain_become: The suffix that collections with plain names get, to make room for the alias; between the renaming
+            and the new alias, nothing has the plain name for a moment.
     """
     for kind in schema.COLLECTIONS:
         _turn(connection, prefix + kind, suffix, take_over=True, plain_become=plain_become)
@@ -89,7 +89,7 @@ def _turn(connection: Connection, name: str, suffix: str, *, take_over: bool, pl
             try:
                 client.create_alias(target, name, timeout=timeout)
                 return
-            except MilvusException:  # two services may start at once, and the other one be quicker
+            except MilvusException:  # another service that starts at the same time may be quicker
                 if not client.has_collection(name, timeout=timeout):
                     raise
         found = _leads_to(client, name, timeout)

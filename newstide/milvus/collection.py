@@ -18,10 +18,15 @@ MOST = 16_384  # rows, queries or hits that a server takes in one request
 KEYS = 1_000  # ids in one filter
 _REQUEST_BYTES = 16 * 2**20  # of rows or queries sent; a server refuses more than 64 MB
 _ANSWER_BYTES = 32 * 2**20  # of rows received
-_QUERIES = 1_000  # in one search: fewer are slow on Lite, more are large
-_HITS = 250_000  # in one search's answer: about 25 MB
-_SEARCH_WIDTH = 2  # times the limit: candidates an HNSW search keeps (ef)
-_COLUMN_BYTES = {"description": 8_000, "title": 600, "url": 600, "content": 60_000}  # reckoned a row; others: 150
+_QUERIES = 1_000  # queries of one search: fewer are slow on Lite, more make large requests
+_HITS = 250_000  # hits of one search's answer: about 25 MB
+_SEARCH_WIDTH = 2  # candidates that an HNSW search keeps (ef), as a multiple of the limit
+_COLUMN_BYTES = {
+    "description": 8_000,
+    "title": 600,
+    "url": 600,
+    "content": 60_000,
+}  # estimated bytes; others: 150
 
 
 class Collection:
@@ -40,7 +45,7 @@ class Collection:
         self.dim = dim
         self._connection = connection
         self._key = schema.PRIMARY[kind]
-        self._described: dict[str, Any] = {}  # by Milvus, for as long as what is written fits it
+        self._described: dict[str, Any] = {}  # Milvus' description, kept while the rows written fit it
 
     def fields(self) -> list[str]:
         """The names of its fields, the vector among them, as Milvus has them."""
@@ -50,7 +55,7 @@ class Collection:
         return [str(field["name"]) for field in described["fields"]]
 
     def query(self, where: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows a filter holds for, as of now; it must be one that cannot hold for more than `MOST`."""
+        """The rows that match a filter now; the filter must not match more than `MOST`."""
         return self._all(where, columns, limit=MOST)
 
     def by_key(self, keys: Sequence[str] | Sequence[int], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -61,7 +66,7 @@ class Collection:
 
     def count(self, where: str = "") -> int:
         """How many rows there are, as of now."""
-        if where and self._connection.lite:  # it counts by reading whole rows: their keys are read three times as fast
+        if where and self._connection.lite:  # Lite counts by reading whole rows; keys alone take a third
             return sum(len(rows) for rows in self._pages(where, [self._key], MOST))
         (row,) = self._all(where, ["count(*)"])
         return int(row["count(*)"])
@@ -77,7 +82,7 @@ class Collection:
         """The `limit` rows nearest to each vector by cosine, best first.
 
         Raises:
-            StoreLimit: `limit` or the vectors are none that a server takes.
+            StoreLimit: `limit` or the vectors are outside what a server accepts.
         """
         if not 1 <= limit <= MOST:
             raise StoreLimit(f"A search for {limit:,} hits is outside 1 to {MOST:,}.")
@@ -86,7 +91,7 @@ class Collection:
             raise StoreLimit(f"Search vectors of shape {queries.shape} are not rows of {self.dim} numbers.")
         lengths = np.linalg.norm(queries, axis=1)
         if wrong := np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0))).tolist():
-            raise StoreLimit(f"Search vector {wrong[0]} is not finite, or zero.")
+            raise StoreLimit(f"Search vector {wrong[0]} is zero or not finite.")
         ids = np.full((len(queries), limit), None, object)
         similarities = np.full((len(queries), limit), -np.inf, np.float32)
         step = max(1, min(_QUERIES, _HITS // limit, _REQUEST_BYTES // (self.dim * 4)))
@@ -98,9 +103,9 @@ class Collection:
         return Hits(ids, similarities)
 
     def put(self, rows: Sequence[Mapping[str, Any]], *, partly: bool = False, again: bool = True) -> None:
-        """Writes rows; one whose key is there already is replaced, or with `partly` has the fields given replaced.
+        """Writes rows. A row whose key exists already is replaced; with `partly`, only its given fields are.
 
-        With `again=False` nothing is sent twice, where an answer is lost.
+        With `again=False` no request is sent twice, even where its answer is lost.
         """
         start, size = 0, 0
         sizes = [_size(row) for row in rows]
@@ -115,10 +120,10 @@ class Collection:
     def delete(self, keys: Sequence[str] | Sequence[int]) -> None:
         """Removes the rows with these keys."""
         for some in chunks(keys, KEYS):
-            self._delete(any_of(self._key, some))  # not by ids=...: the client would quote them as Python does
+            self._delete(any_of(self._key, some))  # a filter, since the client's ids=... quotes keys as Python does
 
     def flush(self) -> None:
-        """Moves what was written out of the log: until then Lite looks through it row by row."""
+        """Moves written rows out of the write-ahead log, which Lite searches row by row."""
         self._connection.call(lambda client: client.flush(self.name, timeout=self._connection.slow_timeout))
 
     def frame(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
@@ -142,8 +147,8 @@ class Collection:
     def _send(self, client: MilvusClient, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes whole rows, column by column.
 
-        The client's own `insert` and `upsert` take rows alone, and pack them value by value: in that time the interpreter
-        is held, and no model works. What takes columns is beneath.
+        The client's own `insert` and `upsert` take rows alone, and pack them value by value: this holds the interpreter's
+        lock, so that no model can compute. The layer below takes columns.
         """
         timeout = self._connection.timeout
         described = self._described or client.describe_collection(self.name, timeout=timeout)
@@ -153,7 +158,7 @@ class Collection:
             {"name": name, "type": types.get(name), "values": [_sent(row[name]) for row in rows]} for name in rows[0]
         ]
         handler: Any = client._get_connection()
-        # Lite's insert replaces, and costs half of its upsert; a server's would keep a second row of the same key.
+        # Lite's insert replaces rows at half an upsert's cost; a server's insert would keep two rows of one key.
         write = handler.batch_insert if self._connection.lite else handler.upsert
         write(self.name, columns, timeout=timeout, context=client._generate_call_context(), schema=described)
         self._described = described
@@ -161,11 +166,11 @@ class Collection:
     def _pages(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
         """Rows by key, from Lite: each request looks at every row, so the client's iterator, asking twice, is slow.
 
-        Larger answers would take less time in all, but everybody else has to wait for each.
+        Larger answers would take less time in all, but every other request has to wait for each answer.
         """
         behind = ""
         while True:
-            rows = self._all(all_of(behind, where), columns, limit=size, iterator="True")  # that is: ascending by key
+            rows = self._all(all_of(behind, where), columns, limit=size, iterator="True")  # rows ascend by key
             if rows:
                 yield rows
             if len(rows) < size:
@@ -175,15 +180,15 @@ class Collection:
     def _batches(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
         """Rows by key, through the client's iterator.
 
-        It pastes the last key of a batch into the next filter as it is, so a key with a quotation mark in it needs a
-        fresh iterator, started behind a key that is quoted properly; so does a lost connection.
+        The iterator puts the last key of a batch into its next filter unquoted, so a key with a quotation mark needs a
+        fresh iterator, started behind that key, quoted properly; so does a lost connection.
         """
         iterator: Any = None
         behind = ""
 
         def advance(client: MilvusClient) -> list[dict[str, Any]]:
             nonlocal iterator
-            started, iterator = iterator, None  # whatever fails leaves none behind
+            started, iterator = iterator, None  # no failed iterator is used again
             started = started or client.query_iterator(
                 self.name,
                 batch_size=size,

@@ -1,4 +1,4 @@
-"""Reaching Milvus: the first contact, and calls that are retried while it is away."""
+"""The connection to Milvus: the first contact, and calls that are retried while Milvus is away."""
 
 import logging
 import socket
@@ -30,17 +30,17 @@ from newstide.core.tls import said, tls_context
 
 T = TypeVar("T")
 
-_CONNECT_WITHIN = 5.0  # seconds of one try: nobody can stop it meanwhile
-_WAIT_LONGER = 10  # times the timeout, for what a server needs minutes for: loading, building an index, flushing
-# The client asks every 10 s whether the other side is still there. Milvus Lite takes that amiss: it hangs up at the next
-# call (GOAWAY too_many_pings) where much was read and then nothing for a while. On one machine nobody vanishes unseen.
+_CONNECT_WITHIN = 5.0  # seconds of one attempt, which cannot be interrupted
+_WAIT_LONGER = 10  # multiple of the timeout, for requests that take a server minutes: loading, indexing, flushing
+# The client pings the server every 10 s. After much reading and a pause, Milvus Lite answers such pings by closing the
+# connection at the next call (GOAWAY too_many_pings). On one machine, a server that ends is noticed without pings.
 _NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1}
-_LITE = "milvus_lite"  # its version begins so; older servers that were packed for Python merely end in `-lite`
-_LITE_UNEXPECTED = 1  # Milvus Lite: whatever it did not foresee, a broken file among them
-_NOT_LOADED = (101, 106)  # Milvus Lite: whenever it has been started again
+_LITE = "milvus_lite"  # Milvus Lite's version begins with this; the versions of some older servers end in `-lite`
+_LITE_UNEXPECTED = 1  # Milvus Lite's code for unforeseen errors, as for a broken file
+_NOT_LOADED = (101, 106)  # Milvus Lite's codes after a restart, when no collection is loaded
 _NOT_ALLOWED = (1400, 1401, 1800, 1801, 1802, 1803, 1804, 1805, 1806, 1807)
 _REFUSED = (6, 10, 11, 26, 35, 100, 700, 702, 800, 801, *range(1100, 1200), *range(1700, 1800))
-# What older servers and Lite say, without a code of its own, of a request that no repetition will mend.
+# Texts with which older servers and Lite refuse a request that no repetition will mend, without a code of its own.
 _UNSPECIFIC = (1, 5, 65535)
 _REFUSALS = (
     "invalid",
@@ -68,34 +68,34 @@ log = logs.get("milvus")
 
 
 class _Away(StoreUnavailable):
-    """Milvus did not answer this time; worth another try."""
+    """Milvus did not answer this attempt; another attempt may succeed."""
 
     def final(self) -> StoreUnavailable:
-        """What is said once nobody tries again."""
+        """The error to raise after the last attempt."""
         return StoreUnavailable(self.message, self.way_out)
 
 
 class _Slow(_Away):
-    """A request took longer than was allowed; the connection carries others and stays."""
+    """A request took longer than was allowed; the connection stays open for other requests."""
 
     def final(self) -> StoreUnavailable:
-        """What is said once nobody tries again."""
+        """The error to raise after the last attempt."""
         return StoreSlow(self.message, self.way_out)
 
 
 class Connection:
-    """A client and its patience. Every failure leaves it as one of newstide's errors.
+    """A client whose calls are retried for a while. Every failure is raised as one of newstide's errors.
 
     Args:
-        settings: Where Milvus is, and for how long it is waited for.
+        settings: The address of Milvus, and for how long calls are retried.
         stop: Ends the waiting.
 
     Attributes:
         uri: The address, without credentials.
         timeout: Seconds for which a call is tried.
         slow_timeout: Seconds that loading, indexing and flushing may take.
-        version: The server's.
-        lite: Whether it is Milvus Lite.
+        version: The server's version.
+        lite: Whether the server is Milvus Lite.
     """
 
     def __init__(self, settings: MilvusSettings, stop: Event | None = None) -> None:
@@ -105,7 +105,9 @@ class Connection:
                 "Start `newstide up`, or set NEWSTIDE_MILVUS_URI=http://host:19530.",
                 passing=False,
             )
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what is raised, and much more
+        logging.getLogger("pymilvus").setLevel(
+            logging.CRITICAL
+        )  # pymilvus logs every error that it raises, and much more
         self._host, self._port = _address(settings.uri)
         self.uri = f"{urlsplit(settings.uri).scheme}://{self._host}:{self._port}"
         self.timeout = settings.timeout.total_seconds()
@@ -114,7 +116,7 @@ class Connection:
         self._stop = stop or Event()
         self._tls = _tls(settings)
         self._client: MilvusClient | None = None
-        self.lite = False  # as long as nobody has asked
+        self.lite = False  # until the first connection tells
         self.version: str = self.call(lambda client: str(client.get_server_version(timeout=self.timeout)))
         self.lite = self.version.startswith(_LITE)
 
@@ -122,12 +124,12 @@ class Connection:
         """Makes a request; while Milvus is away, again and again for `timeout`.
 
         Args:
-            request: What to ask; it may be asked twice, also where the first answer was lost.
-            collection: The one it is about: loaded where the server has forgotten that it was.
-            again: Whether it may be asked twice.
+            request: Makes the request; it may be called twice, also where only the first answer was lost.
+            collection: The collection that the request needs; it is loaded where a restarted server has not loaded it.
+            again: Whether the request may be made twice.
 
         Raises:
-            StoreUnavailable: Milvus stayed away, or does not let us in.
+            StoreUnavailable: Milvus stayed away, or does not let newstide in.
             StoreRefused: Milvus refused the request.
         """
         ends = [stop_before_delay(self.timeout), stop_when_event_set(self._stop)]
@@ -148,7 +150,7 @@ class Connection:
         """Loads a collection; indexes that Milvus Lite cannot read are built anew from the rows.
 
         A Lite that is killed while it writes an index leaves a file cut short, and from then on refuses to load the
-        collection (3.2.2 writes in place). The rows are whole: they lie in files and a log of their own.
+        collection (3.2.2 writes in place). The rows are not damaged: they lie in other files and in a log.
         """
         try:
             client.load_collection(collection, timeout=self.slow_timeout)
@@ -173,14 +175,14 @@ class Connection:
             if error.code in _NOT_LOADED and collection:
                 self._load(collection)
             if isinstance(error.__cause__, (TypeError, ValueError)) and "closed channel" not in str(error.__cause__):
-                raise error.__cause__ from None  # the request could not be built: it never left
+                raise error.__cause__ from None  # the request could not be built, and was not sent
             raise self._explained(error) from error
         except grpc.RpcError as error:
             raise self._explained_rpc(error) from error
         except OSError as error:
             self.close()
             raise self._away(_first_line(str(error))) from error
-        except ValueError as error:  # a text that is no UTF-8, say, is our own error: it says nothing of Milvus
+        except ValueError as error:  # the caller's values are wrong (a text that is no UTF-8, say), not Milvus
             if "closed channel" not in str(error):
                 raise
             self.close()
@@ -198,18 +200,18 @@ class Connection:
                 options["grpc_options"] = _NO_PINGS
             if self._tls is not None:
                 options.update(_certificates(self._settings))
-            # Clients share a channel by address otherwise, and inherit the state another one left it in.
+            # Without this, clients of one address share a channel, in the state in which another client left it.
             self._client = MilvusClient(**options, dedicated=True)
         return self._client
 
     def _knock(self) -> None:
-        """A client's first call waits long where nobody listens, or nobody is trusted; a socket says so at once."""
+        """Finds out by a socket, at once, that no trusted server listens: a client's first call would wait long."""
         with socket.create_connection((self._host, self._port), timeout=min(self.timeout, _CONNECT_WITHIN)) as bare:
             if self._tls is None:
                 return
             try:
                 with self._tls.wrap_socket(bare, server_hostname=self._host) as safe:
-                    greeting = safe.recv(1)  # of HTTP/2; that our own certificate is not liked comes in its place
+                    greeting = safe.recv(1)  # HTTP/2's greeting, or an alert that our certificate is refused
             except TimeoutError:
                 return
             except ssl.SSLError as error:
@@ -220,7 +222,9 @@ class Connection:
                     passing=False,
                 ) from None
         if not greeting:
-            raise ConnectionError("it hangs up without a word; perhaps it asks for a certificate (milvus.ssl_certfile)")
+            raise ConnectionError(
+                "it closes the connection at once; it may ask for a certificate (milvus.ssl_certfile)"
+            )
 
     def _load(self, collection: str) -> None:
         try:
@@ -232,7 +236,7 @@ class Connection:
     def _explained(self, error: MilvusException) -> StoreUnavailable | StoreRefused:
         cause = error.__cause__
         if isinstance(cause, grpc.Call) and cause.code() in _NOT_ALLOWED_RPC:
-            return self._not_allowed(_first_line(str(cause.details())))  # the client speaks of its parameters
+            return self._not_allowed(_first_line(str(cause.details())))  # the client's message names its parameters
         if isinstance(cause, grpc.Call) and cause.code() is _LATE_RPC:
             return self._slow()
         text = _first_line(str(error.message or error))
@@ -243,7 +247,7 @@ class Connection:
         if error.is_input_error or error.code in _REFUSED:
             return self._refused(text)
         if type(error) not in (MilvusException, ConnectError, MilvusUnavailableException):
-            return self._refused(text)  # the client itself found something wrong with what was asked
+            return self._refused(text)  # the client itself refused the request
         if error.code in _UNSPECIFIC and any(word in text.lower() for word in _REFUSALS):
             return self._refused(text)
         self.close()
@@ -264,13 +268,13 @@ class Connection:
 
     def _away(self, reason: str) -> StoreUnavailable:
         return _Away(
-            f"Milvus at {self.uri} cannot be reached: {reason}.", "Is it running? `newstide doctor` tells more."
+            f"Milvus at {self.uri} cannot be reached: {reason}.", "Is Milvus running? `newstide doctor` tells more."
         )
 
     def _slow(self) -> StoreUnavailable:
         return _Slow(
             f"Milvus at {self.uri} did not answer within {self.timeout:g} s.",
-            "It may have much to do, or hang: `newstide doctor` tells more.",
+            "Milvus may be busy, or hang: `newstide doctor` tells more.",
         )
 
     def _not_allowed(self, reason: str) -> StoreUnavailable:
@@ -320,7 +324,7 @@ def _tls(settings: MilvusSettings) -> ssl.SSLContext | None:
 
 
 def _certificates(settings: MilvusSettings) -> dict[str, str]:
-    """For the client, whose own list of whom to trust is not this machine's."""
+    """The certificate files for the client, which does not use this machine's list of trusted authorities."""
     if settings.ssl_certfile is not None:
         return {
             "ca_pem_path": str(settings.ssl_cafile),

@@ -33,7 +33,7 @@ def above(field: str, value: str | int) -> str:
 
 # Of headlines
 
-PROVISIONAL = "label_run == 0"  # no run has labelled it yet
+PROVISIONAL = "label_run == 0"  # no run has labelled the headline yet
 LABELLED = "label_run > 0"
 IN_A_STORY = "cluster_label >= 0"
 IN_NO_STORY = "cluster_label < 0"
@@ -71,7 +71,7 @@ def ingested_before(milliseconds: int) -> str:
 
 
 def labelled_since(run: int, published_at: int) -> str:
-    """Headlines that a later run than this one has labelled, of this time or later."""
+    """Headlines of this time or later that a run after this one has labelled."""
     return all_of(f"label_run > {int(run)}", published_since(published_at))
 
 

@@ -32,7 +32,7 @@ class LocalMilvus(LocalServer):
             raise StoreUnavailable("The program milvus-lite is not installed.", "pip install milvus-lite")
         return [
             *(program, "server", "--data-dir", str(self.data_dir / "data")),
-            *("--host", "127.0.0.1", "--port", str(self.port)),  # it binds all interfaces unless told
+            *("--host", "127.0.0.1", "--port", str(self.port)),  # by default, Milvus Lite binds all interfaces
             *("--max-workers", "1"),  # with more, two writers' log entries interleave, and rows are lost on a kill
         ]
 
@@ -50,4 +50,6 @@ class LocalMilvus(LocalServer):
         return True
 
     def _failed(self, what: str, way_out: str = "") -> StoreUnavailable:
-        return StoreUnavailable(what, way_out or "Mend what it says, or set NEWSTIDE_MILVUS_URI to a server of yours.")
+        return StoreUnavailable(
+            what, way_out or "Mend what the log says, or set NEWSTIDE_MILVUS_URI to a server of yours."
+        )

@@ -1,4 +1,4 @@
-"""Which model is used: the one that is set, else the one whose vectors lie in Milvus, else the default for a new folder."""
+"""Which model is used: that of the settings, else that of the vectors in Milvus, else the default model."""
 
 from threading import Event
 
@@ -16,11 +16,11 @@ def model_in_use(settings: Settings, *, stop: Event | None = None) -> Embedder:
     """Loads the model of an installation. Milvus is asked only where no model is set.
 
     Args:
-        settings: With the address of Milvus; without one, and without a model, the default is loaded.
+        settings: Names the model and the address of Milvus; with neither, the default model is loaded.
         stop: Ends all waiting for Milvus.
 
     Raises:
-        StoreUnavailable: No model is set, and Milvus cannot be asked for the collections'.
+        StoreUnavailable: No model is set, and Milvus does not answer which model its collections belong to.
         SchemaMismatch: The collections were made by something else.
         EmbedderError: The model cannot be loaded.
     """
@@ -32,17 +32,17 @@ def model_for(settings: Settings, there: ModelCard | None) -> Embedder:
     """Loads the model of an installation whose collections hold vectors of `there`; None where there are none yet.
 
     Raises:
-        EmbedderError: It cannot be loaded.
+        EmbedderError: The model cannot be loaded.
     """
     if settings.embedding.model is not None or there is None:
         return load_embedder(settings.embedding, settings.cache_dir)
-    log.info("no model is set; that of the collections is used", model=there.name)
+    log.info("no model is set; the collections' model is used", model=there.name)
     try:
         return load_embedder(_with(settings.embedding, there.name), settings.cache_dir)
     except EmbedderError as error:
         raise EmbedderError(
-            f"No model is set, and that of the collections, {there.name}, does not load: {error.message}",
-            error.way_out or "Set NEWSTIDE_EMBEDDING_MODEL to where it is.",
+            f"No model is set, and the collections' model, {there.name}, does not load: {error.message}",
+            error.way_out or "Set NEWSTIDE_EMBEDDING_MODEL to that model's name or folder.",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A collection made ready: there, ours, of the right model, indexed and loaded."""
+"""Makes a collection ready: it exists, newstide made it, for the right model, and it is indexed and loaded."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,17 +29,17 @@ def open_collection(
         connection: To Milvus.
         kind: One of `schema.COLLECTIONS`.
         name: What it is called in Milvus.
-        card: The model its vectors must be of; None for whichever they are of.
-        make: Whether to make what is missing, for which `card` must be given.
-        description_bytes: Room for a description, where the collection is made.
-        older: Whether one that an earlier version made will do.
+        card: The model that must have made its vectors; None accepts any model.
+        make: Whether to make a missing collection, for which `card` must be given.
+        description_bytes: The size of the description's field, where the collection is made.
+        older: Whether a collection of an earlier version is accepted.
 
     Returns:
         The model of its vectors, and how many bytes of UTF-8 each text field holds.
 
     Raises:
-        EmptyStore: It is not there, and not to be made.
-        SchemaMismatch, ModelMismatch: It was made by something else.
+        EmptyStore: The collection is missing, and `make` is false.
+        SchemaMismatch, ModelMismatch: Another program, version or model made the collection.
     """
 
     def prepare(client: MilvusClient) -> tuple[ModelCard, dict[str, int]]:
@@ -53,7 +53,9 @@ def open_collection(
         description = dict(client.describe_collection(name, timeout=connection.timeout))
         found = schema.read_card(description, name, older=older)
         schema.require_same_model(found, card or found, name)
-        if card is not None and card.scripts is not None and found.scripts is None:  # an earlier version made it
+        if (
+            card is not None and card.scripts is not None and found.scripts is None
+        ):  # an earlier version made the collection
             client.alter_collection_properties(name, schema.scripts_property(card), timeout=connection.timeout)
             found = replace(found, scripts=card.scripts)
         if make:
@@ -68,7 +70,7 @@ def open_collection(
 def _create(client: MilvusClient, name: str, fields: Any, properties: dict[str, str]) -> None:
     try:
         client.create_collection(name, schema=fields, properties=properties, consistency_level="Bounded")
-    except MilvusException:  # two services may start at once, and the other one be quicker
+    except MilvusException:  # another service that starts at the same time may be quicker
         if not client.has_collection(name):
             raise
 
@@ -82,7 +84,7 @@ def _index(client: MilvusClient, name: str, field: str, choices: Sequence[dict[s
         try:
             client.create_index(
                 name, wanted, timeout=timeout, sync=False
-            )  # else it sleeps; loading waits for it anyway
+            )  # else the client sleeps until the index is built, which loading waits for anyway
         except MilvusException:
             if choice is choices[-1] and not client.list_indexes(name, field):
                 raise

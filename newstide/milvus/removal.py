@@ -1,4 +1,4 @@
-"""Headlines taken out of the store: their rows, and what stories keep of them."""
+"""Removes headlines from the store: their rows, and the titles, words and ids that stories show of them."""
 
 from collections.abc import Collection
 from typing import Any
@@ -19,12 +19,12 @@ _LOOKED_AT = 2_000  # headlines of a story among which its new title is looked f
 
 
 def remove_headlines(store: Store, rows: pd.DataFrame, blocked: Blocklist) -> int:
-    """Deletes rows, then gives every story that shows something of them another title, and drops their words and ids.
+    """Deletes headlines; a story that shows one of them gets another title, and loses its words and ids.
 
     Args:
         store: The store.
         rows: `COLUMNS` of the headlines to delete; may be empty, and then stories alone are looked through.
-        blocked: With the digests of their titles and ids.
+        blocked: Holds the digests of the headlines' titles and ids.
 
     Returns:
         How many stories were changed.
@@ -45,7 +45,7 @@ def remove_headlines(store: Store, rows: pd.DataFrame, blocked: Blocklist) -> in
 
 
 def touched_stories(stories: pd.DataFrame, rows: pd.DataFrame, blocked: Blocklist) -> npt.NDArray[np.bool_]:
-    """Which stories (any rows of `stories`) show or count something of the headlines."""
+    """Which stories (any rows of `stories`) show or count one of the headlines."""
     labels = set(rows["cluster_label"])
     return np.array(
         [
@@ -62,13 +62,13 @@ def touched_stories(stories: pd.DataFrame, rows: pd.DataFrame, blocked: Blocklis
 
 
 def words_left(keywords: Collection[str], removed: Collection[str], kept: Collection[str]) -> list[str]:
-    """Keywords less those that stand in a removed title and in none that is kept."""
+    """The keywords without those that stand in removed titles only."""
     gone, left = ("\n".join(titles).casefold() for titles in (removed, kept))
     return [word for word in keywords if word.casefold() not in gone or word.casefold() in left]
 
 
 def _without(store: Store, story: dict[Any, Any], own: pd.DataFrame, blocked: Blocklist) -> dict[Any, Any]:
-    """The story as it is without these headlines of its own; the next run counts and names an open one anew."""
+    """The story without these headlines; the next run counts and names an open story anew."""
     where = equals("cluster_label", story["cluster_label"])
     columns = ["id", "title", "source", "embedding"]
     members = next(store.iterate_headlines(where, columns, batch_size=_LOOKED_AT), pd.DataFrame(columns=columns))

@@ -1,4 +1,4 @@
-"""What goes into the collections and comes out of them, apart from pandas frames."""
+"""Rows of the collections as dataclasses: headlines, runs and means, and the hits of a search."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class HeadlineRow:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What a search found: for each query, keys and cosine similarities, best first; None and -inf where too few."""
+    """What a search found: for each query, keys and cosine similarities, best first; None and -inf fill up short rows."""
 
     ids: npt.NDArray[np.object_]  # (queries, limit)
     similarities: npt.NDArray[np.float32]  # (queries, limit)

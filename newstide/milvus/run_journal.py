@@ -1,7 +1,7 @@
-"""What a run is about to write, kept until it is written: a run that was cut off is finished from it, word for word.
+"""The journal of a run: a run's plan, kept until it is written; an interrupted run is finished from it, exactly.
 
-It lies in Milvus, beside what it is about, so that it is there after the machine of the reclusterer is gone; in a
-collection of its own that belongs to no model, made with the first run. Between runs the collection is empty.
+The journal lies in Milvus, so that it outlives the reclusterer's machine, in a collection of its own that belongs to
+no model and is made with the first run. Between runs the collection is empty.
 """
 
 import base64
@@ -15,17 +15,17 @@ from newstide.milvus.collection import Collection
 from newstide.milvus.connection import Connection
 from newstide.milvus.opening import open_collection
 
-_CARD = ModelCard("none", 2, "")  # a collection must have a vector
+_CARD = ModelCard("none", 2, "")  # Milvus demands a vector of every collection
 _PART = 60_000  # characters: a server takes 65,535
 _COLUMNS = ["part", "parts", "mark", "content"]
 
 
 class Unfinished:
-    """The collection, which need not be there.
+    """The journal's collection, which need not exist.
 
     Args:
         connection: To Milvus.
-        name: What it is called there.
+        name: The collection's name in Milvus.
     """
 
     def __init__(self, connection: Connection, name: str) -> None:
@@ -34,7 +34,7 @@ class Unfinished:
         self._collection: Collection | None = None
 
     def write(self, content: bytes) -> None:
-        """Keeps this, and nothing that was kept before. Cut off half way, nothing is kept."""
+        """Keeps this content in place of any kept before. A write that is interrupted keeps nothing."""
         self.clear()
         text = base64.b64encode(zlib.compress(content, 1)).decode()
         parts = [text[start : start + _PART] for start in range(0, len(text), _PART)]
@@ -48,10 +48,10 @@ class Unfinished:
         )
 
     def read(self) -> bytes | None:
-        """What is kept, whole; None where nothing is, or not all of it was written.
+        """The content that is kept; None where there is none, or its write was interrupted.
 
         Raises:
-            PlanDamaged: It is whole, but nothing that `write` made.
+            PlanDamaged: The content is complete, but not as `write` wrote it.
         """
         if not self._is_there():
             return None
@@ -62,7 +62,7 @@ class Unfinished:
         try:
             return zlib.decompress(base64.b64decode(text, validate=True))
         except (ValueError, zlib.error) as error:
-            raise PlanDamaged(f"What a run was about to write cannot be read: {error}.") from None
+            raise PlanDamaged(f"The plan of an interrupted run cannot be read: {error}.") from None
 
     def clear(self) -> None:
         """Forgets it."""

@@ -10,8 +10,13 @@ from newstide.core.errors import ModelMismatch, SchemaMismatch
 from newstide.embedding.base import ModelCard
 
 SCHEMA_VERSION = "2"
-READABLE = ("1", "2")  # by a backup; 1 had no `former_ids` of stories
-COLLECTIONS = ("headlines", "stories", "runs", "means")  # of one model; `tombstones` and `unfinished` belong to none
+READABLE = ("1", "2")  # schemas that a backup can read; in schema 1, stories had no `former_ids`
+COLLECTIONS = (
+    "headlines",
+    "stories",
+    "runs",
+    "means",
+)  # of one model; `tombstones` and `unfinished` belong to no model
 
 _BYTES = 4  # of UTF-8 a character at most: a server counts a VARCHAR in bytes, Lite in characters
 _TEXT: Mapping[str, int] = {
@@ -84,7 +89,7 @@ def text_limits(description: Mapping[str, Any]) -> dict[str, int]:
 
 
 def read_card(description: Mapping[str, Any], name: str, *, older: bool = False) -> ModelCard:
-    """The model that made a collection's vectors; with `older`, also of one that an earlier version made.
+    """The model that made a collection's vectors; with `older`, also of a collection of an earlier version.
 
     Raises:
         SchemaMismatch: The collection was made by another version of newstide, or by something else.
@@ -96,7 +101,7 @@ def read_card(description: Mapping[str, Any], name: str, *, older: bool = False)
         raise SchemaMismatch(
             f"The collection {name!r} was made by {made_by}; this newstide needs schema {SCHEMA_VERSION}.",
             "Set NEWSTIDE_MILVUS_PREFIX (or milvus.database) to keep newstide's collections apart."
-            + (" `newstide backup` and `newstide restore` bring them over." if version in READABLE else ""),
+            + (" `newstide backup` and `newstide restore` bring their rows over." if version in READABLE else ""),
         )
     return ModelCard(
         properties["newstide.model"],
@@ -177,7 +182,7 @@ def columns(kind: str) -> list[str]:
 
 
 def properties(card: ModelCard) -> dict[str, str]:
-    """What a collection says of itself."""
+    """The properties in which a collection names its schema and its model."""
     return {
         "newstide.schema": SCHEMA_VERSION,
         "newstide.model": card.name,
@@ -189,7 +194,7 @@ def properties(card: ModelCard) -> dict[str, str]:
 
 
 def scripts_property(card: ModelCard) -> dict[str, str]:
-    """Which scripts the model's vocabulary writes, where that is known."""
+    """Which scripts the model's vocabulary writes, where this is known."""
     return {} if card.scripts is None else {"newstide.scripts": " ".join(card.scripts)}
 
 

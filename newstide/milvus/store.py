@@ -1,4 +1,4 @@
-"""The store: what newstide asks of Milvus, in newstide's words."""
+"""The store: everything that newstide reads from Milvus and writes to it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
@@ -12,7 +12,7 @@ from newstide.core.errors import ModelMismatch, RowsMissing, StoreRefused
 from newstide.core.settings import MilvusSettings
 from newstide.embedding.base import ModelCard
 from newstide.milvus import aliases, filters, schema
-from newstide.milvus.checks import cut, finite, finite_vector, fitting_id, unit_vector
+from newstide.milvus.accepted_values import cut, finite, finite_vector, fitting_id, unit_vector
 from newstide.milvus.collection import MOST, Collection, chunks
 from newstide.milvus.connection import Connection
 from newstide.milvus.opening import open_collection
@@ -34,17 +34,17 @@ def open_store(
     """Connects to Milvus.
 
     Args:
-        settings: Where Milvus is.
-        card: The model whose vectors are to be written: collections that are missing are made, those that are there
-            are checked. None for reading only: the card is the one found in Milvus.
-        suffix: Of the collections to open, whether readers are led to them or not; None for those they are led to.
-        older: Open also what an earlier version made, to read it with `Store.frames` and nothing else.
+        settings: The address of Milvus.
+        card: The model whose vectors are to be written: missing collections are made, existing ones are checked. None
+            for reading only: the card is read from Milvus.
+        suffix: The suffix of the collections to open; None: the collections that readers are led to.
+        older: Open also collections of an earlier version, which may then be read with `Store.frames` only.
         stop: Ends all waiting for Milvus, now and later.
 
     Raises:
         StoreUnavailable: Milvus cannot be reached.
-        EmptyStore: No card is given and there is nothing yet.
-        SchemaMismatch, ModelMismatch: What is there was made by something else.
+        EmptyStore: No card is given and no collections exist.
+        SchemaMismatch, ModelMismatch: Another program, version or model made the collections.
     """
     connection = Connection(settings, stop)
     try:
@@ -55,17 +55,17 @@ def open_store(
 
 
 class Store:
-    """An open store. Every method may raise `StoreUnavailable` (Milvus is away) or `StoreRefused` (it refuses a request).
+    """An open store. Its methods may raise `StoreUnavailable` (Milvus is away) and `StoreRefused` (Milvus refuses).
 
     Args:
         connection: To Milvus.
-        card: The model whose vectors it holds.
+        card: The model whose vectors the store holds.
         names: What each of `schema.COLLECTIONS` is called in Milvus.
         limits: For each of them, how many bytes of UTF-8 its text fields hold.
-        tombstones: What was taken down.
-        unfinished: What a run is about to write.
-        suffix: What follows the names of its collections; see `aliases`.
-        prefix: What stands before them.
+        tombstones: The tombstones of headlines that were taken down.
+        unfinished: The journal: the plan that a run is writing.
+        suffix: The suffix of the collections' names; see `aliases`.
+        prefix: The prefix of the collections' names.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Store:
             Collection(connection, kind, names[kind], card.dim) for kind in schema.COLLECTIONS
         )
         self._headlines, self._stories, self._runs, self._means = self._all_collections
-        self._newest_run = 0  # runs only grow, so there is no need to look at older ones again
+        self._newest_run = 0  # run numbers only grow, so that older runs need not be read again
 
     def require_in_use(self) -> None:
         """Raises `ModelMismatch` where readers have been turned to other collections since these were opened."""
@@ -101,30 +101,30 @@ class Store:
         if found != self.suffix:
             raise ModelMismatch(
                 f"Readers of {self._prefix + 'headlines'!r} have been turned from the vectors of {self.card.name} to "
-                f"others ({found or 'none'}); what is written here, nobody reads.",
+                f"others ({found or 'none'}): no reader would see what is written here.",
                 "Set NEWSTIDE_EMBEDDING_MODEL to the new model, and start again.",
             )
 
     def suffixes_of_other_models(self) -> list[str]:
-        """Of collections that an earlier model filled, or that another is filling; for `open_store`."""
+        """The suffixes of collections that an earlier model filled, or that another one is filling; for `open_store`."""
         return aliases.others(self._connection, self._prefix, self.suffix)
 
     # Headlines
 
     def known_ids(self, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that are there, as of now."""
+        """The given ids that Milvus holds now."""
         return {row["id"] for row in self._headlines.by_key(ids, ["id"])}
 
     def known_headlines(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Title and url of those of the ids that are there, as of now."""
+        """Title and url of the given ids that Milvus holds now."""
         rows = self._headlines.by_key(ids, ["id", "title", "url"])
         return {row["id"]: (row["title"], row["url"]) for row in rows}
 
     def insert_headlines(self, rows: Sequence[HeadlineRow], *, again: bool = False) -> int:
-        """Writes rows whose ids are not there yet, and returns how many; of rows with the same id, the first.
+        """Writes rows whose ids are new, and returns how many; of rows with the same id, the first is written.
 
-        They are sent once, unless `again` is set: where the answer is lost, whoever wrote them must look again which are
-        there, since a label that a run has written meanwhile would be reset.
+        Rows are sent once, unless `again` is set: where the answer is lost, the caller must look again which ids are
+        new, since a second writing would reset a label that a run has written meanwhile.
 
         Raises:
             StoreUnavailable: Milvus is away; some of the rows may be written.
@@ -180,7 +180,7 @@ class Store:
         probabilities: npt.NDArray[np.float32],
         run: int,
     ) -> None:
-        """Writes the label fields of these rows, in batches, and nothing else of them. Rows that are gone stay gone."""
+        """Writes only the label fields of these rows, in batches. Rows that were removed stay removed."""
         updates = [
             {"id": id_, "cluster_label": int(label), "label_probability": finite(probability, id_), "label_run": run}
             for id_, label, probability in zip(ids, labels, probabilities, strict=True)
@@ -188,11 +188,11 @@ class Store:
         for some in chunks(updates, _LABELS):
             try:
                 self._headlines.put(some, partly=True)
-            except StoreRefused:  # a row is gone, or the server is older than 2.6.2 and takes whole rows only
+            except StoreRefused:  # a row was removed, or the server is older than 2.6.2 and takes whole rows only
                 there = self.known_ids([row["id"] for row in some])
                 left = [row for row in some if row["id"] in there]
                 try:
-                    self._headlines.put(left, partly=True)  # nothing but labels: a row that goes now does not come back
+                    self._headlines.put(left, partly=True)  # only labels: a row removed meanwhile does not come back
                 except StoreRefused:
                     whole = {row["id"]: row for row in self._headlines.by_key([row["id"] for row in left], ["*"])}
                     self._headlines.put([whole[row["id"]] | row for row in left if row["id"] in whole])
@@ -200,7 +200,7 @@ class Store:
             self.settle()
 
     def settle(self) -> None:
-        """Makes what was written quick to filter: Lite scans what still lies in its write-ahead log row by row."""
+        """Flushes written rows: Lite filters rows in its write-ahead log slowly, one by one."""
         self._headlines.flush()
 
     def newest_published_at(self, after: int = -1) -> int | None:
@@ -230,7 +230,7 @@ class Store:
         return _joined(self._stories.iterate(where, columns), columns).sort_values("cluster_label", ignore_index=True)
 
     def stories_by_number(self, numbers: Sequence[int], *, centroids: bool = False) -> pd.DataFrame:
-        """The stories of these numbers that there are, as `stories` gives them."""
+        """The stories of these numbers that exist, as `stories` returns them."""
         columns = schema.columns("stories") + (["centroid"] if centroids else [])
         rows = list(self._stories.by_key(numbers, columns))
         return self._stories.frame(rows, columns).sort_values("cluster_label", ignore_index=True)
@@ -357,7 +357,7 @@ def _open(
 ) -> Store:
     make = card is not None
     wanted = aliases.suffix_in_use(connection, settings.prefix) if suffix is None else suffix
-    if wanted is None:  # nothing is there yet
+    if wanted is None:  # no collection exists yet
         wanted = "" if card is None else aliases.suffix_of(card)
     names = {kind: settings.prefix + kind + wanted for kind in schema.COLLECTIONS}
     limits: dict[str, dict[str, int]] = {}

@@ -1,4 +1,4 @@
-"""What was taken down, so that it stays away: a replay of the topic, or a backup, does not bring it back.
+"""Tombstones: they keep headlines that were taken down from coming back with a replay of the topic or a backup.
 
 A tombstone holds no text, only SHA-256 digests: of the id, url or source that is blocked, and of a removed headline's
 title, by which pages that lie elsewhere are cleaned later. Tombstones have a collection of their own beside the others,
@@ -20,10 +20,10 @@ from newstide.milvus.filters import equals
 from newstide.milvus.opening import open_collection
 
 KINDS = ("id", "url", "source")
-FRESH = 2.0  # seconds for which what was read counts as current
-TAKEN_DOWN_WITHIN = 600_000  # ms from a tombstone until the last of its rows has gone, those on their way included
-_READ_ANYWAY = 10.0  # seconds after which all are read again, even if their number is the same
-_CARD = ModelCard("none", 2, "")  # a collection must have a vector
+FRESH = 2.0  # seconds for which tombstones in memory count as current
+TAKEN_DOWN_WITHIN = 600_000  # ms from a tombstone until its last row is removed, rows on their way to Milvus included
+_READ_ANYWAY = 10.0  # seconds after which all tombstones are read again, even if their number is the same
+_CARD = ModelCard("none", 2, "")  # Milvus demands a vector of every collection
 _COLUMNS = ["key", "cause", "point", "title", "created_at"]
 
 
@@ -33,7 +33,7 @@ class Tombstone:
 
     Attributes:
         key: `id:`, `url:` or `source:` and the digest of the value.
-        cause: The key of the request that it is part of; a request for a source blocks each of its ids as well.
+        cause: The key of the take-down request that made the tombstone; a request for a source blocks its ids as well.
         point: Digest of the removed headline's title, time, url and source, by which it is found on a page.
         title: Digest of its title alone.
         created_at: Epoch milliseconds.
@@ -48,7 +48,7 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Blocklist:
-    """All tombstones, ready to be asked."""
+    """All tombstones, indexed for look-ups."""
 
     tombstones: tuple[Tombstone, ...] = ()
     keys: frozenset[str] = frozenset()
@@ -57,7 +57,7 @@ class Blocklist:
 
     @classmethod
     def of(cls, tombstones: Sequence[Tombstone]) -> "Blocklist":
-        """Of these tombstones."""
+        """The block list of these tombstones."""
         return cls(
             tuple(tombstones),
             frozenset(stone.key for stone in tombstones),
@@ -66,20 +66,20 @@ class Blocklist:
         )
 
     def blocks(self, *, id_: str = "", url: str = "", source: str = "") -> bool:
-        """Whether a headline with this id, url or source is to stay away; empty ones are not asked about."""
+        """Whether a headline with this id, url or source is blocked; empty values are ignored."""
         if not self.keys:
             return False
         asked = (("id", id_), ("url", url), ("source", source))
         return any(value and key_of(kind, value) in self.keys for kind, value in asked)
 
     def hides(self, title: str, published_at: int, url: str, source: str) -> bool:
-        """Whether a headline on a page, where it has no id, is to go."""
+        """Whether a headline on a page, which has no ids, must be removed from it."""
         return self.blocks(url=url, source=source) or bool(
             self.points and point_of(title, published_at, url, source) in self.points
         )
 
     def hides_title(self, title: str) -> bool:
-        """Whether it is the title of a headline that was taken down: no story may carry it any more."""
+        """Whether a headline with this title was taken down: no story may have the title any more."""
         return bool(self.titles) and title_digest(title) in self.titles
 
 
@@ -99,11 +99,11 @@ def title_digest(title: str) -> str:
 
 
 class Tombstones:
-    """The collection of tombstones, which need not be there.
+    """The collection of tombstones, which need not exist.
 
     Args:
         connection: To Milvus.
-        name: What it is called there.
+        name: The collection's name in Milvus.
     """
 
     def __init__(self, connection: Connection, name: str) -> None:
@@ -114,7 +114,7 @@ class Tombstones:
         self._checked = self._read = float("-inf")
 
     def current(self) -> Blocklist:
-        """All of them, at most two seconds old; asked for before every batch of the consumer, so mostly from memory."""
+        """All tombstones, at most two seconds old, mostly from memory: the consumer asks before every batch."""
         now = time.monotonic()
         if now - self._checked < FRESH:
             return self._current
@@ -133,7 +133,7 @@ class Tombstones:
         )
 
     def all(self) -> Iterator[Tombstone]:
-        """Each of them, as of now."""
+        """All tombstones that Milvus holds now."""
         collection = self._opened(make=False)
         if collection is not None:
             for frame in collection.iterate("", _COLUMNS):
@@ -141,7 +141,7 @@ class Tombstones:
                     yield Tombstone(**{str(name): value for name, value in row.items()})
 
     def add(self, tombstones: Sequence[Tombstone]) -> None:
-        """Writes tombstones; one that is there already is left as it is."""
+        """Writes tombstones; one that exists already is left as it is."""
         if not tombstones:
             return
         collection = self._opened(make=True)

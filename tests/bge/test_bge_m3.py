@@ -156,7 +156,7 @@ def test_a_tokenizer_of_another_model_is_refused(bge_folder: Path, tmp_path: Pat
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     tokenizer["model"]["vocab"] = tokenizer["model"]["vocab"][:8]
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    with pytest.raises(EmbedderError, match="not of one model"):
+    with pytest.raises(EmbedderError, match="belong to different models"):
         load_embedder(bge(folder))
 
 
@@ -274,7 +274,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
 @pytest.mark.parametrize(
     ("status", "code", "word"),
     [
-        (404, "RepoNotFound", "does not have it"),
+        (404, "RepoNotFound", "does not have this model"),
         (401, "GatedRepo", "wants a token"),
         (503, "", "cannot be reached"),
         (200, "", "cannot be reached"),

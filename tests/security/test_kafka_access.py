@@ -128,7 +128,7 @@ def test_a_port_that_speaks_tls_says_so_to_a_client_that_does_not(
     guarded_kafka: Guarded, capfd: pytest.CaptureFixture[str]
 ) -> None:
     plain = guarded_kafka.settings("TLS").model_copy(update={"security_protocol": "PLAINTEXT"})
-    assert "Is kafka.security_protocol what that port speaks?" in refused(plain, capfd)
+    assert "Check that the port speaks kafka.security_protocol." in refused(plain, capfd)
 
 
 @pytest.mark.parametrize(

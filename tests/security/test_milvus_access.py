@@ -73,7 +73,7 @@ def test_a_milvus_that_asks_for_a_certificate_gets_ours(
     local_milvus: LocalMilvus, certificates: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with gate(f"127.0.0.1:{local_milvus.port}", SECRET, certificates, ask_client=True) as (uri, _door):
-        assert "asks for a certificate" in refused(settings_for(uri, certificates), capfd, within=6)
+        assert "ask for a certificate" in refused(settings_for(uri, certificates), capfd, within=6)
         ours = {"ssl_certfile": certificates / "client.pem", "ssl_keyfile": certificates / "client.key"}
         store = open_store(settings_for(uri, certificates, **ours), ModelCard("test", 4, "f" * 64))
         assert store.count_headlines() == 0

