@@ -23,6 +23,7 @@ from newstide.core.threads import let_idle_threads_sleep
 from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus.local_server import LocalMilvus
+from tests.harness.feed_site import Site
 from tests.harness.labelled import hand_on, labelled
 from tests.harness.newsroom import add_headlines, own_topics
 
@@ -169,3 +170,11 @@ def newsroom(local_kafka: LocalKafka, local_milvus: LocalMilvus, tmp_path_factor
         add_headlines(settings, [json.loads(line) for line in part])
         recluster(settings)
     return settings
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web server whose pages a test sets."""
+    site = Site()
+    yield site
+    site.close()

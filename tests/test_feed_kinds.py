@@ -4,7 +4,6 @@ import gzip
 import json
 import time
 import zlib
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -22,16 +21,9 @@ from producers.feed_state import FeedState
 from producers.feeds import Listing, parse_feed, poll_feed
 from producers.fetch import fetch
 from producers.rows import Rejected, Row
-from tests.test_feeds import NOW, Site, rss
+from tests.harness.feed_site import NOW, Site, rss
 
 FEED = "https://wharf.example/news/rss"
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    site = Site()
-    yield site
-    site.close()
 
 
 def parsed(items: str, *, head: str = "", root: str = "") -> Listing:
