@@ -17,7 +17,8 @@ class ModelCard:
         dim: The dimensions of its vectors.
         fingerprint: Hex digest of the weights.
         engine: The library that computes the vectors, and the layout of its weights. Engines are not compared, since
-            those of one fingerprint agree at a cosine of 0.998 or more (`tests/test_e5.py`): a collection may hold both.
+            those of one fingerprint agree at a cosine of 0.998 or more (`tests/e5/test_vectors.py`): a
+            collection may hold both.
         scripts: ISO 15924 codes of the scripts that its vocabulary writes (`newstide.embedding.scripts`); None where
             they are not known, or the vocabulary writes all. Scripts follow from the weights, so they are not compared.
     """
