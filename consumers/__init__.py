@@ -1,1 +1,1 @@
-"""From the topic to Milvus: headlines are decoded, embedded, labelled provisionally and inserted."""
+"""The consumer, from the topic to Milvus: headlines are decoded, embedded, labelled provisionally and inserted."""

@@ -17,11 +17,13 @@ Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
-_DEVIATIONS = 3.25  # of random pairs' similarity, above its mean; docs/quality.md has others beside it
-_FEW = 50  # headlines: so few tell one another apart, but not from whatever else may arrive
-_SAME_TOPIC = 0.325  # `_DEVIATIONS` above chance in windows of thousands, with three models and sets
-_NEWEST = 8  # members of a story by time
-_MOST_CENTRAL = 8  # and by how firmly they belong
+_DEVIATIONS = (
+    3.25  # standard deviations above the mean similarity of random pairs; docs/quality.md compares other values
+)
+_FEW = 50  # headlines: the similarities of so few say nothing of other headlines that may arrive
+_SAME_TOPIC = 0.325  # `_DEVIATIONS` above the mean in windows of thousands, measured with three models and sets
+_NEWEST = 8  # members of a story: its newest headlines
+_MOST_CENTRAL = 8  # members of a story: those with the highest membership
 _CANDIDATES = 10  # stories whose members an arriving headline is compared with
 
 
@@ -30,7 +32,7 @@ class Members:
     """The headlines that stand for the open stories.
 
     Attributes:
-        story: (m,) ascending: the place of each one's story among the open stories.
+        story: (m,) ascending: the place of each member's story among the open stories.
         vectors: (m, dim) unit rows in clustering space.
         times_ms: (m,) epoch milliseconds.
     """
@@ -41,7 +43,7 @@ class Members:
 
     @classmethod
     def of(cls, numbers: Labels, labels: Labels, vectors: Vectors, times_ms: Labels) -> Self:
-        """From members in any order: their labels (m,), of which those in `numbers` (ascending) count."""
+        """Sorts members by story. Of their labels (m,), only those in `numbers` (ascending) count."""
         place = np.searchsorted(numbers, labels)
         known = np.flatnonzero(np.isin(labels, numbers))
         order = known[np.argsort(place[known], kind="stable")]
@@ -56,10 +58,10 @@ class OpenStories:
         numbers: (stories,) ascending.
         centroids: (stories, dim) unit rows in clustering space.
         members: The headlines that stand for them.
-        means: What an arriving headline is centred by; None before the first run.
-        near_enough: The similarity to a member from which on a headline is taken to be of its story.
-        time_weight: What a member loses that is infinitely far away in time, as the run has it.
-        time_scale_ms: The distance in time with which a member loses 1 - 1/e of that.
+        means: The means by which an arriving headline is centred; None before the first run.
+        near_enough: The least similarity to a member at which a headline gets the member's story.
+        time_weight: The share of similarity that a member loses at an infinite distance in time, as in the run.
+        time_scale_ms: The distance in time at which a member loses 1 - 1/e of that share.
     """
 
     numbers: Labels
@@ -72,7 +74,7 @@ class OpenStories:
 
     @classmethod
     def none(cls, dim: int) -> Self:
-        """What there is before the first run."""
+        """No stories: the state before the first run."""
         nothing, no_rows = np.empty(0, np.int64), np.empty((0, dim), np.float32)
         return cls(nothing, no_rows, Members(nothing, no_rows, nothing), None, 1.0)
 
@@ -86,11 +88,11 @@ def assign(
         vectors: (n, dim) unit rows as the model made them.
         languages: (n,) BCP 47 tags.
         times_ms: (n,) epoch milliseconds.
-        stories: The open ones.
+        stories: The open stories.
 
     Returns:
-        (n,) story numbers, -1 = no member of a story is near enough; and (n,) how much nearer than needed the nearest
-        member is, 0 at the least similarity to 1 for the same vector.
+        (n,) story numbers, -1 = no member of a story is near enough; and (n,) probabilities, from 0 where the nearest
+        member has the least similarity that suffices, to 1 where it has the same vector.
     """
     labels = np.full(len(vectors), -1, np.int64)
     probabilities = np.zeros(len(vectors), np.float32)
@@ -114,24 +116,24 @@ def assign(
 
 
 def near_enough(mean: float, deviation: float, rows: int) -> float:
-    """The similarity to a member from which on a headline is taken to be of its story.
+    """The least similarity to a member at which a headline gets the member's story.
 
     Args:
-        mean: Of the similarity of random pairs of the run's window.
-        deviation: Its standard deviation.
-        rows: Headlines in that window.
+        mean: The mean similarity of random pairs of the run's window.
+        deviation: The standard deviation of that similarity.
+        rows: The number of headlines in that window.
     """
     level = mean + _DEVIATIONS * deviation
     return max(level, _SAME_TOPIC) if rows < _FEW else level
 
 
 def representatives(labels: Labels, times_ms: Labels, firmness: npt.NDArray[np.floating]) -> Labels:
-    """Which rows stand for their story: the newest of each story, and of the others those that belong most firmly.
+    """The rows that stand for their story: its newest, and of the others those with the highest membership.
 
     Args:
         labels: (n,) story numbers, -1 = noise.
         times_ms: (n,) epoch milliseconds.
-        firmness: (n,) how firmly each row belongs to its story.
+        firmness: (n,) the membership of each row in its story.
 
     Returns:
         (m,) rows, ascending; at most 16 a story.
@@ -153,7 +155,7 @@ def _largest(values: npt.NDArray[np.float32], count: int) -> Labels:
 
 
 def _place_in_story(labels: Labels) -> Labels:
-    """(n,) the how manyth of its story each row is, of rows sorted by story."""
+    """(n,) each row's place in its story, from 0; the rows must be sorted by story."""
     places = np.arange(len(labels))
     first = np.r_[True, labels[1:] != labels[:-1]] if len(labels) else np.empty(0, np.bool_)
     return places - np.maximum.accumulate(np.where(first, places, 0))

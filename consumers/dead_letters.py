@@ -1,7 +1,7 @@
-"""Messages that are no headlines go to a topic of their own, bytes untouched, with the reason in their headers.
+"""Dead letters: refused messages go to a topic of their own, bytes unchanged, with the reason in their headers.
 
-Of one that is too large for Kafka as it is (it came compressed), the beginning goes, and a header says so. Of an array
-that holds headlines too, those elements go that are none, and a header says where they stood.
+A message that came compressed may be too large for Kafka unpacked: then the letter holds its beginning, and a header
+says so. Where an array holds headlines and other elements, the letter holds the others, and a header names their places.
 """
 
 import json
@@ -14,19 +14,19 @@ from newstide.core.text import shorten
 from newstide.kafka.producer import Sender
 
 _LARGEST = 3 * 2**19  # bytes of key and value; producer and topic take 2 MiB, headers included
-_BEGINNING = 64 * 2**10  # bytes of each that a larger one keeps
-_MOST_PLACES = 1_000  # that the header of an array's letter names
+_BEGINNING = 64 * 2**10  # bytes of key and of value that a truncated letter keeps
+_MOST_PLACES = 1_000  # places of elements that a letter's header names
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message, or elements of one, that could not be taken.
+    """A message, or some of its elements, that were refused.
 
     Attributes:
-        record: As Kafka gave it.
-        reason: Why.
-        elements: Of its array; None: the whole message.
-        places: Where they stood, from 1.
+        record: The record as kafka-python returned it.
+        reason: Why the message or its elements were refused.
+        elements: The refused elements of the message's array; None: the whole message was refused.
+        places: The places of these elements in the array, from 1.
     """
 
     record: Any
@@ -36,12 +36,12 @@ class Letter:
 
 
 def letter_of(record: Any, refused: Sequence[tuple[int, Any, str]], *, whole: bool) -> Letter:
-    """The letter about what was refused of a record.
+    """The dead letter of a record of which something was refused.
 
     Args:
-        record: As Kafka gave it.
-        refused: Place (0: no array), element and reason of each.
-        whole: Whether nothing else was in it.
+        record: The record as kafka-python returned it.
+        refused: Place (0: no array), element and reason of each refusal.
+        whole: Whether everything in the record was refused.
     """
     place, _, reason = refused[0]
     if not place:
@@ -54,12 +54,12 @@ def letter_of(record: Any, refused: Sequence[tuple[int, Any, str]], *, whole: bo
 
 
 def send_dead_letter(sender: Sender, topic: str, letter: Letter) -> None:
-    """Hands a letter to the sender; call `Sender.flush` before committing its message's offset.
+    """Hands a letter to the sender; the caller must flush the sender before committing the message's offset.
 
     Args:
         sender: The counting producer.
         topic: The dead-letter topic.
-        letter: What is sent.
+        letter: The letter to send.
     """
     record = letter.record
     key, value, headers = record.key, record.value, dict(_origin(record, letter.reason))
@@ -67,7 +67,7 @@ def send_dead_letter(sender: Sender, topic: str, letter: Letter) -> None:
         value = json.dumps(letter.elements).encode()
         headers["places"] = ",".join(map(str, letter.places[:_MOST_PLACES])).encode()
     size = len(key or b"") + len(value or b"")
-    if size > _LARGEST:  # compressed, it was small enough for Kafka
+    if size > _LARGEST:  # the message was small enough for Kafka because it was compressed
         key, value = key and key[:_BEGINNING], value and value[:_BEGINNING]
         headers[CUT] = str(size).encode()
     sender.send(topic, key=key, value=value, headers=list(headers.items()))

@@ -1,9 +1,9 @@
-"""Membership in the consumer group: partitions move one by one, and what they leave behind is handed over.
+"""Membership in the consumer group, and the handover of partitions between its members.
 
-With Kafka's cooperative protocol (KIP-429) a member keeps reading what it keeps. A partition that is taken away from it
-takes along its offsets that are not committed yet; its records that are not written yet are dropped here, since the new
-owner reads them. That owner may be this member itself, within the same poll: what was read before is dropped all the
-same, and what was read since is kept.
+With Kafka's cooperative protocol (KIP-429) a member goes on reading the partitions that it keeps. When a partition is
+taken away, the member commits the offsets of its written records, and drops its records that are not written yet, since
+the new owner reads them. The new owner may be the same member, within one poll: then records read before are dropped all
+the same, and records read since are kept.
 """
 
 import json
@@ -23,11 +23,11 @@ from newstide.kafka import patches
 from newstide.kafka.client import unavailable
 from newstide.kafka.consumer import make_consumer
 
-_AGAIN_AFTER = 2.0  # seconds from a commit to the next try, while nothing new is read
+_AGAIN_AFTER = 2.0  # seconds between two attempts to commit, while nothing new is read
 _COMMIT_WITHIN = 3.0  # seconds for Kafka to take a commit
 _SILENCE = 3.0  # seconds without a broker before the log says so
-_FINISH_WITHIN = 3.0  # seconds for the batch at hand, once the loop is told to stop
-_SHOW_UP_EVERY = 5.0  # seconds of work on one batch, after which the group is told that this member lives
+_FINISH_WITHIN = 3.0  # seconds that the current batch has, once the loop is told to stop
+_SHOW_UP_EVERY = 5.0  # seconds of work on one batch after which a poll tells the group that this member lives
 
 log = logs.get("consumer")
 
@@ -36,21 +36,21 @@ def join_group(settings: KafkaSettings, **options: Any) -> KafkaConsumer:
     """A member of the group that reads the topic of headlines; `options` of kafka-python's client win over ours."""
     ours = {
         "partition_assignment_strategy": [CooperativeStickyAssignor],
-        "isolation_level": "read_committed",  # what a transaction took back was never said
-        # How long the partitions of one that was killed lie idle. Heartbeats come from the client's own thread.
+        "isolation_level": "read_committed",  # messages of an aborted transaction are not read
+        # How long a killed member's partitions lie idle. The client's own thread sends the heartbeats.
         "session_timeout_ms": 10_000,
         "heartbeat_interval_ms": 3_000,
-        "metadata_max_age_ms": 15_000,  # a new partition is noticed within that, and read after a join
+        "metadata_max_age_ms": 15_000,  # within this time a new partition is noticed, and then read after a join
     }
     return make_consumer(settings, [settings.topic], group=settings.group, **{**ours, **options})
 
 
 class Stopped(Exception):
-    """There is no time left for the batch at hand; it is read again by whoever comes next."""
+    """No time is left for the current batch; the next owner of its partitions reads it again."""
 
 
 class Contact:
-    """Says once that Kafka is away, and once that it is back."""
+    """Logs once that Kafka is away, and once that Kafka is back."""
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         self._consumer = consumer
@@ -58,7 +58,7 @@ class Contact:
         self._said = False
 
     def look(self, error: KafkaError | None = None) -> None:
-        """Called after every poll, with the error if it failed."""
+        """Notes the outcome of a poll: `error`, or None where the poll succeeded."""
         if error is None and patches.knows_coordinator(self._consumer):
             if self._said:
                 log.info("Kafka is back", away_seconds=round(time.monotonic() - (self._missed_since or 0.0), 1))
@@ -73,29 +73,31 @@ class Contact:
 
 
 class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Offsets of what is written, and partitions that were taken away.
+    """Keeps the offsets of written records, and the partitions that were taken away.
 
-    The callbacks run on the client's own loop: they note and send, and never wait.
+    The client calls the callbacks within a poll: they take notes and send commits, and never wait.
 
     Args:
-        consumer: Subscribed by `join_group`.
-        topic: The topic it is subscribed to.
+        consumer: A consumer that `join_group` made.
+        topic: The topic that the consumer reads.
     """
 
     def __init__(self, consumer: KafkaConsumer, topic: str) -> None:
         self._consumer = consumer
         self._topic = topic
-        self._done: dict[TopicPartition, int] = {}  # up to where all is written
+        self._done: dict[TopicPartition, int] = {}  # the offset before which all is written
         self._committed: dict[TopicPartition, int] = {}
-        self._gone: set[TopicPartition] = set()  # taken away since `begin`, whether they have come back or not
-        self._away: set[TopicPartition] = set()  # taken away, and not come back
+        self._gone: set[TopicPartition] = (
+            set()
+        )  # partitions taken away since `begin`, whether they have come back or not
+        self._away: set[TopicPartition] = set()  # partitions taken away that have not come back
         self._tried_at: float | None = None  # when the last commit was tried
         self._failing = False
-        self.new: set[TopicPartition] = set()  # assigned, and not looked at: they are paused
+        self.new: set[TopicPartition] = set()  # assigned partitions that have not been looked at: they are paused
         consumer.subscribe([topic], listener=self)
 
     def begin(self) -> None:
-        """What is read from now on is ours: what was taken away before has nothing to do with it."""
+        """Starts a new batch: partitions that were taken away earlier do not concern it."""
         self._gone = set()
 
     def ours(self, records: Sequence[Any]) -> list[Any]:
@@ -113,10 +115,10 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._consumer.seek(partition, records[0].offset)
 
     def commit(self) -> None:
-        """Commits how far the client has read, all of which is written; also past markers, which are no records."""
+        """Commits the client's positions: all records before them are written. Positions may lie behind markers."""
         ours = (
             self._consumer.assignment() - self._gone - self._away - self.new
-        )  # never set another member's offset back
+        )  # commits must not set another member's offset back
         positions = patches.positions(self._consumer)
         self._done = {partition: positions[partition] for partition in ours if partition in positions}
         offsets = {one: self._noted(at) for one, at in self._done.items() if self._committed.get(one) != at}
@@ -126,7 +128,7 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             self._consumer.commit(offsets, timeout_ms=int(_COMMIT_WITHIN * 1000))
         except (CommitFailedError, RebalanceInProgressError) as error:
-            # Another member may have the partitions now: it reads these messages again and finds their ids in Milvus.
+            # Another member may own the partitions now: it reads these messages again, and finds their ids in Milvus.
             log.info("the group was rebalanced before a commit; nothing is lost", reason=str(error))
         except KafkaError as error:
             if not self._failing:
@@ -137,24 +139,24 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
             self._failing = False
 
     def catch_up(self) -> None:
-        """Commits what has been left, now and then; called while nothing new is read."""
+        """Tries again, now and then, to commit what is not committed yet; called while nothing new is read."""
         if self._tried_at is None or time.monotonic() - self._tried_at > _AGAIN_AFTER:
             self.commit()
 
     def starts_at(self, partition: TopicPartition, offset: int) -> None:
-        """Notes where the group stands in a partition that has just come."""
+        """Notes the group's offset in a partition that has just been assigned."""
         self._committed[partition] = offset
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Commits what is written of these partitions, before another member gets them."""
+        """Commits the written records of these partitions before another member gets them."""
         self._forget(revoked, commit=True)
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
-        """They are another member's already: nothing may be committed any more."""
+        """Forgets these partitions without a commit, since another member owns them already."""
         self._forget(lost, commit=False)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """They are read from their last commit on, once they have been looked at."""
+        """Pauses these partitions; once `Partitions.let_in` has looked at them, reading begins at their last commit."""
         log.info("reading", partitions=sorted(partition.partition for partition in assigned))
         self.new |= set(assigned)
         self._away -= set(assigned)
@@ -172,21 +174,21 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.commit_async(left)
 
     def _noted(self, offset: int) -> OffsetAndMetadata:
-        """With the topic's id: offsets mean nothing in another topic of the same name."""
+        """The offset with the topic's id, since offsets mean nothing in another topic of the same name."""
         id_ = patches.topic_id(self._consumer, self._topic)
         return OffsetAndMetadata(offset, "" if id_ is None else json.dumps({"topic": str(id_)}), -1)
 
 
 class Membership:
-    """The place in the group, kept while a batch is at work.
+    """Keeps the membership in the group while a batch is being worked on.
 
     Args:
         consumer: A member of the group.
-        handover: Its listener.
-        settings: Of Kafka, for errors.
-        stop: Ends all waiting.
-        on_beat: Called again and again: the service is alive.
-        on_new: Looks at partitions that have just come, and lets them be read.
+        handover: The listener of that member.
+        settings: Kafka's settings, for errors.
+        stop: Ends all waiting when it is set.
+        on_beat: Is called again and again, as a sign that the service is alive.
+        on_new: Looks at newly assigned partitions, and lets them be read.
     """
 
     def __init__(
@@ -206,11 +208,11 @@ class Membership:
         self._on_beat = on_beat
         self._on_new = on_new
         self._contact = Contact(consumer)
-        self._shown_up = time.monotonic()  # when the group last heard from us
-        self._stopped_at: float | None = None  # when it was noticed that `stop` is set
+        self._shown_up = time.monotonic()  # when this member last polled
+        self._stopped_at: float | None = None  # when this member noticed that `stop` is set
 
     def poll(self, seconds: float, most: int | None = None) -> Mapping[TopicPartition, Sequence[Any]]:
-        """What the client has read; nothing while Kafka is away.
+        """The records that the client has read; an empty mapping while Kafka is away.
 
         Raises:
             BrokerUnavailable: Kafka refuses.
@@ -224,7 +226,7 @@ class Membership:
             if not explained.passing:
                 raise explained from None
             self._contact.look(error)
-            self._stop.wait(max(seconds, 0.2))  # it may fail at once
+            self._stop.wait(max(seconds, 0.2))  # a poll may fail at once
             return {}
         self._contact.look()
         self._shown_up = time.monotonic()
@@ -237,10 +239,10 @@ class Membership:
             self._show_up(min(left, 0.5))
 
     def stay(self) -> None:
-        """Between two pieces of work on a batch: keeps the membership.
+        """Keeps the membership; is called between two pieces of work on a batch.
 
         Raises:
-            Stopped: The loop was told to stop, and time is up.
+            Stopped: The loop was told to stop, and the time to finish the batch is over.
         """
         if self._stop.is_set():
             self._stopped_at = self._stopped_at or time.monotonic()
@@ -250,12 +252,12 @@ class Membership:
             self._show_up()
 
     def read_on(self) -> None:
-        """Lets the client read again, but for partitions that have not been looked at."""
+        """Lets the client read again, except from partitions that have not been looked at."""
         if paused := self._consumer.paused() - self._handover.new:
             self._consumer.resume(*paused)
 
     def _show_up(self, seconds: float = 0.0) -> None:
-        """Polls without reading any further: the batch at hand is all the work there is."""
+        """Polls without reading further records, since the current batch is not done."""
         self._consumer.pause(*self._consumer.assignment())
-        self._handover.put_back(self.poll(seconds))  # of partitions that have just been assigned
+        self._handover.put_back(self.poll(seconds))  # records of partitions that have just been assigned
         self._on_beat()

@@ -1,8 +1,8 @@
-"""The loop from topic to Milvus: poll, decode, embed, label provisionally, insert, then commit, a batch at a time.
+"""The loop from topic to Milvus: poll, decode, embed, label provisionally, insert, then commit, batch by batch.
 
-An offset is committed only after Milvus has acknowledged its row or Kafka its dead letter, and only ids that are not
-there yet are written: whatever dies and is replayed, every headline ends up in Milvus once. Nor is one committed whose
-row lies in collections that readers have been turned away from.
+An offset is committed only after Milvus has acknowledged the row or Kafka the dead letter, and only new ids are written:
+whatever is killed and read again, every headline ends up in Milvus once. No offset is committed for a row that was
+written to collections which readers do not use any more.
 """
 
 import time
@@ -35,15 +35,15 @@ from newstide.kafka import patches
 from newstide.kafka.producer import Sender
 from newstide.milvus import Store
 
-# What a batch is tried again after, for as long as it takes, and what the log says of it once.
+# The errors after which a batch is tried again, for as long as it takes, and what the log says of each once.
 _WAITS: dict[type[NewstideError], str] = {
     StoreUnavailable: "Milvus is away; waiting for it",
     DeliveryError: "Kafka takes no dead letters; waiting for it",
-    EmbedderError: "the model fails, whatever it is asked; trying again",
-    StoreRefused: "Milvus refuses what every batch asks for; trying again",
+    EmbedderError: "the model fails on every text; trying again",
+    StoreRefused: "Milvus refuses the requests of every batch; trying again",
 }
 
-_LONGEST_NAME = 60  # characters of a field's name that counts keep
+_LONGEST_NAME = 60  # characters of an unknown field's name that the counts keep
 
 log = logs.get("consumer")
 
@@ -59,23 +59,23 @@ def ingest(
     drain: bool = False,
     on_beat: Callable[[Tally], None] = lambda _tally: None,
 ) -> Tally:
-    """Runs until `stop` is set, or with `drain` until every partition is read to its end.
+    """Runs the loop until `stop` is set, or with `drain` until every partition is read to its end.
 
     Args:
         consumer: A member of the group (`join_group`), not committing by itself.
-        sender: For dead letters.
-        store: Opened with the embedder's card.
+        sender: Sends dead letters.
+        store: A store that was opened with the embedder's card.
         embedder: The model.
         settings: Batch size, waiting times, topics.
-        stop: Ends the loop after the batch at hand.
-        drain: End when caught up, but for batches that cannot be read.
-        on_beat: Called again and again, also while a batch waits for Milvus: the service is alive.
+        stop: Ends the loop after the current batch.
+        drain: Whether to end once everything is read, apart from batches that cannot be read.
+        on_beat: Is called again and again, also while a batch waits for Milvus, as a sign that the service is alive.
 
     Returns:
-        The counts of everything read.
+        The counts of all messages read and of their headlines.
 
     Raises:
-        ModelMismatch: Readers have been turned to another model's collections.
+        ModelMismatch: Readers now use another model's collections.
     """
     tally = Tally()
     handover = Handover(consumer, settings.kafka.topic)
@@ -120,7 +120,7 @@ def ingest(
 
 @dataclass
 class _Fate:
-    """What became of a record's items."""
+    """The outcomes of a record's items."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     refused: list[tuple[int, Any, str]] = field(default_factory=list)  # place, element, reason
@@ -128,7 +128,7 @@ class _Fate:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What is done with a batch."""
+    """The work on one batch: to store it, and to try again while Milvus or Kafka is away."""
 
     membership: Membership
     handover: Handover
@@ -140,10 +140,10 @@ class _Work:
     stop: Event
 
     def finish(self, records: Sequence[Any]) -> bool:
-        """Stores a batch; while Milvus is away, or Kafka takes no dead letter, waits without leaving the group.
+        """Stores a batch; waits, without leaving the group, while Milvus is away or Kafka takes no dead letter.
 
         Returns:
-            Whether it is done with; not where this was stopped before.
+            Whether the batch is stored; False where the loop was stopped before that.
         """
         self.writer.begin()
         retrying = Retrying(
@@ -160,21 +160,21 @@ class _Work:
                     try:
                         self._store(self.handover.ours(records))
                     except StoreRefused:
-                        self.store.require_in_use()  # collections that were removed refuse everything
+                        self.store.require_in_use()  # removed collections refuse every request
                         raise
         except tuple(_WAITS):
             return False
         except Stopped:
-            log.info("stopped before the batch at hand was written; it will be read again", messages=len(records))
+            log.info("stopped before the current batch was written; it will be read again", messages=len(records))
             return False
         finally:
             self.membership.read_on()
         if (attempts := retrying.statistics.get("attempt_number", 1)) > 1:
-            log.info("the batch is written after all; going on", attempts=attempts)
+            log.info("the batch is written; going on", attempts=attempts)
         return True
 
     def _store(self, records: Sequence[Any]) -> None:
-        """Writes what records hold, a batch of headlines at a time, then sends letters about what was refused."""
+        """Writes the headlines of records, batch by batch, then sends the dead letters of refused items."""
         tally = Tally()
         fates = {id(record): _Fate() for record in records}
         reader = MessageReader(self.settings.consumer, self.settings.limits)
@@ -183,9 +183,9 @@ class _Work:
             for settled in self.writer.write(some, tally):
                 _note(fates[id(settled.item.record)], settled, tally)
         letters = [letter for record in records if (letter := _counted(record, fates[id(record)], tally)) is not None]
-        # Only now: what was written before readers are turned to other collections is brought over to them.
+        # Checked last: rows written before readers change to other collections are copied to those collections.
         self.store.require_in_use()
-        self._send(letters)  # at last: what is tried again after Milvus was away is not sent twice
+        self._send(letters)  # sent last, so that a batch that is tried again sends no letter twice
         self.tally.add(tally)
 
     def _items(self, reader: MessageReader, records: Sequence[Any]) -> Iterator[Item]:
@@ -207,7 +207,7 @@ class _Work:
 
 
 def _timed(items: Iterator[Item], tally: Tally) -> Iterator[Item]:
-    """The items, with the time counted that reading them takes."""
+    """The items; the time that reading them takes is added to the tally."""
     while True:
         started = time.perf_counter()
         item = next(items, None)
@@ -229,11 +229,11 @@ def _note(fate: _Fate, settled: Settled, tally: Tally) -> None:
 
 
 def _counted(record: Any, fate: _Fate, tally: Tally) -> Letter | None:
-    """Counts a record and what was in it; the letter about what was refused."""
+    """Counts a record and its items; returns the dead letter of refused items, if any."""
     outcomes = fate.outcomes
     taken = outcomes.total() - outcomes[Outcome.REFUSED]
     whole = bool(fate.refused) and not taken
-    if not outcomes[Outcome.LEFT]:  # else its new owner reads it again
+    if not outcomes[Outcome.LEFT]:  # otherwise the partition's new owner reads the record again
         tally.messages += 1
         tally.tombstones += not outcomes
         tally.dead_letters += whole
@@ -255,7 +255,7 @@ def _caught_up(consumer: KafkaConsumer, handover: Handover) -> bool:
     try:
         ends = consumer.end_offsets(list(assignment))
         return all(consumer.position(one) >= end for one, end in ends.items() if one not in waiting)
-    except KafkaError:  # it is away: the next poll tells
+    except KafkaError:  # Kafka is away, which the next poll reports
         return False
 
 

@@ -1,4 +1,4 @@
-"""Messages read as headlines: what has a title is one, and what cannot be read of it is left out and counted."""
+"""Reads messages as headlines: an object with a title is one; its unreadable values are left out and counted."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,19 +20,19 @@ _TEXTS = ("description", "source", "url", "language")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A headline, or why something is none, with the record that it came in.
+    """A headline, or the reason for a refusal, with the record from which it came.
 
     Attributes:
-        record: As Kafka gave it.
-        raw: What it was in the record, for a dead letter.
-        place: In an array, from 1; 0: the record holds it alone.
-        headline: None where there is none.
-        fault: Why there is none.
-        derived_id: What the headline is called where another has its id.
+        record: The record as kafka-python returned it.
+        raw: The value in the record, for a dead letter.
+        place: The value's place in the record's array, from 1; 0: the record holds one value alone.
+        headline: The headline; None where the value was refused.
+        fault: Why the value was refused; empty where it was not.
+        derived_id: The id that the headline gets where another headline has its id.
         former: The headline as an earlier version read it, where that differs.
-        ahead: Whether its time was too far ahead, and replaced.
-        unread: Fields whose value could not be read.
-        unknown: Names of fields that were not understood.
+        ahead: Whether the headline's time was too far ahead, and so was replaced.
+        unread: Names of fields whose value could not be read.
+        unknown: Names in the message that belong to no field.
     """
 
     record: Any
@@ -49,11 +49,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class MessageReader:
-    """Reads messages as the settings say.
+    """Reads messages by the settings.
 
     Args:
-        consumer: Names of fields, the time zone, the largest message.
-        limits: Of a headline.
+        consumer: Names of fields, the time zone, the largest size of a message.
+        limits: The limits of a headline's values.
     """
 
     consumer: ConsumerSettings
@@ -66,12 +66,12 @@ class MessageReader:
         object.__setattr__(self, "zone", ZoneInfo(self.consumer.timezone))
 
     def items(self, record: Any, now_ms: int) -> Iterator[Item]:
-        """What a record holds, one after another; nothing where it is a tombstone.
+        """The items of a record, one after another; a message without a value has none.
 
         Args:
-            record: As Kafka gave it, with its timestamp in epoch milliseconds; who sends a message may write any into
-                it: one too far ahead of now, or -1, for none, counts as now.
-            now_ms: Epoch milliseconds.
+            record: The record as kafka-python returned it, with its timestamp in epoch milliseconds. A sender may set
+                any timestamp: one too far ahead of now, or -1 (no timestamp), counts as now.
+            now_ms: The current time, epoch milliseconds.
         """
         if record.value is None:
             return
@@ -146,7 +146,7 @@ class MessageReader:
         return parsed.milliseconds
 
     def _id(self, found: Found, values: Mapping[str, Any], unread: list[str]) -> str | None:
-        """A message's own id counts as it stands; one in an envelope, or of another name, by its form."""
+        """The headline's id: a message's `id` counts as it is; an enveloped id, or one of another name, by its form."""
         value = text_within("id", values.get("id"))
         if value is None and values.get("id") is None:
             return None

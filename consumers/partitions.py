@@ -1,4 +1,4 @@
-"""What happens to partitions beside being read: they come anew, lose messages, change their topic, or cannot be read."""
+"""Events of partitions: they are assigned, lose messages, belong to a topic made anew, or cannot be read."""
 
 import json
 import time
@@ -19,34 +19,34 @@ from newstide.kafka import patches
 from newstide.kafka.losses import note_loss
 
 _ANSWER_WITHIN = 3.0  # seconds for Kafka to say where a partition begins, and where the group stands
-_SAY_EVERY = 60.0  # seconds between lines about a batch that cannot be read
+_SAY_EVERY = 60.0  # seconds between two lines of log about a batch that cannot be read
 
 log = logs.get("consumer")
 
 
 @dataclass
 class Partitions:
-    """Looks after the partitions of a member.
+    """Watches the partitions of a member of the group.
 
     Args:
         consumer: The member.
-        handover: Which partitions have just come.
-        settings: The topic, and where losses are noted.
-        tally: Where they are counted.
+        handover: Knows which partitions have just been assigned.
+        settings: The topic, and the Kafka in which losses are noted.
+        tally: Counts the losses.
     """
 
     consumer: KafkaConsumer
     handover: Handover
     settings: KafkaSettings
     tally: Tally
-    _topic: UUID | None = None  # its id, as last seen
+    _topic: UUID | None = None  # the topic's id when it was last seen
     _said: dict[TopicPartition, float] = field(default_factory=dict)
 
     def let_in(self) -> None:
-        """Looks at partitions that have just come, before anything of them is read, and lets them be read.
+        """Looks at newly assigned partitions before any of their records is read, and lets them be read.
 
         Raises:
-            KafkaError: Kafka does not answer; they wait.
+            KafkaError: Kafka does not answer; the partitions stay paused.
         """
         new = sorted(self.handover.new & self.consumer.assignment())
         within = int(_ANSWER_WITHIN * 1000)
@@ -63,7 +63,7 @@ class Partitions:
                 self.consumer.seek(partition, starts[partition])
                 continue
             self.handover.starts_at(partition, -1 if "skipped" in note else entry.offset)
-            if "skipped" in note:  # the next commit leaves it out
+            if "skipped" in note:  # the next commit does not repeat this note
                 self.tally.skipped += int(note["skipped"])
                 self.tally.messages += int(note["skipped"])
             if starts[partition] > entry.offset:
@@ -76,7 +76,7 @@ class Partitions:
             self.consumer.resume(*new)
 
     def look(self) -> None:
-        """Says what has happened since the last look; called after every batch."""
+        """Logs and counts the events since the last look; called after every batch."""
         for partition, offset in patches.take_out_of_range(self.consumer).items():
             self._out_of_range(partition, offset)
         self._look_at_topic()
@@ -114,7 +114,7 @@ class Partitions:
             return
         before, self._topic = self._topic, found
         if before is not None:
-            if assigned := self.consumer.assignment():  # else they come with their offsets, which went with the old
+            if assigned := self.consumer.assignment():  # for new partitions, the offsets show it
                 self.consumer.seek_to_beginning(*assigned)
             self._made_anew(f"its id was {before}, and is {found}")
 

@@ -1,4 +1,4 @@
-"""A batch of records: what has piled up while the model was at work, or what comes within a short wait."""
+"""Reads a batch: the records that arrived while the model was busy, or those that arrive within a short wait."""
 
 import time
 from threading import Event
@@ -7,8 +7,8 @@ from typing import Any
 from consumers.group import Handover, Membership
 from newstide.core.settings import ConsumerSettings
 
-_FETCH_SECONDS = 0.05  # within which records come that have been waiting
-_READ_BYTES = 16 * 2**20  # of a batch's messages, after which no more are read into it
+_FETCH_SECONDS = 0.05  # seconds within which waiting records arrive
+_READ_BYTES = 16 * 2**20  # size of a batch's messages after which no more are added
 _SHORTEST_WAIT = 0.2  # seconds for the first record
 
 
@@ -16,10 +16,10 @@ class BatchReader:
     """Reads batches.
 
     Args:
-        membership: That polls.
-        handover: That knows which partitions were taken away.
-        settings: Size of a batch, and the wait for it to fill.
-        stop: Ends the waiting.
+        membership: Polls.
+        handover: Knows which partitions were taken away.
+        settings: The size of a batch, and the longest wait for it to fill.
+        stop: Ends the waiting when it is set.
     """
 
     def __init__(self, membership: Membership, handover: Handover, settings: ConsumerSettings, stop: Event) -> None:
@@ -28,13 +28,13 @@ class BatchReader:
         self._size = settings.batch_size
         self._linger = settings.linger.total_seconds()
         self._stop = stop
-        self._read_at = time.monotonic()  # the last time
+        self._read_at = time.monotonic()  # when a batch was last read
 
     def read(self) -> list[Any]:
         """Up to a batch of records; waits at most `linger` for it to fill.
 
-        That counts from when the first has come, or from the last read where it has been waiting since: what has piled
-        up while the model was at work waits no longer.
+        The wait begins when the first record arrives, or at the last read where the record has been waiting since then:
+        records that arrived while the model was busy wait no longer.
         """
         records: list[Any] = []
         began = time.monotonic()
@@ -45,7 +45,7 @@ class BatchReader:
             if polled and not records:
                 now = time.monotonic()
                 deadline = self._linger + (self._read_at if now - began < _FETCH_SECONDS else now)
-            records = self._handover.ours(records)  # what was taken away by this poll, which may have read it again
+            records = self._handover.ours(records)  # this poll may have taken partitions away, and read them again
             self._handover.begin()
             records.extend(record for partition in polled.values() for record in partition)
             if left <= 0 or sum(len(record.value or b"") for record in records) > _READ_BYTES:

@@ -13,18 +13,18 @@ from consumers.assignment import Members, OpenStories, Vectors, near_enough, rep
 from newstide.core.language_means import Means, centre, no_means
 from newstide.milvus import LanguageMean, RunRow, Store, filters
 
-_LOOK_EVERY = 2.0  # seconds between two looks whether a run has finished
-_READ_ALL_EVERY = 3600.0  # seconds: what was taken down or removed meanwhile stands for no story any more then
+_LOOK_EVERY = 2.0  # seconds between two checks whether a run has finished
+_READ_ALL_EVERY = 3600.0  # seconds after which all members are read again, without headlines removed meanwhile
 _COLUMNS = ("id", "cluster_label", "label_probability", "published_at", "language")
 _SPAN = TypeAdapter(timedelta)
 
 
 class StoriesInUse:
-    """The open stories of the last finished run; those of a newer run as soon as they have been read.
+    """The open stories of the last finished run, replaced by those of a newer run once they have been read.
 
     Args:
-        store: Where they are.
-        reading: Reads them, beside whatever else is done.
+        store: The store that holds the stories.
+        reading: Runs the reading in the background.
     """
 
     def __init__(self, store: Store, reading: Executor) -> None:
@@ -37,7 +37,7 @@ class StoriesInUse:
         self._members = pd.DataFrame(columns=[*_COLUMNS, "vector"])
 
     def current(self) -> OpenStories:
-        """As of the last finished run, or of the one before while that is being read; waits for the first alone."""
+        """The stories of the last finished run, or of the run before while those are read; waits only the first time."""
         now = time.monotonic()
         if self._reading is None and now - self._checked > _LOOK_EVERY:
             self._checked = now
@@ -48,7 +48,7 @@ class StoriesInUse:
         return self._stories or OpenStories.none(self._store.dim)
 
     def _read(self) -> OpenStories | None:
-        """The stories of a run that is newer than those in use; None where there is none, or while one is writing."""
+        """The stories of a newer run than that in use; None where there is no newer run, or while a run is writing."""
         last = self._store.last_run()
         run = 0 if last is None else last.run
         if run == self._run:
@@ -60,7 +60,7 @@ class StoriesInUse:
         means = self._store.means()
         if max([*stories["updated_run"], *(mean.run for mean in means)], default=0) > run:
             return None
-        # After a change of model no similarity reaches a story until a run has seen the new vectors.
+        # After a change of model no headline joins a story until a run has seen the new vectors.
         stories = stories[stories["reach"] <= 1].sort_values("cluster_label", ignore_index=True)
         self._follow(stories)
         found = open_stories(last, stories, means_of(last, means, self._store.dim), self._members, self._store.dim)
@@ -68,7 +68,7 @@ class StoriesInUse:
         return found
 
     def _follow(self, stories: pd.DataFrame) -> None:
-        """Brings the members up to date: only rows that runs have labelled since are read, and vectors not known yet."""
+        """Updates the members: reads only rows that runs have labelled since, and vectors that are not in memory."""
         now = time.monotonic()
         known = self._members
         if self._run < 0 or now - self._read_all > _READ_ALL_EVERY:
@@ -90,19 +90,19 @@ class StoriesInUse:
         missing = [id_ for id_ in chosen["id"] if id_ not in vectors]
         read = self._store.headlines_by_id(missing, ["id", "embedding"])
         vectors.update(zip(read["id"], read["embedding"], strict=True))
-        chosen = chosen[chosen["id"].isin(vectors.keys())]  # the others have gone meanwhile
+        chosen = chosen[chosen["id"].isin(vectors.keys())]  # the other rows were removed meanwhile
         self._members = chosen.assign(vector=[vectors[id_] for id_ in chosen["id"]]).reset_index(drop=True)
 
 
 def open_stories(last: RunRow, stories: pd.DataFrame, means: Means, members: pd.DataFrame, dim: int) -> OpenStories:
-    """What arrivals are compared with, from Milvus' rows.
+    """Builds the open stories that arriving headlines are compared with, from Milvus' rows.
 
     Args:
-        last: The run that the stories are of.
-        stories: Open ones with `cluster_label` (ascending) and `centroid`.
-        means: What that run centred by.
+        last: The run that wrote the stories.
+        stories: The open stories, with `cluster_label` (ascending) and `centroid`.
+        means: The means by which that run centred.
         members: Headlines that stand for stories: `cluster_label`, `published_at`, `language` and `vector`, as stored.
-        dim: Of the vectors.
+        dim: The dimensions of the vectors.
     """
     numbers = stories["cluster_label"].to_numpy(np.int64)
     vectors = _rows(members["vector"].tolist(), dim)
@@ -123,14 +123,14 @@ def open_stories(last: RunRow, stories: pd.DataFrame, means: Means, members: pd.
 
 
 def means_of(last: RunRow, means: Sequence[LanguageMean], dim: int) -> Means:
-    """What a run centred by: nothing, where it was told not to."""
+    """The means by which a run centred; no means where the run did not centre."""
     if last.parameters.get("tutorial", False) or not last.parameters.get("centre", True):
         return no_means(dim)
     return Means(last.mean, {mean.language: (mean.mean, mean.count) for mean in means})
 
 
 def _near_enough(last: RunRow) -> float:
-    """A run of an earlier version tells its theta alone, which is some deviations above a mean near 0."""
+    """The least similarity by the run's figures; a run of an earlier version has its theta alone, for a mean near 0."""
     deviations = float(last.parameters.get("deviations") or 2.0)
     pairs = last.counts.get("random_pairs", {"mean": 0.0, "deviation": last.theta / deviations})
     return near_enough(float(pairs["mean"]), float(pairs["deviation"]), int(last.counts.get("rows", 0)))

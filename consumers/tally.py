@@ -1,9 +1,9 @@
-"""What the consumer has done so far, in counts that add up."""
+"""The consumer's counts of messages and headlines, which add up."""
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
 
-_MOST_NAMES = 200  # of unknown fields that are counted each for itself; who sends a message may invent any
+_MOST_NAMES = 200  # unknown names that are counted one by one, since senders may invent any number of names
 
 
 @dataclass
@@ -15,29 +15,29 @@ class Tally:
     """
 
     messages: int = 0
-    read: int = 0  # messages with at least one headline that was taken
+    read: int = 0  # messages with at least one headline that was accepted
     tombstones: int = 0  # messages without a value, and envelopes of rows that were deleted
-    dead_letters: int = 0  # messages of which nothing was taken
+    dead_letters: int = 0  # messages of which nothing was accepted
     skipped: int = 0  # messages that `newstide dead-letters skip` passed over
     headlines: int = 0
     stored: int = 0
     duplicates: int = 0
-    edits: int = 0  # known by id and url, with another title: the first stays
-    taken_down: int = 0  # blocked by a tombstone
-    refused: int = 0  # of an array, the others of which were taken
-    clashes: int = 0  # of those stored or known: under an id of their own, as another headline had theirs
-    ahead: int = 0  # times more than an hour ahead of the message's, replaced by it
-    provisional: int = 0  # stored with a story's label
-    unreadable: int = 0  # stored without one, since the model cannot read their script
+    edits: int = 0  # headlines with a known id and url and another title; the first title stays
+    taken_down: int = 0  # headlines that a tombstone blocks
+    refused: int = 0  # elements of arrays with at least one accepted element
+    clashes: int = 0  # stored or known headlines that got a derived id, since another headline had their id
+    ahead: int = 0  # headlines whose time was too far ahead of the message's, and so was replaced
+    provisional: int = 0  # headlines stored with a story's label
+    unreadable: int = 0  # headlines stored without a story's label, since the model cannot read their script
     lost: int = 0  # messages that Kafka had removed before they were read
-    new_topics: int = 0  # times that the topic was found made anew under its name
+    new_topics: int = 0  # how often the topic was found to be made anew under its name
     waiting: dict[int, int] = field(default_factory=dict)  # messages behind a batch that cannot be read, by partition
     unread: Counter[str] = field(default_factory=Counter)  # values that could not be read, by field
-    unknown: Counter[str] = field(default_factory=Counter)  # fields that were not understood, by name
-    seconds: dict[str, float] = field(default_factory=dict)  # by stage; of inserting, those that the loop waited
+    unknown: Counter[str] = field(default_factory=Counter)  # values of unknown fields, by name
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage; for inserting, the seconds that the loop waited
 
     def add(self, other: "Tally") -> None:
-        """Adds the counts of a batch that is done."""
+        """Adds the counts of a finished batch."""
         for one in fields(self):
             if one.type is int:
                 setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
@@ -47,6 +47,6 @@ class Tally:
         self.took(**other.seconds)
 
     def took(self, **seconds: float) -> None:
-        """Adds to the time spent on stages."""
+        """Adds seconds to the time spent on stages."""
         for stage, time_spent in seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time_spent

@@ -1,7 +1,7 @@
-"""Headlines on their way into Milvus: known ones left out, the others embedded, labelled provisionally and inserted.
+"""Writes headlines to Milvus: known ones are left out, the others embedded, labelled provisionally and inserted.
 
-Milvus takes one piece while the next are embedded. A model that is fast gets one piece more before it is done with the
-last, so that it never waits for us.
+Milvus writes one piece while the next is embedded. A fast model gets one more piece before it is done with the last, so
+that the model never waits for this loop.
 """
 
 import time
@@ -27,25 +27,25 @@ from newstide.embedding.scripts import script_name, unreadable_scripts
 from newstide.milvus import HeadlineRow, Store
 
 _HARMLESS = "A headline"  # a text that any model can embed
-_SAY_EVERY = 60.0  # seconds between lines about ids that two headlines have
+_SAY_EVERY = 60.0  # seconds between two lines of log about ids that two headlines have
 
 log = logs.get("consumer")
 
 
 class Outcome(StrEnum):
-    """What became of an item."""
+    """The outcome of an item."""
 
     STORED = "stored"
-    DUPLICATE = "duplicates"  # its id was there
-    EDIT = "edits"  # its id and url were there, with another title
-    TAKEN_DOWN = "taken_down"  # a tombstone keeps it out
+    DUPLICATE = "duplicates"  # Milvus holds its id
+    EDIT = "edits"  # Milvus holds its id and url, with another title
+    TAKEN_DOWN = "taken_down"  # a tombstone blocks the headline
     REFUSED = "refused"
-    LEFT = "left"  # its partition has gone to another member, who reads it
+    LEFT = "left"  # its partition now belongs to another member, which reads the item again
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An item, what became of it, and why it was refused."""
+    """An item, its outcome, and the reason where it was refused."""
 
     item: Item
     outcome: Outcome
@@ -54,7 +54,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Headlines that the model is at, since when."""
+    """Headlines that the model is embedding."""
 
     items: Sequence[Item]
     since: float
@@ -63,17 +63,17 @@ class _Piece:
 
 @dataclass
 class Writer:
-    """Writes items, and knows how fast the model is.
+    """Writes items, in pieces sized by the model's speed.
 
     Args:
-        store: Opened with the model's card.
+        store: A store that was opened with the model's card.
         embedder: The model.
-        batch_size: Of a full batch.
-        embedding: Runs the model; as many at once as a fast model is given.
-        inserting: Writes to Milvus, one at a time.
-        stories: What arriving headlines are labelled by.
-        stay: Called between pieces of work; may raise to give the batch up.
-        has: Whether the partition of a record is still ours.
+        batch_size: The headlines of a full batch.
+        embedding: Runs the model, with one thread for each piece that a fast model is given at once.
+        inserting: Writes to Milvus, with one thread.
+        stories: The open stories that label arriving headlines.
+        stay: Is called between pieces of work; may raise to give the batch up.
+        has: Whether a record's partition still belongs to this member.
     """
 
     store: Store
@@ -85,28 +85,28 @@ class Writer:
     stay: Callable[[], None]
     has: Callable[[object], bool]
     pace: Pace = field(default_factory=Pace)
-    _tried: set[str] = field(default_factory=set)  # ids of the batch at hand that were sent to Milvus
-    _embedded_at: float = 0.0  # when the model was last done with a piece
+    _tried: set[str] = field(default_factory=set)  # ids of the current batch that were sent to Milvus
+    _embedded_at: float = 0.0  # when the model finished its last piece
     _strange: set[str] = field(default_factory=set)  # languages that the model does not know
     _strange_scripts: set[str] = field(default_factory=set)
     _clash_said: float = float("-inf")
 
     def begin(self) -> None:
-        """A new batch begins; what is tried again belongs to the same."""
+        """Starts a new batch; a batch that is tried again is the same batch."""
         self._tried = set()
 
     def write(self, items: Sequence[Item], tally: Tally) -> list[Settled]:
-        """Writes what is not there yet.
+        """Writes the headlines that Milvus does not hold yet.
 
         Args:
-            items: At most a batch.
-            tally: Of the batch: times, and what is counted beside outcomes.
+            items: At most as many as a full batch.
+            tally: The batch's tally, which counts seconds and everything but outcomes here.
 
         Returns:
-            Every item with what became of it.
+            Every item with its outcome.
 
         Raises:
-            StoreUnavailable, EmbedderError, StoreLimit: Milvus or the model is away, whatever it is asked.
+            StoreUnavailable, EmbedderError, StoreLimit: Milvus is away, or the model or Milvus fails on every headline.
         """
         started = time.perf_counter()
         settled = [Settled(item, Outcome.REFUSED, item.fault) for item in items if item.headline is None]
@@ -128,10 +128,10 @@ class Writer:
         return settled
 
     def _looked_up(self, items: Sequence[Item], tally: Tally) -> tuple[list[Item], list[Settled]]:
-        """Those that are not there yet, and the others with their outcome.
+        """The items that Milvus does not hold yet, and the others with their outcome.
 
-        An id that comes again with another title and another url, or without one, is a clash: the second headline gets
-        the id that is derived from it, so that it is found again when it is sent again.
+        A known id with another title and another url, or with no url, is a clash: the second headline gets the id that
+        is derived from its fields, so that Milvus finds it again when it is sent again.
         """
         missing, settled, clashing = self._compared(items)
         if clashing:
@@ -146,10 +146,10 @@ class Writer:
     def _compared(
         self, items: Sequence[Item], before: Sequence[Item] = ()
     ) -> tuple[list[Item], list[Settled], list[Item]]:
-        """Items by whether their id is new, is that of the same headline, or is another's."""
+        """The items whose id is new, those whose headline is known, and those whose id another headline has."""
         ids = [headline_of(item).id for item in items]
         known = self.store.known_headlines(ids) if ids else {}
-        ours = set(known) & self._tried  # written by an attempt whose answer was lost
+        ours = set(known) & self._tried  # ids that an attempt wrote whose answer was lost
         first = {headline_of(item).id: headline_of(item) for item in before}
         missing: list[Item] = []
         settled: list[Settled] = []
@@ -175,7 +175,7 @@ class Writer:
         """Writes the headlines piece by piece."""
         settled: list[Settled] = []
         begun: deque[_Piece] = deque()
-        sent: tuple[Sequence[Item], Future[int]] | None = None  # what Milvus is writing
+        sent: tuple[Sequence[Item], Future[int]] | None = None  # the piece that Milvus is writing
         done = 0
         try:
             while begun or done < len(items):
@@ -192,10 +192,12 @@ class Writer:
                     sent = None
                     settled += self._halve(piece.items, error, stories, tally)
                     continue
-                self.stay()  # in between, since a model may be slow
+                self.stay()  # called for each piece, since a model may be slow
                 settled += self._inserted(sent, stories, tally)
                 sent = None
-                ours = [self.has(item.record) for item in piece.items]  # a run may have labelled the others since
+                ours = [
+                    self.has(item.record) for item in piece.items
+                ]  # a run may have labelled the rows of lost partitions
                 settled += [Settled(item, Outcome.LEFT) for item, has in zip(piece.items, ours, strict=True) if not has]
                 kept = [item for item, has in zip(piece.items, ours, strict=True) if has]
                 rows = [row for row, has in zip(rows, ours, strict=True) if has]
@@ -203,7 +205,7 @@ class Writer:
                 sent = kept, self.inserting.submit(self._insert, rows)
             settled += self._inserted(sent, stories, tally)
             sent = None
-        finally:  # what is at work ends before the batch is tried again
+        finally:  # running work ends before the batch is tried again
             unfinished: list[Future[object]] = [piece.vectors for piece in begun]  # type: ignore[misc]
             if sent is not None:
                 unfinished.append(sent[1])  # type: ignore[arg-type]
@@ -213,11 +215,11 @@ class Writer:
         return settled
 
     def _embed(self, texts: Sequence[str]) -> tuple[Vectors, float]:
-        """Their vectors, and when they were done."""
+        """The vectors of the texts, and when the model finished them."""
         return self.embedder.encode(texts), time.perf_counter()
 
     def _rows(self, piece: _Piece, stories: OpenStories, tally: Tally) -> list[HeadlineRow]:
-        """Waits for the vectors that have been asked for, and labels them provisionally."""
+        """Waits for the vectors of a piece, and labels its headlines provisionally."""
         started = time.perf_counter()
         vectors, finished = piece.vectors.result()
         embedded = time.perf_counter()
@@ -232,7 +234,10 @@ class Writer:
             stories,
         )
         readable, strange = unreadable_scripts([headline.title for headline in headlines], self.embedder.card)
-        labels[~readable], probabilities[~readable] = -1, 0  # the vector says nothing but that it is unreadable
+        labels[~readable], probabilities[~readable] = (
+            -1,
+            0,
+        )  # the model could not read the text, so its vector means nothing
         self._warn_of_scripts(strange)
         tally.unreadable += strange.total()
         tally.took(embed=embedded - started, assign=time.perf_counter() - embedded)
@@ -243,7 +248,7 @@ class Writer:
         ]
 
     def _insert(self, rows: Sequence[HeadlineRow]) -> int:
-        """Writes rows, and tells how many have a story's label."""
+        """Writes rows, and returns how many have a story's label."""
         self.store.insert_headlines(rows)
         return sum(row.cluster_label >= 0 for row in rows)
 
@@ -263,12 +268,14 @@ class Writer:
         return [Settled(item, Outcome.STORED) for item in items]
 
     def _halve(self, items: Sequence[Item], error: NewstideError, stories: OpenStories, tally: Tally) -> list[Settled]:
-        """Tries again what was refused together, half by half, until the one bad headline is found."""
+        """Tries refused headlines again, half by half, until each bad headline is found."""
         if not items:
             return []
         if len(items) == 1:
             if isinstance(error, EmbedderError):
-                self.embedder.encode([_HARMLESS])  # raises where it is the model that fails, and not this headline
+                self.embedder.encode(
+                    [_HARMLESS]
+                )  # raises where the model fails on every text, not on this headline alone
             return [Settled(items[0], Outcome.REFUSED, str(error))]
         middle = len(items) // 2
         halves = (items[:middle], items[middle:])
@@ -279,11 +286,11 @@ class Writer:
             if script not in self._strange_scripts:
                 self._strange_scripts.add(script)
                 log.warning(
-                    "the model cannot read this script; such headlines are stored, and join no story",
+                    "the model cannot read this script; its headlines are stored, and join no story",
                     script=script_name(script),
                     headlines=count,
                     model=self.embedder.card.name,
-                    way_out="`newstide doctor` says which model can",
+                    way_out="`newstide doctor` names a model that can read it",
                 )
 
     def _warn_of_languages(self, headlines: Sequence[Headline]) -> None:
@@ -292,7 +299,7 @@ class Writer:
             if language not in self._strange:
                 self._strange.add(language)
                 log.warning(
-                    "the model was not trained on this language; embedded all the same",
+                    "the model was not trained on this language; its headlines are embedded all the same",
                     language=language,
                     headlines=count,
                     model=self.embedder.card.name,
@@ -303,7 +310,7 @@ class Writer:
         if now - self._clash_said > _SAY_EVERY:
             self._clash_said = now
             log.warning(
-                "another headline has this id; this one is stored under an id of its own",
+                "another headline has this id; this headline is stored under a derived id",
                 id=headline_of(item).id,
                 own_id=item.derived_id,
                 title=headline_of(item).title,
