@@ -1,4 +1,4 @@
-"""Where headlines come from: files, standard input and feeds, sent to the topic `headlines`."""
+"""The producer: reads headlines from files, standard input and feeds, and sends them to the topic `headlines`."""
 
 from producers.files import read_files
 from producers.pacing import paced, parse_pace

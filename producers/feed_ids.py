@@ -1,7 +1,7 @@
-"""What an item of a feed is called: the same in every poll, whatever else the feed lists by then.
+"""The ids of a feed's items: an item has the same id in every poll, whatever else the feed lists by then.
 
-The first headline of a link has the link's id, as everywhere. A feed's further items of that link are called by their
-guid, else by link and title. What an item was called is remembered, with its guid, link and title.
+The first item of a link gets the link's id, as in files and messages. Further items of that link get an id from their
+guid, else from link and title. The ids are remembered, with guid, link and title of the item.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from newstide.core.ids import id_of_link_and_title, names_a_site, stands_alone
 
 
 class Status(Enum):
-    """What an item is to those that came before."""
+    """The relation of an item to the remembered items."""
 
     NEW = auto()
     KNOWN = auto()
     EDITED = auto()  # a known item under another title
-    TWICE = auto()  # in one look at the feed
+    TWICE = auto()  # an item that one look at the feed lists twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Item:
     """An item as a feed lists it.
 
     Attributes:
-        guid: Empty where it has none.
-        link: Empty where it has none, or one that identifies nothing.
-        title: Cleaned.
-        otherwise: The id that it has without guid and link.
+        guid: Empty where the item has none.
+        link: Empty where the item has none, or a link that identifies no item.
+        title: The cleaned title.
+        otherwise: The id that the item gets where it has neither guid nor link.
     """
 
     guid: str
@@ -42,7 +42,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was remembered of an item; `title` is a digest, empty where an earlier version remembered the id alone."""
+    """A remembered item; `title` is a digest, empty where an earlier version remembered the id alone."""
 
     id: str
     guid: str = ""
@@ -51,12 +51,12 @@ class Known:
 
 
 def name_items(items: Sequence[Item], known: Iterable[Known], feed: str) -> list[tuple[Status, Known]]:
-    """The status of each item, and what is to be remembered of it.
+    """The status of each item, and the form in which it is to be remembered.
 
     Args:
         items: In the feed's order.
-        known: What was remembered of the feed's items.
-        feed: Its address; guids that identify nothing beyond their feed are joined to it.
+        known: The remembered items of the feed.
+        feed: The feed's address; guids that identify nothing beyond their feed are joined to it.
     """
     memory = _Memory(known, feed)
     titles = [digest_of(item.title) for item in items]
@@ -67,7 +67,7 @@ def name_items(items: Sequence[Item], known: Iterable[Known], feed: str) -> list
     seen: set[tuple[str, str, str]] = set()
     named = []
     for item, title in zip(items, titles, strict=True):
-        guid = item.guid if guids[item.guid] == 1 else ""  # a guid that several items have tells them not apart
+        guid = item.guid if guids[item.guid] == 1 else ""  # a guid that several items have identifies none of them
         key = (item.link, "" if item.link else guid, title)
         status, found = memory.look(item, guid, title, alone=listed[item.link] == 1)
         named.append((Status.TWICE if key in seen else status, found))
@@ -81,7 +81,7 @@ def own_address(link: str, own: Iterable[str]) -> bool:
 
 
 def digest_of(title: str) -> str:
-    """By which titles are compared: without case, 32 hex digits."""
+    """The digest by which titles are compared, without case: 32 hex digits."""
     return hashlib.sha256(title.casefold().encode()).hexdigest()[:32]
 
 
@@ -117,7 +117,7 @@ class _Memory:
         return [self._ids[id_]] if id_ in self._ids else []
 
     def _of_guid(self, guid: str) -> str:
-        if guid in self._ids:  # as an earlier version called it
+        if guid in self._ids:  # the id that an earlier version gave the item
             return guid
         if len(guid.encode()) > MAX_ID_BYTES:
             return derive_id(guid, "", "", None)
@@ -148,5 +148,5 @@ class _Memory:
 
 
 def _bare(address: str) -> str:
-    """An address without its scheme and the last slash, whose case does not count."""
+    """An address without its scheme and last slash, in lower case."""
     return address.strip().casefold().partition("://")[2].rstrip("/")

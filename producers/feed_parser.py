@@ -1,8 +1,8 @@
 """Parses one feed in a process of its own.
 
-What a stranger sends may keep a parser busy for minutes or take all memory. This process has little time and memory to
-spend, knows no settings and no secrets, and hands back plain fields, cut to size. Its standard input is a line of JSON
-(url, content type, limits), then the feed. It starts for every look at a feed that has changed: it imports little.
+A hostile feed may keep a parser busy for minutes or take all memory. So this process has limits of time and memory, knows
+no settings and no secrets, and returns plain fields of limited length. Its standard input is a line of JSON (url, content
+type, limits), then the feed. The process starts for every changed feed, so it imports few modules.
 """
 
 import io
@@ -21,7 +21,7 @@ _TIMES = ("published", "updated", "created")
 
 
 def main() -> None:
-    """Reads the order and the feed from standard input; writes `{"entries": [...], "own": [...]}` or `{"error": ...}`."""
+    """Reads limits and feed from standard input; writes `{"entries": [...], "own": [...]}` or `{"error": ...}`."""
     import resource
 
     order = json.loads(sys.stdin.buffer.readline())
@@ -38,13 +38,13 @@ def main() -> None:
 
 
 def entries(content: bytes, url: str, content_type: str, most: int, description: int) -> dict[str, Any]:
-    """What the feed lists: its first `most` entries, of whose descriptions `description` characters are wanted.
+    """The first `most` entries of the feed, with descriptions of at most `description` characters.
 
     Returns:
-        `entries`: each as fields, or as `fault`, why it cannot be read. `own`: addresses of the feed and its site.
+        `entries`: the fields of each entry, or `fault`, why it cannot be read. `own`: addresses of the feed and its site.
 
     Raises:
-        ValueError: It is no feed.
+        ValueError: The content is no feed.
     """
     if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
         return _json_feed(content, url, most, description)
@@ -52,9 +52,9 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
 
     _make_careful(feedparser.api.StrictFeedParser)
     _make_careful(feedparser.api.LooseFeedParser)
-    feedparser.registerDateHandler(lambda _text: _NO_DATE)  # dates are read elsewhere, as all are
-    # A stream, not bytes: feedparser takes bytes and strings for addresses and file names first. Its parser resolves no
-    # external entities and drops entity declarations. Tags are taken out later, so it need not sanitize them.
+    feedparser.registerDateHandler(lambda _text: _NO_DATE)  # `newstide.core.times` reads all dates
+    # A stream, not bytes: feedparser tries bytes and strings as addresses and file names first. Its parser resolves no
+    # external entities and drops entity declarations. Tags are removed later, so feedparser need not sanitize them.
     headers = {"content-location": url, **({"content-type": content_type} if content_type else {})}
     parsed = feedparser.parse(
         io.BytesIO(content), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
@@ -72,7 +72,7 @@ _NO_DATE = (1970, 1, 1, 0, 0, 0, 3, 1, 0)
 
 
 def _make_careful(parser: type) -> None:
-    """One element that cannot be read costs no other; `media:description` does not take the description's place."""
+    """Makes the parser skip unreadable elements alone, and keep `media:description` from replacing the description."""
     if hasattr(parser, "_is_careful"):
         return
     setattr(parser, "_is_careful", True)  # noqa: B010 - a class made elsewhere
@@ -103,12 +103,12 @@ def _careful(handle: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _each(entries: Iterable[Any], read: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each entry in its own try."""
+    """Reads each entry by itself: an unreadable one does not affect the others."""
     told = []
     for entry in entries:
         try:
             told.append(read(entry))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is one entry
+        except Exception as error:  # noqa: BLE001 - any fault concerns this entry alone
             told.append({"fault": shorten(f"The entry cannot be read: {error!r}.", 200)})
     return told
 
@@ -139,7 +139,7 @@ def _source(entry: Any, feed: Any, url: str) -> str:
 
 
 def _languages(entry: Any, feed: Any) -> list[str]:
-    """What is said of the language: `xml:lang` of the entry, `dc:language`, `xml:lang` and language of the feed."""
+    """The stated languages: `xml:lang` of the entry, `dc:language`, `xml:lang` and language of the feed."""
     inherited = (feed.get("title_detail") or {}).get("language")
     around = (entry.get("title_detail") or {}).get("language")
     said = (around if around != inherited else None, entry.get("language"), around, feed.get("language"))
@@ -147,7 +147,7 @@ def _languages(entry: Any, feed: Any) -> list[str]:
 
 
 def _link(link: Any, base: str) -> str:
-    """A link of the web, else nothing: feedparser takes the guid where there is no link."""
+    """An http(s) link, else an empty text: where an entry has no link, feedparser puts its guid there."""
     try:
         full = urljoin(base, str(link or "").strip())
     except ValueError:
@@ -161,10 +161,10 @@ def _text(entry: Any, name: str, size: int) -> str:
 
 
 def _json_feed(content: bytes, url: str, most: int, description: int) -> dict[str, Any]:
-    """The same of a JSON Feed (jsonfeed.org, versions 1 and 1.1).
+    """The entries of a JSON Feed (jsonfeed.org, versions 1 and 1.1); see `entries`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The content is no JSON Feed.
     """
     feed = json.loads(content.decode("utf-8-sig"))
     items = feed.get("items") if isinstance(feed, dict) else None

@@ -1,4 +1,4 @@
-"""Polls several feeds and hands over what is new; one that is broken waits longer and holds up no other."""
+"""Polls several feeds and sends their new items; a broken feed is polled less often and delays no other."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,39 +21,39 @@ from producers.rows import Rejected, Row
 from producers.tally import Tally
 
 _AT_ONCE = 4  # feeds fetched side by side
-_LONGEST_WAIT = timedelta(hours=6)  # between attempts at a feed that is broken
+_LONGEST_WAIT = timedelta(hours=6)  # between attempts at a broken feed
 _LONGEST_ASKED = 86_400.0  # seconds that a server may ask for with Retry-After
 _NOTHING_NEW = "nothing new."
-_REFUSED_KEPT = 100_000  # entries that are no headline, so that each is counted once
+_REFUSED_KEPT = 100_000  # digests of refused entries, so that each is counted once
 
 log = logs.get("feeds")
 
 
 class OnPoll(Protocol):
-    """Who is told of each look at a feed."""
+    """A function that is called after each look at a feed."""
 
     def __call__(self, *, well: bool, read: int, rejected: int, failing: int) -> None:
-        """Takes whether the look went well, what it added, and how many feeds fail now."""
+        """Is told whether the look went well, how many entries it read and rejected, and how many feeds fail now."""
         ...
 
 
 class FeedPoller:
-    """Polls feeds until it is stopped, or once.
+    """Polls feeds, once or until it is stopped.
 
     Args:
         urls: The feeds.
-        state: The file that remembers what was sent.
+        state: The file that remembers the items that were sent.
         send: Sends rows and returns once all are acknowledged, or raises `DeliveryError`.
-        allow_private: Feeds may lie at private and loopback addresses.
-        now: Epoch seconds.
-        limits: Of what a feed may take.
-        headline_limits: Of a headline.
+        allow_private: Whether feeds may lie at private and loopback addresses.
+        now: Returns the current time, epoch seconds.
+        limits: The limits of a feed.
+        headline_limits: The limits of a headline's values.
         on_poll: Called after each look at a feed: `well`, `read`, `rejected`, and how many feeds are `failing` now.
-        on_rejected: Called with each entry that is no headline, once however often the feed lists it.
+        on_rejected: Called once with each refused entry, however often the feed lists it.
 
     Attributes:
-        tallies: What became of each feed's entries, in the order of the feeds. What an earlier look has sent is `known`
-            there, and not counted among what was read.
+        tallies: The counts of each feed's entries, in the order of the feeds. Entries that an earlier look has sent are
+            counted as `known`, and not among the entries read.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FeedPoller:
     ) -> None:
         if any("@" in urlsplit(url).netloc for url in urls):
             raise SourceError(
-                "A feed's address holds a name and a password.", "Feeds are read without; leave them out."
+                "A feed's address holds a name and a password.", "Feeds are read without a login; leave both out."
             )
         self._urls = list(dict.fromkeys(urls))
         self._tally = {url: Tally(url, nothing=_NOTHING_NEW) for url in self._urls}
@@ -91,14 +91,14 @@ class FeedPoller:
 
     @property
     def tallies(self) -> list[Tally]:
-        """In the order of the feeds."""
+        """The tallies in the order of the feeds."""
         return list(self._tally.values())
 
     def poll_once(self) -> None:
         """Looks at each feed once.
 
         Raises:
-            SourceError: Not one feed could be read.
+            SourceError: No feed could be read.
         """
         with ThreadPoolExecutor(_AT_ONCE, "feed") as pool:
             list(pool.map(lambda url: self.tick(url, timedelta()), self._urls))
@@ -106,7 +106,7 @@ class FeedPoller:
             raise SourceError("No feed could be read.", "The reasons stand above.")
 
     def poll_every(self, every: timedelta, stop: Event) -> None:
-        """Looks at each feed now and then in this interval, until `stop` is set."""
+        """Looks at each feed in this interval until `stop` is set."""
         from apscheduler.executors.pool import ThreadPoolExecutor as Workers
         from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -130,7 +130,7 @@ class FeedPoller:
         scheduler.shutdown(wait=True)
 
     def tick(self, url: str, every: timedelta) -> None:
-        """Looks at one feed, unless it is broken and its waiting time is not over."""
+        """Looks at one feed, unless the feed is broken and its waiting time is not over."""
         now = self._now()
         if url in self._gone or now < self._not_before.get(url, 0.0):
             return
@@ -150,7 +150,7 @@ class FeedPoller:
                     self._send(poll.rows)
                 if poll.changed:
                     self._state.remember(url, poll.items, poll.etag, poll.last_modified, now)
-        except Exception as error:  # noqa: BLE001 - memory, too: whatever it is, other feeds go on, and this one waits
+        except Exception as error:  # noqa: BLE001 - after any error, memory's too, other feeds go on
             self._failed(url, every, now, error)
             self._on_poll(well=False, read=read, rejected=rejected, failing=len(self._failures))
         else:
@@ -182,7 +182,7 @@ class FeedPoller:
         return len(poll.rows) + len(refused) + poll.twice, len(refused)
 
     def close(self) -> None:
-        """Closes the state."""
+        """Closes the file of remembered items."""
         self._state.close()
 
     def __enter__(self) -> Self:
@@ -194,13 +194,13 @@ class FeedPoller:
         self.close()
 
     def _failed(self, url: str, every: timedelta, now: float, error: Exception) -> None:
-        """Says it once; the first retry comes with the next tick, later ones after twice, four times as long."""
-        self._tally[url].nothing = "it could not be read, or not sent."
+        """Logs the failure once; the first retry comes with the next tick, later ones after two, four, ... ticks."""
+        self._tally[url].nothing = "the feed could not be read, or its items not be sent."
         if isinstance(error, FeedGone):
-            self._tally[url].nothing = "it has ended."
+            self._tally[url].nothing = "the feed has ended."
             self._gone.add(url)
             self._failures[url] = 1
-            log.warning("a feed has ended; it is not asked any more", feed=url, reason=error.message)
+            log.warning("a feed has ended and is not polled any more", feed=url, reason=error.message)
             return
         failures = self._failures[url] = self._failures.get(url, 0) + 1
         if failures == 1:

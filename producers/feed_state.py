@@ -1,4 +1,4 @@
-"""What feeds said last and what of them was sent, kept in a small SQLite file across restarts."""
+"""The state of feeds across restarts, in a small SQLite file: validators, moved addresses, items that were sent."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from threading import Lock
 from newstide.core.errors import SourceError
 from producers.feed_ids import Known
 
-_KEPT = 10_000  # ids a feed; far more than feeds list
+_KEPT = 10_000  # remembered ids a feed, far more than feeds list
 
 _SCHEMA = """
 create table if not exists feeds (url text primary key, etag text not null, last_modified text not null) strict;
@@ -24,10 +24,10 @@ create table if not exists moved (url text primary key, target text not null) st
 
 
 class FeedState:
-    """Opened once a process; safe to use from several threads. `:memory:` forgets.
+    """The state of feeds; several threads may use it. The path `:memory:` keeps nothing after the process.
 
     Raises:
-        SourceError: The file cannot be opened, or is no such file.
+        SourceError: The file cannot be opened, or is no state of feeds.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -38,23 +38,25 @@ class FeedState:
             self._database = sqlite3.connect(path, check_same_thread=False, timeout=10)
             self._database.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
-            raise SourceError(f"{path} cannot remember feeds: {error}.", "Move it away; it is made anew.") from None
+            raise SourceError(
+                f"{path} is no state of feeds: {error}.", "Move the file away; a new one is made."
+            ) from None
 
     def validators(self, url: str) -> dict[str, str]:
-        """Headers that ask a server for the feed only where it has changed."""
+        """Request headers with which a server sends the feed only if it has changed."""
         with self._lock:
             row = self._database.execute("select etag, last_modified from feeds where url = ?", (url,)).fetchone()
         names = ("If-None-Match", "If-Modified-Since")
         return {} if row is None else {name: value for name, value in zip(names, row, strict=True) if value}
 
     def address(self, url: str) -> str:
-        """Where the feed is: where it has moved to for good, else its own address."""
+        """The address that the feed has moved to for good, else its own address."""
         with self._lock:
             row = self._database.execute("select target from moved where url = ?", (url,)).fetchone()
         return url if row is None else str(row[0])
 
     def move(self, url: str, target: str) -> None:
-        """The feed has moved for good; an empty target: it has not, after all."""
+        """Notes that the feed has moved for good; an empty target removes the note."""
         with self._lock, self._database:
             if target and target != url:
                 self._database.execute("insert or replace into moved values (?, ?)", (url, target))
@@ -62,7 +64,7 @@ class FeedState:
                 self._database.execute("delete from moved where url = ?", (url,))
 
     def known(self, url: str) -> list[Known]:
-        """What was sent from this feed."""
+        """The items of this feed that were sent."""
         with self._lock:
             rows = self._database.execute(
                 "select sent.id, coalesce(guid, ''), coalesce(link, ''), coalesce(title, '') from sent"
@@ -72,10 +74,10 @@ class FeedState:
         return [Known(*row) for row in rows]
 
     def remember(self, url: str, items: Sequence[Known], etag: str, last_modified: str, now: float) -> None:
-        """Everything that the feed lists was sent; call it once Kafka has acknowledged.
+        """Remembers that all items of the feed were sent; to be called once Kafka has acknowledged them.
 
         Raises:
-            SourceError: It cannot be written down; what was sent is sent again the next time.
+            SourceError: The file cannot be written; the items are sent again at the next look.
         """
         try:
             with self._lock, self._database:
@@ -96,7 +98,7 @@ class FeedState:
                     "delete from items where url = ? and id not in (select id from sent where url = ?)", (url, url)
                 )
         except sqlite3.Error as error:
-            raise SourceError(f"What {url} said cannot be remembered: {error}.", "Is the disk full?") from None
+            raise SourceError(f"The items of {url} cannot be remembered: {error}.", "Is the disk full?") from None
 
     def close(self) -> None:
         """Closes the file."""

@@ -1,4 +1,4 @@
-"""Headlines from RSS, Atom, RDF and JSON feeds: fetched, parsed apart, and only what was not sent before."""
+"""Headlines from RSS, Atom, RDF and JSON feeds: fetched, parsed in another process, without items sent before."""
 
 import json
 import os
@@ -20,8 +20,15 @@ from producers.feed_state import FeedState
 from producers.fetch import fetch
 from producers.rows import Rejected, Row
 
-_SLACK = 20.0  # seconds of waiting beyond the CPU time that parsing may take: the machine may be busy
-_KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # of the environment, for the parser
+_SLACK = 20.0  # seconds of waiting beyond the CPU time of the parser, since the machine may be busy
+_KEPT = (
+    "PATH",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+)  # variables that the parser inherits
 _PARSER = Path(__file__).with_name("feed_parser.py")  # by its path: the package's other modules take long to load
 _DAY_MS = 86_400_000
 
@@ -30,7 +37,7 @@ log = logs.get("feeds")
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What could not be read of a headline that is sent all the same."""
+    """A value that could not be read, of a headline that is sent without it."""
 
     field: str
     value: str
@@ -39,7 +46,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a feed lists: rows in its order, the item of each, what is no headline, and what was left out."""
+    """The content of a feed: rows in its order, the item of each, refused entries, and values left out."""
 
     rows: list[Row] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
@@ -49,18 +56,18 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """What one look at a feed found.
+    """The result of one look at a feed.
 
     Attributes:
         rows: Headlines that were not sent before, the oldest first.
-        items: Everything that it lists, as it is to be remembered.
-        rejected: Entries that are no headline.
-        left_out: Of the rows.
-        known: Items that were sent before, edited ones among them.
-        edited: Known items under another title; the first title stays.
-        twice: Items that it lists twice.
-        etag, last_modified: What to ask with the next time.
-        changed: False where the server says that nothing has changed.
+        items: All items that the feed lists, as they are to be remembered.
+        rejected: Refused entries.
+        left_out: Values of the rows that could not be read.
+        known: Number of items that were sent before, edited ones included.
+        edited: Number of known items with another title; the first title stays.
+        twice: Number of items that the feed lists twice.
+        etag, last_modified: The validators for the next request.
+        changed: False where the server says that the feed has not changed.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -84,28 +91,28 @@ def poll_feed(
     limits: FeedSettings | None = None,
     headline_limits: Limits = DEFAULTS,
 ) -> Poll:
-    """Fetches a feed, where it has changed, and finds what was not sent before.
+    """Fetches a feed, if it has changed, and finds the headlines that were not sent before.
 
-    Of what it finds it remembers only that the feed has moved for good.
+    This function remembers only a move of the feed; the caller remembers the items once they are sent.
 
     Args:
         url: The feed.
-        state: What was sent, and the validators of the last look.
-        now: Epoch seconds.
-        allow_private: The feed may lie at a private or loopback address.
-        limits: Of what it may take; by default those of the settings.
-        headline_limits: Of a headline.
+        state: The items that were sent, and the validators of the last look.
+        now: The current time, epoch seconds.
+        allow_private: Whether the feed may lie at a private or loopback address.
+        limits: The limits of a feed; by default those of the settings.
+        headline_limits: The limits of a headline's values.
 
     Raises:
-        FeedGone: It has ended.
-        FeedRefused: Its server answers with an error status.
-        SourceError: The feed cannot be fetched, or is none.
+        FeedGone: The feed has ended.
+        FeedRefused: The feed's server answers with an error status.
+        SourceError: The page cannot be fetched, or is no feed.
     """
     address = state.address(url)
     try:
         page = fetch(address, state.validators(url), allow_private=allow_private, limits=limits)
     except SourceError:
-        if address != url:  # where it moved to, it is no more: its own address is asked the next time
+        if address != url:  # the new address fails: the next look asks the feed's own address
             state.move(url, "")
         raise
     if page.moved_to and page.moved_to != address:
@@ -151,19 +158,19 @@ def parse_feed(
     limits: FeedSettings | None = None,
     headline_limits: Limits = DEFAULTS,
 ) -> Listing:
-    """What a feed lists, in its own order.
+    """Parses a feed: its rows and items, in the feed's order.
 
     Args:
-        content: The feed.
-        url: Where it was; relative links start there.
-        now: Epoch seconds.
-        name: What the feed is called; its url by default.
-        content_type: As its server said.
-        limits: Of what parsing may take.
-        headline_limits: Of a headline.
+        content: The feed's bytes.
+        url: The address of the feed, to which relative links refer.
+        now: The current time, epoch seconds.
+        name: The feed's name; by default its url.
+        content_type: The header Content-Type of the server's answer.
+        limits: The limits of parsing.
+        headline_limits: The limits of a headline's values.
 
     Raises:
-        SourceError: It is no feed, or took too much to parse.
+        SourceError: The content is no feed, or parsing it took too long or too much memory.
     """
     listing = Listing()
     told = _parse_apart(content, url, content_type, limits or FeedSettings(), headline_limits.description)
@@ -183,7 +190,7 @@ def _read(
     """Adds an entry to the listing.
 
     Raises:
-        InvalidHeadline: It is no headline.
+        InvalidHeadline: The entry is no headline.
     """
     if "fault" in entry:
         raise InvalidHeadline(entry["fault"])
@@ -210,7 +217,7 @@ def _read(
 
 
 def _published_at(times: Sequence[Any], language: str, now_ms: int) -> int | None:
-    """The first time that can be read and lies between 1970 and a day ahead; None where none does."""
+    """The first readable time from 1970 to a day ahead; None where no time is one."""
     for given in times:
         parsed = parse_time(given, language=language)
         if parsed is not None and parsed.milliseconds is not None and parsed.milliseconds <= now_ms + _DAY_MS:
@@ -222,14 +229,14 @@ def _parse_apart(content: bytes, url: str, content_type: str, limits: FeedSettin
     """The entries of a feed as fields of headlines, in the feed's order, and the addresses that are its own.
 
     Args:
-        content: The feed.
-        url: Where it was; relative links start there.
-        content_type: As its server said.
-        limits: Seconds and memory that its parsing may take, and how many entries are wanted.
-        description: Characters of a description that are wanted.
+        content: The feed's bytes.
+        url: The address of the feed, to which relative links refer.
+        content_type: The header Content-Type of the server's answer.
+        limits: Seconds and memory for parsing, and the most entries to read.
+        description: The most characters of a description.
 
     Raises:
-        SourceError: It is no feed, or took too much.
+        SourceError: The content is no feed, or parsing it took too long or too much memory.
     """
     order = {
         "seconds": limits.parse_seconds,
@@ -259,5 +266,5 @@ def _parse_apart(content: bytes, url: str, content_type: str, limits: FeedSettin
         raise SourceError(f"{url} cannot be parsed: it {told['error']}.", "It is no sound feed.")
     raise SourceError(
         f"{url} cannot be parsed within {limits.parse_seconds} s and {limits.parse_mb} MB.",
-        "It is no sound feed, or NEWSTIDE_FEEDS_PARSE_SECONDS and _PARSE_MB are too low for it.",
+        "The feed is broken, or NEWSTIDE_FEEDS_PARSE_SECONDS and _PARSE_MB are too low for it.",
     )

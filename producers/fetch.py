@@ -1,4 +1,4 @@
-"""Fetches a page somebody else controls: http(s) only, from public addresses only, never too much and never too long."""
+"""Fetches a page that a stranger controls: over http(s), from public addresses, within limits of size and time."""
 
 import ipaddress
 import socket
@@ -20,14 +20,14 @@ from newstide.core.errors import FeedGone, FeedRefused, SourceError
 from newstide.core.settings import FeedSettings
 from newstide.core.text import shorten
 
-_TIMEOUT = 10.0  # seconds to connect, and for each piece
+_TIMEOUT = 10.0  # seconds to connect, and to wait for each piece
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HOLD_IPV4 = [
     ipaddress.IPv6Network(text) for text in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")
 ]  # in the last 32 bits
-# NAT64 within a site, addresses of a site, documentation, segment routing: Python counts them among the public ones.
+# NAT64 within a site, addresses of a site, documentation, segment routing: Python counts these among the public addresses.
 _NOT_PUBLIC = [ipaddress.IPv6Network(text) for text in ("64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16")]
-_ISATAP = (0x00005EFE, 0x02005EFE)  # in the third quarter: an address of IPv4 behind a tunnel (RFC 5214)
+_ISATAP = (0x00005EFE, 0x02005EFE)  # values of the third quarter of an IPv6 address that tunnels IPv4 (RFC 5214)
 _GZIP = b"\x1f\x8b"
 _PIECE = 65_536  # bytes unpacked at a time
 _PERMANENT = (301, 308)
@@ -35,15 +35,15 @@ _PERMANENT = (301, 308)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A response: its status, body, and the headers newstide looks at."""
+    """A response: its status, body, and the headers that newstide reads."""
 
     status: int
     content: bytes
     content_type: str = ""
     etag: str = ""
     last_modified: str = ""
-    url: str = ""  # where it was in the end
-    moved_to: str = ""  # where it has moved for good
+    url: str = ""  # the address after all redirects
+    moved_to: str = ""  # the address of a permanent redirect
 
 
 def fetch(
@@ -53,23 +53,23 @@ def fetch(
     allow_private: bool = False,
     limits: FeedSettings | None = None,
 ) -> Page:
-    """GETs a page.
+    """Fetches a page by GET.
 
-    Every hop's host is resolved here, and the connection goes to the very address that was checked: a name that
-    changes its address in between gains nothing. No connection is used twice: two names at one address would share it,
-    and the second one's certificate would go unchecked.
+    The host of every redirect is resolved here, and the connection goes to the address that was checked, so that a name
+    cannot change its address in between. No connection is used twice: two names at one address would share it, and the
+    second name's certificate would not be checked.
 
     Args:
-        url: http or https.
-        headers: For the request.
-        allow_private: Private, loopback and other special addresses are allowed.
-        limits: Size, redirects, and the time for all of it, from the first look-up of a name to the last byte; by
+        url: An http or https address.
+        headers: The headers of the request.
+        allow_private: Whether private, loopback and other special addresses are allowed.
+        limits: The most bytes and redirects, and the whole time from the first look-up of a name to the last byte; by
             default those of the settings.
 
     Raises:
-        FeedGone: It answers 410.
-        FeedRefused: It answers another error status.
-        SourceError: Not reachable, not allowed, too large, too slow, or too many redirects.
+        FeedGone: The server answers 410.
+        FeedRefused: The server answers another error status.
+        SourceError: The page is unreachable, not allowed, too large or too slow, or redirects too often.
     """
     hop = url
     moved_to, for_good = "", True
@@ -106,11 +106,11 @@ class _Deadline:
         self._at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds; negative ones where it is over."""
+        """Seconds until the deadline; negative ones after it."""
         return self._at - time.monotonic()
 
     def within(self, timeout: float | None) -> float:
-        """A timeout that does not reach beyond it."""
+        """The timeout, shortened so that it ends at the deadline."""
         left = self.left()
         if left <= 0:
             raise httpcore.ReadTimeout("the time is up")
@@ -118,7 +118,7 @@ class _Deadline:
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection that ends at the deadline, however little comes at a time."""
+    """A connection that ends at the deadline, also where the server sends byte by byte."""
 
     def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._inner = inner
@@ -144,7 +144,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Network(httpcore.SyncBackend):
-    """Makes such connections."""
+    """Opens connections that end at the deadline."""
 
     def __init__(self, deadline: _Deadline) -> None:
         self._deadline = deadline
@@ -162,7 +162,7 @@ class _Network(httpcore.SyncBackend):
 
 
 class _Transport(httpx.HTTPTransport):
-    """httpx' own, over such connections, which it has no argument for."""
+    """The transport of httpx over connections that end at the deadline, for which httpx has no argument."""
 
     def __init__(self, deadline: _Deadline) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ def _request(
         raise SourceError(f"{url} is no http or https address.", "Feeds are fetched over http and https only.")
     address = _address(url, allow_private, deadline)
     host = url.netloc.decode("ascii")
-    # To the address, in the name of the host: the certificate is checked against the name.
+    # The request goes to the address, with the host's name: the certificate is checked against the name.
     return client.build_request(
         "GET",
         url.copy_with(host=address, username="", password=""),
@@ -213,7 +213,7 @@ def _address(url: httpx.URL, allow_private: bool, deadline: _Deadline) -> str:
 
 
 def _look_up(host: str, port: int, seconds: float) -> list[str]:
-    """A name's addresses. A resolver cannot be interrupted: one that takes too long is left to itself."""
+    """The addresses of a name. A look-up cannot be interrupted: its thread is abandoned if it takes too long."""
     found: list[str] = []
     failed: list[OSError] = []
 
@@ -234,7 +234,7 @@ def _look_up(host: str, port: int, seconds: float) -> list[str]:
 
 
 def _public(text: str) -> bool:
-    """Whether it is an address of the internet; one of IPv6 that stands for one of IPv4 is what that is."""
+    """Whether an address is public; an IPv6 address that embeds an IPv4 address is judged by the latter."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         if any(address in network for network in _NOT_PUBLIC) or int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
@@ -268,7 +268,7 @@ def _page(response: httpx.Response, url: str, limits: FeedSettings) -> Page:
 
 
 def _retry_after(text: str) -> float:
-    """Seconds to wait, as the header says: a number of them, or a moment; 0 where it says nothing."""
+    """Seconds to wait by the header Retry-After, a number of seconds or a date; 0 where the header is missing."""
     if text.strip().isdecimal():
         return float(text)
     try:
@@ -280,7 +280,7 @@ def _retry_after(text: str) -> float:
 
 
 def _content(response: httpx.Response, url: str, most: int) -> bytes:
-    """The body, unpacked piece by piece: what unpacks to more than is allowed is never held."""
+    """The body, unpacked piece by piece, so that no more than the allowed size is ever held."""
     coding = response.headers.get("content-encoding", "").strip().lower()
     unpack = _Unpacking(coding.removeprefix("x-"), url)
     content = bytearray()
@@ -290,14 +290,14 @@ def _content(response: httpx.Response, url: str, most: int) -> bytes:
             if len(content) > most:
                 raise SourceError(f"{url} is larger than {most / 2**20:g} MiB.", "Is it a feed?")
     if unpack.unfinished:
-        raise SourceError(f"{url} cannot be unpacked: it ends too early.", "It is tried again.")
+        raise SourceError(f"{url} cannot be unpacked: its data ends too early.", "It is tried again.")
     if content.startswith(_GZIP):
         raise SourceError(f"{url} is packed twice.", "Feeds are read plain, or packed once with gzip.")
     return bytes(content)
 
 
 class _Unpacking:
-    """Unpacks one coding: gzip or deflate, as the header says, or a file that is gzipped as it lies there."""
+    """Unpacks one coding: gzip or deflate by the header, or a gzip file without a header."""
 
     def __init__(self, coding: str, url: str) -> None:
         if coding not in ("", "identity", "gzip", "deflate"):
@@ -309,7 +309,7 @@ class _Unpacking:
 
     @property
     def unfinished(self) -> bool:
-        """Whether what was packed has not come to its end."""
+        """Whether the packed data has not come to its end."""
         return self._unpacker is not None and not self._unpacker.eof
 
     def __call__(self, packed: bytes) -> Iterator[bytes]:
@@ -327,7 +327,7 @@ class _Unpacking:
             yield piece
             packed = self._unpacker.unconsumed_tail
             if self._unpacker.eof and (packed := self._unpacker.unused_data).startswith(_GZIP):
-                self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)  # a further member
+                self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)  # gzip data may have further members
             elif self._unpacker.eof:
                 return
 
@@ -335,7 +335,7 @@ class _Unpacking:
         self._started = True
         if packed.startswith(_GZIP) and self._coding in ("", "gzip"):
             self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        elif self._coding == "deflate":  # with zlib's head, or, as some servers have it, without
+        elif self._coding == "deflate":  # with zlib's header or, from some servers, without it
             headed = packed[0] & 0x0F == 8 and int.from_bytes(packed[:2], "big") % 31 == 0
             self._unpacker = zlib.decompressobj(zlib.MAX_WBITS if headed else -zlib.MAX_WBITS)
         elif self._coding:

@@ -12,7 +12,7 @@ def parse_pace(text: str) -> float:
     """The speed of a replay: `60x` is 60 (an hour in a minute), `real` is 1, `max` and `0` are 0 (no waiting).
 
     Raises:
-        SettingsError: It is none of these.
+        SettingsError: The text is none of these.
     """
     name = text.strip().lower()
     if name in ("max", "real"):
@@ -32,15 +32,15 @@ def paced(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Row | Rejected]:
-    """Yields each row when it is due: its distance in time from the first, divided by the speed.
+    """Yields each row when it is due: after its distance in time from the first row, divided by the speed.
 
     Rows that are due already (out of order, or held up by a slow reader) come at once, and so do rejected rows and
     rows without a time.
 
     Args:
-        rows: As they are read.
-        speed: 60 replays an hour in a minute; 0 waits for nothing.
-        clock: Seconds, monotonic.
+        rows: The rows as they are read.
+        speed: 60 replays an hour in a minute; 0 yields every row at once.
+        clock: Returns seconds of a monotonic clock.
         sleep: Waits so many seconds.
     """
     start: tuple[float, int] | None = None

@@ -33,15 +33,15 @@ log = logs.get("producer")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of the rows: each one read is sent, not acknowledged (failed), rejected, or an item that came before.
+    """The outcome of all rows: each row read was sent, failed (not acknowledged), was rejected, or repeats an item.
 
     Attributes:
         read, sent, rejected, failed, twice: Rows; read is the sum of the others.
-        seconds: The whole took.
-        first_error: Of what Kafka did not acknowledge.
-        rejects: File of the rejected rows, where there is one.
-        tallies: What was found out about each file: reasons, what was left out, notes.
-        max_rejected: The share of rejected rows that is borne; 1 where none is too many.
+        seconds: The duration of the whole.
+        first_error: The first error of a message that Kafka did not acknowledge.
+        rejects: The file of the rejected rows; None where there is none.
+        tallies: The counts, reasons and notes of each file.
+        max_rejected: The largest share of rejected rows that counts as success; 1 accepts any.
     """
 
     read: int
@@ -57,7 +57,7 @@ class Summary:
 
     @property
     def well(self) -> bool:
-        """Whether all was acknowledged, no more was refused than is borne, and each file gave what it holds."""
+        """Whether all rows were acknowledged, no more than `max_rejected` rejected, and every file gave headlines."""
         return (
             not self.failed
             and self.rejected <= self.max_rejected * self.read
@@ -76,7 +76,7 @@ class Summary:
         }
 
     def describe(self) -> str:
-        """The closing lines: sums first, then why rows were rejected, what was left out, and what shows of each file."""
+        """The closing lines: sums, then the reasons of rejected rows, values left out, and notes on each file."""
         line = f"read {self.read:,}, sent {self.sent:,}, rejected {self.rejected:,}"
         if self.rejected and self.rejects:
             line += f" (see {self.rejects})"
@@ -86,7 +86,7 @@ class Summary:
             line += f", NOT ACKNOWLEDGED {self.failed:,} ({self.first_error})"
         lines = [f"{line}; {self.seconds:.1f} s", *described(self.tallies)]
         if self.max_rejected < 1 and self.rejected > self.max_rejected * self.read:
-            lines.append(f"More than {self.max_rejected:.0%} was rejected (--max-rejected).")
+            lines.append(f"More than {self.max_rejected:.0%} of the rows were rejected (--max-rejected).")
         edited = sum(tally.edited for tally in self.tallies)
         if edited:
             lines.append(f"{edited:,} known items have another title now: edits, of which the first stays.")
@@ -113,18 +113,18 @@ def produce_files(
 
     Args:
         files: Paths; `-` is standard input.
-        settings: Kafka.
+        settings: Kafka's settings.
         options: How the files are to be read.
-        pace: Speed of a replay by published time, as `60x`; `max` waits for nothing.
-        limit: Send at most so many.
+        pace: Speed of a replay by published time, as `60x`; `max` sends at once.
+        limit: The most rows to send.
         rejects: A JSONL file for rejected rows, written anew.
-        progress: Show a progress bar where stderr is a terminal.
-        limits: Of a headline.
+        progress: Whether to show a progress bar where stderr is a terminal.
+        limits: The limits of a headline's values.
 
     Raises:
-        SourceError: A file cannot be read (any further); what came before was sent, and the message says how much.
+        SourceError: A file cannot be read (any further); the rows before were sent, and the message says how many.
         BrokerUnavailable, DeliveryError: Kafka is away.
-        SettingsError: An argument is not what it should be.
+        SettingsError: An argument is invalid.
     """
     speed = parse_pace(pace)
     ensure_topics(settings)
@@ -154,19 +154,19 @@ def produce_feeds(
 
     Args:
         urls: RSS, Atom or JSON feeds.
-        settings: Kafka.
-        state: An SQLite file that remembers what was sent.
-        every: How often each feed is polled.
-        once: Poll each feed once, then end.
-        allow_private: Feeds may lie at private and loopback addresses.
+        settings: Kafka's settings.
+        state: An SQLite file that remembers the items that were sent.
+        every: The time between two polls of a feed.
+        once: Whether to poll each feed once, then end.
+        allow_private: Whether feeds may lie at private and loopback addresses.
         stop: Ends the polling.
         on_poll: Called after each look at a feed, as `FeedPoller` says.
-        limits: Of what a feed may take.
-        headline_limits: Of a headline.
-        rejects: A JSONL file for entries that are no headline, written anew.
+        limits: The limits of a feed.
+        headline_limits: The limits of a headline's values.
+        rejects: A JSONL file for refused entries, written anew.
 
     Raises:
-        SourceError: With `once`, no feed at all could be read.
+        SourceError: With `once`, no feed could be read.
         BrokerUnavailable: Kafka is away at the start.
     """
     started = time.monotonic()
@@ -218,14 +218,14 @@ def publish(
     """Sends rows to the topic of headlines and waits for every delivery report.
 
     Args:
-        rows: As they are read; pacing is the caller's.
-        settings: Kafka.
-        limit: Send at most so many.
+        rows: The rows as they are read, at the pace of the caller.
+        settings: Kafka's settings.
+        limit: The most rows to send.
         rejects: A JSONL file for rejected rows, written anew.
-        progress: Show a progress bar where stderr is a terminal.
+        progress: Whether to show a progress bar where stderr is a terminal.
 
     Raises:
-        SourceError: The rows' source broke; what came before was sent, and the message says how much.
+        SourceError: The rows' source broke; the rows before were sent, and the message says how many.
         DeliveryError: The topic cannot be found.
     """
     started = time.monotonic()
@@ -267,9 +267,9 @@ def _fruitless(tally: Tally) -> bool:
 
 
 def _barren(tally: Tally) -> str:
-    """What is to be said of a file of which nothing was sent."""
+    """The reason why nothing of a file was sent."""
     if tally.twice:
-        return "all of its items came before."
+        return "all of its items were sent before."
     return "it holds no headline." if _fruitless(tally) else tally.nothing
 
 

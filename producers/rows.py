@@ -1,4 +1,4 @@
-"""What every source of headlines hands on: a headline ready to be sent, or a row that is none, with its reason."""
+"""The rows that every source yields: a headline that is ready to be sent, or a rejected row with its reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from newstide.core.headline import Headline
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A headline of a file or feed. Where nobody says its time, `published` is false and Kafka's time counts."""
+    """A headline of a file or feed. Where its time is unknown, `published` is false and Kafka's timestamp counts."""
 
     headline: Headline
     published: bool = True
     file: str = ""
     line: int = 0
-    extra: Mapping[str, Any] | None = None  # columns asked for beside a headline's own
+    extra: Mapping[str, Any] | None = None  # wanted columns besides a headline's fields
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that is no headline: where it starts (a line; in Parquet and JSON documents a row, from 1), and why."""
+    """A row that is no headline: its first line (in Parquet and JSON documents its number, from 1), and the reason."""
 
     file: str
     line: int

@@ -1,4 +1,4 @@
-"""Counts that add up: what was read, refused and left out, why, and an example of each."""
+"""Counts of rows that add up: read, rejected, values left out, with reasons and an example of each."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,13 +10,13 @@ from producers.rows import Rejected
 
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,.]*|0x[0-9a-f]+")
 _SHOWN = 3  # reasons
-PLAIN = ("CSV", "JSON", "JSON lines", "Parquet", "a headline a line")  # notes that need no saying
-_REASONS = 1_000  # told apart; a file of nothing but different faults fills no memory
+PLAIN = ("CSV", "JSON", "JSON lines", "Parquet", "a headline a line")  # notes on the usual formats, which are not shown
+_REASONS = 1_000  # different reasons that are kept, so that a file full of faults does not fill the memory
 
 
 @dataclass(slots=True)
 class Found:
-    """How often something was found, and the first of it."""
+    """How often a reason was found, and its first example."""
 
     count: int
     example: str
@@ -24,23 +24,23 @@ class Found:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the rows of one file (or of all feeds together).
+    """The outcome of the rows of one file or feed.
 
     Attributes:
-        name: Of the file.
-        given: Headlines handed on.
+        name: The name of the file.
+        given: Headlines that the source yielded.
         rejected: Rows that are no headline.
-        twice: Rows that repeat one before them.
+        twice: Rows that repeat an earlier row.
         known: Items of a feed that an earlier look has sent.
-        edited: Those of them that have another title now; the first one stays.
-        own_ids: Headlines that carry the id their row has.
+        edited: Known items that have another title now; the first title stays.
+        own_ids: Headlines with the id of their row.
         reasons: Why rows were rejected.
-        left_out: What could not be read of headlines that were sent: dates, ids, links.
-        notes: What was found out about the file, each a short sentence.
-        columns: Column of each field.
-        names: All columns of the file, as far as they were seen.
-        nothing: What is to be said where no headline was handed on and none refused.
-        times: The first time that was read, as it stands there and in ISO 8601.
+        left_out: Values of sent headlines that could not be read: dates, ids, links.
+        notes: Facts about the file, each a short sentence.
+        columns: Field to the column that holds it.
+        names: All columns of the file that were seen.
+        nothing: The reason where the file yielded neither headlines nor rejected rows.
+        times: The first time that was read, as the file writes it and in ISO 8601.
     """
 
     name: str = ""
@@ -68,12 +68,12 @@ class Tally:
         return {**asdict(self), "read": self.read}
 
     def reject(self, row: Rejected) -> None:
-        """Counts a rejected row under its reason, whatever value the reason names."""
+        """Counts a rejected row under its reason; the value that the reason names does not count."""
         self.rejected += 1
         _count(self.reasons, _VALUE.sub("…", row.reason), f"{row.reason} ({row.file}:{row.line})")
 
     def leave_out(self, what: str, value: Any, line: int) -> None:
-        """Counts what could not be read of a headline that is sent all the same."""
+        """Counts a value that could not be read, of a headline that is sent without it."""
         found = self.left_out.get(what)
         if found is None:
             self.left_out[what] = Found(1, f"{shorten(str(value), 40)!r} in {self.name}:{line}")
@@ -81,13 +81,13 @@ class Tally:
             found.count += 1
 
     def note(self, text: str) -> None:
-        """Remembers what was found out about the file, once."""
+        """Adds a note on the file, unless the tally has it already."""
         if text not in self.notes:
             self.notes.append(text)
 
 
 def described(tallies: Sequence[Tally]) -> list[str]:
-    """Why rows were rejected, the most frequent reasons first, and what was left out: a line each, with an example."""
+    """A line for each reason of rejected rows, the most frequent first, and for each kind of value left out."""
     reasons = sorted(_summed(tally.reasons for tally in tallies).values(), key=lambda found: -found.count)
     lines = [f"  rejected {found.count:,}: {found.example}" for found in reasons[:_SHOWN]]
     if len(reasons) > _SHOWN:

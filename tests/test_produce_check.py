@@ -62,6 +62,6 @@ def test_exit_codes_tell_fruitless_files_from_those_with_nothing_new() -> None:
     assert not Summary(3, 0, 3, 0, 0.1, tallies=[refused]).well
     nothing_new = Summary(3, 0, 0, 0, 0.1, twice=3, tallies=[came_before, header_alone], max_rejected=0.05)
     assert nothing_new.well
-    assert "all of its items came before" in nothing_new.describe()
+    assert "all of its items were sent before" in nothing_new.describe()
     assert "it holds no rows" in nothing_new.describe()
     assert not Summary(100, 90, 10, 0, 0.1, max_rejected=0.05).well
