@@ -213,7 +213,7 @@ def test_what_stands_for_no_time_holds_nothing_up(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "title,date\nOne,0000-00-00 00:00:00\nTwo,0001-01-01T00:00:00Z\nThree,\n")
     items, tally = told(file)
     assert [row.published for row in rows(items)] == [False, False, False]
-    assert tally.left_out["time that stands for none"].count == 2
+    assert tally.left_out["time that stands for no time"].count == 2
 
 
 def test_reasons_are_counted_whatever_values_they_name(tmp_path: Path) -> None:

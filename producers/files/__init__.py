@@ -1,4 +1,4 @@
-"""Headlines from files and standard input, whatever they are packed, encoded and laid out in: `read_files`."""
+"""Headlines from files and standard input, of any packing, encoding and layout that newstide knows: `read_files`."""
 
 from producers.files.check import Check, check_files
 from producers.files.options import Options

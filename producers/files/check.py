@@ -1,4 +1,4 @@
-"""`newstide produce --check FILE`: what a file is read as, before anything of it is sent."""
+"""`newstide produce --check FILE`: shows how a file is read, without sending anything."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,14 +18,14 @@ _SHOWN = 3  # headlines
 
 @dataclass(slots=True)
 class Check:
-    """What reading one file to its end has shown.
+    """The result of reading one file to its end.
 
     Attributes:
         tally: Counts, columns and notes.
-        first: The first headlines, each with whether the file says its time.
+        first: The first headlines, each with whether the file names its time.
         dated: Headlines with a time.
-        error: Why the file cannot be read (any further), or would not be sent.
-        max_rejected: The share of rejected rows that is borne.
+        error: Why the file cannot be read (any further), or would not be sent; None where there is no such reason.
+        max_rejected: The largest share of rejected rows that counts as success.
     """
 
     tally: Tally
@@ -79,10 +79,10 @@ class Check:
 
 
 def check_files(paths: Sequence[str | Path], options: Options, limits: Limits = DEFAULTS) -> list[Check]:
-    """Reads each file to its end and sends nothing; a file that cannot be read is told so, and the next one is read.
+    """Reads each file to its end and sends nothing; an unreadable file gets an error in its result.
 
     Raises:
-        SettingsError: An option is not what it should be.
+        SettingsError: An option is invalid.
     """
     return [_checked(path, options, limits) for path in paths]
 

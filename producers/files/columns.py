@@ -1,4 +1,4 @@
-"""Which column of a file holds which field of a headline, and what a cell is: by common names, or as the user says."""
+"""Finds the columns of a headline's fields, by common names or as the user says, and reads their cells."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from newstide.core.field_names import NAMES, WITHIN
 from newstide.core.text import shorten
 
 FIELDS = tuple(NAMES)
-_DEPTH = 4  # of values within values
+_DEPTH = 4  # levels of values within values that are searched
 
 
 def find_columns(
@@ -20,9 +20,9 @@ def find_columns(
 
     Args:
         columns: The file's columns.
-        mapping: Field to column, where the user said so.
-        file: For the error.
-        wanted: Columns beside a headline's own.
+        mapping: Field to column, as the user says.
+        file: The file's name, for errors.
+        wanted: Columns that are wanted besides a headline's fields.
 
     Raises:
         SourceError: A mapped column is missing, or no column holds titles.
@@ -40,7 +40,7 @@ def find_columns(
 def find_known_columns(
     columns: Iterable[str], mapping: Mapping[str, str], wanted: Sequence[str] = ()
 ) -> dict[str, str]:
-    """As `find_columns`, for records that may lack any column: what is missing is left out."""
+    """As `find_columns`, for records that may lack any column: missing columns are left out."""
     exact = set(columns) if not isinstance(columns, (list, tuple)) else columns
     by_name: dict[str, str] = {}
     for column in exact:
@@ -65,25 +65,25 @@ def is_title(name: str) -> bool:
 
 
 def no_title(columns: Iterable[str], file: str) -> SourceError:
-    """The error of a file in which nothing looks like titles."""
+    """The error for a file in which no column looks like titles."""
     return SourceError(
         f"{file} has no column of titles; it has {listed(columns)}.", "Name it with --column title=COLUMN."
     )
 
 
 def no_column(column: str, columns: Iterable[str], file: str) -> SourceError:
-    """The error of a column that was named and is not there."""
+    """The error for a column that the user names and the file does not have."""
     return SourceError(f"{file} has no column {column!r}; it has {listed(columns)}.", "Correct the --column flag.")
 
 
 def listed(columns: Iterable[str]) -> str:
-    """Names for a message, the first thirty."""
+    """The first thirty names, for a message."""
     names = [repr(shorten(str(column))) for column in columns]
     return ", ".join(names[:30]) + (", …" if len(names) > 30 else "") if names else "none"
 
 
 def at_path(record: Any, path: str) -> Any:
-    """The value at a dotted path, `headline.main`; a list on the way is looked at in its first element."""
+    """The value at a dotted path, `headline.main`; of a list on the way, the first element counts."""
     if isinstance(record, Mapping) and path in record:  # a name may hold dots itself
         return record[path]
     value = record
@@ -100,11 +100,11 @@ def at_path(record: Any, path: str) -> Any:
 
 
 def cell(field: str, value: Any, depth: int = _DEPTH) -> Any:
-    """A value as a headline's field wants it: text, a number where a time may be one; None where there is none.
+    """A value in the form that a headline's field needs: a text, or a number for a time; None for a missing value.
 
     An object stands for what it names (`{"name": ...}`), a list for its texts (descriptions) or its first value. NaN is
-    missing; an integer that stood beside missing ones came as a float. What is left as it is, is for the contract of
-    headlines to refuse.
+    a missing value; a float may be an integer of a column with missing values. Values of other types stay as they are,
+    and the contract of headlines refuses them.
     """
     if value is None or isinstance(value, str):
         return value
@@ -132,7 +132,7 @@ def cell(field: str, value: Any, depth: int = _DEPTH) -> Any:
 def _digits(number: float) -> str:
     try:
         return str(number)
-    except ValueError:  # of thousands of digits, which Python does not write
+    except ValueError:  # the number has thousands of digits, which Python does not write
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Opens files, whatever they are packed in, and names those that hold no table of headlines for what they are."""
+"""Opens and unpacks files, and refuses files of other kinds than tables of headlines, naming their kind."""
 
 import bz2
 import gzip
@@ -22,11 +22,11 @@ from newstide.core.text import shorten
 DAMAGE = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
 PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
 TABLES = (".csv", ".tsv", ".tab", ".psv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt")
-_HEAD = 4096  # bytes that are looked at
-_LAYERS = 4  # of packing, one in another: more are a trick
+_HEAD = 4096  # first bytes by which a file's kind is known
+_LAYERS = 4  # layers of packing; a file with more of them is hostile
 _CODINGS = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
-# First bytes of what is no table, what it is called, and what to do with it.
+# First bytes of files that are no table, the name of their kind, and what the user can do.
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel (or other old Office) file", "Save the sheet as CSV."),
     (b"ARROW1", "an Arrow (Feather) file", "Convert it: pandas.read_feather(FILE).to_parquet(...)."),
@@ -37,7 +37,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"SQLite format 3\x00", "an SQLite database", "Export its table as CSV: sqlite3 -csv -header FILE 'SELECT ...'."),
     (b"\x89HDF\r\n", "an HDF5 file", "Convert it: pandas.read_hdf(FILE).to_parquet(...)."),
     (b"\x93NUMPY", "a numpy array", "Write it as CSV with a header."),
-    (b"%PDF-", "a PDF document", "Its text is not read."),
+    (b"%PDF-", "a PDF document", "newstide does not read its text."),
     (b"{\\rtf", "an RTF document", "Save it as plain text."),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it, and send the table in it."),
     (b"Rar!\x1a\x07", "a RAR archive", "Unpack it, and send the table in it."),
@@ -64,10 +64,10 @@ class Opened:
     """A file's bytes without what they were packed in.
 
     Attributes:
-        stream: To be read once, from the beginning to the end.
-        name: The file's name without the endings of the packing; of an archive, its member's.
-        packing: What it was packed in, from the outside to the inside.
-        seekable: The file itself, where it can be read in any order.
+        stream: The bytes, to be read once from beginning to end.
+        name: The file's name without the endings of the packing; of an archive, its member's name.
+        packing: The names of the packings, from the outside to the inside.
+        seekable: The file itself, if it can be read in any order.
     """
 
     stream: "Source"
@@ -77,14 +77,14 @@ class Opened:
 
 
 class Source(io.RawIOBase):
-    """Bytes that come once, with a look at the first of them."""
+    """A stream of bytes whose first bytes can be looked at before they are read."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
         self._head = b""
 
     def head(self, size: int = _HEAD) -> bytes:
-        """The next bytes, as many as there are up to `size`; they are still to be read."""
+        """The next bytes, as many as there are up to `size`; they stay unread."""
         while len(self._head) < size and (piece := self._raw.read(size - len(self._head))):
             self._head += piece
         return self._head[:size]
@@ -114,10 +114,10 @@ def opened(path: str | Path, name: str) -> Iterator[Opened]:
 
     Args:
         path: The file; `-` is standard input.
-        name: What it is called in messages.
+        name: The file's name in messages.
 
     Raises:
-        SourceError: It cannot be opened, is damaged, or is something else than a table.
+        SourceError: The file cannot be opened, is damaged, or is no table.
     """
     with ExitStack() as stack:
         if str(path) == "-":
@@ -136,9 +136,9 @@ def opened(path: str | Path, name: str) -> Iterator[Opened]:
 
 
 def damaged(name: str, error: BaseException, where: str = "") -> SourceError:
-    """The error of a file that ends or breaks within its packing."""
+    """The error for a file whose packed data ends too early or is damaged."""
     reason = str(error).strip().rstrip(".") or type(error).__name__
-    return SourceError(f"{name} is damaged{where}: {shorten(reason, 200)}.", "Is it complete?")
+    return SourceError(f"{name} is damaged{where}: {shorten(reason, 200)}.", "Check that the file is complete.")
 
 
 @contextmanager
@@ -203,13 +203,13 @@ def _member(found: Opened, name: str, stack: ExitStack) -> tuple[Any, str]:
         raise SourceError(f"{name} holds numpy arrays.", "Write them as CSV with a header.")
     own = [entry for entry in names if not entry.startswith("__MACOSX/") and not Path(entry).name.startswith(".")]
     tables = [entry for entry in own if _table_suffix(entry)]
-    if len(tables) > 1:  # a table beside its description
+    if len(tables) > 1:  # an archive may hold a table and its description
         tables = [entry for entry in tables if not entry.lower().endswith(".txt")] or tables
     chosen = tables or own
     if len(chosen) != 1:
         listed = ", ".join(map(repr, chosen[:5])) + (", …" if len(chosen) > 5 else "") if chosen else "none"
         raise SourceError(
-            f"{name} is a zip archive of {len(chosen):,} files that may be meant: {listed}.",
+            f"{name} is a zip archive of {len(chosen):,} files that may hold headlines: {listed}.",
             "Unpack it, and name the files that hold headlines.",
         )
     try:
@@ -226,7 +226,7 @@ def _table_suffix(name: str) -> bool:
 
 
 def _require_table(head: bytes, name: str, packing: list[str]) -> None:
-    """Raises: SourceError, where the first bytes are those of something else than a table of headlines."""
+    """Raises: SourceError, where the first bytes are not those of a table of headlines."""
     inside = f" (within {' and '.join(packing)})" if packing else ""
     for start, what, way_out in _OTHERS:
         if head.startswith(start):

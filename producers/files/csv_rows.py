@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from producers.files.encodings import Line
 
 DELIMITERS = ",;\t|"
-NO_DELIMITER = "\x1f"  # a table of one column: a sign that stands in no text
-_MAX_LINES = 1_000  # of one row: with more, its quote was never closed
+NO_DELIMITER = "\x1f"  # the delimiter of a table of one column: a character that no text holds
+_MAX_LINES = 1_000  # lines of one row; a longer row has a quote that was never closed
 _UNCLOSED = "A quote that opens in this row is not closed."
 
 
 @dataclass(frozen=True, slots=True)
 class CsvRow:
-    """One row: the line it starts on (from 1), its fields, its text; or what is wrong with it."""
+    """One row: its first line (from 1), its fields and its text, or its fault."""
 
     line: int
     fields: list[str]
@@ -24,7 +24,7 @@ class CsvRow:
 
 
 class Lines:
-    """Lines that can be given back."""
+    """An iterator of lines that takes lines back."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self._source = iter(lines)
@@ -35,11 +35,11 @@ class Lines:
         return self._waiting.popleft() if self._waiting else next(self._source, None)
 
     def give_back(self, lines: Iterable[Line]) -> None:
-        """Lines that are to come again, in their order."""
+        """Takes lines back, which `next` then returns again, in their order."""
         self._waiting.extendleft(reversed(list(lines)))
 
     def ahead(self, count: int) -> list[Line]:
-        """The next lines; they are still to come."""
+        """The next lines, which `next` will still return."""
         taken: list[Line] = []
         while len(taken) < count and (line := self.next()) is not None:
             taken.append(line)
@@ -50,9 +50,9 @@ class Lines:
 def read_csv(source: Lines, delimiter: str, width: int = 0) -> Iterator[CsvRow]:
     """Rows of a CSV file; empty lines, and rows of nothing but delimiters, are left out.
 
-    The standard library's parser does the parsing; here stands what it lacks. A row whose quote is not closed is faulty
-    in its first line alone: the following lines are read again as rows of their own. It shows by the end of the file,
-    by text behind the quote that seems to close it, or by more fields than the header has.
+    The standard library's parser parses the rows; this function adds what it lacks. Of a row whose quote is not closed,
+    only the first line is faulty: its other lines are read again as rows of their own. Such a row is found by the end of
+    the file, by text after the quote that seems to close it, or by more fields than the header has.
 
     Args:
         source: The lines.
@@ -66,7 +66,7 @@ def read_csv(source: Lines, delimiter: str, width: int = 0) -> Iterator[CsvRow]:
         if not whole:
             yield CsvRow(number, [], text, "The line is too long.")
             continue
-        if '"' not in text:  # most rows
+        if '"' not in text:  # most rows hold no quote
             fields = text.rstrip("\r\n").split(delimiter)
             if not width or len(fields) <= width:
                 if text.strip(nothing):
@@ -78,7 +78,7 @@ def read_csv(source: Lines, delimiter: str, width: int = 0) -> Iterator[CsvRow]:
 
 
 def split(text: str, delimiter: str) -> list[str]:
-    """The fields of a row of one line, for a look at a file."""
+    """The fields of a row of one line, without any repair."""
     try:
         return next(csv.reader([text], delimiter=delimiter), [])
     except csv.Error:
@@ -88,7 +88,7 @@ def split(text: str, delimiter: str) -> list[str]:
 def _row(number: int, text: str, delimiter: str, width: int, source: Lines) -> CsvRow:
     fields, more, fault = _parse(text, delimiter, source)
     if width and len(fields) > width and any(field.strip() for field in fields[width:]):
-        fault = fault or f"The row has {len(fields)} fields, the header {width}: is a delimiter not quoted?"
+        fault = fault or f"The row has {len(fields)} fields, the header {width}: perhaps a delimiter is not quoted."
     if not fault:
         return CsvRow(number, fields, text + "".join(line for _, line, _ in more))
     source.give_back(more)
@@ -98,7 +98,7 @@ def _row(number: int, text: str, delimiter: str, width: int, source: Lines) -> C
 
 
 def _otherwise(text: str, delimiter: str, width: int) -> list[str] | None:
-    """A row of one line with blanks before its quotes, or with quotes escaped by backslashes; None where it is neither."""
+    """The fields of a row of one line with blanks before its quotes or backslashes before quotes; None for other rows."""
     for dialect in ({"skipinitialspace": True}, {"escapechar": "\\", "doublequote": False}):
         try:
             fields = next(csv.reader([text], delimiter=delimiter, strict=True, **dialect))
@@ -110,7 +110,7 @@ def _otherwise(text: str, delimiter: str, width: int) -> list[str] | None:
 
 
 def _parse(first: str, delimiter: str, source: Lines) -> tuple[list[str], list[Line], str]:
-    """The fields of the row that starts with this line, the further lines it takes, and what is wrong with it."""
+    """The fields of the row that starts with this line, the further lines of that row, and its fault."""
     more: list[Line] = []
     unclosed = False
 
@@ -133,7 +133,7 @@ def _parse(first: str, delimiter: str, source: Lines) -> tuple[list[str], list[L
 
 
 def _strict(first: str, more: list[Line], delimiter: str) -> bool:
-    """Whether a row of several lines obeys the rules; two stray quotes in different rows do not."""
+    """Whether a row of several lines is strict CSV, which rows joined by two stray quotes are not."""
     try:
         next(csv.reader([first, *(line for _, line, _ in more)], delimiter=delimiter, strict=True))
     except csv.Error:

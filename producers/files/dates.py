@@ -1,6 +1,7 @@
-"""Publication times of one file: which of day and month stands first, and whether its times can be read at all.
+"""The publication times of one file: the order of day and month, and whether the times can be read at all.
 
-A wrong time cannot be undone, since the first of an id wins. So the first rows are looked at before one is sent.
+A wrong time cannot be corrected later, since the first headline of an id stays. So the first rows are examined before one
+is sent.
 """
 
 import re
@@ -15,14 +16,14 @@ from newstide.core.times import LATEST_MS, Fault, Order, ParsedTime, Zone, order
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
-_ROWS = 10_000  # that are looked at before the first is sent, where times are rare or their order does not show
-_GIVEN = 1_000  # times that tell whether the file's can be read
+_ROWS = 10_000  # rows that are examined before the first is sent, where times are rare or their order is unclear
+_GIVEN = 1_000  # times that show whether the file's times can be read
 _NUMBERS = re.compile(r"\s*\d{1,2}[./\-\s]\s?\d{1,2}[./\-\s]\s?(\d{4}|\d{2})(?!\d)")
 _EPOCH = datetime(1970, 1, 1)
 
 
 class Instant(NamedTuple):
-    """A time that its file holds as a number of milliseconds since 1970, of UTC or of wherever it was."""
+    """A time that its file holds as a number of milliseconds since 1970, in UTC or in local time."""
 
     milliseconds: int
     utc: bool
@@ -35,9 +36,9 @@ class Dates:
     """Reads the times of one file.
 
     Args:
-        file: For errors.
-        options: The layout and zone of times, and what is borne.
-        tally: Is told what was left out.
+        file: The file's name, for errors.
+        options: The layout and zone of times, and the share of unreadable ones that is accepted.
+        tally: Counts the times that were left out.
     """
 
     def __init__(self, file: str, options: Options, tally: Tally) -> None:
@@ -45,10 +46,10 @@ class Dates:
         self._order: Order | None = None
 
     def looked_ahead(self, items: Iterator[Item]) -> Iterator[Item]:
-        """The same items, after a look at the first of them.
+        """The same items, after an examination of the first ones.
 
         Raises:
-            SourceError: Too many times cannot be read, or they contradict each other.
+            SourceError: Too many times cannot be read, or times contradict each other.
         """
         taken: list[Item] = []
         given: list[tuple[Any, str, ParsedTime]] = []
@@ -71,10 +72,10 @@ class Dates:
         return chain(taken, items)
 
     def read(self, item: Item) -> int | None:
-        """The time of a row, epoch milliseconds; None where it has none, or one that cannot be read.
+        """The time of a row, epoch milliseconds; None where the row has no time, or an unreadable one.
 
         Raises:
-            SourceError: It contradicts the order of day and month in the rows before.
+            SourceError: The time contradicts the order of day and month in the rows before.
         """
         value = item.fields.get("published_at")
         parsed = self._parsed(value, item)
@@ -88,11 +89,11 @@ class Dates:
                     "Say the layout with --time-format, or send such dates as none with --undated.",
                 )
             self._tally.leave_out(
-                "time that stands for none" if parsed.fault is Fault.ZERO else "time", value, item.line
+                "time that stands for no time" if parsed.fault is Fault.ZERO else "time", value, item.line
             )
             return None
         if parsed.zone is Zone.UNKNOWN:
-            self._tally.leave_out("zone that nobody knows", value, item.line)
+            self._tally.leave_out("unknown time zone", value, item.line)
         if self._tally.times is None:
             self._tally.times = (
                 str(value),
@@ -136,7 +137,7 @@ class Dates:
             return ParsedTime(None, Fault.RANGE)
 
     def _hint(self, value: Any, item: Item) -> Order | None:
-        """Which of day and month stands first, where the value can be read in one of the two ways alone."""
+        """Which of day and month stands first, where the value can be read in only one of the two orders."""
         if not isinstance(value, str) or self._options.time_format is not None or not _NUMBERS.match(value):
             return None
         language = item.fields.get("language")

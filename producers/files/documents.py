@@ -1,7 +1,7 @@
-"""JSON: one object a line, or documents of any layout, in which the array that holds the headlines is found.
+"""JSON: one object a line, or documents of any layout, in which the array of headlines is found.
 
-An object with a title of its own is one headline, whatever arrays it holds. Else the one array, at any depth, whose
-objects have titles is read; where there are several, they are named.
+An object with a title of its own is one headline, whatever arrays it holds. In other documents, the array at any depth
+whose objects have titles is read; where several arrays have such objects, an error names the arrays.
 """
 
 import json
@@ -18,11 +18,11 @@ from producers.files.options import Item, Options
 from producers.files.telegram import is_telegram, telegram_items
 from producers.tally import Tally
 
-_MAX_DOCUMENT = 256 * 1024 * 1024  # bytes of a document that is no lines, which cannot be read piece by piece
-_HOPELESS = 1_000  # records without a title before a file is given up
-_LAYOUTS = 10_000  # remembered
-_LOOKED_AT = 50  # elements of an array that tell whether it holds headlines
-_DEEPEST = 60  # levels at which arrays are looked for
+_MAX_DOCUMENT = 256 * 1024 * 1024  # bytes of a document that is not JSON lines, and so is parsed as a whole
+_HOPELESS = 1_000  # records without a title after which a file is given up
+_LAYOUTS = 10_000  # layouts of records whose columns are remembered
+_LOOKED_AT = 50  # elements of an array that show whether it holds headlines
+_DEEPEST = 60  # levels to which arrays are searched
 _RESULTS = ("articles", "results", "docs", "items", "data", "entries", "news", "stories", "posts", "records")
 _WRAPPERS = ("_source", "data", "attributes", "node", "article", "item", "post", "doc", "document", "story", "fields")
 
@@ -40,7 +40,7 @@ def read_document(stream: Source, file: str, options: Options, tally: Tally) -> 
     """A JSON document, or several one after another, each over any number of lines.
 
     Raises:
-        SourceError: It is no JSON, too large, or no array of it holds headlines.
+        SourceError: The document is no JSON, is too large, or none of its arrays holds headlines.
     """
     data = stream.head(_MAX_DOCUMENT + 1)
     if len(data) > _MAX_DOCUMENT:
@@ -51,11 +51,11 @@ def read_document(stream: Source, file: str, options: Options, tally: Tally) -> 
         documents = list(_documents(text))
     except (ValueError, RecursionError) as error:
         lines = [(number, line, True) for number, line in enumerate(text.splitlines(keepends=True), 1)]
-        if any(_is_object(line) for _, line, _ in lines[:_LOOKED_AT]):  # its first line alone is broken
+        if any(_is_object(line) for _, line, _ in lines[:_LOOKED_AT]):  # only the file's first line is broken
             yield from records.items(_parsed_lines(iter(lines)))
             return
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else shorten(str(error), 200)
-        raise SourceError(f"{file} is no JSON document: {reason}.", "Is it complete?") from None
+        reason = "its values are nested too deeply" if isinstance(error, RecursionError) else shorten(str(error), 200)
+        raise SourceError(f"{file} is no JSON document: {reason}.", "Check that the file is complete.") from None
     yield from records.items(enumerate(documents, 1))
 
 
@@ -72,12 +72,12 @@ class _Records:
         self._file, self._options, self._tally = file, options, tally
         self._layouts: dict[tuple[str, ...], dict[str, str]] = {}
         self._paths = {field: column for field, column in options.mapping.items() if "." in column}
-        self._flat: bool | None = None  # whether the file's objects are headlines themselves; None: not known yet
+        self._flat: bool | None = None  # whether the file's objects are headlines; None: not known yet
         self._titled = False
         self._tried = 0
 
     def items(self, documents: Iterator[tuple[int, Any]] | enumerate[Any]) -> Iterator[Item]:
-        """The headlines of documents that stand at these lines (or, within one document, at these places)."""
+        """The headlines of documents, each with its line (or, within one document, its place)."""
         for line, document in documents:
             if isinstance(document, Item):
                 yield document
@@ -109,7 +109,7 @@ class _Records:
             yield Item(line, {}, shorten(repr(document), 200), f"The line is a JSON {_kind(document)}, not an object.")
 
     def _searched(self, line: int, document: Any) -> Iterator[Item]:
-        """The headlines of a document that is none itself."""
+        """The headlines in a document that is no headline itself."""
         path = self._options.records
         if path is not None:
             elements = list(_followed(document, path.split(".")))
@@ -136,7 +136,7 @@ class _Records:
             yield from self._elements(elements)
         elif isinstance(document, Mapping):
             if not _is_empty_answer(document):
-                yield self._item(line, document)  # without a title: refused, by name
+                yield self._item(line, document)  # the record has no title, and is refused for it
         elif any(isinstance(element, Mapping) for element in document):
             yield from self._elements(document)
         elif document:
@@ -167,7 +167,7 @@ class _Records:
         keys = tuple(record)
         known = self._layouts.get(keys)
         if known is None:
-            if len(self._layouts) > _LAYOUTS:  # records with keys of their own each: no layout to remember
+            if len(self._layouts) > _LAYOUTS:  # each record has other keys, so that layouts do not recur
                 self._layouts.clear()
             plain = {field: column for field, column in self._options.mapping.items() if field not in self._paths}
             known = find_known_columns(keys, plain, self._options.extra)
@@ -188,7 +188,7 @@ class _Records:
         if column is None:
             return False
         value = record[column] if column in record else at_path(record, column)
-        if isinstance(value, list) and len(value) > 1:  # the titles of a whole table, or pieces of one
+        if isinstance(value, list) and len(value) > 1:  # a column's titles, or pieces of a title
             return False
         value = cell("title", value)
         return bool(value) and isinstance(value, str | int | float)
@@ -206,7 +206,7 @@ class _Records:
         return any(self._has_title(self._unwrapped(element)) for element in objects)
 
     def _unwrapped(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A record without the object that it is wrapped in, as `{"_source": {...}}`."""
+        """The record inside a wrapping object such as `{"_source": {...}}`."""
         if self._has_title(record):
             return record
         for name in _WRAPPERS:
@@ -240,11 +240,11 @@ def _parsed_lines(lines: Iterator[Line]) -> Iterator[tuple[int, Any]]:
 
 
 def parse_json(text: str) -> Any:
-    """One JSON value, whatever numbers it holds.
+    """Parses one JSON value; integers of any length are accepted.
 
     Raises:
-        ValueError: It is none.
-        RecursionError: It is nested too deeply.
+        ValueError: The text is no JSON value.
+        RecursionError: The value is nested too deeply.
     """
     try:
         return json.loads(text)
@@ -281,7 +281,7 @@ def _kind(value: Any) -> str:
 
 
 def _titled_arrays(document: Any, has_title: Callable[[Mapping[str, Any]], bool]) -> dict[str, list[Any]]:
-    """Path to the elements of each array whose objects have titles; arrays at one path through a list are one."""
+    """Path to elements of each array whose objects have titles; arrays at one path through a list count as one."""
     found: dict[str, list[Any]] = {}
     waiting: list[tuple[str, Any, int]] = [("", document, 0)]
     while waiting:
@@ -318,7 +318,7 @@ def _followed(value: Any, parts: list[str]) -> Iterator[Any]:
         if not parts:
             yield from (value.values() if all(isinstance(inner, Mapping) for inner in value.values()) else [value])
             return
-        for count in range(1, len(parts) + 1):  # a name may hold dots itself
+        for count in range(1, len(parts) + 1):  # a name may contain dots
             if (name := ".".join(parts[:count])) in value:
                 yield from _followed(value[name], parts[count:])
                 return
@@ -350,7 +350,7 @@ def _is_empty_answer(document: Mapping[str, Any]) -> bool:
 def _of_columns(
     document: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]], bool]
 ) -> list[dict[str, Any]] | None:
-    """The rows of a table as pandas writes it: by column, by row (`index`) or split; None where it is none."""
+    """The rows of a table as pandas writes it: by column, by row (`index`) or split; None for other objects."""
     columns, data = document.get("columns"), document.get("data")
     if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
         names = list(map(str, columns))

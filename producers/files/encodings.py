@@ -1,6 +1,6 @@
-"""Text from bytes: UTF-8, UTF-16 or UTF-32 where it is one; only else one of the common encodings is guessed.
+"""Text from bytes: UTF-8, UTF-16 or UTF-32 where the bytes are valid; otherwise a common encoding is guessed.
 
-What cannot be decoded becomes lone surrogates, so that it costs the row that it stands in and no other.
+Undecodable bytes become lone surrogates, so that only their own row is refused.
 """
 
 import codecs
@@ -11,19 +11,19 @@ from typing import Any
 
 from producers.files.containers import DAMAGE, Source, damaged
 
-MAX_LINE = 4 * 1024 * 1024  # characters; no headline is that long
+MAX_LINE = 4 * 1024 * 1024  # characters of a line; longer lines are cut
 _PIECE = 1 << 16  # bytes read at once
-_LOOK = 1 << 20  # bytes from the first beyond ASCII on that decide
-_SAMPLE = 1 << 16  # bytes that a guess is made from: what is not ASCII, with its surroundings
+_LOOK = 1 << 20  # bytes, from the first that is not ASCII, that decide the encoding
+_SAMPLE = 1 << 16  # bytes for a guess: those that are not ASCII, with their surroundings
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark begins it
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # first, since UTF-16's mark is the beginning of this one
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-_COMMON = (  # where a guess leaves several as likely, the first
+_COMMON = (  # of equally likely encodings, the first in this list is taken
     "cp1252", "cp1251", "cp1250", "gb18030", "shift_jis", "euc_kr", "big5", "euc_jp", "cp1256", "cp1253", "cp1254",
     "cp1255", "koi8_r", "mac_roman", "cp437",
 )  # fmt: skip
@@ -34,20 +34,20 @@ Line = tuple[int, str, bool]  # number from 1, text with its line end, whether i
 
 
 def text_lines(stream: Source, file: str, encoding: str | None, said: Callable[[str], None]) -> Iterator[Line]:
-    """Lines as an editor shows them (ended by LF, CR LF or CR); of one that is too long, the start is given.
+    """Lines as an editor shows them (ended by LF, CR LF or CR); of a line that is too long, only the start is given.
 
     Args:
         stream: The bytes.
-        file: For errors.
-        encoding: What the user says; None: found.
-        said: Is told of an encoding that is not UTF-8.
+        file: The file's name, for errors.
+        encoding: The encoding that the user names; None: it is found.
+        said: Is called with a note where the encoding is not UTF-8.
 
     Raises:
-        SourceError: The bytes end or break within their packing; the lines before have been given.
+        SourceError: The packed data ends too early or is damaged; the lines before were yielded.
     """
     number = 0
     pending = ""
-    skipping = False  # the rest of a line that was too long
+    skipping = False  # within the rest of a line that was too long
     try:
         for text in _pieces(stream, encoding, said):
             lines = io.StringIO(pending + text, newline="").readlines()
@@ -69,7 +69,7 @@ def text_lines(stream: Source, file: str, encoding: str | None, said: Callable[[
 
 
 def whole_text(data: bytes, encoding: str | None, said: Callable[[str], None]) -> str:
-    """All of a document's text; what cannot be decoded is lone surrogates."""
+    """A document's whole text; undecodable bytes become lone surrogates."""
     chosen, mark = _decided(data, encoding, said)
     return data[mark:].decode(chosen, _ERRORS)
 
@@ -86,7 +86,7 @@ def undecodable(text: str) -> int | None:
 
 
 def printable(text: str) -> str:
-    """A text that can be written to a file, whatever could not be decoded of it."""
+    """The text without lone surrogates, so that it can be written to a file."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -124,12 +124,12 @@ def _decided(data: bytes, encoding: str | None, said: Callable[[str], None]) -> 
     if data.isascii() or _mostly_utf8(data):
         return "utf-8", 0
     guess = _guessed(data)
-    said(f"encoding guessed: {guess} (say another with --encoding)")
+    said(f"encoding guessed: {guess} (name another with --encoding)")
     return guess, 0
 
 
 def _mostly_utf8(data: bytes) -> bool:
-    """Whether of what is not ASCII more characters are UTF-8 than bytes are not."""
+    """Whether, beyond ASCII, more characters are valid UTF-8 than bytes are not."""
     beyond = _BEYOND_ASCII.findall(codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(data))
     wrong = sum(1 for character in beyond if "\udc80" <= character <= "\udcff")
     return len(beyond) > 2 * wrong

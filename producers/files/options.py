@@ -1,4 +1,4 @@
-"""How files are to be read, where they do not say so themselves: the flags of `newstide produce`."""
+"""Options of reading files, which the flags of `newstide produce` set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,20 +13,21 @@ FORMATS = ("csv", "jsonl", "lines", "parquet")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user says about the files.
+    """The options with which files are read.
 
     Attributes:
         mapping: Field of a headline to column, a dotted path (`headline.main`) or, without a header, a number from 1.
-        extra: Columns that are wanted beside a headline's own, as `story_id`; they may be mapped like fields.
-        file_format: One of `FORMATS`; None: by the file's name and first bytes.
-        encoding: Of texts; None: UTF-8, UTF-16 or UTF-32 where it is one, else guessed.
+        extra: Columns that are wanted besides a headline's fields, such as `story_id`; they may be mapped like fields.
+        file_format: One of `FORMATS`; None: found by the file's name and first bytes.
+        encoding: The encoding of texts; None: UTF-8, UTF-16 or UTF-32 where it is valid, else guessed.
         header: Whether a table's first row names its columns; None: found.
-        records: Dotted path of the array of a JSON document that holds the headlines.
-        time_format: Of publication times, as `strptime` takes it.
-        zone: Of times that have none.
-        own_ids: Headlines carry the ids of their rows, whatever form these have; so too where `mapping` names the id.
-        undated: Send a file even where most of its times cannot be read.
-        max_rejected: The share of refused rows, and of unreadable times, that is borne.
+        records: Dotted path of the array in a JSON document that holds the headlines.
+        time_format: The layout of publication times, as `strptime` takes it.
+        zone: The time zone of times that name no zone.
+        own_ids: Whether headlines keep the ids of their rows, whatever form the ids have; implied where `mapping` names
+            the id.
+        undated: Whether to send a file even where most of its times cannot be read.
+        max_rejected: The largest share of rejected rows, and of unreadable times, that is accepted.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class Options:
 
 
 class Item(NamedTuple):
-    """A row as its file has it: where it starts, its cells by field, itself for the file of rejects, its fault."""
+    """A row of a file: its first line, its cells by field, its text for the file of rejects, and its fault."""
 
     line: int
     fields: dict[str, Any]
@@ -67,9 +68,9 @@ class Item(NamedTuple):
 def _is_encoding(name: str) -> bool:
     try:
         b"a".decode(name)
-    except UnicodeError:  # of two bytes a character, or more
+    except UnicodeError:  # an encoding of two or more bytes a character
         return True
-    except (LookupError, ValueError):  # also of codecs that make no text, as base64, and of names with NUL
+    except (LookupError, ValueError):  # also raised for codecs without text, such as base64, and for names with NUL
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Parquet: times of every unit and zone, nested columns by path, and cells that cost their row alone."""
+"""Parquet: times of every unit and zone, nested columns by path, and cells whose faults concern their row alone."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ _DAY = 86_400_000
 
 
 class _Undecodable:
-    """A cell whose bytes are no UTF-8."""
+    """A cell whose bytes are not UTF-8."""
 
     def __init__(self, value: bytes) -> None:
         self.value = value
@@ -27,7 +27,7 @@ def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> It
     """Rows of a Parquet file, numbered from 1.
 
     Raises:
-        SourceError: It is damaged, encrypted, or no column holds titles; the rows before the damage have been given.
+        SourceError: The file is damaged or encrypted, or no column holds titles; rows before the damage were yielded.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -50,7 +50,8 @@ def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> It
         if "encrypt" in str(error).lower() or "decrypt" in str(error).lower():
             raise SourceError(f"{file} is an encrypted Parquet file.", "Write it without encryption.") from None
         raise SourceError(
-            f"{file} cannot be read as Parquet after row {number:,}: {shorten(str(error), 200)}", "Is it complete?"
+            f"{file} cannot be read as Parquet after row {number:,}: {shorten(str(error), 200)}",
+            "Is the file complete?",
         ) from None
 
 
@@ -66,7 +67,7 @@ def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str]) ->
 
 
 def _paths(schema: Any) -> Iterator[str]:
-    """Names of columns, then dotted paths of what is nested in them."""
+    """The names of columns, then the dotted paths of fields that are nested in them."""
     import pyarrow as pa
 
     yield from schema.names
@@ -82,7 +83,7 @@ def _paths(schema: Any) -> Iterator[str]:
 
 
 def _cells(column: Any) -> list[Any]:
-    """The values of a column, each read by itself: none of them can spoil another."""
+    """The values of a column, each read by itself, so that a bad one does not affect others."""
     import pyarrow as pa
 
     kind = column.type

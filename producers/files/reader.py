@@ -1,6 +1,6 @@
 """Headlines from files and standard input, row by row.
 
-Rows stream: memory does not grow with the file, but for 16 bytes a row that tell what came before. A bad row becomes a
+Rows stream: memory does not grow with the file, except by 16 bytes a row that find repeated rows. A bad row becomes a
 `Rejected` with its line and reason, and the rows after it go on; a file that cannot be read (any further) raises a
 `SourceError` that names the place.
 """
@@ -38,7 +38,7 @@ _SUFFIXES: Mapping[str, str] = {
     ".json": "jsonl",
     ".txt": "lines",
 }
-_LOOK = 1 << 16  # bytes that tell the format
+_LOOK = 1 << 16  # first bytes that show the format
 
 
 def read_files(
@@ -58,17 +58,17 @@ def read_files(
         paths: Files; `-` is standard input.
         mapping: Field of a headline to column, where the common names do not fit.
         file_format: One of `producers.files.options.FORMATS`; by default from the file's first bytes and its name.
-        assume_zone: What times without a zone are in.
-        now: The time, epoch seconds.
-        limits: Of a headline.
-        options: All of how to read them; in place of the three above.
-        tallies: Is given a tally of each file, which counts while the rows are taken. An item that came before in the
-            same file is counted there, and not handed on.
+        assume_zone: The time zone of times that name no zone.
+        now: Returns the current time, epoch seconds.
+        limits: The limits of a headline's values.
+        options: All options of reading; they replace `mapping`, `file_format` and `assume_zone`.
+        tallies: Gets a tally for each file, which counts while the rows are taken. A row that repeats an earlier one
+            of the same file is counted there, and not yielded.
 
     Raises:
-        SourceError: A file is missing, damaged, is something else, or has no titles; or too many of its times cannot
-            be read. Rows before the damage have been yielded.
-        SettingsError: An option is not what it should be.
+        SourceError: A file is missing or damaged, is no table of headlines, or too many of its times cannot be read.
+            Rows before the damage were yielded.
+        SettingsError: An option is invalid.
     """
     chosen = options or Options(mapping=mapping or {}, file_format=file_format, zone=assume_zone)
     for path in paths:
@@ -102,7 +102,9 @@ def _items(found: Opened, file: str, options: Options, tally: Tally) -> Iterator
     chosen = options.file_format or _format_of(found.name, start, options.encoding)
     if chosen == "parquet" or start.startswith((b"PAR1", b"PARE")):
         if start[:4] not in (b"PAR1", b"PARE"):
-            raise SourceError(f"{file} cannot be read as Parquet: it does not begin as one.", "Is it complete?")
+            raise SourceError(
+                f"{file} cannot be read as Parquet: its first bytes are others.", "Check that the file is complete."
+            )
         tally.note("Parquet")
         return read_parquet(found, file, options, tally)
     if not start:
@@ -134,13 +136,13 @@ def _format_of(name: str, start: bytes, encoding: str | None) -> str:
 
 
 def _begins_json(first: str, kind: str) -> bool:
-    """Whether a first line that opens a bracket is JSON's, whatever the file's name says."""
+    """Whether a first line that opens a bracket begins JSON, whatever the file's name says."""
     text = first.strip()
     return kind in ("", "document") or text in ("{", "[", "[{") or (is_lines(text) and text.startswith("{"))
 
 
 class _Builder:
-    """Makes a headline of a row, or says why not; counts what is left out of it."""
+    """Makes a row a headline or rejects it, and counts the values that are left out."""
 
     def __init__(self, options: Options, now: Callable[[], float], limits: Limits, tally: Tally) -> None:
         self._now, self._limits, self._tally = now, limits, tally
@@ -173,13 +175,13 @@ class _Builder:
         return Row(headline, published_at is not None and not decoded.ahead, self._tally.name, item.line, extra)
 
     def _beside(self, item: Item) -> dict[str, Any]:
-        """The columns that were asked for beside a headline's own, and the id as it stands in the file."""
+        """The wanted columns besides a headline's fields, and the id as the file has it."""
         column = self._tally.columns.get("id", "")
         given = item.raw.get(column) if isinstance(item.raw, Mapping) else item.fields.get("id")
         return {**{name: item.fields.get(name) for name in self._extra}, "id": given}
 
     def _own_id(self, fields: dict[str, Any], line: int) -> bool:
-        """Whether a row's own id counts; one that does not is taken out of the fields."""
+        """Whether a row's own id counts; an id that does not is removed from the fields."""
         given = fields.get("id")
         if given is None or given == "":
             return False
@@ -190,9 +192,9 @@ class _Builder:
         return False
 
     def _told_apart(self, headline: Headline, own: bool) -> Headline | None:
-        """The headline under the id that it has in this file; None where it came before.
+        """The headline with its id in this file; None where it repeats an earlier headline.
 
-        The first headline of a link has the link's id; a later one with another title that of link and title.
+        The first headline of a link has the link's id; a later one with another title gets the id of link and title.
         """
         title = headline.title.casefold()
         before = self._seen.look(headline.id, title)
@@ -214,5 +216,5 @@ class _Builder:
 def _text_of(record: Any) -> str:
     try:
         return json.dumps(record, ensure_ascii=False, default=repr)
-    except (ValueError, RecursionError, TypeError):  # of endless digits, deep nesting, keys that are no text
+    except (ValueError, RecursionError, TypeError):  # too many digits, deep nesting, or keys that are no text
         return "(cannot be shown)"

@@ -1,24 +1,24 @@
-"""Which items a file has had already, in 16 bytes a row: a key and what stood under it, without the texts."""
+"""The rows that a file has had already, in 16 bytes a row: digests of a key and its content, without the texts."""
 
 from array import array
 from enum import Enum
 
-_FULL = 0.7  # of the slots; beyond it, looking for a free one takes long
+_FULL = 0.7  # share of used slots; beyond it, finding a free slot takes long
 _FIRST = 1 << 10  # slots
 
 
 class Before(Enum):
-    """What is known of an item."""
+    """Whether a key, and its content, came before."""
 
     NEW = 0
     SAME = 1
-    OTHER = 2  # the key was there, with another content
+    OTHER = 2  # the key came before, with another content
 
 
 class Seen:
     """A hash table of pairs of 64-bit numbers (open addressing, linear probing).
 
-    Keys are Python's keyed hashes of strings: that two of a hundred million rows meet by chance is one chance in 3,000.
+    Keys are Python's keyed hashes of strings: the chance that any two of a hundred million rows collide is one in 3,000.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Seen:
         self._contents = array("q", bytes(8 * _FIRST))
 
     def look(self, key: str, content: str) -> Before:
-        """Whether the key was there before, with this content or another; a new one is remembered."""
+        """Whether the key came before, with this content or another; a new key is remembered."""
         keys, mask = self._keys, self._slots - 1
         wanted = hash(key) or 1  # 0 is a free slot
         held = hash(content)

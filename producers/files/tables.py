@@ -1,4 +1,4 @@
-"""Tables of text: the delimiter, the header or that there is none, and the rows by field."""
+"""Tables of text: finds the delimiter and the header, if there is one, and reads the rows by field."""
 
 import re
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from producers.files.encodings import Line, printable, undecodable
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
-_SAMPLE = 50  # lines that show a layout
+_SAMPLE = 50  # lines from which the layout is found
 _LINK = re.compile(r"https?://\S+$", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[\d.,]+")
-_WORDS = 4  # of a cell that is a sentence and no column's name
+_WORDS = 4  # words of a cell that is a sentence and no column's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ def read_table(
     """Rows of a CSV, TSV or similar file.
 
     Args:
-        lines: As they are decoded.
-        file: For errors.
-        options: How to read it.
-        tally: Is told the columns taken.
-        tabs: The name says that the delimiter is a tab.
+        lines: The decoded lines.
+        file: The file's name, for errors.
+        options: The options of reading.
+        tally: Gets the columns and notes.
+        tabs: Whether the file's name says that the delimiter is a tab.
 
     Raises:
-        SourceError: It is empty, or no column holds titles.
+        SourceError: The file is empty, or no column holds titles.
     """
     source = Lines(lines)
     layout = _layout(source, options, tabs)
@@ -99,7 +99,7 @@ def _layout(source: Lines, options: Options, tabs: bool) -> _Layout | None:
     if not sample:
         return None
     first = sample[0]
-    if (told := re.fullmatch(r"sep=(.)\s*", first)) and len(sample) > 1:  # how Excel says it
+    if (told := re.fullmatch(r"sep=(.)\s*", first)) and len(sample) > 1:  # Excel names the delimiter so
         while (line := source.next()) is not None and not line[1].startswith("sep="):
             pass
         return _Layout(told[1], None if options.header is False else split(sample[1], told[1]))
@@ -144,7 +144,7 @@ def _is_time(text: str) -> bool:
 
 
 def _delimiter_of_rows(sample: list[str]) -> str:
-    """Of rows without a header: what gives all the same number of fields, one of which is no text; else none."""
+    """The delimiter of rows without a header: it gives every row as many fields, not all of them text; else none."""
     for delimiter in "\t|;,":
         rows = [split(text, delimiter) for text in sample]
         widths = {len(row) for row in rows}
@@ -163,7 +163,7 @@ def _is_sentence(text: str) -> bool:
 
 
 def _by_content(source: Lines, delimiter: str, file: str, options: Options) -> tuple[dict[str, str], int]:
-    """Columns by number for a table without a header: as the user says, else by what stands in them."""
+    """Columns by number for a table without a header: as the user says, else by their content."""
     rows = [split(text, delimiter) for _, text, whole in source.ahead(_SAMPLE) if whole and text.strip()]
     width = max(map(len, rows))
     numbers = [str(number + 1) for number in range(width)]
@@ -191,12 +191,12 @@ def _by_content(source: Lines, delimiter: str, file: str, options: Options) -> t
             raise (
                 SourceError(
                     f"{file} has no header, and which column holds titles does not show: {first}.",
-                    "Name it by its number: --no-header --column title=1.",
+                    "Name the column by its number: --no-header --column title=1.",
                 )
                 if texts or options.header is False
                 else SourceError(
                     f"{file} has no column of titles; it has {listed(rows[0])}.",
-                    "Name it with --column title=COLUMN, or by number with --no-header --column title=1.",
+                    "Name the column with --column title=COLUMN, or by number with --no-header --column title=1.",
                 )
             )
         found["title"] = texts[0]

@@ -12,7 +12,7 @@ def is_telegram(document: Any) -> bool:
 
 
 def telegram_items(document: Any) -> Iterator[Item]:
-    """The messages of an export; what joins, pins or leaves is none."""
+    """The messages of an export, without notices that somebody joined, left or pinned something."""
     for chat in _chats(document):
         for number, message in enumerate(chat["messages"], 1):
             if not isinstance(message, Mapping) or message.get("type") != "message":
@@ -50,7 +50,7 @@ def _chats(document: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _text(text: Any) -> str:
-    """A text that may be cut into pieces, of which some are links or bold."""
+    """The whole of a text that may come in pieces, such as links and bold words."""
     if isinstance(text, list):
         return "".join(map(_text, text))
     if isinstance(text, Mapping):
