@@ -103,9 +103,7 @@ class MilvusSettings(_Group):
     ssl_cafile: Path | None = Field(
         None, description="https: authority of the server's certificate; empty: those this machine trusts"
     )
-    ssl_certfile: Path | None = Field(
-        None, description="https: newstide's own certificate, where the server asks for one"
-    )
+    ssl_certfile: Path | None = Field(None, description="https: newstide's own certificate, if the server wants one")
     ssl_keyfile: Path | None = None
     database: str = "default"
     prefix: str = Field("", pattern=r"^[A-Za-z_]?[A-Za-z0-9_]*$", description="put before every collection's name")
@@ -135,9 +133,7 @@ class ConsumerSettings(_Group):
 
     batch_size: int = Field(1024, ge=1, le=4096, description="headlines read and committed together")
     linger: Duration = Field(timedelta(milliseconds=200), description="longest wait for a batch to fill")
-    max_message_bytes: int = Field(
-        65_536, ge=1024, description="messages that are larger, or unpack to more, become dead letters"
-    )
+    max_message_bytes: int = Field(65_536, ge=1024, description="larger messages, also unpacked, are dead letters")
     timezone: TimeZone = Field("UTC", description="time zone of times that name no zone, or an unknown one")
     fields: dict[HeadlineField, str] = Field(
         default_factory=dict,
@@ -148,38 +144,26 @@ class ConsumerSettings(_Group):
 class ClusteringSettings(_Group):
     """What is clustered and how. `tutorial` overrides the others with the Milvus tutorial's behaviour."""
 
-    window: Window = Field(
-        timedelta(days=7), description="span of event time before the newest headline; none: no limit"
-    )
+    window: Window = Field(timedelta(days=7), description="span before the newest headline; none: no limit")
     neighbours: int = Field(30, ge=2, le=1000, description="k of the top-k graph")
-    spare_neighbours: int = Field(
-        10, ge=0, le=1000, description="neighbours more that are kept, to replace rows that leave the window"
-    )
+    spare_neighbours: int = Field(10, ge=0, le=1000, description="neighbours in reserve for rows that leave")
     searcher: Literal["auto", "exact", "milvus"] = "auto"
-    exact_rows: int = Field(
-        300_000, ge=1, description="auto: most rows of a window that is searched by exact blocks on Milvus Lite"
-    )
+    exact_rows: int = Field(300_000, ge=1, description="auto: most rows for exact blocks on Milvus Lite")
     memory_mb: int = Field(1024, ge=64, description="memory of one block of the exact searcher")
-    recall_sample: int = Field(
-        200, ge=0, description="milvus: neighbour lists that each run checks against a fresh search"
-    )
+    recall_sample: int = Field(200, ge=0, description="milvus: lists that each run checks by a fresh search")
     recall_floor: float = Field(0.95, ge=0, le=1, description="milvus: recall below which the graph is rebuilt")
     selection: Literal["calibrated", "eom", "leaf"] = "calibrated"
     min_samples: int = Field(1, ge=1, description="min_samples of the mutual-reachability tree")
     min_cluster_size: int = Field(2, ge=2)
     deduplicate: bool = Field(True, description="titles equal but for case and punctuation are one point")
     centre: bool = Field(True, description="subtract each language's mean vector")
-    smoothing: bool = Field(
-        True, description="calibrated: pull each point towards its neighbours before the tree is built"
-    )
+    smoothing: bool = Field(True, description="calibrated: pull each point towards its neighbours")
     time_weight: float = Field(0.2, ge=0, le=1, description="lambda of the damping by distance in time; 0: no damping")
     time_scale: Duration = Field(timedelta(days=7), description="tau of the damping by distance in time")
     deviations: float = Field(2.25, ge=0, description="theta = mean + this many sd of random pairs' similarity")
     size_exponent: float = Field(1.3125, ge=0, description="exponent of a cluster's size in the calibrated selection")
     theta_drift: float = Field(0.02, ge=0, description="theta is kept until it has drifted by more than this")
-    inertia: float = Field(
-        0.2, ge=0, description="bonus in mean similarity for clusters that were a story in the last run"
-    )
+    inertia: float = Field(0.2, ge=0, description="bonus in mean similarity for stories of the last run")
     seed: int = 42
     tutorial: bool = Field(False, description="cluster exactly as the Milvus tutorial does")
 
@@ -204,26 +188,16 @@ class PageSettings(_Group):
 
     enabled: bool = Field(True, description="draw a map and write a page at each run; labels are written either way")
     directory: Path | None = Field(None, description="folder of the pages; empty: `snapshots` in the data folder")
-    max_points: int = Field(
-        50_000, ge=100, description="most points that a page draws; the page says how many it leaves out"
-    )
-    keep_all: Window = Field(
-        timedelta(days=1), description="how long every page is kept; none: for ever, without thinning"
-    )
+    max_points: int = Field(50_000, ge=100, description="most points that a page draws")
+    keep_all: Window = Field(timedelta(days=1), description="how long every page is kept; none: for ever")
     keep_hourly: Window = Field(
         timedelta(days=14), description="how long one page an hour is kept, then one a day; none: one an hour for ever"
     )
     host: str = Field("127.0.0.1", description="address `newstide web` binds")
     port: Port = Field(8000, description="port that `newstide web` binds")
-    token: SecretStr | None = Field(
-        None, min_length=16, description="token that `newstide web` asks for; 16 characters or more"
-    )
-    allowed_hosts: str = Field(
-        "", description="host names of `newstide web` besides localhost, comma-separated; *: any"
-    )
-    most_items: int = Field(
-        500, ge=1, le=10_000, description="most headlines, stories or runs in one answer of the API"
-    )
+    token: SecretStr | None = Field(None, min_length=16, description="token of `newstide web`, 16 characters or more")
+    allowed_hosts: str = Field("", description="host names besides localhost, comma-separated; *: any")
+    most_items: int = Field(500, ge=1, le=10_000, description="most rows in one answer of the API")
     longest_query: int = Field(500, ge=1, le=10_000, description="most characters of a search text")
     most_listeners: int = Field(200, ge=1, description="most open pages that are told of new runs")
 
@@ -232,10 +206,7 @@ class LimitSettings(_Group):
     """What a headline may claim. The lengths of its other texts are those of Milvus' columns (`headline.py`)."""
 
     description: int = Field(
-        8_000,
-        ge=0,
-        le=65_535,
-        description="most characters of a description; milvus.description_bytes limits it as well",
+        8_000, ge=0, le=65_535, description="most characters of a description; see milvus.description_bytes"
     )
     ahead: Duration = Field(
         timedelta(hours=1),
@@ -252,9 +223,7 @@ class FeedSettings(_Group):
     timeout: Duration = Field(timedelta(seconds=60), description="longest time of one fetch altogether")
     redirects: int = Field(5, ge=0, le=20)
     max_entries: int = Field(5_000, ge=1, le=100_000, description="how many entries of a feed are read: the first ones")
-    parse_seconds: int = Field(
-        10, ge=1, le=600, description="CPU time for parsing a feed; a hostile one of 2 MiB takes as much"
-    )
+    parse_seconds: int = Field(10, ge=1, le=600, description="CPU time for parsing one feed")
     parse_mb: int = Field(1024, ge=256, description="memory of the process that parses a feed")
 
 
@@ -269,12 +238,8 @@ class MonitoringSettings(_Group):
         description="0: /healthz alone; empty: consumer 9464, reclusterer 9465, producer 9466, web 9467, or 4 further",
     )
     look_every: Duration = Field(timedelta(seconds=15), description="time between two looks at Kafka and Milvus")
-    silence: Duration = Field(
-        timedelta(minutes=5), description="silence of a service's loop after which the service counts as dead"
-    )
-    missed_runs: float = Field(
-        3, gt=0, description="age of the last good run, in multiples of --every, that is too old"
-    )
+    silence: Duration = Field(timedelta(minutes=5), description="silence after which a service counts as dead")
+    missed_runs: float = Field(3, gt=0, description="age at which a last good run is too old, in --every")
 
 
 class Settings(BaseSettings):
@@ -291,18 +256,13 @@ class Settings(BaseSettings):
     )
 
     config: Path = Field(Path("newstide.toml"), description="the settings file; a file that is named must exist")
-    data_dir: Path = Field(
-        default_factory=lambda: user_data_path("newstide"),
-        description="folder of everything that newstide keeps on disk",
-    )
+    data_dir: Path = Field(default_factory=lambda: user_data_path("newstide"), description="folder of newstide's data")
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("newstide"),
         description="folder of Kafka's jars and the converted model",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    keep: Window = Field(
-        None, description="span before the newest headline; older headlines are removed; none: keep all"
-    )
+    keep: Window = Field(None, description="span before the newest headline; older ones are removed")
     keep_at_most: float = Field(
         0.5,
         ge=0,
