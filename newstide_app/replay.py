@@ -12,6 +12,7 @@ from clustering.neighbours import ExactSearcher, NeighbourGraph, update_graph
 from clustering.stories.clusters import Clusters, cluster_rows
 from clustering.stories.lineage import match
 from clustering.stories.naming import name_stories
+from clustering.stories.newcomers import Pairs, pairs_apart
 from consumers.assignment import Members, OpenStories, assign, near_enough, representatives
 from newstide.core.settings import ClusteringSettings, Settings
 
@@ -84,6 +85,7 @@ def replay_rows(
     graph: NeighbourGraph | None = None
     theta: float | None = None
     smoothed_theta: float | None = None
+    apart: Pairs = ()
     next_number, runs = 0, 0
     changes: list[float] = []
     known = np.zeros(len(rows), np.bool_)  # by a run
@@ -107,10 +109,11 @@ def replay_rows(
             known_smoothed_theta=smoothed_theta,
             previous=living,
             readable=readable[inside],
+            apart=apart,
         )
         theta, smoothed_theta = clusters.threshold.theta, clusters.smoothed_threshold.theta
-        lineage = match(before, clusters.labels, stories.numbers.tolist(), next_number)
-        next_number = lineage.next_number
+        lineage = match(before, clusters.labels, stories.numbers.tolist(), next_number, parted=clusters.parted.born)
+        next_number, apart = lineage.next_number, pairs_apart(clusters.parted, lineage)
         runs += 1
         if known[inside].any():
             changes.append(float((before != lineage.labels)[known[inside]].mean()))

@@ -108,12 +108,13 @@ def test_a_story_that_had_closed_for_its_age_goes_on_under_its_number_where_its_
 
 
 def test_no_story_ends_by_what_a_part_of_it_does() -> None:
-    part = {"seen_in_part": {7}}
-    assert not match(rows((7, 1), (-1, 3)), rows((-1, 4)), {7}, 50, **part).events, "its only row in sight is noise"
-    taken = match(rows((7, 2), (8, 4)), rows((0, 6)), {7, 8}, 50, **part)
+    assert not match(rows((7, 1), (-1, 3)), rows((-1, 4)), {7}, 50, seen_in_part={7}).events, (
+        "its only row in sight is noise"
+    )
+    taken = match(rows((7, 2), (8, 4)), rows((0, 6)), {7, 8}, 50, seen_in_part={7})
     assert set(taken.labels) == {8}
     assert not taken.events, "neither merged into the other nor closed"
-    assert match(rows((7, 2)), rows((0, 2)), {7}, 50, **part).labels.tolist() == [7, 7]
+    assert match(rows((7, 2)), rows((0, 2)), {7}, 50, seen_in_part={7}).labels.tolist() == [7, 7]
 
 
 def test_a_story_that_has_dissolved_does_not_reopen_but_is_named_as_parent() -> None:

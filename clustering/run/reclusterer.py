@@ -28,6 +28,7 @@ from clustering.run.workplace import Memory, Workplace, now_ms, timed
 from clustering.stories.clusters import Clusters, cluster_rows
 from clustering.stories.lineage import Lineage, kept_share
 from clustering.stories.naming import name_stories
+from clustering.stories.newcomers import pairs_apart
 from newstide.core import logs
 from newstide.core.errors import EmptyStore
 from newstide.core.language_means import Means, language_means, no_means
@@ -130,7 +131,7 @@ class _Run:
         with timed(self._seconds, "clusters"):
             clusters = self._find_clusters(rows, current, book)
         with timed(self._seconds, "lineage"):
-            lineage = book.match(clusters.labels)
+            lineage = book.match(clusters.labels, clusters.parted.born)
         with timed(self._seconds, "names"):
             going_on = np.where(np.isin(lineage.labels, lineage.story_of_cluster), lineage.labels, -1)
             names = name_stories(going_on, clusters.centred, rows.frame, clusters.threshold.theta)
@@ -212,6 +213,7 @@ class _Run:
             known_theta=None if before is None else before["theta"],
             known_smoothed_theta=None if before is None else before["counts"].get("smoothed_theta"),
             previous=book.previous_open,
+            apart=tuple(map(tuple, self._last.counts.get("apart", ()))) if self._last else (),
         )
 
     def _decide(
@@ -243,6 +245,7 @@ class _Run:
             "unreadable": dict(rows.unreadable),
             "kept": kept_share(book.previous, lineage.labels, book.open),
             "random_pairs": {"mean": clusters.threshold.mean, "deviation": clusters.threshold.deviation},
+            "apart": pairs_apart(clusters.parted, lineage),
             "arrivals": _arrivals(rows.frame, lineage.labels),
             **count_by_kind(lineage.events),
         }

@@ -51,8 +51,8 @@ class StoryBook:
         """(n,) `previous`, where that story was open or is back; else -1."""
         return np.where(np.isin(self.previous, list(self.open | self.back)), self.previous, -1)
 
-    def match(self, clusters: Numbers) -> Lineage:
-        """Matches clusters to the stories of which this run sees something; see `lineage.match`.
+    def match(self, clusters: Numbers, parted: Mapping[int, int]) -> Lineage:
+        """Matches clusters to the stories of which this run sees something; see `lineage.match`, also for `parted`.
 
         A headline in no cluster stays with its story where the run sees that story in part: whoever sees all of it decides.
         """
@@ -64,6 +64,7 @@ class StoryBook:
             self.next_number,
             resting=self.back,
             seen_in_part=self.seen_in_part,
+            parted=parted,
         )
         stays = (lineage.labels < 0) & np.isin(self.previous, list(self.seen_in_part & self.open))
         return replace(lineage, labels=np.where(stays, self.previous, lineage.labels))

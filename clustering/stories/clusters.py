@@ -10,6 +10,7 @@ import pandas as pd
 from clustering.arrays import Indices, Labels, Vectors
 from clustering.kernels import kernel, parallel_range
 from clustering.neighbours.graph import NeighbourGraph
+from clustering.stories.newcomers import Pairs, Parted, part_newcomers
 from clustering.stories.reattach import reattached
 from clustering.stories.selection import belonging, select_calibrated
 from clustering.stories.similarity import Threshold, collapse_titles, random_pair_threshold, reweigh, to_distance
@@ -37,6 +38,7 @@ class Clusters:
         threshold: theta of the centred rows, and how alike random pairs of them are: what arrivals are measured by.
         smoothed_threshold: The same of the rows that the clusters were chosen by, smoothed over their neighbours.
         points: Rows once copies are collapsed.
+        parted: Which clusters are new beside an old story, and which stories still stand apart.
     """
 
     labels: Labels
@@ -46,6 +48,7 @@ class Clusters:
     threshold: Threshold
     smoothed_threshold: Threshold
     points: int
+    parted: Parted
 
 
 def cluster_rows(
@@ -57,6 +60,7 @@ def cluster_rows(
     known_theta: float | None = None,
     known_smoothed_theta: float | None = None,
     previous: Labels | None = None,
+    apart: Pairs = (),
 ) -> Clusters:
     """Clusters headlines that have a neighbour graph.
 
@@ -72,7 +76,9 @@ def cluster_rows(
             cluster, mean or theta; copies of one of them are a cluster all the same. The tutorial knows no such thing.
         known_theta: Of the last run's centred rows: kept unless it has drifted by more than `theta_drift`.
         known_smoothed_theta: Of its smoothed rows; likewise.
-        previous: (n,) the last run's story of each row, -1 = none: clusters stay as they were where that is as good.
+        previous: (n,) the last run's story of each row, -1 = none: clusters stay as they were where that is as good,
+            and what is new is parted from what is old (`newcomers.part_newcomers`; calibrated selection only).
+        apart: Pairs of stories that have stood apart until now.
 
     Raises:
         InvalidGraph: The headlines are not the graph's, or stand in another order; there is not one story per headline; or
@@ -83,12 +89,17 @@ def cluster_rows(
     if settings.tutorial:
         return _as_the_tutorial(graph, settings)
     if readable is not None and not readable.all():
-        return _beside_unreadable(readable, graph, headlines, settings, (known_theta, known_smoothed_theta), previous)
+        return _beside_unreadable(
+            readable, graph, headlines, settings, (known_theta, known_smoothed_theta), previous, apart
+        )
     vectors = graph.vectors
     if n < 2:
         none = np.full(n, -1, np.int64)
         threshold = Threshold(1.0, 0.0, 0.0)
-        return Clusters(none, np.zeros(n, np.float32), vectors, no_means(vectors.shape[1]), threshold, threshold, n)
+        means = no_means(vectors.shape[1])
+        return Clusters(
+            none, np.zeros(n, np.float32), vectors, means, threshold, threshold, n, Parted(none, apart=apart)
+        )
     languages = headlines["language"].tolist()
     times_ms = headlines["published_at"].to_numpy(np.int64)
     rows = point = np.arange(n)
@@ -106,7 +117,11 @@ def cluster_rows(
     stories = None if previous is None else _stories_of_points(previous, point, len(rows))
     labels, probabilities = _cluster_points(lists, own, damping, smoothed_threshold.theta, stories, settings)
     labels, probabilities = _give_to_copies(labels, probabilities, point, settings.min_cluster_size)
-    return Clusters(labels, probabilities, centred, means, threshold, smoothed_threshold, len(rows))
+    parted = Parted(labels, apart=apart)
+    if stories is not None and settings.selection == "calibrated":
+        parted = part_newcomers(labels, stories[point], centred, threshold.theta, apart)
+        probabilities = _measured_again(probabilities, labels, parted.labels, centred, threshold.theta)
+    return Clusters(parted.labels, probabilities, centred, means, threshold, smoothed_threshold, len(rows), parted)
 
 
 def _require_rows_of(graph: NeighbourGraph, headlines: pd.DataFrame, previous: Labels | None) -> None:
@@ -132,6 +147,7 @@ def _beside_unreadable(
     settings: ClusteringSettings,
     thetas: tuple[float | None, float | None],
     previous: Labels | None,
+    apart: Pairs,
 ) -> Clusters:
     """The readable rows as if there were no others, and the copies among the others."""
     rows, others = np.flatnonzero(readable), np.flatnonzero(~readable)
@@ -142,6 +158,7 @@ def _beside_unreadable(
         known_theta=thetas[0],
         known_smoothed_theta=thetas[1],
         previous=None if previous is None else previous[rows],
+        apart=apart,
     )
     strange = headlines.iloc[others]
     first, point = collapse_titles(strange["title"].tolist())
@@ -313,6 +330,15 @@ def _give_to_copies(
     return labels[point], probabilities[point]
 
 
+def _measured_again(probabilities: Vectors, before: Labels, labels: Labels, centred: Vectors, theta: float) -> Vectors:
+    """How firmly rows belong to clusters that were parted; all others stay as they were."""
+    moved = np.flatnonzero(before != labels)
+    if not len(moved):
+        return probabilities
+    touched = np.isin(labels, np.union1d(before[moved], labels[moved]))
+    return np.where(touched, belonging(labels, centred, theta), probabilities)
+
+
 def _as_the_tutorial(graph: NeighbourGraph, settings: ClusteringSettings) -> Clusters:
     from clustering.tree.tutorial import tutorial_labels
 
@@ -320,4 +346,5 @@ def _as_the_tutorial(graph: NeighbourGraph, settings: ClusteringSettings) -> Clu
     means = no_means(graph.vectors.shape[1])
     threshold = _threshold(graph.vectors, settings, None)
     n = len(graph.ids)
-    return Clusters(labels, probabilities.astype(np.float32), graph.vectors, means, threshold, threshold, n)
+    parted = Parted(labels)
+    return Clusters(labels, probabilities.astype(np.float32), graph.vectors, means, threshold, threshold, n, parted)

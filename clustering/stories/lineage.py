@@ -72,6 +72,7 @@ def match(
     *,
     resting: Iterable[int] = (),
     seen_in_part: Iterable[int] = (),
+    parted: Mapping[int, int] | None = None,
 ) -> Lineage:
     """Matches clusters to stories.
 
@@ -87,6 +88,7 @@ def match(
         resting: Numbers of stories that had closed for their age alone and of which rows are back. They are matched as if
             they were open; those that go on are `reopened`.
         seen_in_part: Numbers of stories that have headlines beyond these rows: no story ends by what a part of it does.
+        parted: By cluster in which no story may go on, since most of it is new: the story that it was parted from.
 
     Rows are to come in an order of their own, as ascending ids: it numbers the stories that are born.
     """
@@ -95,7 +97,9 @@ def match(
     shares = _shares(previous, clusters, were_open)
     merged = _merged(shares)
     split = _split(shares)
-    survivor = _survivors(shares, merged, split)
+    for cluster, story in (parted or {}).items():
+        _add_part(split, shares, story, cluster)
+    survivor = _survivors(shares, merged, split, frozenset(parted or ()))
 
     count = len(shares.cluster_size)
     story_of_cluster = np.full(count, -1, np.int64)
@@ -112,7 +116,7 @@ def match(
         *_grown(shares, survivor),
         *_merges(story_of_cluster, shares, survivor, merged, lasting),
         *_splits(story_of_cluster, shares, survivor, split),
-        *_closed(story_of_cluster, shares, survivor, merged, were_open - lasting),
+        *_closed(story_of_cluster, shares, survivor, merged, were_open - lasting, parted or {}),
     )
     labels = np.where(clusters >= 0, story_of_cluster[np.maximum(clusters, 0)] if count else -1, -1)
     return Lineage(labels.astype(np.int64), story_of_cluster, events, next_number)
@@ -224,10 +228,21 @@ def _split(shares: _Shares) -> dict[int, list[int]]:
     return split
 
 
+def _add_part(split: dict[int, list[int]], shares: _Shares, story: int, newborn: int) -> None:
+    """Tells that a cluster was parted from a story, which goes on elsewhere or, where that is nowhere, ends in it."""
+    others = {at: rows for at, rows in shares.by_story().get(story, {}).items() if at != newborn}
+    first = sorted(others, key=lambda at: (-others[at], shares.first_row[at]))[:1]
+    known = [at for at in split.get(story, first) if at != newborn]
+    split[story] = [*known, newborn]
+
+
 def _survivors(
-    shares: _Shares, merged: Mapping[int, Sequence[int]], split: Mapping[int, Sequence[int]]
+    shares: _Shares,
+    merged: Mapping[int, Sequence[int]],
+    split: Mapping[int, Sequence[int]],
+    newborn: frozenset[int],
 ) -> dict[int, int]:
-    """Cluster to story."""
+    """Cluster to story; in a newborn cluster none goes on."""
 
     def claim(cluster: int, story: int, rows: int) -> tuple[bool, float, int, int, int]:
         """What is ranked: pairs that merging and splitting ask for, then those most alike, in a total order."""
@@ -240,7 +255,11 @@ def _survivors(
 
     survivor: dict[int, int] = {}
     gone_on: set[int] = set()
-    ranked = sorted((claim(cluster, story, rows), cluster, story) for (cluster, story), rows in shares.held.items())
+    ranked = sorted(
+        (claim(cluster, story, rows), cluster, story)
+        for (cluster, story), rows in shares.held.items()
+        if cluster not in newborn
+    )
     for (_, negative_jaccard, *_), cluster, story in ranked:
         if -negative_jaccard >= LEAST_OVERLAP and cluster not in survivor and story not in gone_on:
             survivor[cluster] = story
@@ -328,11 +347,12 @@ def _closed(
     survivor: Mapping[int, int],
     merged: Mapping[int, Sequence[int]],
     were_open: set[int],
+    parted: Mapping[int, int],
 ) -> list[Event]:
     """Stories that go on nowhere.
 
-    The successor is the story they merged into, else the one that took most of their rows, 30 % at least, as a small story
-    does that is swallowed by a large one.
+    The successor is the story they merged into, else the one whose new headlines outnumber what is left of them, else the
+    one that took most of their rows, 30 % at least, as a small story does that is swallowed by a large one.
     """
     merged_into: defaultdict[int, list[int]] = defaultdict(list)
     for cluster, parts in merged.items():
@@ -343,7 +363,11 @@ def _closed(
     for story in sorted(were_open - set(survivor.values())):
         before = shares.story_size.get(story, 0)
         taken = by_story.get(story, {})
-        takers = merged_into.get(story) or [cluster for cluster, rows in taken.items() if rows >= SUPPLY * before]
+        takers = (
+            merged_into.get(story)
+            or [cluster for cluster in taken if parted.get(cluster) == story]
+            or [cluster for cluster, rows in taken.items() if rows >= SUPPLY * before]
+        )
         most = min(takers, key=lambda cluster: (-taken[cluster], shares.first_row[cluster]), default=None)
         successor = -1 if most is None else int(story_of_cluster[most])
         events.append(Event("closed", story, 0, before, successor=successor))
