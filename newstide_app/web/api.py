@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from clustering.pages.folder import page_path
 from newstide.core.errors import EmptyStore, InvalidHeadline, UnknownStory
 from newstide.core.headline import parse_time
-from newstide.core.settings import Settings
+from newstide.core.settings import PageSettings, Settings
 from newstide.milvus import Store
 from newstide.milvus.collection import MOST
 from newstide_app.queries import (
@@ -48,6 +48,15 @@ _LETTERS = 300  # of a source's name
 
 Text = Annotated[str, Field(max_length=_LETTERS)]
 Label = Annotated[int, Field(ge=-1, le=_LABEL)]
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    422: {
+        "model": Problem,
+        "description": "A parameter is missing, unknown or has a value that is not understood.",
+    },
+    503: {"model": Problem, "description": "Milvus cannot be reached."},
+    504: {"model": Problem, "description": "Milvus did not answer in time."},
+}
 
 
 class _Parameters(BaseModel):
@@ -85,50 +94,26 @@ class SearchParameters(_Parameters):
 
 def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
     """Adds the API's routes to an application."""
-    pages = settings.pages
-    most, default = pages.most_items, min(50, pages.most_items)
-    problems: dict[int | str, dict[str, Any]] = {
-        422: {
-            "model": Problem,
-            "description": "A parameter is missing, unknown or has a value that is not understood.",
-        },
-        503: {"model": Problem, "description": "Milvus cannot be reached."},
-        504: {"model": Problem, "description": "Milvus did not answer in time."},
-    }
+    _add_stories(app, reader, settings.pages)
+    _add_headlines(app, reader, settings.pages)
+    _add_search(app, reader, settings.pages)
+    _add_runs(app, reader, settings)
 
+
+def _add_stories(app: FastAPI, reader: Reader, pages: PageSettings) -> None:
     class StoryQuery(StoryParameters):
-        limit: int = Field(default, ge=1, le=most)
-
-    class HeadlineQuery(HeadlineParameters):
-        limit: int = Field(default, ge=1, le=most)
-
-    class SearchQuery(SearchParameters):
-        q: str = Field(min_length=1, max_length=pages.longest_query, description="Any text, in any language.")
-        limit: int = Field(min(20, most), ge=1, le=most)
-        offset: int = Field(0, ge=0, le=MOST - most - 1)
-
-    class RunQuery(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        limit: int = Field(default, ge=1, le=most)
-        offset: int = Field(0, ge=0, le=_LABEL)
+        limit: int = _limit(pages)
 
     class DetailQuery(BaseModel):
         model_config = ConfigDict(extra="forbid")
-        limit: int = Field(default, ge=1, le=most, description="Headlines shown.")
+        limit: int = _limit(pages, description="Headlines shown.")
 
-    async def ask(question: Callable[[Store], T], empty: T) -> T:
-        try:
-            return await reader.read(question)
-        except EmptyStore:
-            return empty
-
-    @app.get("/api/stories", response_model=schemas.Stories, responses=problems)
+    @app.get("/api/stories", response_model=schemas.Stories, responses=_PROBLEMS)
     async def stories(request: Request, query: Annotated[StoryQuery, Query()]) -> Response:
         """Stories."""
         wanted = StoryFilter(
             query.status, tuple(query.label), tuple(query.source), tuple(query.language), *_times(query)
         )
-        nothing: dict[str, Any] = {"items": [], "total": 0, "next": None}
 
         def question(store: Store) -> dict[str, Any]:
             found = chosen_stories(reader.stories(store), wanted, query.sort)
@@ -136,12 +121,12 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             following = _further(request, query.offset, query.limit, len(found))
             return {"items": story_records(page), "total": len(found), "next": following}
 
-        return _answer(request, await ask(question, nothing))
+        return _answer(request, await _ask(reader, question, {"items": [], "total": 0, "next": None}))
 
     @app.get(
         "/api/stories/{label}",
         response_model=schemas.StoryDetail,
-        responses={404: {"model": Problem, "description": "There is no such story."}, **problems},
+        responses={404: {"model": Problem, "description": "There is no such story."}, **_PROBLEMS},
     )
     async def story(
         request: Request,
@@ -149,28 +134,34 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
         query: Annotated[DetailQuery, Query()],
     ) -> Response:
         """One story: facts, lineage, timeline and newest headlines."""
-
-        def question(store: Store) -> dict[str, Any]:
-            all_stories = reader.stories(store)
-            facts = story_facts(all_stories, label)
-            frame, after = newest_headlines(store, HeadlineFilter(labels=(label,)), query.limit)
-            address = "../headlines?" + urlencode({"label": label, "limit": query.limit})
-            return {
-                "story": facts,
-                "lineage": story_lineage(all_stories, label),
-                "timeline": story_timeline(store, label),
-                "headlines": {
-                    "items": records(frame),
-                    "next": None if after is None else f"{address}&cursor={_written(after)}",
-                },
-            }
-
-        found: dict[str, Any] = await ask(question, {})
+        nothing: dict[str, Any] = {}
+        found = await _ask(reader, lambda store: _story_detail(store, reader, label, query.limit), nothing)
         if not found:
             raise UnknownStory(f"There is no story {label}.", "Nothing has been ingested yet.")
         return _answer(request, found)
 
-    @app.get("/api/headlines", response_model=schemas.Headlines, responses=problems)
+
+def _story_detail(store: Store, reader: Reader, label: int, limit: int) -> dict[str, Any]:
+    all_stories = reader.stories(store)
+    facts = story_facts(all_stories, label)
+    frame, after = newest_headlines(store, HeadlineFilter(labels=(label,)), limit)
+    address = "../headlines?" + urlencode({"label": label, "limit": limit})
+    return {
+        "story": facts,
+        "lineage": story_lineage(all_stories, label),
+        "timeline": story_timeline(store, label),
+        "headlines": {
+            "items": records(frame),
+            "next": None if after is None else f"{address}&cursor={_written(after)}",
+        },
+    }
+
+
+def _add_headlines(app: FastAPI, reader: Reader, pages: PageSettings) -> None:
+    class HeadlineQuery(HeadlineParameters):
+        limit: int = _limit(pages)
+
+    @app.get("/api/headlines", response_model=schemas.Headlines, responses=_PROBLEMS)
     async def headlines(request: Request, query: Annotated[HeadlineQuery, Query()]) -> Response:
         """Headlines, newest first."""
         after = None if query.cursor is None else _read_cursor(query.cursor)
@@ -181,9 +172,18 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             address = None if following is None else _address(request, cursor=_written(following))
             return {"items": records(frame), "next": address}
 
-        return _answer(request, await ask(question, {"items": [], "next": None}))
+        return _answer(request, await _ask(reader, question, {"items": [], "next": None}))
 
-    @app.get("/api/search", response_model=schemas.Hits, responses=problems)
+
+def _add_search(app: FastAPI, reader: Reader, pages: PageSettings) -> None:
+    most = pages.most_items
+
+    class SearchQuery(SearchParameters):
+        q: str = Field(min_length=1, max_length=pages.longest_query, description="Any text, in any language.")
+        limit: int = _limit(pages, 20)
+        offset: int = Field(0, ge=0, le=MOST - most - 1)
+
+    @app.get("/api/search", response_model=schemas.Hits, responses=_PROBLEMS)
     async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
         """Headlines nearest in meaning to a text, in whatever language."""
         if not query.q.strip():
@@ -198,9 +198,16 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             address = _address(request, offset=following) if more else None
             return {"items": records(frame.head(query.limit)), "next": address}
 
-        return _answer(request, await ask(question, {"items": [], "next": None}))
+        return _answer(request, await _ask(reader, question, {"items": [], "next": None}))
 
-    @app.get("/api/runs", response_model=schemas.Runs, responses=problems)
+
+def _add_runs(app: FastAPI, reader: Reader, settings: Settings) -> None:
+    class RunQuery(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        limit: int = _limit(settings.pages)
+        offset: int = Field(0, ge=0, le=_LABEL)
+
+    @app.get("/api/runs", response_model=schemas.Runs, responses=_PROBLEMS)
     async def runs(request: Request, query: Annotated[RunQuery, Query()]) -> Response:
         """Finished runs, newest first."""
 
@@ -210,13 +217,23 @@ def add_api(app: FastAPI, reader: Reader, settings: Settings) -> None:
             for run in page:
                 map_page = page_path(settings.snapshots_dir, run["run"])
                 run["page"] = f"../{map_page.name}" if map_page.is_file() else None
-            return {
-                "items": page,
-                "total": len(found),
-                "next": _further(request, query.offset, query.limit, len(found)),
-            }
+            following = _further(request, query.offset, query.limit, len(found))
+            return {"items": page, "total": len(found), "next": following}
 
-        return _answer(request, await ask(question, {"items": [], "total": 0, "next": None}))
+        return _answer(request, await _ask(reader, question, {"items": [], "total": 0, "next": None}))
+
+
+def _limit(pages: PageSettings, default: int = 50, description: str | None = None) -> Any:
+    """How many items a page holds, as a field of a query."""
+    return Field(min(default, pages.most_items), ge=1, le=pages.most_items, description=description)
+
+
+async def _ask(reader: Reader, question: Callable[[Store], T], empty: T) -> T:
+    """The answer, or `empty` before anything was ingested."""
+    try:
+        return await reader.read(question)
+    except EmptyStore:
+        return empty
 
 
 class HeadAsGet:
