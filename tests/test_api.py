@@ -91,7 +91,7 @@ def test_the_document_describes_every_answer(client: httpx.Client) -> None:
         assert found.get("items", [None])
         wrong = client.get(path.replace("{label}", str(largest)), params={"nonsense": 1})
         assert wrong.status_code == 422
-        problem = answers["422"]["content"]["application/json"]["schema"]
+        problem = answers["422"]["content"]["application/problem+json"]["schema"]
         jsonschema.validate(wrong.json(), {**problem, "components": document["components"]})
 
 
