@@ -275,7 +275,7 @@ def test_an_answer_that_is_known_is_not_sent_again(client: httpx.Client) -> None
         ("/api/headlines?since=2026-10-13T00:00:00", 422, "since", "is not a time"),
         ("/api/headlines?since=2000&until=1000", 422, "since", "not before until '1000'"),
         ("/api/headlines?cursor=AAAA", 422, "cursor", "'AAAA'"),
-        ("/api/headlines?cursor=WzEsIDJd", 422, "cursor", "begin without one"),
+        ("/api/headlines?cursor=WzEsIDJd", 422, "cursor", "begin without a cursor"),
         ("/api/headlines?label=-2", 422, "label", "'-2'"),
         ("/api/headlines?label=99999999999999999999", 422, "label", "99999999999999999999"),
         ("/api/headlines?source=" + "x" * 301, 422, "source", "at most 300"),
