@@ -4,4 +4,4 @@
 size.
 """
 
-import newstide  # noqa: F401 - before numpy: says how its threads wait
+import newstide  # noqa: F401 - imported before numpy, whose threads it lets sleep

@@ -1,7 +1,7 @@
 """Runs the graph engine's benchmarks: `python -m benchmarks [--quick]`.
 
-Tables on screen, JSON in `benchmarks/results`, a plot of time against rows beside it; the figures of `docs/benchmarks.md` by
-`python -m benchmarks.report`. Ten million rows take memory and an hour of their own:
+Prints tables, and writes JSON and a plot of time against rows to `benchmarks/results`; `python -m benchmarks.report` writes
+the figures of `docs/benchmarks.md`. Ten million rows need more memory and an hour, so they have a command of their own:
 
     python -m benchmarks.graph --rows 10000000 --neighbours 15 --json benchmarks/results/graph-10m.json
 """
@@ -21,11 +21,11 @@ INCREMENTAL_SIZES = [20_000, 100_000]
 QUICK_SIZES, QUICK_INCREMENTAL_SIZES, QUICK_LAYOUT_SIZES = [1_000], [5_000], [3_000]
 QUICK_CONTENDERS = [
     name for name in graph.CONTENDERS if name != "fast_hdbscan"
-]  # it compiles for half a minute or more
+]  # a contender that compiles for half a minute or more
 
 
 def main() -> int:
-    """The command line; how many bars are missed."""
+    """Runs the command line; returns the number of missed bars."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes only, under two minutes; into results/quick")
     quick = parser.parse_args().quick

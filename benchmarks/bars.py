@@ -1,4 +1,4 @@
-"""What the graph engine has to reach, each bar beside its figure: ratios and times of one run, on two cores."""
+"""The bars of the graph engine, each beside its measured figure: ratios and times of one run, on two cores."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from rich.table import Table
 
 Row = dict[str, Any]
 
-LARGE = 100_000  # rows, from where on growth is measured
-_LARGEST = 10_000_000  # up to where it is judged: over less, the steps of a processor's caches weigh too much
-_LEAST_MB = 0.1  # less than that cannot be told from nothing
+LARGE = 100_000  # rows from which on growth is measured
+_LARGEST = 10_000_000  # rows up to which growth is judged: over fewer, a processor's caches weigh too much
+_LEAST_MB = 0.1  # smaller amounts of memory are not measurable
 _TIMES: dict[tuple[int, str], tuple[float, float]] = {  # k = 15: seconds and MB at most
     (100_000, "tree"): (1, 500),
     (100_000, "labels"): (5, 500),
@@ -27,7 +27,7 @@ _SELECTION_ROWS, _SELECTION_SECONDS, _SELECTION_MB = 1_000_000, 15, 1_000
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A figure and what it is to be."""
+    """A measured figure and the bound that it has to keep."""
 
     what: str
     figure: float
@@ -37,11 +37,11 @@ class Bar:
 
     @property
     def met(self) -> bool:
-        """Whether the figure is on the right side."""
+        """Whether the figure keeps the bound."""
         return self.figure >= self.bound if self.at_least else self.figure <= self.bound
 
     def cells(self) -> tuple[str, str, str, str]:
-        """What, figure, bar, and whether it is met."""
+        """The cells of a table: what was measured, the figure, the bar, and whether the bar is met."""
         sign = ">=" if self.at_least else "<="
         return self.what, _shown(self.figure, self.unit), f"{sign} {self.bound:,} {self.unit}".strip(), self.verdict
 
@@ -74,7 +74,7 @@ def growth(rows: Sequence[Row], neighbours: int, contender: str = "tree") -> tup
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """The bars for the screen."""
+    """The bars as a table for the terminal."""
     shown = Table("what", "figure", "bar", "met", title="Bars")
     for bar in bars(rows):
         shown.add_row(*bar.cells(), style="" if bar.met else "bold red")
@@ -82,7 +82,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The bars for a page."""
+    """The bars as a Markdown table."""
     lines = [f"| {' | '.join(bar.cells())} |" for bar in bars(rows)]
     return "\n".join(["| what | figure | bar | met |", "|---|---|---|---|", *lines])
 

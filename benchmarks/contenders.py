@@ -1,9 +1,9 @@
-"""One way to cluster one prepared collection, timed in a process of its own.
+"""Times one contender, a way to cluster a prepared collection, in a process of its own.
 
     python -m benchmarks.contenders NAME FOLDER NEIGHBOURS
 
-The process loads what its way starts from, runs it once on a few rows (so that nothing is compiled on the clock), and prints
-its best seconds and the peak memory beyond that as a line of JSON.
+The process loads the contender's input, runs the contender once on a few rows (so that no compilation is timed), and prints
+its best time in seconds, and its peak memory beyond the input, as a line of JSON.
 """
 
 import json
@@ -23,30 +23,30 @@ from tests.harness.measured import Measured, measured
 Vectors = npt.NDArray[np.float32]
 Lists = tuple[npt.NDArray[np.int32], Vectors]
 
-MIN_SAMPLES, MIN_CLUSTER_SIZE = 3, 3  # the tutorial's
+MIN_SAMPLES, MIN_CLUSTER_SIZE = 3, 3  # the tutorial's values
 _WARM_ROWS = 300
-_SHORT = MIN_SAMPLES + 1  # neighbours: with more, made collections are in one piece
+_SHORT = MIN_SAMPLES + 1  # neighbours: with more, generated collections form one component
 _MOST_RUNS, _SECONDS = 5, 4.0
 _SECONDS_FOR_TWO = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a way gives, as far as it does: labels (n,), and the components that the lists fell into."""
+    """The result of a contender: labels (n,) and the number of components of the lists, where it has them."""
 
     labels: npt.NDArray[np.int64] | None = None
     components: int | None = None
 
 
 def tree(lists: Lists) -> Found:
-    """Ours: lists to dendrogram. Clusters are not chosen yet."""
+    """newstide: neighbour lists to dendrogram, without choosing clusters."""
     from clustering.tree import build_hierarchy
 
     return Found(components=build_hierarchy(*lists, min_samples=MIN_SAMPLES).components)
 
 
 def tree_bridged(lists: Lists, vectors: Vectors) -> Found:
-    """Ours: lists so short that they fall into pieces to dendrogram, with the pieces joined by their vectors."""
+    """newstide: lists so short that they form several components to dendrogram, with the components bridged."""
     from clustering.tree import build_hierarchy
 
     short = lists[0][:, :_SHORT], lists[1][:, :_SHORT]
@@ -54,7 +54,7 @@ def tree_bridged(lists: Lists, vectors: Vectors) -> Found:
 
 
 def labels(lists: Lists, most_for_library: int | None = None) -> Found:
-    """Ours: lists to labels, as in production."""
+    """newstide: neighbour lists to labels, as in production."""
     from clustering.tree import build_hierarchy
     from clustering.tree.extraction import MOST_FOR_LIBRARY
     from clustering.tree.hdbscan_labels import library_clusters
@@ -65,12 +65,12 @@ def labels(lists: Lists, most_for_library: int | None = None) -> Found:
 
 
 def labels_by_library(lists: Lists) -> Found:
-    """Our tree, and the library's own choice of clusters however many there are."""
+    """newstide: the tree, and the library's own choice of clusters, however many there are."""
     return labels(lists, sys.maxsize)
 
 
 def tutorial_mode(lists: Lists) -> Found:
-    """Ours: the tutorial's labels, without its matrix."""
+    """newstide: the tutorial's labels without its matrix."""
     from clustering.tree.tutorial import labels_of_search
 
     return Found(labels_of_search(*_as_tutorial(lists))[0])
@@ -89,7 +89,7 @@ def tutorial(lists: Lists) -> Found:
 
 
 def one_pass(lists: Lists) -> Found:
-    """No clustering: reads one number of every listed neighbour, on all cores, as each pass over the edges has to."""
+    """No clustering: reads one number of every listed neighbour, on all cores, as each pass over the edges has to do."""
     _sums_of_listed(lists[0], lists[1][:, 0].copy())
     return Found()
 
@@ -123,7 +123,7 @@ def fast_hdbscan_raw(vectors: Vectors) -> Found:
 
 
 def sklearn_raw(vectors: Vectors) -> Found:
-    """scikit-learn's HDBSCAN on the vectors; it counts a row itself among its samples."""
+    """scikit-learn's HDBSCAN on the vectors; scikit-learn counts a row itself among its samples."""
     from sklearn.cluster import HDBSCAN
 
     model = HDBSCAN(min_samples=MIN_SAMPLES + 1, min_cluster_size=MIN_CLUSTER_SIZE, copy=False, n_jobs=-1)
@@ -147,7 +147,7 @@ FROM_VECTORS: dict[str, Callable[[Vectors], Found]] = {
 
 
 def _as_tutorial(lists: Lists) -> Lists:
-    """The row itself first, and squared distances: k + 1 hits, so that both ways have the same edges as the others.
+    """Lists as the tutorial has them: the row itself first, and squared distances; k + 1 hits give the same edges.
 
     The tutorial asks for 50 hits, which are 49 others.
     """
@@ -160,9 +160,9 @@ def _as_tutorial(lists: Lists) -> Lists:
 
 
 def _best_of(action: Callable[[], Found]) -> tuple[Found, list[Measured]]:
-    """Runs up to five times while that takes no more than some seconds, and twice unless that takes half a minute.
+    """Runs an action up to five times while that takes few seconds, and twice unless one run takes half a minute.
 
-    The first run says how much memory it takes; often it is also the first to touch that memory, which costs it time.
+    The first run measures the memory; it is often slower, since it touches that memory first.
     """
     results: list[Measured] = []
     while len(results) < _MOST_RUNS:
@@ -181,14 +181,14 @@ def _lists(folder: Path, neighbours: int) -> Lists:
 
 
 def prepared(name: str, folder: Path, neighbours: int) -> Callable[[], Found]:
-    """The way, loaded and warm."""
+    """The contender, with its input loaded and its code compiled."""
     if name in FROM_VECTORS:
         vectors = np.load(folder / "vectors.npy")
         FROM_VECTORS[name](vectors[:_WARM_ROWS])
         return lambda: FROM_VECTORS[name](vectors)
     lists = _lists(folder, neighbours)
     few = (lists[0][:_WARM_ROWS] % min(_WARM_ROWS, len(lists[0])), lists[1][:_WARM_ROWS])
-    labels(few, most_for_library=0)  # what chooses where there are many clusters is compiled, too
+    labels(few, most_for_library=0)  # also compiles the code that chooses among many clusters
     if name in FROM_BOTH:
         vectors = np.load(folder / "vectors.npy")
         FROM_BOTH[name](_in_pieces(few), vectors[:_WARM_ROWS])
@@ -198,7 +198,7 @@ def prepared(name: str, folder: Path, neighbours: int) -> Callable[[], Found]:
 
 
 def _in_pieces(lists: Lists) -> Lists:
-    """Lists whose rows name others of their own piece only, so that there is something to bridge."""
+    """Lists whose rows name neighbours of their own part only, so that there are components to bridge."""
     n, k = lists[0].shape
     piece = 2 * k
     row = np.arange(n, dtype=np.int32)[:, None]

@@ -1,7 +1,7 @@
-"""Made-up collections whose neighbours are known before the clock starts.
+"""Generated collections with exact neighbour lists, prepared before anything is timed.
 
-Up to 100,000 rows: unit vectors of 512 dimensions in clusters of very unequal size, as headlines are, and their exact lists.
-Above: clustered points in three dimensions, whose true neighbours a tree finds in a minute or two.
+Up to 100,000 rows: unit vectors of 512 dimensions in clusters of very unequal size, like headlines. Above: clustered points
+in three dimensions, whose true neighbours a k-d tree finds in a minute or two.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ def points(rows: int, seed: int) -> npt.NDArray[np.float32]:
 
 
 def prepare(folder: Path, rows: int, neighbours: int, seed: int) -> None:
-    """Writes `vectors.npy`, `indices.npy` and `distances.npy` of one collection into `folder`, unless they are there.
+    """Writes `vectors.npy`, `indices.npy` and `distances.npy` of one collection into `folder`, unless they exist.
 
     Lists are nearest first, so that the first columns are the lists of fewer neighbours.
     """
@@ -90,6 +90,6 @@ def _tree_lists(
         lengths, found = tree.query(vectors[part], k + 1, workers=-1)
         itself = np.arange(part.start, part.stop)[:, None]
         others = found != itself
-        others[others.all(axis=1), -1] = False  # more copies than the list holds: one goes for the row itself
+        others[others.all(axis=1), -1] = False  # with more copies than a list holds, one stands for the row itself
         indices[part] = found[others].reshape(-1, k)
         distances[part] = lengths[others].reshape(-1, k)

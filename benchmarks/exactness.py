@@ -1,8 +1,8 @@
-"""Clusters from neighbour lists against hdbscan's on all distances, on real headlines.
+"""Compares clusters from neighbour lists with those of hdbscan on all distances, on real headlines.
 
     python -m benchmarks.exactness FOLDER
 
-FOLDER holds the labelled sets. Of each, distinct titles are embedded by `use-multilingual`. Prints and writes the table of
+FOLDER holds the labelled sets, whose distinct titles `use-multilingual` embeds. Prints and writes the table of
 `docs/benchmarks.md`.
 """
 
@@ -19,14 +19,19 @@ from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.report import PAGE
 
-SETS = {"giveme5w1h": None, "uci_stories": None, "allsides_roundups": 4_000, "abp_stream": 5_000}  # titles at most
+SETS = {
+    "giveme5w1h": None,
+    "uci_stories": None,
+    "allsides_roundups": 4_000,
+    "abp_stream": 5_000,
+}  # most titles
 SEED = 0
 NEIGHBOURS = (15, 30)
 MIN_CLUSTER_SIZE = 3
 
 
 def measure(vectors: npt.NDArray[np.float32], min_samples: int) -> dict[str, Any]:
-    """One set: adjusted Rand indices with hdbscan's labels, of lists of 30 and of hdbscan itself on permuted rows."""
+    """Adjusted Rand indices with hdbscan's labels on one set, of lists of 30 and of hdbscan on permuted rows."""
     from sklearn.metrics import adjusted_rand_score
 
     from clustering.neighbours import ExactSearcher, update_graph
@@ -84,14 +89,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command line."""
     from newstide.core.settings import EmbeddingSettings
     from newstide.embedding import load_embedder
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
-    parser.add_argument("--most", type=int, help="titles of a set, for a quick look")
+    parser.add_argument("--most", type=int, help="most titles of a set, for a quick look")
     parser.add_argument("--json", type=Path, default=RESULTS / "exactness.json")
     parser.add_argument("--no-docs", action="store_true", help="leave docs/benchmarks.md as it is")
     chosen = parser.parse_args(arguments)

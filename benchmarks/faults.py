@@ -4,9 +4,9 @@
     python -m benchmarks.faults --fuzz 10000                    # fuzzed messages instead, see `tests.harness.fuzz`
 
 The real services run as processes of their own: Kafka, Milvus Lite, `newstide consume`, `newstide recluster`. Headlines
-come in portions at a steady rate; within each, one of the four gets SIGKILL at a moment drawn from a fixed seed, and is
-started again. What it was doing is looked up while it is dead. When all is read and one more run was made, every
-headline must be in Milvus once or in the topic of dead letters, and rows, stories, the run and its page must agree.
+come in portions at a steady rate; during each, one of the four gets SIGKILL at a moment drawn from a fixed seed, and is
+started again. While it is dead, its state shows what it was doing. After everything is read and one more run is made,
+each headline must be in Milvus once or among the dead letters, and rows, stories, the run and its page must agree.
 `tests/faults` runs a short form. The JSON goes to `benchmarks/results`, the table into `docs/reliability.md`.
 """
 
@@ -62,14 +62,14 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--headlines", type=int, default=20_000)
-    parser.add_argument("--kills", type=int, default=20, help="of each: consumer, reclusterer, broker, Milvus")
-    parser.add_argument("--fuzz", type=int, help="so many fuzzed messages instead of kills")
+    parser.add_argument("--kills", type=int, default=20, help="kills of each: consumer, reclusterer, broker, Milvus")
+    parser.add_argument("--fuzz", type=int, help="number of fuzzed messages to send, instead of kills")
     parser.add_argument("--json", type=Path, help="default: faults.json or fuzz.json in benchmarks/results")
     parser.add_argument("--no-docs", action="store_true", help="leave docs/reliability.md as it is")
-    parser.add_argument("--folder", type=Path, help="for all data, kept; default: one that is removed again")
+    parser.add_argument("--folder", type=Path, help="folder for all data, which is kept; default: a temporary one")
     chosen = parser.parse_args()
     card = machine_card(SEED)
     logs.configure("warning", json=False)

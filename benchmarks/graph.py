@@ -1,8 +1,8 @@
-"""Lists to tree to labels, against the tutorial's dense path, hdbscan, fast_hdbscan and scikit-learn.
+"""Times newstide's clustering of neighbour lists, and the tutorial's, hdbscan's, fast_hdbscan's and scikit-learn's.
 
     python -m benchmarks.graph --rows 1000000 --neighbours 15 --json FILE
 
-Seconds and memory beyond the lists (for those who start from vectors: beyond the vectors) and the process's base.
+Prints seconds, and memory beyond the process's base and the lists (for contenders that start from vectors: the vectors).
 """
 
 import argparse
@@ -24,12 +24,12 @@ from benchmarks.machine import machine_card, write_json
 
 SEED = 42
 TIMEOUT = 900.0  # seconds for one contender
-# From where on a contender is left out: the tutorial's matrix would not fit, the others take more than some minutes.
+# Rows above which a contender is left out: the tutorial's matrix would not fit, the others take too many minutes.
 MOST_ROWS = {
     "tutorial": 10_000,
     "tutorial mode": 1_000_000,
     "labels by library": 1_000_000,
-    "tree, bridged": MOST_HEADLINES,  # larger collections are no unit vectors
+    "tree, bridged": MOST_HEADLINES,  # larger collections do not consist of unit vectors
 }
 MOST_HEADLINES_RAW = {"hdbscan": 5_000, "fast_hdbscan": 10_000, "scikit-learn": 10_000}
 MOST_POINTS_RAW = {"hdbscan": 300_000, "fast_hdbscan": 1_000_000, "scikit-learn": 0}
@@ -43,7 +43,7 @@ def run(
     contenders: Sequence[str] = CONTENDERS,
     timeout: float = TIMEOUT,
 ) -> list[dict[str, Any]]:
-    """All contenders on one collection, each in a process of its own; those that start from vectors once for all k."""
+    """Times all contenders on one collection, each in its own process; those that start from vectors, once for all k."""
     place = folder / str(rows)
     prepare(place, rows, max(neighbours), SEED)
     found = []
@@ -106,13 +106,13 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 3_000, 10_000])
     parser.add_argument("--neighbours", type=int, nargs="+", default=[15, 30, 50])
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for one contender")
-    parser.add_argument("--folder", type=Path, help="keeps the prepared collections there for another run")
+    parser.add_argument("--folder", type=Path, help="folder that keeps the prepared collections for another run")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args(arguments)
     card = machine_card(SEED)
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             some = run(rows, chosen.neighbours, chosen.folder or Path(temporary), chosen.contenders, chosen.timeout)
             console.print(table(some))
             found += some
-            if chosen.json:  # after each size: what was measured is not lost with what comes
+            if chosen.json:  # written after each size, so that a later failure loses nothing
                 write_json(chosen.json, card, found)
     console.print(bars.table(found))
 

@@ -1,7 +1,7 @@
-"""Whether stories stay themselves when a hundredth more headlines come in: `python -m benchmarks.identity DATA_FOLDER`.
+"""Measures how many headlines keep their story when more arrive: `python -m benchmarks.identity DATA_FOLDER`.
 
-A hundredth of a set is held back, the rest is clustered, then everything, as the next run would. Sets without times are
-clustered without; those with times as by default, without a window. Prints and writes the second table of `docs/quality.md`.
+All but a hundredth of a set is clustered, then the whole set, as the next run would do. Sets without times are clustered
+without damping, sets with times as by default, without a window. Prints and writes the second table of `docs/quality.md`.
 """
 
 import argparse
@@ -27,13 +27,15 @@ MODELS = ("use-multilingual", "multilingual-e5-small")
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder of the files")
+    parser.add_argument("data", type=Path, help="folder of the labelled files")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--embeddings", type=Path, help="kept here; default: newstide's cache folder")
+    parser.add_argument(
+        "--embeddings", type=Path, help="folder that keeps embeddings; default: newstide's cache folder"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS / "identity.json")
     chosen = parser.parse_args()
     found = kept(chosen.json)
@@ -60,7 +62,7 @@ def main() -> None:
 def measure(
     rows: pd.DataFrame, vectors: npt.NDArray[np.float32], settings: ClusteringSettings, draw: int
 ) -> list[dict[str, Any]]:
-    """One draw: the share of rows that keep their number, with the last run counting for nothing and as by default."""
+    """One draw: the share of rows that keep their story, without the bonus for stories of the last run and with it."""
     n = len(rows)
     known = np.sort(np.random.default_rng(draw).choice(n, round(n / 1.01), replace=False))
     ids = rows["id"].to_numpy(object)
@@ -96,7 +98,7 @@ def measure(
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """A line for each set and model: the least and the most of the draws. A dash where the default is no inertia."""
+    """A line for each set and model: least and largest share of the draws; a dash where the default has no inertia."""
     lines = [
         "| set, model | keep their number, of rows in a story before and after | of all rows in a story before "
         "(noise counts as lost) | the same without inertia |",

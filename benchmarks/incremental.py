@@ -1,8 +1,8 @@
-"""The neighbour graph over +1 % and -1 % of the rows, against the fastest rebuild.
+"""Times updates of the neighbour graph by +1 % and -1 % of the rows, against the fastest rebuild.
 
     python -m benchmarks.incremental --rows 100000 --json FILE
 
-The graph step alone, with the exact searcher; the rebuild is ours or faiss's flat index, whichever is faster here.
+Only the graph step is timed, with the exact searcher; the rebuild is newstide's or faiss's flat index, whichever is faster.
 """
 
 import argparse
@@ -26,7 +26,7 @@ REPEATS, FEW_REPEATS = 5, 2
 
 
 def run(rows: int) -> dict[str, Any]:
-    """One size; the best of two rebuilds each, and of five updates."""
+    """Times one size: the best of two rebuilds each, and of five updates."""
     step = rows // 100
     vectors = headline_vectors(rows + step, SEED)
     ids = [f"{name:08x}" for name in np.random.default_rng(SEED).permutation(rows + step)]
@@ -37,7 +37,7 @@ def run(rows: int) -> dict[str, Any]:
             previous, some, lambda asked: vectors[[row_of[name] for name in asked]], ExactSearcher(), k=K, spare=SPARE
         )[0]
 
-    update(update(None, ids[:500]), ids[5:505])  # compiles
+    update(update(None, ids[:500]), ids[5:505])  # compiles the kernels
     small, rebuild = _timed(lambda: update(None, ids[:rows]), FEW_REPEATS)
     grown, plus = _timed(lambda: update(small, ids), REPEATS)
     large, rebuild_large = _timed(lambda: update(None, ids), FEW_REPEATS)
@@ -68,7 +68,7 @@ def _timed(action: Callable[[], NeighbourGraph], repeats: int) -> tuple[Neighbou
 
 
 def _faiss_seconds(graph: NeighbourGraph) -> float | None:
-    """The index of faiss over the same rows; None where it is not installed."""
+    """Seconds of a search of the same rows by faiss; None where faiss is not installed."""
     try:
         import faiss
     except ImportError:
@@ -112,7 +112,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[20_000, 100_000])
     parser.add_argument("--json", type=Path)

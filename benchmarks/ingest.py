@@ -1,14 +1,14 @@
-"""How fast headlines get from the topic into Milvus, and how soon: `python -m benchmarks.ingest --json FILE --write`.
+"""Measures rate and delay of headlines from the topic to Milvus: `python -m benchmarks.ingest --json FILE --write`.
 
-A real local Kafka and a real Milvus Lite server share the machine with the consumer. In one run, for each model:
+A real local Kafka and a real Milvus Lite server share the machine with the consumer. One run measures, for each model:
 
 * `embedder`: texts a second of the model alone, in the consumer's batches, with all cores.
 * `ingest`: headlines a second from topic to acknowledged rows, and the share of each stage; then the same beside a
   reclustering run.
-* `steady`: headlines sent at a fixed rate, lower for a model that could not keep up with it; for each, how long until a
-  client that reads strictly sees its row, which carries its provisional label from the first.
+* `steady`: headlines sent at a fixed rate, lower for a slow model; for each headline, the seconds until a client with
+  strictly consistent reads sees its row, which has its provisional label from the first.
 
-Ends with 1 where a bar is missed: the share of the embedder's own rate (`SHARE_BARS`), the delay, labels on arrival.
+Exits with 1 where a bar is missed: the share of the embedder's own rate (`SHARE_BARS`), the delay, labels on arrival.
 """
 
 import argparse
@@ -44,21 +44,21 @@ from tests.harness.services import endless_headlines, until
 
 SEED = 42
 MODELS = ("use-multilingual", "multilingual-e5-small")
-SHARE_BARS = {"use-multilingual": 0.75, "multilingual-e5-small": 0.85}  # of the embedder's own rate
-DELAY_BAR = 1.0  # seconds, p95, from being sent to being read with its label
-ROUNDS = 5  # of ingest, each of whole batches and between two of the model alone: a machine's speed drifts
-LOAD = 0.5  # of the embedder's own rate: more than that, no steady rate asks of it, or queues tell of the model alone
+SHARE_BARS = {"use-multilingual": 0.75, "multilingual-e5-small": 0.85}  # share of the embedder's own rate
+DELAY_BAR = 1.0  # seconds, p95, from sending a headline to reading its row with a label
+ROUNDS = 5  # rounds of ingest, each between two rounds of the model alone, since a machine's speed drifts
+LOAD = 0.5  # largest share of the embedder's rate that the steady part sends: with more, queues measure the model alone
 _LOOK_EVERY = 0.05  # seconds
 _PATIENCE = 120.0
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--headlines", type=int, nargs="+", default=[20_000, 10_000], help="for each model")
+    parser.add_argument("--headlines", type=int, nargs="+", default=[20_000, 10_000], help="headlines for each model")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--rate", type=float, default=50.0, help="headlines a second in the steady part")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of the steady part; 0 = leave it out")
+    parser.add_argument("--seconds", type=float, default=60.0, help="seconds of the steady part; 0: leave it out")
     parser.add_argument("--json", type=Path, default=RESULTS / "ingest.json")
     parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     chosen = parser.parse_args()
@@ -98,7 +98,7 @@ def _pipeline(model: str) -> Iterator[tuple[Settings, Embedder, Store]]:
 def throughput(
     settings: Settings, embedder: Embedder, store: Store, source: Iterator[Headline], headlines: int
 ) -> dict[str, Any]:
-    """The embedder's rate, then ingest's, alone and beside a run."""
+    """Measures the embedder's rate, then the consumer's rate, alone and beside a run."""
     batch = settings.consumer.batch_size
     warm = [next(source).text for _ in range(2 * batch)]
     embedder.encode(warm[:batch])
@@ -140,7 +140,7 @@ def _embedded(embedder: Embedder, source: Iterator[Headline], headlines: int, ba
 
 @contextmanager
 def _runs(settings: Settings) -> Iterator[list[int]]:
-    """One reclustering after the other until the end; the exit codes. The first one is at work from the start."""
+    """Makes one run after another until the block ends; yields the list of exit codes once the first run is at work."""
     graph, done, codes = settings.data_dir / "cache" / "graph.bin", threading.Event(), list[int]()
 
     def again() -> None:
@@ -153,7 +153,9 @@ def _runs(settings: Settings) -> Iterator[list[int]]:
     thread = threading.Thread(target=again)
     thread.start()
     try:
-        until("a run is at work", graph.exists)  # it is written after the rows are read; the rest is most of a run
+        until(
+            "a run is at work", graph.exists
+        )  # a run writes the graph after reading its rows; most of the run follows
         yield codes
     finally:
         done.set()
@@ -165,7 +167,7 @@ def _runs(settings: Settings) -> Iterator[list[int]]:
 def _ingested(
     settings: Settings, embedder: Embedder, store: Store, source: Iterator[Headline], headlines: int
 ) -> tuple[float, dict[str, float]]:
-    """Seconds from the first records in hand until all are stored and committed, and those of each stage."""
+    """Seconds from the first records read until all headlines are stored and committed, and the seconds by stage."""
     from consumers.group import join_group
     from consumers.loop import ingest
     from consumers.tally import Tally
@@ -183,7 +185,7 @@ def _ingested(
     consumer = join_group(settings.kafka)
     sender = Sender(settings.kafka)
     try:
-        while not consumer.assignment():  # joining the group takes Kafka some seconds, whoever joins
+        while not consumer.assignment():  # joining a group takes Kafka some seconds
             consumer.poll(timeout_ms=100, max_records=1)
             for partition in consumer.assignment():
                 consumer.seek(partition, consumer.committed(partition) or 0)
@@ -231,7 +233,7 @@ def steady(settings: Settings, store: Store, source: Iterator[Headline], rate: f
         sender.send(settings.kafka.topic, key=first.id.encode(), value=encode(first))
         sender.flush()
         watcher.start()
-        while len(delays) < 1:  # the consumer loads its model and joins the group
+        while len(delays) < 1:  # meanwhile the consumer loads its model and joins the group
             if time.monotonic() > latest:
                 raise SystemExit("The consumer stored nothing within two minutes.")
             time.sleep(0.1)
@@ -274,9 +276,9 @@ def wrong(rows: Sequence[dict[str, Any]]) -> list[str]:
     for row in rows:
         name = row["model"]
         if row["share"] < (bar := SHARE_BARS.get(name, 0.0)):
-            missed.append(f"{name}: {row['share']:.0%} of the embedder's rate; {bar:.0%} are wanted.")
+            missed.append(f"{name}: {row['share']:.0%} of the embedder's rate; the bar is {bar:.0%}.")
         if "rate" in row and row["delay_p95"] > DELAY_BAR:
-            missed.append(f"{name}: p95 of {row['delay_p95']:.2f} s to its label; {DELAY_BAR:g} s are allowed.")
+            missed.append(f"{name}: p95 of {row['delay_p95']:.2f} s to a label; the bar is {DELAY_BAR:g} s.")
         if "rate" in row and not row["labelled_on_arrival"] > 0:
             missed.append(f"{name}: no headline had a story's label on arrival.")
     return missed

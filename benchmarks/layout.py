@@ -1,12 +1,12 @@
-"""The map's update after +1 % of the rows, against a fresh fit: time, moves, and how well neighbourhoods are kept.
+"""Compares the map's update after +1 % of the rows with a fresh fit: time, moves, and trustworthiness.
 
-    python -m benchmarks.layout                 # made-up vectors
-    python -m benchmarks.layout FOLDER          # and the titles of its abp_stream.parquet, by the default model
+    python -m benchmarks.layout                 # generated vectors
+    python -m benchmarks.layout FOLDER          # also the titles of abp_stream.parquet there, by the default model
 
-Processor seconds of one core, the compiled code warm. The bars: an update costs at most an eighth of a fresh fit up to
-10,000 rows and a third above, a survivor moves by at most 0.10 of the map's spread (median), trustworthiness is within 0.01
-of the fresh fit's, after one update and after a chain of them that has renewed the whole window. Where one is missed it
-says so and ends with 1. `--docs` writes the tables of `docs/map.md`.
+Times are processor seconds of one core, with compiled code. The bars: an update costs at most an eighth of a fresh fit up to
+10,000 rows and a third above; a point of both maps moves by at most 0.10 of the map's spread (median); trustworthiness is
+within 0.01 of the fresh fit's, after one update and after a chain that has renewed the whole window. The benchmark names
+missed bars and exits with 1. `--docs` writes the tables of `docs/map.md`.
 """
 
 import argparse
@@ -32,22 +32,22 @@ ROWS = (3_000, 5_000, 10_000, 25_000)
 REAL = "abp_stream"
 PAGE = Path(__file__).parents[1] / "docs" / "map.md"
 
-MOST_MOVED = 0.10  # of the spread, median
-MOST_LOST = 0.01  # of trustworthiness
+MOST_MOVED = 0.10  # median move, as a share of the map's spread
+MOST_LOST = 0.01  # loss of trustworthiness
 EIGHTH_UP_TO = 10_000  # rows
 
-_ASKED = 2_000  # rows whose nearest are looked up among all
+_ASKED = 2_000  # rows whose nearest rows are searched among all
 _NEAREST = 10
 _BLOCK = 500  # rows of a block of similarities
 _CHAIN_ROWS = 3_000  # the window of the chain of updates
-_CHAIN_STEPS = 100  # each of which takes a hundredth of the window in and as much out
+_CHAIN_STEPS = 100  # steps, each of which replaces a hundredth of the window
 
 Vectors = npt.NDArray[np.float32]
 Lists = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
 
 
 def run(vectors: Vectors) -> dict[str, Any]:
-    """One size: the last map knows all rows but the last 1 %."""
+    """Measures one size: the last map holds all rows but the last 1 %."""
     rows = len(vectors)
     old = rows - rows // 100
     ids = _ids(0, rows)
@@ -73,10 +73,10 @@ def run(vectors: Vectors) -> dict[str, Any]:
 
 
 def run_chain(vectors: Vectors) -> dict[str, Any]:
-    """Updates that let the window move on until none of its first rows is left.
+    """Measures a chain of updates in which the window moves on until all its rows are new.
 
     Args:
-        vectors: Of twice the window.
+        vectors: The vectors of twice as many rows as the window holds.
     """
     window = len(vectors) // 2
     step = window // _CHAIN_STEPS
@@ -101,24 +101,24 @@ def run_chain(vectors: Vectors) -> dict[str, Any]:
 
 
 def misses(row: dict[str, Any]) -> list[str]:
-    """The bars that a result misses, in words."""
+    """A sentence for each bar that a result misses."""
     said = []
     if "ratio" in row and row["ratio"] > row["ratio_bar"]:
         said.append(f"an update takes {row['ratio']:.3f} of a fresh fit's time, more than {row['ratio_bar']:.3f}")
     if row["moved"] > MOST_MOVED:
-        said.append(f"a survivor moves by {row['moved']:.3f} of the spread, more than {MOST_MOVED}")
+        said.append(f"a point of both maps moves by {row['moved']:.3f} of the spread, more than {MOST_MOVED}")
     if row["trust_difference"] < -MOST_LOST:
         said.append(f"trustworthiness falls by {-row['trust_difference']:.4f}, more than {MOST_LOST}")
     return [f"{row['vectors']}, {row['rows']:,} rows: {what}" for what in said]
 
 
 def trustworthiness(vectors: Vectors, positions: Vectors, asked: int = _ASKED) -> float:
-    """How few strangers are among a row's nearest on the map (Venna and Kaski 2001), 1 = none.
+    """Trustworthiness (Venna and Kaski 2001): 1 where a row's nearest on the map are near it in the vectors, too.
 
     Args:
         vectors: (n, dim) unit rows.
         positions: (n, 2)
-        asked: Rows, drawn by lot, whose 10 nearest on the map are looked up; they are ranked among all n.
+        asked: Number of random rows whose 10 nearest on the map are found, and ranked among all n.
     """
     from scipy.spatial import cKDTree
 
@@ -129,7 +129,9 @@ def trustworthiness(vectors: Vectors, positions: Vectors, asked: int = _ASKED) -
     for start in range(0, len(some), _BLOCK):
         rows, near = some[start : start + _BLOCK], found[start : start + _BLOCK]
         others = near != rows[:, None]
-        others[others.all(axis=1), -1] = False  # more rows on one spot than are looked up: one goes for the row itself
+        others[others.all(axis=1), -1] = (
+            False  # with more rows on one spot than are found, one stands for the row itself
+        )
         near = near[others].reshape(-1, _NEAREST)
         alike = vectors[rows] @ vectors.T
         alike[np.arange(len(rows)), rows] = -np.inf
@@ -153,7 +155,7 @@ def _lists(vectors: Vectors) -> Lists:
 
 
 def _all_new(layout: Layout) -> Layout:
-    """The last map with so few rows of it that the next one is fitted anew, and fitted onto them."""
+    """The last map with so few of its rows that the next map is fitted anew, and aligned to these rows."""
     kept = np.random.default_rng(SEED).permutation(len(layout.ids))[: len(layout.ids) // 2]
     return Layout(layout.ids[kept], layout.positions[kept], False, layout.neighbours, None)
 
@@ -164,14 +166,14 @@ def _timed(action: Callable[[], Layout]) -> tuple[Layout, float]:
 
 
 def _warm() -> None:
-    """Lets numba compile, or load, what both fits run."""
+    """Lets numba compile or load the kernels of both fits."""
     vectors = headline_vectors(200, SEED)
     lists, ids, settings = _lists(vectors), _ids(0, 200), LayoutSettings(seed=SEED)
     lay_out(vectors, *lists, ids, lay_out(vectors, *lists, ids, None, settings), settings)
 
 
 def _real(folder: Path, embeddings: Path) -> Vectors:
-    """The titles of the folder's stream by the default model, in order of time, each once."""
+    """Vectors of the distinct titles of the folder's stream, in order of time, by the default model."""
     import pandas as pd
 
     from benchmarks import quality
@@ -207,11 +209,11 @@ def tables(rows: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; how many bars are missed."""
+    """Runs the command line; returns the number of missed bars."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", help=f"of {REAL}.parquet")
+    parser.add_argument("folder", type=Path, nargs="?", help=f"folder of {REAL}.parquet")
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
-    parser.add_argument("--chain", type=int, default=_CHAIN_ROWS, help="rows of the chain's window; 0 = none")
+    parser.add_argument("--chain", type=int, default=_CHAIN_ROWS, help="rows of the chain's window; 0: no chain")
     parser.add_argument("--embeddings", type=Path, default=Settings().cache_dir / "quality", help="kept here")
     parser.add_argument("--json", type=Path, default=RESULTS / "layout.json")
     parser.add_argument("--docs", action="store_true", help="write the tables of docs/map.md")

@@ -1,4 +1,4 @@
-"""What every benchmark needs: the card of the machine, peak memory, and results as JSON."""
+"""Shared by all benchmarks: the machine's card, peak memory, and results as JSON."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _PACKAGES = (
 
 
 def machine_card(seed: int) -> dict[str, Any]:
-    """The machine, the versions and the seed."""
+    """The card: the machine, the versions and the seed."""
     import psutil
 
     versions = {}
@@ -40,7 +40,7 @@ def machine_card(seed: int) -> dict[str, Any]:
 
 
 def write_json(path: Path, card: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes a result; the folder is made."""
+    """Writes a result, and makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": dict(card), "rows": [dict(row) for row in rows]}, indent=1) + "\n")
 

@@ -1,15 +1,15 @@
-"""How large a run's page is, how long it takes to write and, in headless Chromium, to become interactive.
+"""Measures a run's page: its size, the time to write it and, in headless Chromium, the time until it is interactive.
 
     python -m benchmarks.pages [--rows 1000 50000 500000] [--maps-python PYTHON --maps-scripts node_modules]
 
-Beside it, of the same headlines with the same texts on hover: `plotly.express.scatter`, coloured by story (as numbers: one
-trace), and datamapplot's interactive page, with the stories' titles as labels. plotly.js is left out of the sizes of the
-first two; it lies beside their pages. `--maps-python` is an interpreter that has datamapplot, where this one has not (`pip
-install 'newstide[maps]'`). Its page loads its scripts from elsewhere; to open it, they are given to it from a folder, and it
-does without its fonts: `npm install --ignore-scripts deck.gl@9.1 apache-arrow`.
+It measures two other pages of the same headlines, with the same texts on hover: `plotly.express.scatter`, coloured by story
+(as numbers: one trace), and datamapplot's interactive page, with the stories' titles as labels. The sizes of the first two
+leave out plotly.js, which lies beside their pages. `--maps-python` is an interpreter that has datamapplot, where this one
+has not (`pip install 'newstide[maps]'`). The page of datamapplot loads its scripts from other hosts; here the scripts come
+from a folder, and the fonts are missing: `npm install --ignore-scripts deck.gl@9.1 apache-arrow`.
 
-The bars of newstide's pages: 50,000 headlines in 6 MB, interactive in 3 s; 500,000 in 8 MB and 4 s. Where one is missed it
-says so and ends with 1. `--docs` writes the table of `docs/map.md`.
+The bars of newstide's pages: 50,000 headlines in 6 MB, interactive in 3 s; 500,000 in 8 MB and 4 s. The benchmark
+names missed bars and exits with 1. `--docs` writes the table of `docs/map.md`.
 """
 
 import argparse
@@ -59,7 +59,7 @@ print(time.perf_counter() - started)
 """
 
 
-_READY = {  # by the first word of a page's name: what is true once its map is drawn
+_READY = {  # by the beginning of a page's name: an expression that is true once the map is drawn
     "plain.html": "document.querySelector('.js-plotly-plot .main-svg')",
     "datamapplot": "document.getElementById('loading')?.style.display === 'none'",
 }
@@ -71,8 +71,8 @@ const watch = setInterval(() => {
   requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("shown")));
 }, 10);
 </script>"""
-_LONGEST = 60.0  # seconds more that are waited for it
-_UNWATCHED = 10.0  # seconds for a page to draw itself, before it is asked when it had
+_LONGEST = 60.0  # further seconds to wait for a page
+_UNWATCHED = 10.0  # seconds for a page to draw itself before the browser is asked for the moment
 
 
 class LeftOut(Exception):
@@ -80,10 +80,10 @@ class LeftOut(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; how many bars are missed."""
+    """Runs the command line; returns the number of missed bars."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
-    parser.add_argument("--repeats", type=int, default=3, help="times each page is opened; the median is told")
+    parser.add_argument("--repeats", type=int, default=3, help="how often each page is opened; the median counts")
     parser.add_argument("--maps-python", default=sys.executable, help="an interpreter that has datamapplot")
     parser.add_argument("--maps-scripts", type=Path, help="node_modules with deck.gl and apache-arrow")
     parser.add_argument("--json", type=Path, default=RESULTS / "pages.json")
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(_line(found[-1]), flush=True)
             try:
                 page, seconds = _datamapplot(Path(directory), snapshot, chosen.maps_python)
-                repeats = 1 if chosen.maps_scripts else 0  # it takes long
+                repeats = 1 if chosen.maps_scripts else 0  # datamapplot's page takes long to open
                 found.append(_measure("datamapplot", snapshot, seconds, page, repeats, chosen.maps_scripts))
             except LeftOut as reason:
                 found.append({"page": "datamapplot", "rows": count, "left_out": str(reason)})
@@ -118,15 +118,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def misses(row: dict[str, Any]) -> list[str]:
-    """The bars that a page of newstide misses, in words; a time that was not measured is one."""
+    """A sentence for each bar that a page of newstide misses; a time that was not measured misses its bar."""
     if row["page"] != "newstide" or row["rows"] not in BARS:
         return []
     most_mb, most_seconds = BARS[row["rows"]]
     said = []
     if row["mb"] > most_mb:
-        said.append(f"it takes {row['mb']:.2f} MB, more than {most_mb:g}")
+        said.append(f"its size is {row['mb']:.2f} MB, more than {most_mb:g}")
     if row["interactive_seconds"] is None:
-        said.append("when it becomes interactive was not measured: Chromium is not installed")
+        said.append("the time until it is interactive was not measured: Chromium is not installed")
     elif row["interactive_seconds"] > most_seconds:
         said.append(f"it is interactive after {row['interactive_seconds']:.2f} s, more than {most_seconds:g}")
     return [f"the page of {row['rows']:,} headlines: {what}" for what in said]
@@ -182,7 +182,7 @@ def _plotly_express(directory: Path, snapshot: Snapshot) -> Path:
 
 
 def _datamapplot(directory: Path, snapshot: Snapshot, python: str) -> tuple[Path, float]:
-    """Its page, and the seconds that making and writing it took, without the interpreter's start."""
+    """The page of datamapplot, and the seconds to make and write it, without the interpreter's start."""
     if python == sys.executable and importlib.util.find_spec("datamapplot") is None:
         raise LeftOut("datamapplot is not installed (`pip install 'newstide[maps]'`, or --maps-python)")
     headlines = snapshot.headlines
@@ -194,7 +194,7 @@ def _datamapplot(directory: Path, snapshot: Snapshot, python: str) -> tuple[Path
     pd.DataFrame({"x": headlines["x"], "y": headlines["y"], "story": story, "hover": hover}).to_parquet(data)
     made = subprocess.run([python, "-c", _MAPS, data, page], capture_output=True, text=True, check=False, timeout=1800)
     if made.returncode:
-        raise LeftOut(f"it ended with {(made.stderr.strip().splitlines() or [str(made.returncode)])[-1]}")
+        raise LeftOut(f"datamapplot ended with {(made.stderr.strip().splitlines() or [str(made.returncode)])[-1]}")
     return page, float(made.stdout.split()[-1])
 
 
@@ -205,12 +205,12 @@ def _chromium() -> str | None:
 def _interactive(page: Path, scripts: Path | None) -> float:
     """Seconds from a navigation's start until the page's map is drawn and the next frame shown.
 
-    The page marks that moment itself, and nothing is attached to the browser before: a debugger, listening, lengthens the
+    The page marks that moment itself, and no debugger is attached to the browser before: an attached debugger slows the
     reading of plotly.js by half a second.
 
     Args:
-        page: The file.
-        scripts: A folder `node_modules` for what it asks unpkg.com for; nothing else comes from elsewhere.
+        page: The page's file.
+        scripts: A folder `node_modules` that serves what the page requests of unpkg.com; other hosts are not reached.
     """
     from playwright.sync_api import sync_playwright
 
@@ -235,7 +235,7 @@ def _interactive(page: Path, scripts: Path | None) -> float:
 
 
 def _marking(page: Path, scripts: Path | None) -> Path:
-    """A page that marks when it is shown, as newstide's does by itself."""
+    """A copy of the page that marks when it is shown, which newstide's page does by itself."""
     ready = _READY.get(page.name.split("-")[0])
     if ready is None:
         return page

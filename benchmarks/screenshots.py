@@ -1,10 +1,10 @@
-"""Pictures of the pages for the documentation: two sets of headlines, three sizes, light and dark.
+"""Takes pictures of the pages for the documentation: two sets of headlines, three sizes, light and dark.
 
     python -m benchmarks.screenshots [--rows 20000] [--to docs/images] [--day FOLDER_OF_PAGES]
 
-`day` is the bundled day after `newstide demo` (which is run, unless --day tells where its pages lie); `week` a made-up
-stream through clustering and layout. Of the day also what a reader does with it: a story, a search, a selection, the list of
-runs. Language and time zone are fixed, so that the same pages give the same pictures. Needs Chromium.
+`day` is the bundled day after `newstide demo` (which is run, unless --day names its pages); `week` is a generated stream
+through clustering and layout. Further pictures of the day show what a reader does: a story, a search, a selection, the list
+of runs. Language and time zone are fixed, so that the same pages give the same pictures. The command needs Chromium.
 """
 
 import argparse
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 SIZES = {"desk": (1440, 900), "tablet": (1024, 768), "phone": (390, 844)}
 THEMES = ("light", "dark")
-_SETTLED = 600  # ms after which nothing on a page moves any more
+_SETTLED = 600  # ms after which a page has come to rest
 _COLOURS = 256  # of a picture's palette
 
 
 def main() -> None:
     """Writes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=20_000, help="headlines of the made-up week")
+    parser.add_argument("--rows", type=int, default=20_000, help="headlines of the generated week")
     parser.add_argument("--to", type=Path, default=Path("docs/images"))
-    parser.add_argument("--day", type=Path, help="pages that `newstide demo` wrote")
-    parser.add_argument("--week", type=Path, help="pages of the made-up week, kept and used again")
+    parser.add_argument("--day", type=Path, help="folder of pages that `newstide demo` wrote")
+    parser.add_argument("--week", type=Path, help="folder that keeps the pages of the generated week for another call")
     chosen = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -65,7 +65,7 @@ def _day(directory: Path) -> Path:
 
 
 def _take(chromium: str, views: dict[str, Path], to: Path) -> int:
-    """Takes each view in each size and theme, and what a reader does with the day's; the bytes altogether."""
+    """Takes each view in each size and theme, and a reader's actions on the day's page; returns all pictures' bytes."""
     from playwright.sync_api import sync_playwright
 
     total = 0
@@ -82,7 +82,7 @@ def _take(chromium: str, views: dict[str, Path], to: Path) -> int:
 
 
 def _picture(browser: "Browser", page: Path, size: str, theme: str, act: "Callable[[Page], None]", to: Path) -> int:
-    """Opens a page, does something with it and writes what is seen; its bytes."""
+    """Opens a page, does an action and writes the picture; returns its size in bytes."""
     phone = size == "phone"
     tab = browser.new_page(
         viewport={"width": SIZES[size][0], "height": SIZES[size][1]},
@@ -104,7 +104,7 @@ def _picture(browser: "Browser", page: Path, size: str, theme: str, act: "Callab
 
 
 def _nothing(_: "Page") -> None:
-    """The page as it opens."""
+    """Leaves the page as it opens."""
 
 
 def _story(tab: "Page") -> None:
@@ -137,7 +137,7 @@ def _selection(tab: "Page") -> None:
 
 
 def _gallery(tab: "Page") -> None:
-    """Goes to the list of runs."""
+    """Opens the list of runs."""
     tab.goto(tab.url.split("#")[0].replace("latest.html", "index.html"))
 
 

@@ -1,9 +1,9 @@
-"""The calibrated selection on a tree of many rows, with times and the last run's stories, as in production.
+"""Times the calibrated selection on a tree of many rows, with times and the last run's stories, as in production.
 
     python -m benchmarks.selection --rows 1000000 --dim 384 --json benchmarks/results/selection.json
 
-Rows are unit vectors in clusters of very unequal size. Their tree is made before the clock starts, from lists within each
-cluster and one link to the next. Seconds, and memory beyond the vectors and the tree, in a process of its own.
+Rows are unit vectors in clusters of very unequal size. Their tree is built before the timing, from lists within each cluster
+and one link to the next. Prints seconds, and memory beyond the vectors and the tree, of a process of its own.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tests.harness.measured import measured
 
 SEED = 42
 _NEIGHBOURS = 15
-_LARGEST = 300  # rows of a cluster
+_LARGEST = 300  # most rows of a cluster
 _WARM_ROWS = 2_000
 
 
@@ -59,7 +59,7 @@ def made(
 
 
 def select(rows: int, dim: int) -> dict[str, Any]:
-    """One size, measured in this process."""
+    """Measures one size in this process."""
     from clustering.stories.reattach import reattached
     from clustering.stories.selection import select_calibrated
     from clustering.stories.similarity import random_pair_threshold
@@ -106,7 +106,7 @@ def select(rows: int, dim: int) -> dict[str, Any]:
 
 
 def run(rows: int, dim: int) -> dict[str, Any]:
-    """One size, in a process of its own."""
+    """Measures one size in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.selection", "--rows", str(rows), "--dim", str(dim), "--here"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -123,7 +123,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=384)

@@ -1,8 +1,8 @@
-"""What smoothing rows over their neighbours does to the stories, and what it costs: `python -m benchmarks.smoothing FOLDER`.
+"""Measures the effect of smoothing on the stories, and its time: `python -m benchmarks.smoothing FOLDER`.
 
-The three labelled sets (titles, no time) and the bundled day (title and description, times), in one run and replayed every
-3 and 6 hours, by the settings that the default was chosen from. Writes a table of `docs/quality.md`. `--cost` prints how
-long smoothing takes beside weighing the edges, of made rows; the bar is twice as long.
+Clusters the three labelled sets (titles, no times) and the bundled day (title and description, times), in one run and
+replayed every 3 and 6 hours, by the settings among which the default was chosen. Writes a table of `docs/quality.md`.
+`--cost` prints the time of smoothing generated rows beside that of weighing the edges; the bar is twice as long.
 """
 
 import argparse
@@ -45,11 +45,13 @@ SEED = 42
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", help="folder of the labelled files")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
-    parser.add_argument("--embeddings", type=Path, help="kept here; default: newstide's cache folder")
+    parser.add_argument(
+        "--embeddings", type=Path, help="folder that keeps embeddings; default: newstide's cache folder"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS / "smoothing.json")
     parser.add_argument("--cost", action="store_true", help="measure the time instead")
     parser.add_argument("--rows", type=int, default=100_000, help="of --cost")
@@ -81,12 +83,12 @@ def main() -> None:
 def measure(
     sets: Sequence[pd.DataFrame], day: pd.DataFrame, vectors: Sequence[Any], settings: Settings
 ) -> dict[str, float]:
-    """B-cubed F1 of each set and of the day, and what the day's replays tell."""
+    """B-cubed F1 of each set and of the day, and the figures of the day's replays."""
     found: dict[str, float] = {}
     for name, rows, some in zip(SETS, sets, vectors, strict=False):
         found[name] = _f1(rows, cluster_labelled(rows, some, settings, use_time=False))
     found["day"] = _f1(day, cluster_labelled(day, vectors[-1], settings, use_time=True))
-    readable = np.ones(len(day), np.bool_)  # by each of the models
+    readable = np.ones(len(day), np.bool_)  # every model can read every title of the day
     for hours in HOURS:
         replayed = replay_rows(day, vectors[-1], readable, settings, timedelta(hours=hours))
         arrival, last, churn = replayed.arrival, replayed.last, replayed.churn
@@ -117,15 +119,17 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def cost(rows: int, dim: int = 384, k: int = 30) -> str:
-    """How long smoothing takes beside weighing the edges, the shortest of five turns each."""
+    """The time of smoothing and of weighing the edges, each the shortest of five turns."""
     rng = np.random.default_rng(SEED)
     vectors = rng.standard_normal((rows, dim), np.float32)
-    vectors += 3 * vectors[rng.integers(0, rows // 20 + 1, rows)]  # every edge within a story is worth something
+    vectors += 3 * vectors[rng.integers(0, rows // 20 + 1, rows)]  # so that every edge within a story has a weight
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     indices = rng.integers(0, rows, (rows, k), np.int32)
     damping = TimeDamping(rng.random(rows) * 7, 0.2, 7.0)
     weighing = _shortest(lambda: reweigh(indices, vectors, damping))
-    smoothing = _shortest(lambda: smoothed(indices, vectors, -1.0, damping))  # each neighbour counts: the most there is
+    smoothing = _shortest(
+        lambda: smoothed(indices, vectors, -1.0, damping)
+    )  # every neighbour counts, which takes longest
     return (
         f"{rows:,} rows x {dim}, {k} neighbours: smoothing {smoothing:.2f} s, weighing the edges {weighing:.2f} s: "
         f"{smoothing / weighing:.2f} times as long; the bar is 2."

@@ -1,10 +1,10 @@
-"""An hour of steady headlines through the whole of newstide: `python -m benchmarks.soak`, or `make soak`.
+"""Sends steady headlines through all of newstide for an hour: `python -m benchmarks.soak`, or `make soak`.
 
     python -m benchmarks.soak --minutes 60 --json FILE
 
 Real Kafka, Milvus Lite, `newstide consume` and `newstide recluster --every 1m` as processes. Every ten seconds a sample
-is taken: lag, each process's resident memory, and how long headlines took from being produced to being seen in Milvus by
-a client that reads strictly. At the end the bars are checked; the curve goes into the JSON.
+is taken: lag, each process's resident memory, and the seconds from producing headlines until a client with strictly
+consistent reads sees them in Milvus. At the end the bars are checked; the curve goes into the JSON.
 """
 
 import argparse
@@ -40,15 +40,15 @@ SEED = 42
 CURVE = PAGE.with_name("soak.svg")
 RATE = 50.0  # headlines a second
 _SAMPLE_EVERY = 10.0  # seconds
-_WATCHED = 5  # every so-many-th headline is waited for: looking for all of them would be a load of its own
+_WATCHED = 5  # one headline of so many is waited for: looking for all would be a load of its own
 _LOOK_EVERY = 0.1  # seconds
 P95_BAR, SKIPPED_BAR = 2.0, 0.1  # seconds; share of runs
 GROWTH_BAR = 1.15  # memory of the last quarter of the time against the third, when the window is full
-_GROWS = "Milvus"  # Milvus Lite keeps in memory what it keeps at all, and nothing is removed here
+_GROWS = "Milvus"  # Milvus Lite keeps all rows in memory, and no rows are removed here
 
 
 class Watch:
-    """When headlines are produced, and when they are seen."""
+    """Measures the seconds from producing headlines until they are seen in Milvus."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -60,12 +60,12 @@ class Watch:
         self.thread.start()
 
     def expect(self, id_: str) -> None:
-        """It is being produced now."""
+        """Notes that this headline is being produced now."""
         with self._lock:
             self._waiting[id_] = time.monotonic()
 
     def taken(self) -> tuple[list[float], int]:
-        """Seconds of those seen since the last call, and how many are not seen yet."""
+        """The seconds of headlines seen since the last call, and the number of those not seen yet."""
         with self._lock:
             delays, self._delays = self._delays, []
             return delays, len(self._waiting)
@@ -81,7 +81,7 @@ class Watch:
 
 
 def soak(minutes: float, folder: Path, *, window: str = "30m", every: str = "1m") -> dict[str, Any]:
-    """Runs it; the curve and what it comes to."""
+    """Runs the soak; returns its curve and its figures."""
     with local_servers(folder, clustering={"window": window}) as (settings, servers):
         ensure_topics(settings.kafka)
         services = {
@@ -150,7 +150,7 @@ def _sample(
     settings: Settings, watch: Watch, services: dict[str, Service], servers: dict[str, int | None], at: float
 ) -> dict[str, Any]:
     for service in services.values():
-        service.keep_up()  # one that has ended is counted, and the hour goes on
+        service.keep_up()  # a service that has ended is counted and started again
     delays, unseen = watch.taken()
     memory = {}
     for name, pid in (servers | {name: service.pid for name, service in services.items()}).items():
@@ -213,7 +213,7 @@ def _summary(
 
 
 def _p95(samples: list[dict[str, Any]]) -> float:
-    """What the p95 of all headlines is at most: half of a sample's are below its p50, 45 % between that and its p95."""
+    """The largest possible p95 of all headlines: half of a sample lies below its p50, 45 % between p50 and p95."""
     if not samples:
         return float("inf")
     delays = np.array([[one["p50"], one["p95"], one["worst"]] for one in samples])
@@ -278,7 +278,7 @@ def drawn(curve: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--window", default="30m")

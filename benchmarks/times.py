@@ -1,4 +1,4 @@
-"""How many times a second `parse_time` reads, each text another one: `python -m benchmarks.times [--rows 1000000]`."""
+"""Measures how many different times a second `parse_time` reads: `python -m benchmarks.times [--rows 1000000]`."""
 
 import argparse
 import time
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from newstide.core.times import parse_time
 
-BAR = 200_000  # a second, of one layout
+BAR = 200_000  # times a second, of one layout
 LAYOUTS = (
     "%Y-%m-%dT%H:%M:%SZ",
     "%Y-%m-%d %H:%M:%S",
@@ -22,7 +22,7 @@ _FIRST = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; how many layouts are slower than the bar."""
+    """Runs the command line; returns the number of layouts that are slower than the bar."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="different texts of each layout")
     rows = parser.parse_args(arguments).rows
