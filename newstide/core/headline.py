@@ -61,7 +61,7 @@ class Headline:
 
     @property
     def text(self) -> str:
-        """What is embedded: the title, a newline, the description; the title alone where there is none.
+        """The text that is embedded: the title, a newline and the description, or the title alone.
 
         The outlet's name at the title's end is left out where the headline itself says that it is one.
         """

@@ -40,7 +40,7 @@ def parse_window(value: Any) -> Any:
 
 
 def known_zone(value: str) -> str:
-    """The name of a time zone as it is; `ValueError` where there is none of that name."""
+    """The name of a time zone as it is; `ValueError` where no time zone has that name."""
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):

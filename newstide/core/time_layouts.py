@@ -122,7 +122,7 @@ class _NamedParts:
 
 @lru_cache(4096)
 def layout_of(shape: str, language: str) -> Layout | str:
-    """The layout of a shape; else why there is none: `unreadable`, or `ambiguous` where a name is two months."""
+    """The layout of a shape, or why the shape has none: `unreadable`, or `ambiguous` where a name is two months."""
     found: Layout | str = "unreadable"
     for names in _names(language):
         found = _layout(shape, names, language)

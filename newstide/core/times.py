@@ -145,7 +145,7 @@ def parse_zone(name: str) -> tzinfo:
     """A time zone by its IANA name, as `Europe/Berlin`.
 
     Raises:
-        SettingsError: There is none of that name.
+        SettingsError: No time zone has that name.
     """
     zone = find_zone(name)
     if zone is None:

@@ -26,7 +26,7 @@ REGIONS: Mapping[str, str] = {
 
 @lru_cache(512)
 def find_zone(name: str) -> tzinfo | None:
-    """The zone of an abbreviation, whatever its case, or of an IANA name; None where there is none of that name."""
+    """The zone of an abbreviation, whatever its case, or of an IANA name; None where no time zone has that name."""
     known = ABBREVIATIONS.get(name.upper())
     if known is not None:
         return timezone(timedelta(minutes=known)) if known else UTC

@@ -13,7 +13,7 @@ class ModelCard:
     """Which model made the vectors: a collection's properties hold the card, and a mismatch is refused.
 
     Attributes:
-        name: As in `embedding.model`.
+        name: The model's name, as in the setting `embedding.model`.
         dim: The dimensions of its vectors.
         fingerprint: Hex digest of the weights.
         engine: The library that computes the vectors, and the layout of its weights. Engines are not compared, since

@@ -139,7 +139,7 @@ class LocalKafka(LocalServer):
             "-XX:+UseSerialGC",  # the smallest collector, and C1 alone: up in half the time
             "-XX:TieredStopAtLevel=1",
             "-XX:+ExitOnOutOfMemoryError",
-            "--sun-misc-unsafe-memory-access=allow",  # Kafka uses it; a warning at every start helps nobody
+            "--sun-misc-unsafe-memory-access=allow",  # Kafka uses sun.misc.Unsafe; without this, Java warns at every start
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",

@@ -36,7 +36,7 @@ class Collection:
         connection: To Milvus.
         kind: One of `schema.COLLECTIONS`.
         name: What it is called in Milvus.
-        dim: Of its vectors.
+        dim: The dimensions of its vectors.
     """
 
     def __init__(self, connection: Connection, kind: str, name: str, dim: int) -> None:

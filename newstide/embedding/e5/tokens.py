@@ -23,7 +23,7 @@ class Tokenizer:
 
     Args:
         model: As `sentencepiece_model` makes it.
-        normal: As in `Vocabulary`.
+        normal: Character code to the text that replaces the character, as in `Vocabulary`.
     """
 
     def __init__(self, model: bytes, normal: Mapping[int, str]) -> None:
