@@ -1,1 +1,1 @@
-"""What stands on all rooms: the command line, the supervisor, the demo, the evaluation."""
+"""What people start: the command line, the services, the web server, maintenance, the demo, the evaluation."""

@@ -94,7 +94,7 @@ def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
 
 
 def print_report(report: DemoReport) -> None:
-    """The stories, how well they match the truth, and where the page is."""
+    """The stories, how well they match the truth, and where the page lies."""
     console = Console()
     frame = pd.DataFrame(report.stories)
     for name in ("first_published_at", "last_published_at"):
@@ -153,12 +153,16 @@ def _wait_for(consumer: Service, settings: Settings) -> None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         if consumer.process is not None and consumer.process.poll() is not None:
-            raise NewstideError(f"The consumer ended with code {consumer.process.returncode}.", "Its log stands above.")
+            raise NewstideError(
+                f"The consumer ended with code {consumer.process.returncode}.", "The consumer's log stands above."
+            )
         behind = lag(settings.kafka, settings.kafka.group)
         if behind and sum(behind.values()) == 0:
             return
         time.sleep(0.3)
-    raise NewstideError(f"The consumer did not catch up within {_PATIENCE:.0f} s.", "Is the machine very busy?")
+    raise NewstideError(
+        f"The consumer did not catch up within {_PATIENCE:.0f} s.", "Try again when the machine is less busy."
+    )
 
 
 def _report(settings: Settings, reports: Sequence[RunReport], started: float) -> DemoReport:
@@ -170,7 +174,10 @@ def _report(settings: Settings, reports: Sequence[RunReport], started: float) ->
     finally:
         store.close()
     if len(rows) != len(truth):
-        raise NewstideError(f"{len(rows)} of the day's {len(truth)} headlines are in Milvus.", "This is a bug.")
+        raise NewstideError(
+            f"{len(rows)} of the day's {len(truth)} headlines are in Milvus.",
+            "This is a bug in newstide; please report it.",
+        )
     true = [truth[id_] for id_ in rows["id"]]
     labels = rows["cluster_label"].to_numpy(np.int64)
     scores, languages = score(true, labels), f1_by(rows["language"].tolist(), true, labels)

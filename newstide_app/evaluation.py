@@ -100,7 +100,10 @@ def _embedder(settings: Settings) -> Embedder:
     try:
         return model_in_use(settings.updated(milvus={"timeout": _PATIENCE}))
     except StoreUnavailable as error:
-        log.warning("Milvus cannot be asked for the collections' model; the default is used", reason=str(error))
+        log.warning(
+            "Milvus cannot be asked for the model of its collections; the evaluation uses the default",
+            reason=str(error),
+        )
         return load_embedder(settings.embedding, settings.cache_dir)
 
 
@@ -195,9 +198,11 @@ def _frame(rows: list[Row]) -> pd.DataFrame:
 
 
 def _require_writable(path: Path) -> None:
-    """Before minutes are spent on embedding. Raises: SettingsError."""
+    """Checks the arguments before minutes are spent on embedding. Raises: SettingsError."""
     if path.suffix.lower() not in (".csv", ".parquet"):
-        raise SettingsError(f"--labels {path} is neither .csv nor .parquet.", "Name the file so.")
+        raise SettingsError(
+            f"--labels {path} is neither .csv nor .parquet.", "Give the file a name that ends in .csv or .parquet."
+        )
     there = path.exists()
     try:
         path.open("ab").close()

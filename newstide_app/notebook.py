@@ -1,6 +1,6 @@
 """newstide in a notebook: headlines, stories and the map as pandas frames, the figure as a Plotly object.
 
-`newstide.load()` is all there is; docs/notebook.md shows what to do with it.
+`newstide.load()` is the one public function; docs/notebook.md shows what to do with its result.
 """
 
 from collections.abc import Iterable, Sequence
@@ -103,7 +103,7 @@ class News:
         """The headlines that are on the last map, with their place: the columns of `headlines` and `x`, `y`.
 
         Raises:
-            NewstideError: No map lies in the data folder: it is kept by whichever machine reclusters.
+            NewstideError: No map lies in the data folder; the machine that runs the reclusterer keeps it.
         """
         from clustering.map.layout import load_layout
 
@@ -112,7 +112,7 @@ class News:
         if layout is None:
             raise NewstideError(
                 f"There is no map at {path}.",
-                "It lies in the data folder of the machine that runs `newstide recluster`: set NEWSTIDE_DATA_DIR to it.",
+                "The machine that runs `newstide recluster` keeps the map: set NEWSTIDE_DATA_DIR to its data folder.",
             )
         places = pd.DataFrame(layout.positions, columns=["x", "y"]).assign(id=layout.ids)
         return self.headlines.merge(places, on="id", how="inner")

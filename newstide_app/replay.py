@@ -1,4 +1,4 @@
-"""A labelled file by time, as it would have arrived: labelled on arrival, clustered by a run every so often."""
+"""Replays a labelled file by time: each headline is labelled on arrival, and a run clusters at every interval."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

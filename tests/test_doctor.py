@@ -90,7 +90,7 @@ def test_rows_without_a_run_and_dead_letters_are_counted(
     assert "newstide recluster" in named(findings, "runs")[0].way_out
     (letters,) = named(findings, "dead letters")
     assert letters.status == "warn"
-    assert letters.seen.startswith("1 messages")
+    assert letters.seen.startswith("1 dead letters")
     assert "newstide dead-letters" in letters.way_out
     assert json.loads(json.dumps(findings.as_dict()))["well"] is True
 

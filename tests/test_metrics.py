@@ -278,7 +278,7 @@ def test_not_ready_once_the_last_good_run_is_too_old(tmp_path: Path, monkeypatch
     assert monitor.not_ready() == []
     assert monitor.not_alive() == ""
     monkeypatch.setattr(time, "monotonic", lambda: now + 400 + 301)
-    assert "has not turned for 301 s" in monitor.not_alive()
+    assert "loop of the consumer has been silent for 301 s" in monitor.not_alive()
 
 
 def test_two_of_a_kind_find_ports_of_their_own_and_a_taken_one_is_an_error(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_without_metrics_healthz_is_still_there_for_this_machine(tmp_path: Path)
         assert get(asked) == (200, "alive\n")
         assert [get(address + path)[0] for path in ("/metrics", "/readyz", "/")] == [404] * 3
         monitor.beat(time.monotonic() - 31)
-        with pytest.raises(NewstideError, match="consumer has not turned for 31 s"):
+        with pytest.raises(NewstideError, match="loop of the consumer has been silent for 31 s"):
             check_health(tmp_path, "consumer")
 
 

@@ -113,7 +113,7 @@ def test_a_batch_that_cannot_be_read_lets_others_go_on_until_it_is_skipped(
     stands = progress(settings.kafka, settings.kafka.group)[place.partition]
     with pytest.raises(SettingsError, match=f"stands at offset {stands.committed}"):
         look_at_batch(settings.kafka, place.partition, stands.committed + 1)
-    with pytest.raises(SettingsError, match="can be read, or nothing has come yet"):
+    with pytest.raises(SettingsError, match="can be read, or none has come yet"):
         look_at_batch(settings.kafka, (place.partition + 1) % 4)
     batch = look_at_batch(settings.kafka, place.partition, stands.committed)
     assert (batch.offset, batch.messages) == (stands.committed, 5)
@@ -259,7 +259,7 @@ def test_doctor_asks_consumers_for_their_figures_or_says_that_it_cannot(
     with monitored("consumer", watched, asks=[]) as monitor:
         record = monitor.consuming()
         record(Tally(messages=7))
-        assert seen() == [("ok", "7 messages done with since it began")]
+        assert seen() == [("ok", "the consumer has finished 7 messages since it began")]
         assert seen(behind=5) == seen()
         monkeypatch.setattr("newstide_app.maintenance.doctor_kafka._STANDSTILL", 0.0)
         ((status, what),) = seen(behind=5)

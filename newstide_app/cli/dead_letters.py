@@ -10,9 +10,11 @@ from rich.text import Text
 
 from newstide_app.cli.options import AsJson, Limit, print_json, settings_of
 
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Only those whose reason contains this.")]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Only dead letters whose reason contains this.")]
 
-letters_app = typer.Typer(help="Messages that were no headlines.", no_args_is_help=True, rich_markup_mode=None)
+letters_app = typer.Typer(
+    help="Shows messages that were no headlines, and sends them again.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +40,7 @@ def replay_letters(
     context: typer.Context,
     reason: Reason = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many; send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many would be sent; send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Sends refused messages to the topic of headlines again, after their cause is mended."""
@@ -52,8 +54,8 @@ def replay_letters(
 def skip_batch(
     context: typer.Context,
     partition: Annotated[int, typer.Argument(min=0, help="The partition that waits.")],
-    offset: Annotated[int | None, typer.Option(min=0, help="Refuse unless the group stands there.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what would go.")] = False,
+    offset: Annotated[int | None, typer.Option(min=0, help="Refuse unless the group's offset is this.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the batch; without this, only show it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Passes over a batch that cannot be read and holds its partition up."""

@@ -52,7 +52,7 @@ def _options(
     config: Annotated[
         Path | None, typer.Option(help="Settings file; default: newstide.toml here.", envvar="NEWSTIDE_CONFIG")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Everything kept on disk.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder for all that newstide keeps on disk.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     chosen = {"config": config, "data_dir": data_dir and data_dir.expanduser().absolute(), "log_level": log_level}
@@ -71,7 +71,7 @@ produce.register(app)
 @app.command()
 def consume(
     context: typer.Context,
-    drain: Annotated[bool, typer.Option(help="End when the topic is read to its end.")] = False,
+    drain: Annotated[bool, typer.Option(help="End once the topic has been read to its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Embeds headlines from Kafka into Milvus, until stopped."""
@@ -89,12 +89,12 @@ def recluster(
     context: typer.Context,
     once: Annotated[bool, typer.Option(help="One run, then end.")] = False,
     every: Annotated[str, typer.Option(help="Time between runs.")] = "5m",
-    window: Annotated[str | None, typer.Option(help="Event time clustered: 3d, 12h, none.")] = None,
+    window: Annotated[str | None, typer.Option(help="How far back headlines are clustered: 3d, 12h, none.")] = None,
     selection: Annotated[str | None, typer.Option(help="calibrated, eom or leaf.")] = None,
     neighbours: Annotated[int | None, typer.Option(min=2, help="k of the top-k graph.")] = None,
     tutorial: Annotated[bool, typer.Option("--tutorial", help="The Milvus tutorial's clustering, exactly.")] = False,
     force: Annotated[bool, typer.Option(help="Run even when nothing is new.")] = False,
-    keep: Annotated[str | None, typer.Option(help="Remove what is older than this after a run: 90d, none.")] = None,
+    keep: Annotated[str | None, typer.Option(help="After a run, remove headlines older than this: 90d, none.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Clusters headlines into stories; writes labels and the map."""
@@ -226,7 +226,7 @@ def demo(
     context: typer.Context,
     as_json: AsJson = False,
 ) -> None:
-    """The bundled day of headlines through the whole pipeline."""
+    """Sends the bundled day of headlines through the whole pipeline."""
     from newstide_app.demo import print_report, run_demo
 
     report = run_demo(settings_of(context), quiet=as_json)
@@ -239,11 +239,11 @@ def demo(
 @app.command()
 def evaluate(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="What produce reads, with a column story_id.")],
+    file: Annotated[Path, typer.Argument(help="A file that `newstide produce` reads, with a column story_id.")],
     embedder: Annotated[str | None, typer.Option(help="The embedding model.")] = None,
     text: Annotated[str, typer.Option(help="title, or title+description.")] = "title+description",
     use_time: Annotated[bool, typer.Option("--use-time", help="Damp similarity by distance in time.")] = False,
-    replay: Annotated[str | None, typer.Option(help="Feed by time, recluster every so often: 6h.")] = None,
+    replay: Annotated[str | None, typer.Option(help="Replay by time, with a run at this interval: 6h.")] = None,
     selection: Annotated[str | None, typer.Option(help="calibrated, eom or leaf.")] = None,
     tutorial: Annotated[bool, typer.Option("--tutorial", help="The Milvus tutorial's clustering, exactly.")] = False,
     column: Annotated[
@@ -282,10 +282,10 @@ def doctor(
     context: typer.Context,
     as_json: AsJson = False,
     acknowledge_losses: Annotated[
-        bool, typer.Option("--acknowledge-losses", help="Speak no more of messages lost until now.")
+        bool, typer.Option("--acknowledge-losses", help="Report the messages lost until now no more.")
     ] = False,
 ) -> None:
-    """Says what is in force, what is wrong, and what to do."""
+    """Says which settings differ, what is wrong, and what to do."""
     from newstide_app.maintenance.doctor import examine, print_findings
 
     settings = settings_of(context, services=True)
@@ -308,7 +308,7 @@ def health(
     service: Annotated[str, typer.Argument(help="consumer, reclusterer, producer or web.")],
     max_age: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Asks a service's /healthz; it goes with the next version."""
+    """Asks a service's /healthz; this command goes with the next version."""
     from newstide_app.services.monitoring import check_health
 
     if max_age is not None:

@@ -25,11 +25,15 @@ def register(app: typer.Typer) -> None:
 
 def forget(
     context: typer.Context,
-    id_: Annotated[str | None, typer.Option("--id", help="Of one headline.")] = None,
-    url: Annotated[str | None, typer.Option(help="Of all headlines with this address.")] = None,
-    source: Annotated[str | None, typer.Option(help="Of all headlines of this source, now and in future.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="Take down the headline with this id.")] = None,
+    url: Annotated[str | None, typer.Option(help="Take down all headlines with this url.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Take down all headlines of this source, now and in future.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; touch nothing.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Let it in again; what went does not come back.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Admit such headlines again; removed ones stay removed.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +52,11 @@ def forget(
                 print_json({"kind": kind, "value": value, "tombstones_removed": count})
             else:
                 console.print(
-                    Text(f"Tombstones removed: {count:,}. It may come in again." if count else "It is not blocked.")
+                    Text(
+                        f"Tombstones removed: {count:,}. It may come in again."
+                        if count
+                        else "Nothing with this value was blocked."
+                    )
                 )
             return
         target = takedown.look_up(settings, kind, value)
@@ -88,13 +96,13 @@ def forget(
 def prune(
     context: typer.Context,
     keep: Annotated[
-        str | None, typer.Option(help="Older than this before the newest headline; default: as set.")
+        str | None, typer.Option(help="Age, counted from the newest headline; default: `keep` of the settings.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; touch nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Deletes headlines that are older than `keep`, also where they are more than a run deletes unasked."""
+    """Deletes headlines that are older than `keep`, however many, after asking."""
     from newstide_app.maintenance import prune as pruning
 
     context.obj |= {} if keep is None else {"keep": keep}
@@ -135,11 +143,13 @@ def backup(
 def restore(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A file that `newstide backup` wrote.")],
-    prefix: Annotated[str | None, typer.Option(help="Of the collections to restore into; default: as set.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Prefix of the collections to restore into; default: as set.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Read and check the whole file; write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Brings a backup into Milvus; what is there already is left as it is."""
+    """Brings a backup into Milvus; rows that are there already stay as they are."""
     from newstide_app.maintenance.backup import check_file
     from newstide_app.maintenance.backup import restore as restore_file
 
@@ -161,7 +171,7 @@ def reembed(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Embeds all headlines by another model, and turns readers to it."""
+    """Embeds all headlines by another model, and points readers at its vectors."""
     from newstide_app.maintenance.reembed import reembed as reembed_all
 
     with milvus_of(settings_of(context, services=True)) as settings:

@@ -26,7 +26,7 @@ def duration(text: str, flag: str) -> timedelta:
     """The value of a flag as a time span.
 
     Raises:
-        SettingsError: It is none, or not longer than nothing.
+        SettingsError: The value is no time span, or not longer than zero.
     """
     value = parse_duration(text)
     if not isinstance(value, timedelta) or value <= timedelta(0):
@@ -54,7 +54,7 @@ def share_of(text: str, flag: str) -> float:
     """The value of a flag as a share: `5%` and `5` are 0.05.
 
     Raises:
-        SettingsError: It is none, or not between 0 and 100 %.
+        SettingsError: The value is no share, or not between 0 and 100 %.
     """
     try:
         share = float(text.strip().removesuffix("%")) / 100

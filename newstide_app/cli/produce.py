@@ -36,7 +36,9 @@ _Private = Annotated[bool, typer.Option(help="Allow feeds at private and loopbac
 _Pace = Annotated[str, typer.Option(help="Replay by published time: 60x, 1x; max = as fast as possible.")]
 _Limit = Annotated[int | None, typer.Option(min=1, help="Send at most this many.")]
 _Check = Annotated[bool, typer.Option("--check", help="Say how the files are read; send nothing.")]
-_Format = Annotated[str | None, typer.Option("--format", help="csv, jsonl, lines or parquet, where not clear.")]
+_Format = Annotated[
+    str | None, typer.Option("--format", help="csv, jsonl, lines or parquet, where the file does not show it.")
+]
 _Column = Annotated[
     list[str] | None,
     typer.Option(metavar="FIELD=NAME", help="Which column holds a field, as title=Überschrift, title=headline.main."),
@@ -45,12 +47,12 @@ _Header = Annotated[
     bool | None, typer.Option("--header/--no-header", help="Whether a table's first row names its columns.")
 ]
 _Records = Annotated[str | None, typer.Option(metavar="PATH", help="The array of a JSON document to read.")]
-_Encoding = Annotated[str | None, typer.Option(help="Of texts, as cp1252; default: found.")]
+_Encoding = Annotated[str | None, typer.Option(help="Encoding of the texts, as cp1252; default: found in the file.")]
 _TimeFormat = Annotated[str | None, typer.Option(help="Layout of times, as '%d.%m.%Y %H:%M'.")]
-_Timezone = Annotated[str, typer.Option(help="Of times that have none, as Europe/Berlin.")]
-_Undated = Annotated[bool, typer.Option("--undated", help="Send even where times cannot be read.")]
-_Share = Annotated[str, typer.Option(help="Share of unreadable times and refused rows that is borne.")]
-_Rejects = Annotated[Path | None, typer.Option(help="Where rejected rows go; default: in the data folder.")]
+_Timezone = Annotated[str, typer.Option(help="Zone of times that name none, as Europe/Berlin.")]
+_Undated = Annotated[bool, typer.Option("--undated", help="Send the file even where its times cannot be read.")]
+_Share = Annotated[str, typer.Option(help="Largest share of unreadable times and refused rows allowed.")]
+_Rejects = Annotated[Path | None, typer.Option(help="File for rejected rows; default: in the data folder.")]
 
 
 @_commands.command()

@@ -41,7 +41,7 @@ def print_headlines(story: dict[str, Any], frame: pd.DataFrame, console: Console
     label = "noise" if story["cluster_label"] == -1 else f"story {story['cluster_label']}"
     console.print(Text.assemble((label, "bold"), f"  {story['title']}"))
     if story.get("parents"):
-        console.print(Text(f"It came of {_listed(story['parents'])}.", style="dim"))
+        console.print(Text(f"The story came from {_listed(story['parents'])}.", style="dim"))
     if story.get("status") == "closed":
         became = story["became"]
         went_on = f" and went on as {_listed(became, ', then ')}: `newstide headlines {became[-1]}`" if became else ""
@@ -57,7 +57,7 @@ def print_headlines(story: dict[str, Any], frame: pd.DataFrame, console: Console
             Text(str(row["title"]), style=link),
             probability,
         )
-    _print(table, frame, "It has no headlines (any more).", console)
+    _print(table, frame, "The story has no headlines (any more).", console)
 
 
 def print_hits(frame: pd.DataFrame, console: Console | None = None) -> None:
@@ -72,7 +72,7 @@ def print_hits(frame: pd.DataFrame, console: Console | None = None) -> None:
             row["language"],
             Text(str(row["title"])),
         )
-    _print(table, frame, "Nothing found.", console)
+    _print(table, frame, "No headline was found.", console)
 
 
 def _listed(numbers: list[int], between: str = ", ") -> str:

@@ -43,7 +43,7 @@ log = logs.get("restore")
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What a file holds, or what was done with it. `rows` by collection."""
+    """What a backup holds, or what was done with it; `rows` counts by collection."""
 
     file: str
     model: str
@@ -74,7 +74,7 @@ class BackupReport:
 
 
 def back_up(settings: Settings, file: Path) -> BackupReport:
-    """Writes a backup, beside and swapped in.
+    """Writes a backup beside the last one, and then replaces that.
 
     Raises:
         EmptyStore: There is nothing to back up.
@@ -200,11 +200,14 @@ def _write(store: Store, backup: "_Backup") -> Counter[str]:
 
 
 def _require_nobody_at_work(settings: Settings) -> None:
-    """A consumer could write a headline twice, a run use up numbers. Without Kafka neither of them writes."""
+    """Refuses while a consumer could write a headline twice, or a run use up numbers. Without Kafka neither writes."""
     try:
         at_work = writers_at_work(settings.kafka)
     except BrokerUnavailable as error:
-        log.warning("Kafka does not say whether anyone is at work; restoring all the same", reason=str(error))
+        log.warning(
+            "Kafka cannot be asked whether consumers or reclusterers are at work; restoring all the same",
+            reason=str(error),
+        )
         return
     if at_work:
         raise NewstideError(
@@ -226,7 +229,7 @@ def _require_no_other_runs(store: Store, backup: "_Backup", settings: Settings) 
 
 
 class _Backup:
-    """A backup opened for reading, its foot checked."""
+    """A backup opened for reading, with its metadata checked."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -236,7 +239,8 @@ class _Backup:
             raise BackupDamaged(f"There is no file {file}.") from None
         except (OSError, pa.ArrowException) as error:
             raise BackupDamaged(
-                f"{file} is no whole Parquet file: {_line(error)}.", "Was its writing cut off?"
+                f"{file} is no whole Parquet file: {_line(error)}.",
+                "Its writing may have been cut off; restore another backup.",
             ) from error
         try:
             self._read_foot()

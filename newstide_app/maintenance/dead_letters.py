@@ -1,4 +1,4 @@
-"""The topic of dead letters, looked at and sent again.
+"""Shows the topic of dead letters, and sends them again.
 
 A replay sends a letter's own key and value to the topic of headlines, with a count of replays in its headers. Where the
 consumer refuses it again, the new letter carries that count on: after `MOST_REPLAYS` a value is left alone, however often
@@ -61,7 +61,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a replay did, or would do. Every letter is in one of the five."""
+    """What a replay did, or would do. Each dead letter is counted in exactly one of the five."""
 
     sent: int  # acknowledged by Kafka
     other_reason: int  # left: another reason than asked for, or beyond the limit
@@ -160,14 +160,14 @@ def waiting(settings: KafkaSettings) -> int:
 
 
 def _dealt_with(settings: KafkaSettings, ends: Mapping[int, int]) -> None:
-    """Remembers in Kafka up to where all letters were sent again, or given up."""
+    """Remembers in Kafka the offset up to which all letters were sent again, or given up."""
     consumer = make_consumer(settings, [], group=_group(settings))
     topic = settings.dead_letter_topic
     try:
         consumer.assign([TopicPartition(topic, number) for number in ends])
         consumer.commit({TopicPartition(topic, number): OffsetAndMetadata(end, "", -1) for number, end in ends.items()})
     except KafkaError as error:
-        log.warning("`newstide doctor` will go on speaking of these letters", reason=str(error))
+        log.warning("`newstide doctor` will go on reporting these dead letters", reason=str(error))
     finally:
         consumer.close(autocommit=False)
 

@@ -1,4 +1,4 @@
-"""`newstide doctor`: looks at everything newstide stands on, says what is wrong, and what to do about it."""
+"""`newstide doctor`: examines everything that newstide needs, says what is wrong, and what to do about it."""
 
 import shutil
 import tempfile
@@ -33,7 +33,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def examine(settings: Settings) -> Findings:
-    """Looks at everything newstide stands on; changes nothing, and never shows a secret."""
+    """Examines everything that newstide needs; changes nothing, and never shows a secret."""
     visit = Visit(settings)
     looks: tuple[tuple[str, Callable[[Visit], Iterator[Finding]]], ...] = (
         ("newstide", _newstide),
@@ -62,7 +62,9 @@ def examine(settings: Settings) -> Findings:
                 findings.append(Finding(name, "fail", error.message, error.way_out))
             except Exception as error:  # noqa: BLE001 - one look that breaks must not hide what the others see
                 findings.append(
-                    Finding(name, "fail", f"{type(error).__name__}: {error}", "This is a bug; please report it.")
+                    Finding(
+                        name, "fail", f"{type(error).__name__}: {error}", "This is a bug in newstide; please report it."
+                    )
                 )
     finally:
         if visit.store is not None:
@@ -176,7 +178,10 @@ def _folders(visit: Visit) -> Iterator[Finding]:
         if free < _LITTLE:
             status: Status = "fail" if free < _SCARCE else "warn"
             yield Finding(
-                name, status, f"{there}, {free:.2f} GiB free", "Make room: see `newstide.keep` and old pages."
+                name,
+                status,
+                f"{there}, {free:.2f} GiB free",
+                "Make room: set `keep`, or thin old pages by `pages.keep_all`.",
             )
         elif name == "data folder" or not folder.is_relative_to(visit.settings.data_dir):
             yield Finding(name, "ok", f"{there}, {free:.0f} GiB free")
@@ -200,7 +205,7 @@ def _milvus(visit: Visit) -> Iterator[Finding]:
 
 
 def _model(visit: Visit) -> Iterator[Finding]:
-    """After Milvus: where no model is set, that of the collections is the one."""
+    """Comes after `_milvus`: where no model is set, newstide uses the model of the collections."""
     there = None if visit.store is None else visit.store.card
     embedder = model_for(visit.settings, there)
     card = embedder.card
@@ -209,7 +214,7 @@ def _model(visit: Visit) -> Iterator[Finding]:
     why = (
         ""
         if visit.settings.embedding.model is not None
-        else " (that of the collections)"
+        else " (the model of the collections)"
         if there
         else " (the default)"
     )
@@ -225,19 +230,19 @@ def _runs(visit: Visit) -> Iterator[Finding]:
     waiting = visit.store.count_headlines(filters.PROVISIONAL)
     if last is None:
         way_out = "Start `newstide recluster --every 5m`." if waiting else "Send headlines: `newstide produce FILE`."
-        yield Finding("runs", "warn", f"None yet; {waiting:,} headlines wait for the first.", way_out)
+        yield Finding("runs", "warn", f"No run has been made yet; {waiting:,} headlines wait for the first.", way_out)
         return
     yield from (Finding(*one) for one in time_findings(visit.store, visit.settings, last))
     age = time.time() - last.finished_at / 1000
-    seen = f"run {last.run} finished {span(age)} ago; {waiting:,} headlines came since"
+    seen = f"run {last.run} finished {span(age)} ago; {waiting:,} headlines have come since"
     if waiting and age > _OLD_RUN:
-        yield Finding("runs", "warn", seen, "Is `newstide recluster` running? Its log says why runs fail.")
+        yield Finding("runs", "warn", seen, "See whether `newstide recluster` is running; its log says why runs fail.")
     else:
         yield Finding("runs", "ok", seen)
 
 
 def _scripts(visit: Visit) -> Iterator[Finding]:
-    """Headlines of the last run that the model cannot read, and what can."""
+    """Headlines of the last run that the model cannot read, and a model that can read them."""
     last = None if visit.store is None else visit.store.last_run()
     unreadable = {} if last is None else last.counts.get("unreadable", {})
     if not unreadable or visit.store is None:
@@ -248,17 +253,17 @@ def _scripts(visit: Visit) -> Iterator[Finding]:
 def _pages(visit: Visit) -> Iterator[Finding]:
     folder = visit.settings.snapshots_dir
     if not visit.settings.pages.enabled:
-        yield Finding("pages", "ok", "none is written: pages.enabled is false")
+        yield Finding("pages", "ok", "runs write no pages: pages.enabled is false")
         return
     runs = runs_with_page(folder)
     endpoints = read_endpoints(visit.settings.data_dir)
     served = f", served at {endpoints.pages}" if endpoints and endpoints.pages else ""
-    there = f"{len(runs)} runs, the latest is {page_path(folder, runs[-1]).name}" if runs else "none yet"
+    there = f"{len(runs)} runs, the latest is {page_path(folder, runs[-1]).name}" if runs else "no page yet"
     seen = f"{folder}: {there}{served}"
     last = visit.store.last_run() if visit.store is not None and runs else None
     if last is not None and runs[-1] < last.run:
-        way_out = "Is there room on the disk? The log of `newstide recluster` names the reason."
-        yield Finding("pages", "warn", f"{seen}; run {last.run} has none", way_out)
+        way_out = "See whether the disk is full; the log of `newstide recluster` names the reason."
+        yield Finding("pages", "warn", f"{seen}; run {last.run} has no page", way_out)
     else:
         yield Finding("pages", "ok", seen)
 
@@ -267,7 +272,9 @@ def _services(visit: Visit) -> Iterator[Finding]:
     for one in running_services(visit.settings.data_dir):
         name, where = f"{one['service']}", f"process {one['pid']}, {one['address']}/metrics"
         if one["not_ready"]:
-            yield Finding(name, "warn", f"not ready ({where}): {' '.join(one['not_ready'])}", "See its log.")
+            yield Finding(
+                name, "warn", f"not ready ({where}): {' '.join(one['not_ready'])}", f"See the log of the {name}."
+            )
         else:
             yield Finding(name, "ok", f"ready ({where})")
 

@@ -1,4 +1,4 @@
-"""What `newstide doctor` sees of Kafka: the broker, the topics, and those who read them."""
+"""What `newstide doctor` finds about Kafka: the broker, the topics, and the consumers."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ _STANDSTILL = 60.0  # seconds for which a consumer may do nothing while messages
 
 
 def look_at_broker(visit: Visit) -> Iterator[Finding]:
-    """Whether it answers."""
+    """Whether the broker answers."""
     kafka = visit.settings.kafka
     version = reachable(kafka)
     visit.kafka = True
@@ -26,7 +26,7 @@ def look_at_broker(visit: Visit) -> Iterator[Finding]:
 
 
 def look_at_topics(visit: Visit) -> Iterator[Finding]:
-    """Whether they are there, with their partitions."""
+    """Whether the topics are there, with their partitions."""
     if not visit.kafka:
         return
     kafka = visit.settings.kafka
@@ -37,7 +37,10 @@ def look_at_topics(visit: Visit) -> Iterator[Finding]:
         partitions = visit.topics.get(name)
         if partitions is None:
             yield Finding(
-                "topics", "warn", f"There is no topic {name} yet.", "`newstide consume` and `newstide produce` make it."
+                "topics",
+                "warn",
+                f"There is no topic {name} yet.",
+                "`newstide consume` and `newstide produce` create it.",
             )
         elif name == kafka.lease_topic and partitions != 1:
             yield Finding(
@@ -50,15 +53,15 @@ def look_at_topics(visit: Visit) -> Iterator[Finding]:
             yield Finding(
                 "topics",
                 "warn",
-                f"{name} has {partitions} partitions, kafka.partitions says {kafka.partitions}; that is for new topics.",
-                f"kafka-topics --alter --topic {name} --partitions {kafka.partitions}, if more consumers shall share it.",
+                f"{name} has {partitions} partitions; kafka.partitions = {kafka.partitions} counts only for new topics.",
+                f"kafka-topics --alter --topic {name} --partitions {kafka.partitions} lets more consumers share it.",
             )
         elif name == kafka.topic:
             yield Finding("topics", "ok", f"{name} has {partitions} partitions")
 
 
 def look_at_group(visit: Visit) -> Iterator[Finding]:
-    """Who reads, and how far they are."""
+    """Which consumers read the topic, and how many headlines wait for them."""
     kafka = visit.settings.kafka
     if kafka.topic not in visit.topics:
         return
@@ -66,17 +69,19 @@ def look_at_group(visit: Visit) -> Iterator[Finding]:
     behind = visit.behind = sum(one.lag for one in found.values())
     # After `progress`, which waits for the coordinator that a new group has not got yet.
     members = visit.members = group_members(kafka, kafka.group, patience=0)
-    who = f"{members} in the group {kafka.group}, {behind:,} headlines wait"
+    who = f"members of the group {kafka.group}: {members}; {behind:,} headlines wait"
     if not members:
         yield Finding(
             "consumers",
             "warn",
-            f"None is {who}.",
-            "Start `newstide consume`." if behind else "`newstide consume` is one.",
+            f"The group {kafka.group} has no members; {behind:,} headlines wait.",
+            "Start `newstide consume`.",
         )
     elif members > visit.topics[kafka.topic]:
         idle = members - visit.topics[kafka.topic]
-        yield Finding("consumers", "warn", f"{who}; {idle} have nothing to do", "One a partition is the most.")
+        yield Finding(
+            "consumers", "warn", f"{who}; {idle} members have nothing to do", "Run at most one consumer a partition."
+        )
     else:
         yield Finding("consumers", "ok", who)
     held = {number: one.held_back for number, one in found.items() if one.held_back}
@@ -85,12 +90,12 @@ def look_at_group(visit: Visit) -> Iterator[Finding]:
             "transactions",
             "warn",
             f"{sum(held.values()):,} messages wait for the end of a transaction in partition {_listed(held)}.",
-            "A producer has not committed or aborted it; `kafka-transactions.sh find-hanging` names the producer.",
+            "A producer has not ended the transaction; `kafka-transactions.sh find-hanging` names the producer.",
         )
 
 
 def look_at_losses(visit: Visit) -> Iterator[Finding]:
-    """What was removed before it was read."""
+    """Messages that Kafka removed before a consumer read them."""
     kafka = visit.settings.kafka
     if kafka.topic not in visit.topics:
         return
@@ -105,37 +110,39 @@ def look_at_losses(visit: Visit) -> Iterator[Finding]:
 
 
 def look_at_figures(visit: Visit) -> Iterator[Finding]:
-    """What consumers say of themselves."""
+    """What the consumers on this machine report at /metrics."""
     consumers = [one for one in running_services(visit.settings.data_dir) if one["service"] == "consumer"]
     if visit.members and not consumers:
         yield Finding(
             "consumer's figures",
             "ok",
-            "cannot be asked: the consumers run elsewhere, on another data folder, or with monitoring.port = 0",
+            "the consumers cannot be asked: they run elsewhere, on another data folder, or with monitoring.port = 0",
         )
     for one in consumers:
         figures = figures_of(one["address"])
         if figures is None:
-            yield Finding("consumer's figures", "warn", f"{one['address']}/metrics does not answer.", "See its log.")
+            yield Finding(
+                "consumer's figures", "warn", f"{one['address']}/metrics does not answer.", "See the consumer's log."
+            )
             continue
         for partition, behind in sorted(figures.get("newstide_unreadable", {}).items()):
             yield Finding(
                 "unreadable batch",
                 "fail",
                 f"Partition {partition} waits at a batch that cannot be read, with {behind:,.0f} messages behind it.",
-                f"The consumer's log says why; `newstide dead-letters skip {partition}` passes over it.",
+                f"The consumer's log says why; `newstide dead-letters skip {partition}` passes over the batch.",
             )
         moved = max(figures.get("newstide_last_progress_timestamp_seconds", {}).values(), default=time.time())
         if visit.behind and time.time() - moved > _STANDSTILL:
             yield Finding(
                 "consumer's figures",
                 "warn",
-                f"{visit.behind:,} messages wait, and nothing was done with any for {span(time.time() - moved)}.",
-                "Does it wait for Milvus or the model? Its log says so.",
+                f"{visit.behind:,} messages wait, and the consumer has finished none for {span(time.time() - moved)}.",
+                "The consumer's log says whether it waits for Milvus or the model.",
             )
         elif not figures.get("newstide_unreadable"):
             done = figures.get("newstide_messages_total", {}).get("", 0)
-            yield Finding("consumer's figures", "ok", f"{done:,.0f} messages done with since it began")
+            yield Finding("consumer's figures", "ok", f"the consumer has finished {done:,.0f} messages since it began")
 
 
 def _listed(numbers: Iterable[int]) -> str:
@@ -143,7 +150,7 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 def look_at_dead_letters(visit: Visit) -> Iterator[Finding]:
-    """Whether some wait."""
+    """Whether dead letters wait to be looked at."""
     kafka = visit.settings.kafka
     if kafka.dead_letter_topic not in visit.topics:
         return
@@ -151,8 +158,8 @@ def look_at_dead_letters(visit: Visit) -> Iterator[Finding]:
         yield Finding(
             "dead letters",
             "warn",
-            f"{number:,} messages on {kafka.dead_letter_topic} were no headlines.",
-            "`newstide dead-letters list` says why; correct the producer, then `newstide dead-letters replay`.",
+            f"{number:,} dead letters wait on {kafka.dead_letter_topic}.",
+            "`newstide dead-letters list` says why; correct the producer, then run `newstide dead-letters replay`.",
         )
     else:
-        yield Finding("dead letters", "ok", "none wait")
+        yield Finding("dead letters", "ok", "no dead letters wait")

@@ -1,4 +1,4 @@
-"""What the doctor finds where times do not fit: a wrong clock, and headlines whose age no run acts on."""
+"""What `newstide doctor` finds about times: a wrong clock, and old headlines that no run deletes."""
 
 import time
 from collections.abc import Iterator
@@ -24,15 +24,15 @@ def time_findings(
         yield (
             "clock",
             "fail",
-            f"It is behind most headlines: for run {last.run} it was {iso_time(last.started_at)}.",
+            f"This machine's clock is behind most headlines: run {last.run} began at {iso_time(last.started_at)} by it.",
             "Set this machine's clock right; until then the window of runs does not move.",
         )
     elif ahead := int(last.counts.get("ahead", 0)):
         yield (
             "clock",
             "warn",
-            f"Headlines dated further ahead of it than limits.ahead: {ahead:,}. They move no window.",
-            "Is the clock right, here and where headlines come from?",
+            f"{ahead:,} headlines are dated further ahead of this machine's clock than limits.ahead; they move no window.",
+            "Check the clocks of this machine and of the machines that send headlines.",
         )
     due = find_due(store, settings, int(time.time() * 1000))
     if due is not None and due.too_many:

@@ -1,4 +1,4 @@
-"""What `newstide doctor` finds, and what one of its looks leaves for the next."""
+"""What `newstide doctor` finds, and what one check hands on to the next."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -42,7 +42,7 @@ class Findings:
 
 @dataclass
 class Visit:
-    """What one look leaves for the next."""
+    """What one check hands on to the next."""
 
     settings: Settings
     kafka: bool = False

@@ -12,7 +12,7 @@ _FEW, _MEASURED = 8, 0.5  # headlines to begin with, and seconds that are enough
 
 
 def rate(embedder: Embedder) -> float:
-    """Headlines a second, by ever more of them until half a second is spent."""
+    """The model's headlines a second here, measured on more and more headlines for half a second."""
     titles = [json.loads(line)["title"] for line in day_file().read_text(encoding="utf-8").splitlines()]
     embedder.encode(titles[:_FEW])  # the first call may be slower
     size, spent = _FEW, 0.0
@@ -27,12 +27,12 @@ def rate(embedder: Embedder) -> float:
 
 
 def unread(model: str, unreadable: Mapping[str, int]) -> tuple[str, str]:
-    """What the model cannot read, counts by script, in words; and which model can."""
+    """How many headlines of each script the model cannot read, in words; and which model can read them."""
     counted = ", ".join(f"{script_name(script)} {count:,}" for script, count in sorted(unreadable.items()))
     able = [name for name, scripts in PACKAGED.items() if name != model and set(unreadable) <= set(scripts)]
     way_out = (
-        f"`newstide reembed --to {able[0]}`: it reads them."
+        f"Run `newstide reembed --to {able[0]}`: that model reads them."
         if able
-        else "Find a model that does, `newstide reembed --to sentence-transformers:NAME`, and set embedding.model to it."
+        else "Find a model that reads them, give it to `newstide reembed --to MODEL`, and set embedding.model to it."
     )
     return f"{model} cannot read these headlines, which join no story: {counted}.", way_out

@@ -1,4 +1,4 @@
-"""A backup must leave numbers for the next stories and runs: one that somebody made might hold the last there is."""
+"""Checks that a backup leaves numbers for the next stories and runs: a forged one might hold the largest number there is."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Deleting what is older than `keep` where no run does, since it is a large share of all headlines: a person has looked."""
+"""Deletes headlines older than `keep` after a person has looked at them: a run deletes no large share by itself."""
 
 import time
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Prunable:
     sample: list[dict[str, Any]]
 
     def describe(self) -> str:
-        """What would go, and what that is counted from."""
+        """How many headlines would go, and the time from which their age counts."""
         return (
             f"{self.due.headlines:,} of {self.due.of:,} headlines, published until {iso_time(self.due.before)}. "
             f"The newest headline is of {iso_time(self.newest)}, and this machine's clock says {iso_time(_now())}"
@@ -36,7 +36,7 @@ class Prunable:
 
 
 def look_up(settings: Settings) -> Prunable | None:
-    """What is due now; None where nothing is.
+    """The headlines that are due now; None where there are none.
 
     Raises:
         SettingsError: `keep` is not set, or is shorter than the window.
@@ -44,7 +44,7 @@ def look_up(settings: Settings) -> Prunable | None:
     """
     if settings.keep is None:
         raise SettingsError(
-            "keep is not set: headlines are kept for ever.", "Say how long: `newstide prune --keep 90d`."
+            "keep is not set: newstide keeps headlines for ever.", "Say how long: `newstide prune --keep 90d`."
         )
     store = open_store(settings.milvus, None)
     try:
@@ -58,7 +58,7 @@ def look_up(settings: Settings) -> Prunable | None:
 
 
 def prune(settings: Settings, found: Prunable) -> int:
-    """Deletes what was shown; how many headlines went. Stories' words and pages of that time go with the next run."""
+    """Deletes the headlines that were shown; returns how many. The next run clears stories and pages of that time."""
     store = open_store(settings.milvus, None)
     try:
         return delete_due(store, found.due)

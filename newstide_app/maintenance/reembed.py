@@ -46,7 +46,7 @@ class ReembedReport:
         model: The new one.
         embedded: Headlines embedded by this command.
         kept: Headlines that were there from an earlier one.
-        failed: Headlines that the model could make nothing of; they stay in the old collections only.
+        failed: Headlines that the model could not embed; they stay in the old collections only.
         relabelled: Headlines whose label had changed since they were copied.
         removed: Headlines that are gone from the old collections.
         swapped: Whether readers are turned to the new collections.
@@ -78,7 +78,7 @@ class ReembedReport:
         rate = f" ({self.embedded / self.seconds:,.0f}/s)" if self.embedded and self.seconds else ""
         text = f"Embedded by {self.model}: {self.embedded:,} headlines{rate}; there already: {self.kept:,}."
         if self.failed:
-            text += f" Left out, since the model could make nothing of them: {self.failed:,}."
+            text += f" Left out, since the model could not embed them: {self.failed:,}."
         if not self.swapped:
             return (
                 f"{text}\nReaders still see the old vectors: {' and '.join(self.at_work)} at work. Stop "
@@ -172,7 +172,7 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
 
 
 def _require_no_run_cut_off(old: Store) -> None:
-    """What it was going to write is of the old model."""
+    """Refuses while a run waits to be finished: its plan holds vectors of the old model."""
     if old.unfinished.read() is not None:
         raise NewstideError(
             "A run was cut off while it was writing, and waits to be finished.",
@@ -189,7 +189,7 @@ def writers_at_work(kafka: KafkaSettings) -> tuple[str, ...]:
 
 
 def _fill(old: Store, new: Store, embedder: Embedder, *, progress: bool) -> tuple[int, int, int]:
-    """Embeds what is missing: how many were embedded, how many were there, how many failed."""
+    """Embeds the missing headlines; returns how many were embedded, were there already, and failed."""
     embedded = kept = failed = 0
     with _bar(shown=progress) as bar:
         task = bar.add_task(f"embedding by {embedder.card.name}", total=old.count_headlines())
@@ -216,7 +216,7 @@ def _embedded(rows: list[dict], embedder: Embedder) -> Iterator[list[HeadlineRow
         vectors = embedder.encode([row.headline.text for row in known])
     except EmbedderError as error:
         if len(rows) == 1:
-            log.warning("left out: the model could make nothing of it", id=rows[0]["id"], reason=error.message)
+            log.warning("a headline is left out: the model could not embed it", id=rows[0]["id"], reason=error.message)
             return
         middle = len(rows) // 2
         yield from _embedded(rows[:middle], embedder)

@@ -58,18 +58,18 @@ def look_at_batch(settings: KafkaSettings, partition: int, offset: int | None = 
     if members := group_members(settings, settings.group):
         raise SettingsError(
             f"The group {settings.group} has {members} member{'' if members == 1 else 's'}.",
-            "Stop all its consumers first: they read from where they are.",
+            "Stop all consumers of the group first: they would go on reading at their own offsets.",
         )
     at = max(where[partition].committed, where[partition].start)
     if offset is not None and offset != at:
         raise SettingsError(
             f"The group {settings.group} stands at offset {at:,} of partition {partition}, not at {offset:,}.",
-            "Only the batch at which it stands can be skipped.",
+            "Only the batch at which the group stands can be skipped.",
         )
     batch = _unreadable_at(settings, TopicPartition(settings.topic, partition), at)
     if batch is None:
         raise SettingsError(
-            f"What comes at offset {at:,} of partition {partition} can be read, or nothing has come yet.",
+            f"The message at offset {at:,} of partition {partition} can be read, or none has come yet.",
             "There is nothing to skip; start `newstide consume`.",
         )
     if batch.last < 0:
@@ -95,7 +95,7 @@ def skip(settings: KafkaSettings, batch: Skip) -> None:
         outcome = admin.alter_group_offsets(settings.group, {place: entry})[place]
     if outcome is not NoError:
         raise BrokerUnavailable(
-            f"Kafka does not move the group {settings.group}: {outcome.__name__}.", "Are all its consumers stopped?"
+            f"Kafka does not move the group {settings.group}: {outcome.__name__}.", "Stop all consumers of the group."
         )
 
 

@@ -83,7 +83,7 @@ def look_up(settings: Settings, kind: str, value: str) -> Target:
 
 
 def forget(settings: Settings, kind: str, value: str) -> Forgotten:
-    """Forgets; what is not there (any more) is blocked all the same.
+    """Takes the headlines down; a value that no headline has (any more) is blocked all the same.
 
     Raises:
         SettingsError: The value is empty.
@@ -104,7 +104,7 @@ def forget(settings: Settings, kind: str, value: str) -> Forgotten:
         pages = clean_pages(settings.snapshots_dir, blocked.hides, blocked.hides_title)
     except OSError as error:
         raise NewstideError(
-            f"It is gone from Milvus and blocked, but a page could not be cleaned: {error}.",
+            f"The headlines are gone from Milvus and blocked, but a page could not be cleaned: {error}.",
             "Make room, and run the command again.",
         ) from error
     finally:
@@ -131,7 +131,7 @@ def _target(store: Store, settings: Settings, kind: str, value: str) -> Target:
 
 
 def _remove_elsewhere(settings: Settings, suffix: str, target: Target, blocked: Blocklist) -> None:
-    """From collections that nobody is led to: an earlier model's, or one's that are being filled."""
+    """Deletes from collections to which no alias points: an earlier model's, or those that `reembed` is filling."""
     try:
         other = open_store(settings.milvus, None, suffix=suffix)
     except EmptyStore:  # they are only being made
@@ -143,7 +143,7 @@ def _remove_elsewhere(settings: Settings, suffix: str, target: Target, blocked: 
 
 
 def _tombstones(target: Target) -> list[Tombstone]:
-    """One for what was asked for, and one for each headline, by which pages and stories are cleaned elsewhere."""
+    """A tombstone for the request, and one for each headline, by which other machines clean pages and stories."""
     now = int(time.time() * 1000)
     cause = key_of(target.kind, target.value)
     own = [

@@ -1,4 +1,4 @@
-"""What people and programs read of the store: filtered, sorted, a page at a time."""
+"""Reads stories and headlines from the store for people and programs: filtered, sorted, a page at a time."""
 
 from newstide_app.queries.headlines import (
     Cursor,

@@ -46,7 +46,7 @@ def list_stories(settings: Settings, status: str, limit: int) -> pd.DataFrame:
 
 
 def chosen_stories(stories: pd.DataFrame, wanted: StoryFilter, sort: Sort = "size") -> pd.DataFrame:
-    """Those of all stories that are wanted, sorted: the largest, fastest growing, latest or newest number first."""
+    """The wanted ones among all stories, sorted: the largest, fastest growing, latest or newest number first."""
     keep = np.ones(len(stories), bool)
     if wanted.status != "all":
         keep &= (stories["status"] == wanted.status).to_numpy()

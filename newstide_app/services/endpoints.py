@@ -39,13 +39,15 @@ def held_folder(data_dir: Path) -> Iterator[None]:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / _LOCK).open("a+")
     except OSError as error:
-        raise NewstideError(f"The data folder cannot be used: {error}.", "Choose another with --data-dir.") from None
+        raise NewstideError(
+            f"The data folder cannot be used: {error}.", "Choose another folder with --data-dir."
+        ) from None
     with lock:
         if not locked(lock, _LOCK_WITHIN):
             lock.seek(0)
             raise NewstideError(
                 f"newstide is already running on {data_dir} (process {lock.read().strip() or 'unknown'}).",
-                "Stop it, or choose another folder with --data-dir.",
+                "Stop that process, or choose another folder with --data-dir.",
             )
         lock.truncate(0)
         lock.write(str(os.getpid()))

@@ -1,4 +1,4 @@
-"""uvicorn as every server of ours runs it: deadlines for requests that arrive by halves, and no flood of log lines."""
+"""uvicorn as all of newstide's servers run it: with deadlines for slow requests, and without a flood of log lines."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ def server(app: ASGIApp, **options: Any) -> uvicorn.Server:
 
 @contextmanager
 def serving(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
-    """Serves an application in a thread of its own; who connects before it turns waits for it.
+    """Serves an application in a thread of its own; a client that connects before the thread runs waits for it.
 
     Args:
         app: What is served.
@@ -64,7 +64,7 @@ def serving(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
 
 
 class PunctualProtocol(H11Protocol):
-    """Hangs up on a client whose request does not arrive in time, however slowly it keeps sending."""
+    """Closes the connection of a client whose request does not arrive whole in time."""
 
     _late: asyncio.TimerHandle | None = None
 

@@ -142,7 +142,9 @@ class Keeper(LastingThread):
                 reason = str(error).partition("\n")[0]
                 if reason != said and not self._stopping.is_set():
                     log.error(
-                        "a local server cannot be started; trying on", server=self._server.name, reason=str(error)
+                        "a local server cannot be started; newstide tries again",
+                        server=self._server.name,
+                        reason=str(error),
                     )
                 said = reason
             else:

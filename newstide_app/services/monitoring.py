@@ -1,6 +1,6 @@
 """`/metrics`, `/healthz` and `/readyz` of a service, each process its own, and the looks at Kafka and Milvus behind them.
 
-Alive is a service whose loop turns. Ready is one that can do its work: Kafka and Milvus answer, and runs go well.
+A service is alive while its loop turns, and ready while it can do its work: Kafka and Milvus answer, and runs succeed.
 """
 
 import json
@@ -55,7 +55,7 @@ log = logs.get("monitoring")
 
 
 class Monitor:
-    """What a service tells of itself; all methods may be called from any thread."""
+    """What a service reports about itself; all methods may be called from any thread."""
 
     def __init__(self, service: str, settings: Settings) -> None:
         self.service = service
@@ -129,7 +129,7 @@ class Monitor:
             return ""  # the first start may fetch a model's weights for half an hour
         silent = time.monotonic() - self._beat
         return (
-            f"{self.service} has not turned for {silent:.0f} s; {self._silence:.0f} s are allowed."
+            f"The loop of the {self.service} has been silent for {silent:.0f} s; {self._silence:.0f} s are allowed."
             if silent > self._silence
             else ""
         )
@@ -207,7 +207,10 @@ def check_health(data_dir: Path, service: str) -> str:
     """
     found = [str(card["address"]) for card in _cards(data_dir) if card.get("service") == service]
     if not found:
-        raise NewstideError(f"No {service} runs on {data_dir}.", "Is it another data folder, or another machine?")
+        raise NewstideError(
+            f"No {service} runs on {data_dir}.",
+            "Name the data folder that it runs on with --data-dir, or ask on its own machine.",
+        )
     reasons = {address: _reasons(f"{address}/healthz") for address in found}
     for address, reason in reasons.items():
         if not reason:
@@ -216,7 +219,7 @@ def check_health(data_dir: Path, service: str) -> str:
 
 
 def _cards(data_dir: Path) -> list[dict[str, Any]]:
-    """What services that live have written about themselves."""
+    """What the living services of this data folder have written about themselves."""
     found = []
     for card in sorted((data_dir / "monitoring").glob("*.json")):
         try:
@@ -242,7 +245,7 @@ def figures_of(address: str) -> dict[str, dict[str, float]] | None:
 
 
 def _reasons(address: str) -> list[str]:
-    """What an address says that answers 200 where all is well; nothing where it is."""
+    """The text that an address answers with where its status is not 200; empty where all is well."""
     if urlsplit(address).scheme != "http":
         return [f"{address} is no address."]
     try:

@@ -76,7 +76,7 @@ def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain:
 
 @dataclass
 class _Connections:
-    """What the consumer's loop works with; closed in order at its end."""
+    """What the consumer's loop works with; all of it is closed in order at the loop's end."""
 
     store: Store
     sender: Sender
@@ -129,7 +129,9 @@ def run_reclusterer(
         ensure_topics(settings.kafka)
         with acquired(settings.kafka, wait_ms=15_000) as lease:
             if lease is None:
-                raise RunFailed("Another reclusterer is at work.", "Stop it, or leave the work to it.")
+                raise RunFailed(
+                    "Another reclusterer is at work.", "Stop the other reclusterer, or leave the work to it."
+                )
             return recluster(settings, lease=lease, force=force)
     with monitored("reclusterer", settings) as monitor:
         monitor.reclustering(every.total_seconds())

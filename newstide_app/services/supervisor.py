@@ -1,6 +1,6 @@
 """`newstide up`: the local Kafka and Milvus where none are configured, and the services, each a process of its own.
 
-Every service is the very command that production runs by itself; the supervisor starts them, restarts what dies, and
+Every service is a command that production runs by itself; the supervisor starts the services, restarts those that end, and
 stops them in the right order.
 """
 
@@ -98,7 +98,7 @@ class Service:
         if code > 0 and not self.came_up and self.failures >= _VAIN_STARTS:
             raise NewstideError(
                 f"The service {self.name} ended {self.failures} times without coming up, the last time with code {code}.",
-                "Its own error stands above.",
+                "The error of the service stands above.",
             )
         wait = min(2.0**self.failures, _LONGEST_WAIT)
         log.error("a service ended; starting it again", service=self.name, code=code, wait=wait)
@@ -166,7 +166,7 @@ class _Web:
         return ["web", "--port", str(self._port)]
 
     def publish(self) -> None:
-        """Tells other terminals where everything is; a full disk keeps nothing else waiting."""
+        """Writes the addresses for other terminals; a full disk stops nothing else."""
         try:
             self._local.publish(self.address)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What goes wrong, said in one shape: problem details as of RFC 9457."""
+"""Every error of the API in one shape: problem details (RFC 9457)."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -26,11 +26,11 @@ class Problem(BaseModel):
     detail: str = Field(description="What is wrong, with the value.")
     way_out: str = Field("", description="What to do about it.")
     parameter: str | None = Field(None, description="The parameter at fault, where it is one.")
-    value: str | None = Field(None, description="Its value as it came.")
+    value: str | None = Field(None, description="The parameter's value as it came.")
 
 
 class BadValue(Exception):
-    """A parameter's value that cannot be meant."""
+    """A parameter has a value that the API does not understand."""
 
     def __init__(self, parameter: str, value: str, why: str) -> None:
         super().__init__(why)
@@ -76,14 +76,17 @@ def describe_problems(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Makes every error of the application one of these; pages get plain text."""
+    """Answers every error of the API with problem details; errors of pages are plain text."""
 
     async def invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101
         fault = error.errors()[0]
         parameter, value = str(fault["loc"][1] if len(fault["loc"]) > 1 else fault["loc"][-1]), _said(fault["input"])
         if fault["type"] == "extra_forbidden":
-            detail, way_out = f"There is no parameter {parameter!r}.", "/api/openapi.json lists those there are."
+            detail, way_out = (
+                f"There is no parameter {parameter!r}.",
+                "/api/openapi.json lists the parameters there are.",
+            )
         elif fault["type"] == "missing":
             return problem(422, f"The parameter {parameter} is missing.", parameter=parameter)
         else:
@@ -113,7 +116,7 @@ def handle_problems(app: FastAPI) -> None:
         return problem(503, error.message, way_out=error.way_out, headers={"Retry-After": _RETRY_SECONDS})
 
     async def unforeseen(_request: Request, _error: Exception) -> Response:
-        return problem(500, "Something went wrong that should not have.", way_out="The server's log says what.")
+        return problem(500, "The server failed to answer this request.", way_out="The server's log names the reason.")
 
     app.add_exception_handler(Exception, unforeseen)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -1,6 +1,6 @@
 """The live view: tells open pages that a run has ended, by server-sent events.
 
-What ends a run for its readers is its page, so the folder is asked: once a second, however many listen. That holds on
+A run ends for its readers with its page, so the server asks the folder once a second, however many listen. That works on
 any file system and on any machine, next to the reclusterer or not.
 """
 
@@ -43,7 +43,7 @@ class Watch:
         if request.method == "HEAD":
             return Response(headers={"Cache-Control": "no-store"}, media_type="text/event-stream")
         if self._listeners >= self._most:
-            return PlainTextResponse("Too many listen already.\n", 503, headers={"Cache-Control": "no-store"})
+            return PlainTextResponse("Too many pages listen already.\n", 503, headers={"Cache-Control": "no-store"})
         self._listeners += 1  # here, before anyone else is asked: who was let in begins to listen only later
         return _Listening(self._events(), self._left)
 
@@ -81,7 +81,7 @@ class _Listening(EventSourceResponse):
 
 
 def latest_run(directory: Path) -> dict[str, Any] | None:
-    """The newest run that has a page: `run`, `page`, `finished_at`, `headlines`, `stories`, `events`; None before any."""
+    """The newest run with a page: `run`, `page`, `finished_at`, `headlines`, `stories`, `events`; None without one."""
     try:
         latest = read_latest(directory)
     except OSError:

@@ -17,19 +17,19 @@ class StoryName(BaseModel):
 class Story(BaseModel):
     """A story. Times are ISO 8601 in UTC."""
 
-    cluster_label: int = Field(description="Its number, for ever.")
-    title: str = Field(description="Its most central headline.")
+    cluster_label: int = Field(description="The story's number, which never changes its meaning.")
+    title: str = Field(description="The story's most central headline.")
     keywords: list[str]
     languages: list[str] = Field(description="Most frequent first.")
     sources: list[str] = Field(description="Most frequent first.")
     size: int = Field(description="Headlines in the window.")
-    previous_size: int = Field(description="The same, a run before.")
+    previous_size: int = Field(description="Headlines in the window a run before.")
     first_published_at: str
     last_published_at: str
     reach: float = Field(description="Least similarity of a new headline that gets this label on arrival.")
     status: str = Field(description="open or closed.")
     parents: list[int]
-    successor: int = Field(description="The story it went into; -1 = none.")
+    successor: int = Field(description="The story that this one went into; -1 = none.")
     created_run: int
     updated_run: int
 
@@ -43,8 +43,8 @@ class Headline(BaseModel):
     language: str
     published_at: str = Field(description="ISO 8601 in UTC.")
     url: str
-    cluster_label: int = Field(description="Its story; -1 = in none.")
-    label_probability: float = Field(description="How firmly it belongs, 0 to 1.")
+    cluster_label: int = Field(description="The headline's story; -1 = in none.")
+    label_probability: float = Field(description="How firmly the headline belongs to the story, 0 to 1.")
     label_run: int = Field(description="The run that last wrote the label; 0 = given on arrival.")
 
 
@@ -122,5 +122,5 @@ class StoryDetail(BaseModel):
 
     story: Story
     lineage: Lineage
-    timeline: Timeline | None = Field(description="Null where it has no headlines (any more).")
+    timeline: Timeline | None = Field(description="Null where the story has no headlines (any more).")
     headlines: Headlines

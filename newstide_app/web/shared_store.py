@@ -122,7 +122,7 @@ class Reader:
                 store.close()
 
     def _drop(self, store: Store) -> None:
-        """The next question opens another; this one is closed by the last that asks it."""
+        """Drops the store: the next question opens another, and the last reader of this one closes it."""
         with self._opening:
             if self._store is store:
                 self._store = None
