@@ -1,4 +1,4 @@
-"""What the compiled kernels of this room share: how they are compiled, how work is split, union-find, exact products.
+"""What the compiled kernels of `clustering` share: how they are compiled, how work is split, union-find, exact products.
 
 Compiled code is kept on disk (numba's cache), so that only the first call on a machine pays for compiling.
 """

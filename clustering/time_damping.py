@@ -17,7 +17,7 @@ class _Damping(NamedTuple):
 
 
 class TimeDamping(_Damping):
-    """When each row was, and how much distance in time takes from the similarity of two rows.
+    """When each row was published, and how much distance in time takes from the similarity of two rows.
 
     A named tuple, so that compiled kernels take it as it is.
 
@@ -36,11 +36,11 @@ class TimeDamping(_Damping):
         """Checks the values once, for all who use them."""
         times = _as_times(times)
         if len(wrong := np.flatnonzero(~np.isfinite(times))):
-            raise InvalidGraph(f"Row {wrong[0]} has the time {times[wrong[0]]}.", "Times are finite, in days.")
+            raise InvalidGraph(f"Row {wrong[0]} has the time {times[wrong[0]]}.", "Give finite times, in days.")
         require_number("The weight of the damping by time", weight, 0)
         require_number("The scale of the damping by time", scale)
         if scale <= 0:
-            raise InvalidGraph(f"The scale of the damping by time is {scale!r}.", "It is more than 0, in days.")
+            raise InvalidGraph(f"The scale of the damping by time is {scale!r}.", "Give more than 0 days.")
         return super().__new__(cls, times, float(weight), float(scale))
 
 

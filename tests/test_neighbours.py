@@ -237,14 +237,14 @@ def test_a_vector_that_is_no_unit_vector_is_named(value: float) -> None:
 
 def test_missing_vectors_are_noticed() -> None:
     collection = Collection(10)
-    with pytest.raises(InvalidGraph, match=r"10 vectors of dimension 16 were asked for, \(9, 16\) came"):
+    with pytest.raises(InvalidGraph, match=r"10 vectors of dimension 16 were asked for, and \(9, 16\) came"):
         update_graph(None, collection.ids, lambda ids: collection.fetch(ids)[1:], ExactSearcher(), k=3, spare=1)
 
 
 def test_vectors_of_another_dimension_are_noticed() -> None:
     collection, other = Collection(10), Collection(10, dim=8)
     graph, _ = update_graph(None, collection.ids[:5], collection.fetch, ExactSearcher(), k=3, spare=1)
-    with pytest.raises(InvalidGraph, match=r"5 vectors of dimension 16 were asked for, \(5, 8\) came"):
+    with pytest.raises(InvalidGraph, match=r"5 vectors of dimension 16 were asked for, and \(5, 8\) came"):
         update_graph(graph, collection.ids, other.fetch, ExactSearcher(), k=3, spare=1)
 
 

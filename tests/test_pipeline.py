@@ -133,7 +133,7 @@ def test_a_run_with_nothing_new_touches_nothing(day: Day) -> None:
     before = state()
     report = recluster(settings)
     assert report.status == "nothing new"
-    assert "Nothing is new since run 1" in report.describe()
+    assert "No headline is new since run 1" in report.describe()
     assert state() == before
 
 

@@ -1,4 +1,4 @@
-"""The map's positions: UMAP on the graph there is, started from the last map and fitted back onto it.
+"""The map's positions: UMAP on the run's graph, started from the last map and fitted back onto it.
 
 Numeric only: arrays in, arrays out. A headline that was on the last map stays where its readers know it; new ones start
 among their neighbours.
@@ -146,20 +146,22 @@ def save_layout(path: Path, layout: Layout) -> None:
 
 
 def load_layout(path: Path) -> Layout | None:
-    """The map on disk; None where it is missing, damaged or of another version: the next one is fitted anew."""
+    """The map on disk; None where the file is missing, damaged or of another version: the next map is then fitted anew."""
     if not path.exists():
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             version = int(content["version"])
             if version != _VERSION:
-                raise ValueError(f"it is of version {version}, not {_VERSION}")
+                raise ValueError(f"the file has version {version}, not {_VERSION}")
             weights, positions = str(content["weights"]), content["positions"]
             ids = _ids(content["id_bytes"].tobytes(), content["id_lengths"])
         if positions.shape != (len(ids), 2) or not np.isfinite(positions).all():
             raise ValueError(f"{len(ids)} ids have positions of {positions.shape}, or some are not finite")
     except Exception as error:  # noqa: BLE001 - a damaged file makes zipfile and numpy raise nearly anything
-        log.warning("the last map cannot be read; it is fitted anew", path=str(path), reason=str(error))
+        log.warning(
+            "the last map cannot be read; the map of this run is fitted anew", path=str(path), reason=str(error)
+        )
         return None
     return Layout(ids, positions.astype(np.float32), fresh=False, neighbours=0, moved=None, weights=weights)
 
@@ -173,7 +175,7 @@ def _ids(text: bytes, lengths: Indices) -> npt.NDArray[np.object_]:
 
 
 def _start(ids: npt.NDArray[np.object_], indices: Indices, previous: Layout | None) -> tuple[Positions, Flags]:
-    """Where rows were on the last map, new ones at the median of their neighbours that were; and which were."""
+    """A start for each row: its place on the last map, or the median of its neighbours' places; and which were on it."""
     n = len(ids)
     start = np.full((n, 2), np.nan, np.float32)
     if previous is None or not len(previous.ids):
@@ -267,7 +269,7 @@ def _with_self(indices: Indices, similarities: Vectors, neighbours: int) -> tupl
 
 
 def _jittered(start: Positions, seed: int) -> Positions:
-    """Rows on one spot would never part: forces between them have no direction."""
+    """Moves rows apart that lie on one spot: the forces between them have no direction."""
     noise = np.random.default_rng(seed).normal(scale=_JITTER, size=start.shape)
     return (start + noise * max(_spread(start), 1e-6)).astype(np.float32)
 

@@ -1,6 +1,6 @@
-"""The top-k graph of the window by plain cosine: exact, kept between runs, brought up to date at the cost of what is new.
+"""The top-k graph of the window by plain cosine: exact, kept between runs, and updated at a cost that grows with new rows.
 
-Usable alone: ids and vectors in, arrays out. Milvus enters as a function that searches.
+It can be used alone: it takes ids and vectors and returns arrays. Milvus enters as a function that searches.
 """
 
 from clustering.neighbours.by_search import Hits, MilvusSearcher, SearchVectors

@@ -2,7 +2,7 @@
 
 Hits are ranked anew from the vectors at hand, so that lists are those of the exact searcher wherever the index is exact.
 A search gives a new row's own neighbours; where the new row belongs in the lists of others is found among the rows near it:
-its hits, whom these list, and who lists them. That misses little, and the recall is measured in every run.
+its hits, the rows that these list, and the rows that list these. That misses few neighbours; every run measures the recall.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _HEADROOM = 8  # hits beyond the list, for the row itself and for ties at its en
 
 
 class Hits(Protocol):
-    """What a search gives."""
+    """The hits of a search."""
 
     @property
     def ids(self) -> npt.NDArray[np.object_]:
@@ -49,7 +49,7 @@ class MilvusSearcher:
 
     @property
     def exact(self) -> bool:
-        """An index may miss neighbours, and so does the insertion into old lists."""
+        """False: an index may miss neighbours, and so may the insertion into old lists."""
         return False
 
     def fill(self, points: Points, lists: Lists, rows: Indices, offered: Flags, complete: Flags) -> None:
@@ -70,7 +70,7 @@ class MilvusSearcher:
             _offer_nearby(rows[offered], starts, listers, least, complete, points.arrays, lists.arrays)
 
     def _search(self, points: Points, lists: Lists, rows: Indices, row_of: dict[str, int], limit: int) -> Indices:
-        """Searches `rows` for `limit` hits each; those of which it is not clear whether their list is complete."""
+        """Searches `rows` for `limit` hits each; returns the rows whose lists may not be complete."""
         ids = self.search(points.vectors[rows], limit, self.where).ids
         hits = _as_rows(ids, row_of)
         full = np.array([len(line) >= limit and bool(line[limit - 1]) for line in ids], np.bool_)
@@ -119,7 +119,7 @@ def _rank(hits: Indices, full: Flags, rows: Indices, points: PointArrays, lists:
 
 @kernel()
 def _reversed(indices: Indices) -> tuple[Offsets, Indices]:
-    """Who lists whom: the rows that list row i are `listers[starts[i]:starts[i + 1]]`."""
+    """The listers of each row: the rows that list row i are `listers[starts[i]:starts[i + 1]]`."""
     n, width = indices.shape
     starts = np.zeros(n + 1, np.int64)
     for row in range(n):

@@ -1,7 +1,7 @@
-"""The graph on disk between runs: a cache, checked to the last byte, that the caller rebuilds when anything is off.
+"""The graph on disk between runs: a cache, checked to the last byte, that the caller rebuilds when it is damaged.
 
 One file: a line of magic and version, the length and checksum of a JSON header, the header (model, shapes, checksums), then
-the arrays, aligned. It is written beside, synced, and swapped in.
+the arrays, aligned. A new file is written beside the old one, synced, and then replaces it.
 """
 
 import json
@@ -19,7 +19,7 @@ from newstide.core.files import replacing, sweep_half_written
 
 _MAGIC = b"newstide graph 1\n"
 _ALIGNMENT = 64
-_WAY_OUT = "It is a cache: the next run rebuilds it."
+_WAY_OUT = "The file is a cache: the next run rebuilds it."
 _TYPES = {"id_lengths": "<i4", "id_bytes": "|u1", "vectors": "<f4", "indices": "<i4", "similarities": "<f4"}
 
 
@@ -103,10 +103,12 @@ def load_graph(path: Path, card: Model) -> NeighbourGraph:
 
 
 def _header(path: Path, content: npt.NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
-    """The header and where it ends."""
+    """The header, and the place where it ends."""
     start = content[: len(_MAGIC) + 8].tobytes()
     if not start.startswith(_MAGIC) or len(start) < len(_MAGIC) + 8:
-        raise CacheDamaged(f"The graph {path} is of another version, or no graph: it starts {start[:20]!r}.", _WAY_OUT)
+        raise CacheDamaged(
+            f"The file {path} is no graph, or one of another version: it starts with {start[:20]!r}.", _WAY_OUT
+        )
     length, checksum = struct.unpack("<II", start[len(_MAGIC) :])
     header = content[len(start) : len(start) + length].tobytes()
     if len(header) != length or zlib.crc32(header) != checksum:

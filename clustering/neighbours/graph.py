@@ -1,4 +1,4 @@
-"""The top-k graph of one window, and how it is brought up to date."""
+"""The top-k graph of one window, and the function that brings it up to date."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -51,7 +51,7 @@ class NeighbourGraph:
 
 @dataclass(frozen=True, slots=True)
 class GraphReport:
-    """What bringing the graph up to date took.
+    """What an update of the graph did.
 
     Attributes:
         new: Rows that the last graph did not hold.
@@ -88,7 +88,7 @@ def update_graph(
     recall_floor: float = 0.95,
     seed: int = 42,
 ) -> tuple[NeighbourGraph, GraphReport]:
-    """Brings the graph to a new set of rows; costs what is new.
+    """Brings the graph to a new set of rows, at a cost that grows with the new rows.
 
     Args:
         previous: The last graph, or None.
@@ -111,7 +111,7 @@ def update_graph(
     """
     started = time.perf_counter()
     if k < 1 or spare < 0:
-        raise InvalidGraph(f"k is {k} and spare is {spare}.", "k is at least 1, spare at least 0.")
+        raise InvalidGraph(f"k is {k} and spare is {spare}.", "Give a k of at least 1 and a spare of at least 0.")
     names, old_row = _numbered(previous, ids)
     stale = ""
     if previous is not None:
@@ -180,7 +180,7 @@ def _numbered(previous: NeighbourGraph | None, ids: Sequence[str]) -> tuple[list
 def _to_compare(
     names: Sequence[str], old_row: Indices, doubted: Collection[str], sample: int, seed: int
 ) -> tuple[Labels, Labels]:
-    """Of the rows that stay: those that are doubted, and a sample of the others."""
+    """The rows that stay whose vectors are compared: those in doubt, and a sample of the others."""
     kept = np.flatnonzero(old_row >= 0)
     is_doubted = np.fromiter((names[row] in doubted for row in kept.tolist()), np.bool_, len(kept))
     others = kept[~is_doubted]
@@ -195,7 +195,7 @@ def _changed(
     rows: Labels,
     fetch_vectors: FetchVectors,
 ) -> Labels:
-    """Those of `rows`, which the last graph holds, whose vectors are others now."""
+    """Those of `rows`, all of them in the last graph, whose vectors have changed."""
     found = [rows[:0]]
     for part, vectors in _fetched(names, rows, fetch_vectors):
         before = previous.vectors[old_row[part]]
@@ -205,7 +205,7 @@ def _changed(
 
 
 def _fetched(names: Sequence[str], rows: Labels, fetch_vectors: FetchVectors) -> Iterator[tuple[Labels, Vectors]]:
-    """Some row numbers at a time, with their vectors."""
+    """Yields some row numbers at a time, with their vectors."""
     for start in range(0, len(rows), _FETCHED_AT_ONCE):
         part = rows[start : start + _FETCHED_AT_ONCE]
         yield part, np.asarray(fetch_vectors([names[row] for row in part]), np.float32)
@@ -214,7 +214,7 @@ def _fetched(names: Sequence[str], rows: Labels, fetch_vectors: FetchVectors) ->
 def _vectors(
     previous: NeighbourGraph | None, names: Sequence[str], old_row: Indices, fetch_vectors: FetchVectors
 ) -> Vectors:
-    """The last graph's vectors where it has them, and fetched ones."""
+    """The vectors of all rows: from the last graph where it has them, else fetched."""
     new = np.flatnonzero(old_row < 0)
     if previous is not None and not len(new) and len(names) == len(previous.ids):
         return previous.vectors
@@ -227,8 +227,8 @@ def _vectors(
             vectors = np.empty((len(names), fetched.shape[-1]), np.float32)
         if fetched.shape != (len(part), vectors.shape[1]):
             raise InvalidGraph(
-                f"{len(part)} vectors of dimension {vectors.shape[1]} were asked for, {fetched.shape} came.",
-                "Rows were deleted meanwhile, or the model changed: fix the row set again.",
+                f"{len(part)} vectors of dimension {vectors.shape[1]} were asked for, and {fetched.shape} came.",
+                "Rows were deleted meanwhile, or the model changed: choose the rows anew.",
             )
         vectors[part] = fetched
     if vectors is None:
@@ -237,14 +237,14 @@ def _vectors(
 
 
 def _kept_lists(previous: NeighbourGraph | None, old_row: Indices, width: int, *, exact: bool) -> tuple[Lists, str]:
-    """The lists that can be kept, and why they cannot where they cannot."""
+    """The lists of the last graph that can be kept; where none can, the reason."""
     n = len(old_row)
     if previous is None:
         return Lists.empty(n, width), "there was no graph"
     if previous.wide_indices.shape[1] != width:
         return Lists.empty(n, width), f"lists are {width} wide now, and were {previous.wide_indices.shape[1]}"
     if exact and not previous.exact:
-        return Lists.empty(n, width), "lists are to be exact now, and came from a search that may miss some"
+        return Lists.empty(n, width), "lists are to be exact now, and came from a search that may miss neighbours"
     if not (old_row >= 0).any():
         return Lists.empty(n, width), "no row of the last graph is left"
     new_row = np.full(len(previous.ids), -1, np.int32)

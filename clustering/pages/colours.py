@@ -1,4 +1,4 @@
-"""What of a run is drawn: the colours of stories, the headlines chosen where there are too many, and small pictures."""
+"""Drawing: the colours of stories, the choice of headlines where there are too many, and small pictures of maps."""
 
 import base64
 import math
@@ -69,7 +69,7 @@ def chosen_rows(headlines: pd.DataFrame, most: int) -> npt.NDArray[np.int64]:
 
 
 def density_image(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """How many headlines lie where, as a picture to lay under the points.
+    """The density of headlines, as a picture to lay under the points.
 
     Args:
         x: (n,) positions, n > 0.

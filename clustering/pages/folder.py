@@ -1,4 +1,4 @@
-"""A folder of pages: under which names runs' pages and facts lie in it, which runs have one, and which is the latest."""
+"""A folder of pages: the names of its files, the runs that have a page, and the latest of them."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -15,12 +15,12 @@ log = logs.get("pages")
 
 
 def page_path(directory: Path, run: int) -> Path:
-    """Where a run's page lies."""
+    """The path of a run's page."""
     return directory / f"run-{run:06d}.html"
 
 
 def facts_path(directory: Path, run: int) -> Path:
-    """Where the facts about a run lie that the list of runs shows."""
+    """The path of the facts about a run, which the list of runs shows."""
     return directory / f"run-{run:06d}.json"
 
 
@@ -47,14 +47,14 @@ def write_latest(directory: Path, run: int) -> None:
 
 
 def read_latest(directory: Path) -> dict[str, Any]:
-    """`run`, `page` and `runs`; nothing where there is none, or where that is damaged: the next run mends it."""
+    """`run`, `page` and `runs` of latest.json; empty where the file is missing or damaged: the next run writes it anew."""
     try:
         listed = json.loads((directory / "latest.json").read_text(encoding="utf-8"))
         return {**listed, "run": int(listed["run"]), "page": str(listed["page"]), "runs": list(listed["runs"])}
     except FileNotFoundError:
         return {}
     except DAMAGED as error:
-        log.warning("latest.json is damaged; the next page comes with a new one", reason=repr(error))
+        log.warning("latest.json is damaged; the next run writes it anew", reason=repr(error))
         return {}
 
 

@@ -1,4 +1,4 @@
-"""What stands at the foot of a run's page: what the run was, and with which parameters."""
+"""The foot of a run's page: facts about the run, and its parameters."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from newstide.milvus import RunRow
 
 
 def run_facts(row: RunRow, model: str, layout: Layout, settings: Settings, seconds: float) -> dict[str, Any]:
-    """The facts of a run, the most wanted first.
+    """The facts of a run, the most important first.
 
     Args:
         row: The run.

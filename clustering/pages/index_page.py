@@ -73,7 +73,7 @@ def _newest_runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _card(path: Path) -> dict[str, Any] | None:
-    """What is shown of a run; None where its page or its facts are gone or damaged."""
+    """What the list shows of a run; None where the run's page or facts are missing or damaged."""
     page = path.with_suffix(".html")
     if not page.exists():
         return None

@@ -72,7 +72,7 @@ def put_together(template: str, data: dict[str, Any], entry: str, *, unsafe_eval
 
 
 def data(page: str) -> dict[str, Any] | None:
-    """What a page was put together from; None where it is none of these pages.
+    """The data of a page; None where the file is no page of a run.
 
     Raises:
         ValueError: It is damaged.
@@ -89,14 +89,14 @@ def data(page: str) -> dict[str, Any] | None:
 
 
 def with_data(page: str, content: dict[str, Any]) -> str:
-    """The page with other data; the rest stays to the letter.
+    """The page with other data; everything else stays as it is, byte by byte.
 
     Raises:
         ValueError: It is none of these pages.
     """
     found = _DATA.search(page)
     if found is None:
-        raise ValueError("This is no page of a run.")
+        raise ValueError("The file is no page of a run.")
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     written = str(_as_packed(text) if found[2] == "yes" else as_script_data(text))  # Markup would escape the page
     return page[: found.start(3)] + written + page[found.end(3) :]
@@ -111,7 +111,7 @@ def standalone(page: str, plotly: str) -> str:
 
 
 def plotly_script(code: str) -> str:
-    """plotly.js so that a page can hold it: nothing in it ends the element."""
+    """plotly.js, escaped so that a page can hold it: nothing in it ends the script element."""
     return re.sub("</script", r"<\\/script", code, flags=re.IGNORECASE)
 
 
@@ -170,7 +170,7 @@ def integrity(content: bytes) -> str:
 
 
 def as_script_data(text: str) -> Markup:
-    """JSON that can stand in a script element: nothing in it ends the element or starts a comment."""
+    """Data as JSON for a script element: nothing in it ends the element or starts a comment."""
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 - escaped above

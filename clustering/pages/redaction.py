@@ -1,4 +1,4 @@
-"""Headlines taken out of the pages there are already."""
+"""Takes headlines out of pages that are already written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,11 @@ def clean_pages(
             data = page_file.data(text)
             holds = data is not None and _clean(data, hides, hides_title)
         except DAMAGED as error:
-            log.warning("a page is damaged and cannot be cleaned; delete it", page=str(page), reason=repr(error))
+            log.warning(
+                "a page is damaged and headlines cannot be taken out of it; delete it",
+                page=str(page),
+                reason=repr(error),
+            )
             continue
         if data is not None and holds:
             held.append(page)
@@ -51,7 +55,7 @@ def clean_pages(
 
 
 def _clean(data: dict[str, Any], hides: Hides, hides_title: Callable[[str], bool]) -> bool:
-    """Takes the headlines out of a page's data, in place; whether there was anything to take out."""
+    """Takes the headlines out of a page's data, in place; returns whether it held any."""
     sources = data["sources"]
     rows = zip(data["title"], data["time"], data["url"], data["source"], strict=True)
     keep = [not hides(title, time, url, sources[source] if source >= 0 else "") for title, time, url, source in rows]

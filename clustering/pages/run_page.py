@@ -177,7 +177,7 @@ def _stories(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def _summary(snapshot: Snapshot) -> dict[str, Any]:
-    """What the gallery shows of the run."""
+    """The facts about the run that the list of runs shows."""
     headlines = snapshot.headlines
     events = [kind for kinds in snapshot.stories.get("events", []) for kind in kinds]
     return {
@@ -202,7 +202,7 @@ def _rounded(values: "pd.Series[float]") -> list[float]:
 
 
 def _write_plotly(directory: Path) -> None:
-    """plotly.js lies once beside the pages; written again when the package has another version."""
+    """Writes plotly.js beside the pages, once, and again when the package has another version."""
     from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
     path, version = directory / PLOTLY, directory / "plotly.version"

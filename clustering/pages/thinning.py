@@ -1,4 +1,4 @@
-"""Old pages removed: of those the last of each hour stays, of very old ones the last of each day."""
+"""Removes old pages: the last page of each hour stays, and of very old pages the last of each day."""
 
 import json
 from collections.abc import Collection, Mapping

@@ -1,1 +1,1 @@
-"""One run, step by step: rows, graph, stories, plan, page; and when a run is made."""
+"""One run, step by step: rows, graph, stories, plan, page; and the schedule of runs."""

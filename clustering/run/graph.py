@@ -1,4 +1,4 @@
-"""Step two of a run: the top-k graph of its rows, from the last run's where that is at hand and whole."""
+"""Step two of a run: the top-k graph of its rows, made from the last run's graph where that is there and undamaged."""
 
 from dataclasses import dataclass, replace
 
@@ -33,7 +33,7 @@ class CurrentGraph:
 
 
 def current_graph(place: Workplace, where: str, rows: pd.DataFrame, run: int) -> CurrentGraph:
-    """Brings the kept graph up to date and keeps it again; a damaged one is built anew, and that is said.
+    """Brings the kept graph up to date and keeps it again; builds a damaged graph anew, and logs that.
 
     Args:
         place: Of the run.

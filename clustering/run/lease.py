@@ -1,4 +1,4 @@
-"""Only one reclusterer writes at a time: the one that Kafka gives the single partition of the lease topic."""
+"""The lease: only the reclusterer to which Kafka has given the single partition of the lease topic writes."""
 
 import time
 from collections.abc import Iterator
@@ -30,15 +30,15 @@ _NOT_OURS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError
 
 
 class MayWrite(Protocol):
-    """Whom a run asks whether it may write."""
+    """Tells a run whether it may write."""
 
     def require(self) -> None:
-        """Raises `RunFailed` where it may not."""
+        """Raises `RunFailed` where the run may not write."""
         ...
 
 
 class _Alone:
-    """In a lease's place, where nobody else writes: a single run in a test or a benchmark."""
+    """Stands for a lease where no other reclusterer writes: in a test, a benchmark or a single run."""
 
     def require(self) -> None:
         """Nobody is asked."""
@@ -86,7 +86,7 @@ class Lease:
         """Asks Kafka whether the lease is still held, by a commit, which it takes from nobody else.
 
         Raises:
-            RunFailed: It is not: another reclusterer has taken over.
+            RunFailed: Another reclusterer holds the lease.
             BrokerUnavailable: Kafka is away.
         """
         ours = {partition: OffsetAndMetadata(0, "", -1) for partition in self._consumer.assignment()}
@@ -100,11 +100,11 @@ class Lease:
             raise unavailable(self._settings, error) from None
         raise RunFailed(
             "Another reclusterer holds the lease; this run writes nothing more.",
-            "Stop one of the two, or leave it as a stand-by.",
+            "Stop one of the two reclusterers, or leave this one as a stand-by.",
         )
 
     def _settled(self) -> bool:
-        """Whether the partition is ours; while members join anew, the client still names what it had before."""
+        """Whether the partition is this member's; while members join anew, the client still names its earlier partitions."""
         return bool(self._consumer.assignment()) and patches.is_settled(self._consumer)
 
     def close(self) -> None:

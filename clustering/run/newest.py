@@ -1,7 +1,7 @@
-"""Where a run's window ends: at the newest headline there is, unless that is dated where no clock has been yet.
+"""Where a run's window ends: at the newest headline, unless that headline is dated in the future.
 
-Clocks go wrong, of the machines that send headlines and of this one. A headline further ahead of the clock than a headline
-may be moves no window; and where most headlines are, it is this machine's clock that is behind.
+The clocks of senders and of this machine can be wrong. A headline further ahead of this machine's clock than `limits.ahead`
+moves no window; and where most headlines are so far ahead, this machine's clock is behind.
 """
 
 from dataclasses import dataclass

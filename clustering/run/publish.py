@@ -1,4 +1,4 @@
-"""Step seven of a run: the map, and the page that shows it. The run counts whether they can be made or not."""
+"""Step seven of a run: the map, and the page that shows it. The run counts even where neither can be made."""
 
 import time
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ log = logs.get("reclusterer")
 def publish(
     place: Workplace, graph: NeighbourGraph, rows: pd.DataFrame, plan: Plan, seconds: Mapping[str, float]
 ) -> Path | None:
-    """Lays the map out and writes the page; where that fails, the last page stays, and the failure is said and noted.
+    """Lays the map out and writes the page; where that fails, the last page stays, and the failure is logged and noted.
 
     Args:
         place: Of the run.
@@ -33,7 +33,7 @@ def publish(
         seconds: What its steps took until now.
 
     Returns:
-        The page, or None where there is none: a full disk, say, or `pages.enabled = false`.
+        The page, or None where none was written: the disk is full, say, or `pages.enabled` is false.
     """
     if not place.settings.pages.enabled:
         return None

@@ -1,6 +1,6 @@
 """One run, in order: rows, graph, clusters, lineage, names, write, map.
 
-Milvus is the one truth. The graph and the layout on disk are caches that a run rebuilds when they are missing or
+Milvus holds everything that counts. The graph and the layout on disk are caches that a run rebuilds when they are missing or
 damaged; a run that is killed while it writes is finished before the next begins, as it was decided.
 """
 
@@ -74,7 +74,7 @@ def recluster(
         cleared = clear_old(store, settings, lease)
         if place.memory.is_news("refused", cleared.refused):
             log.error(
-                "keep: none was deleted, since so many are due; `newstide prune` shows and deletes them",
+                "no headline was deleted for its age, since so many are due; `newstide prune` shows and deletes them",
                 due=cleared.refused,
             )
         thin_old_pages(settings)
@@ -85,7 +85,7 @@ def recluster(
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What a run is about.
+    """The rows that a run clusters, and what is known of them.
 
     Attributes:
         window: Its bounds, and what is new in it.
@@ -120,7 +120,7 @@ class _Run:
         self._lengths = window_lengths(self._settings.clustering.window, self._recent)
 
     def make(self, *, force: bool) -> RunReport:
-        """Makes the run, unless there is nothing to make it of."""
+        """Makes the run, unless there are no rows, or no new ones."""
         with timed(self._seconds, "rows"):
             rows = self._fix_rows(force=force)
         if isinstance(rows, RunReport):
@@ -145,7 +145,7 @@ class _Run:
         return finished(plan, self._seconds, page, current.searcher, current.report)
 
     def _fix_rows(self, *, force: bool) -> _Rows | RunReport:
-        """Step one: the rows, or why there is no run."""
+        """Step one: the rows, or the report that says why there is no run."""
         blocked = self._store.tombstones.current().keys
         labelled = self._memory.labelled
         self._store.settle()
@@ -186,7 +186,7 @@ class _Run:
         return page.exists() or time.monotonic() - tried < _PAGE_AGAIN_AFTER
 
     def _say_of(self, newest: Newest) -> None:
-        """Tells the log of headlines that are ahead of the clock, once for as long as they are the same."""
+        """Logs the headlines that are ahead of the clock, once for as long as their number stays the same."""
         if self._memory.is_news("ahead", (newest.ahead, newest.clock_behind) if newest.ahead else None):
             what = (
                 "this machine's clock is behind most headlines; the window ends where the last run's did"
@@ -196,7 +196,7 @@ class _Run:
             log.warning(what, headlines=newest.ahead, clock=iso_time(self._started))
 
     def _measured_before(self, rows: int) -> dict[Hashable, Any] | None:
-        """The last run with these parameters that saw at least half as many headlines: one of fewer measures theta badly."""
+        """The last run with these parameters and at least half as many headlines: a smaller run measures theta badly."""
         for run in self._recent.sort_values("run", ascending=False).to_dict("records"):
             if run["parameters"] == self._parameters and 2 * int(run["counts"].get("rows", 0)) >= rows:
                 return run
@@ -225,7 +225,7 @@ class _Run:
         lineage: Lineage,
         names: pd.DataFrame,
     ) -> Plan:
-        """Step six, first half: all that is going to be written."""
+        """Step six, first half: the plan, which holds all that the run is going to write."""
         means = clusters.means
         if not means.by_language:
             means = _means(current.graph.vectors, rows)
@@ -273,14 +273,14 @@ class _Run:
         )
 
     def _write(self, plan: Plan) -> None:
-        """Step six, second half: the plan itself, then what it says."""
+        """Step six, second half: writes the plan to the journal, and then carries it out."""
         self._place.lease.require()
         self._store.require_in_use()
         self._store.unfinished.write(plan.encode())
         carry_out(plan, self._store, self._settings.kafka, now_ms(), self._place.lease)
 
     def _close(self, rows: _Rows, labelled: pd.DataFrame) -> None:
-        """Forgets the plan, which is carried out, and remembers the rows."""
+        """Clears the journal once the plan is carried out, and remembers the rows."""
         self._place.lease.require()
         self._store.unfinished.clear()
         self._memory.labelled = Labelled(
@@ -295,7 +295,7 @@ class _Run:
 
 
 def _means(vectors: npt.NDArray[np.float32], rows: _Rows) -> Means:
-    """Of what the model can read, where the clustering made none."""
+    """The mean of the readable rows, where the clustering made none."""
     some = np.flatnonzero(rows.readable)
     if not len(some):
         return no_means(vectors.shape[1])
@@ -303,7 +303,7 @@ def _means(vectors: npt.NDArray[np.float32], rows: _Rows) -> Means:
 
 
 def _changed(rows: pd.DataFrame, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which rows have to be written: their label changed, or no run has labelled them yet."""
+    """Which rows have to be written: those whose label changed, and those that no run has labelled yet."""
     changed: npt.NDArray[np.bool_] = (rows["cluster_label"].to_numpy(np.int64) != labels) | (
         rows["label_run"].to_numpy(np.int64) == 0
     )

@@ -1,4 +1,4 @@
-"""Before a run: one that was cut off while it wrote, or before its page was there, is finished as it was decided."""
+"""Before a run: finishes, as its plan says, an earlier run that was cut off while it wrote or before its page was there."""
 
 from clustering.run.graph import current_graph
 from clustering.run.plan import Plan, carry_out
@@ -33,7 +33,7 @@ def finish_what_was_cut_off(place: Workplace) -> RunReport | None:
     run = plan.row.run
     written = last is not None and (last.run, last.started_at) == (run, plan.row.started_at)
     if not written and (run != (0 if last is None else last.run) + 1 or plan.model != place.store.card.fingerprint):
-        log.warning("a run that was cut off is forgotten: what it was about is no longer there", number=run)
+        log.warning("a run that was cut off is forgotten: its headlines or collections are no longer there", number=run)
         place.store.unfinished.clear()
         return None
     seconds = dict(plan.row.durations)

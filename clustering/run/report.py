@@ -59,7 +59,7 @@ class RunReport:
         if self.status == "no headlines":
             return "There are no headlines yet."
         if self.status == "nothing new":
-            return f"Nothing is new since run {self.run}; nothing was touched.{self._left_out()}"
+            return f"No headline is new since run {self.run}; the run changed nothing.{self._left_out()}"
         events = ", ".join(f"{count} {kind}" for kind, count in self.events.items()) or "no changes"
         return (
             f"Run {self.run}: {self.rows:,} headlines ({self.new:,} new) in {self.stories:,} stories ({events}), "
@@ -67,7 +67,7 @@ class RunReport:
         )
 
     def _left_out(self) -> str:
-        """What a reader would wonder at."""
+        """Sentences about headlines that the run left out or did not delete."""
         said = []
         if self.too_old:
             said.append(
@@ -80,10 +80,10 @@ class RunReport:
                 "Until then the window ends where the last run's did."
             )
         elif self.ahead:
-            said.append(f"Headlines dated ahead of this machine's clock: {self.ahead:,}. They move no window.")
+            said.append(f"{self.ahead:,} headlines are dated ahead of this machine's clock; they move no window.")
         if self.due:
             said.append(
-                f"{self.due:,} headlines are older than `keep`, too large a share to delete unasked: none was deleted. "
+                f"{self.due:,} headlines are older than `keep`, too large a share: the run deleted none. "
                 "`newstide prune` shows and deletes them."
             )
         return "".join(f" {sentence}" for sentence in said)

@@ -1,4 +1,4 @@
-"""What a run clears away: headlines that were taken down while it or another machine was at work, and what is too old."""
+"""What a run removes: headlines that were taken down meanwhile, and headlines and pages that are too old."""
 
 import time
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ log = logs.get("reclusterer")
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What was removed for its age; `refused` are headlines that are due and were not removed, since they are so many."""
+    """What was removed for its age; `refused` counts headlines that are due and stayed, since they are so many."""
 
     headlines: int = 0
     stories: int = 0
@@ -37,13 +37,13 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What `keep` says is too old.
+    """The headlines that are older than `keep`.
 
     Attributes:
         before: Published then or earlier, epoch ms.
         headlines: How many are.
         of: How many headlines there are.
-        too_many: Whether that is a share of them which no run deletes unasked: clocks go wrong, and settings.
+        too_many: Whether they are so large a share that no run deletes them: a clock or a setting may be wrong.
     """
 
     before: int
@@ -88,7 +88,7 @@ def _longest_step(store: Store, last: RunRow) -> int:
 
 
 def delete_due(store: Store, due: Due) -> int:
-    """Deletes the headlines that are due, however many; how many went."""
+    """Deletes the headlines that are due, however many; returns how many it deleted."""
     headlines = 0
     for frame in store.iterate_headlines(filters.published_until(due.before), ["id"], batch_size=_BATCH):
         store.delete_headlines(frame["id"].tolist())
@@ -136,7 +136,10 @@ def enforce_tombstones(store: Store, settings: Settings, lease: MayWrite) -> int
         done.parent.mkdir(parents=True, exist_ok=True)
         done.write_text(f"{last}\n")
     except OSError as error:
-        log.warning("pages could not be cleaned of what was taken down; the next run tries again", reason=str(error))
+        log.warning(
+            "headlines that were taken down could not be removed from pages; the next run tries again",
+            reason=str(error),
+        )
         return len(rows)
     log.info("taken down", tombstones=len(stones), headlines=len(rows), stories=stories, pages=len(pages))
     return len(rows)
@@ -173,12 +176,12 @@ def clear_old(store: Store, settings: Settings, lease: MayWrite) -> Cleared:
         log.warning("old pages could not be removed; the next run tries again", reason=str(error))
     cleared = Cleared(headlines, stories, len(pages))
     if cleared != Cleared():
-        log.info("cleared what is too old", headlines=headlines, stories=stories, pages=len(pages))
+        log.info("removed headlines and pages that are too old", headlines=headlines, stories=stories, pages=len(pages))
     return cleared
 
 
 def thin_old_pages(settings: Settings) -> int:
-    """Leaves of old pages one an hour, later one a day; how many went. It is tried again after the next run if it fails."""
+    """Keeps one old page an hour, later one a day; returns how many it deleted. The next run tries again after a failure."""
     pages = settings.pages
     try:
         gone = thin_pages(settings.snapshots_dir, pages.keep_all, pages.keep_hourly)

@@ -1,4 +1,4 @@
-"""Runs again and again: APScheduler starts one at each tick, never two at once, and missed ticks coalesce."""
+"""The schedule: APScheduler starts a run at each tick, never two at once, and missed ticks coalesce."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ log = logs.get("reclusterer")
 
 
 class OnRun(Protocol):
-    """Who is told of each tick."""
+    """A function that is called after each tick."""
 
     def __call__(self, report: RunReport | None, /, *, stood_by: bool = False) -> None:
         """Takes the tick's report; None where the run failed, or (`stood_by`) another reclusterer was at work."""
@@ -81,7 +81,7 @@ def run_every(
 
 
 class _Ticks:
-    """The ticks' work, and what was said of the last one."""
+    """Makes the run of a tick, and remembers what was logged about the last one."""
 
     def __init__(self, settings: Settings, lease: Lease, on_run: OnRun) -> None:
         self._settings = settings
@@ -110,14 +110,14 @@ class _Ticks:
             log.exception("the run failed unexpectedly; the last good labels and page stay in place")
         else:
             if self._away:
-                log.info("what was away is back")
+                log.info("Kafka and Milvus answer again")
             self._away = self._standing_by = False
             self._on_run(report)
             log.info("run", **report.facts())
 
 
 def _clock_offset() -> float:
-    """By how much the clock is ahead of the time that only goes on: the same until someone sets it."""
+    """By how much the wall clock is ahead of the monotonic clock: constant until someone sets the wall clock."""
     return time.time() - time.monotonic()
 
 

@@ -1,4 +1,4 @@
-"""What the last run left of the stories, and what this one makes of their rows in Milvus."""
+"""The stories as the last run left them, and the rows of `stories` that this run writes."""
 
 import json
 import math
@@ -22,7 +22,7 @@ _LIST_BYTES = 60_000  # of a list in a story's row; Milvus takes 65,536 of JSON
 
 @dataclass(frozen=True, slots=True)
 class StoryBook:
-    """The stories as the last finished run left them, and which of them this run can say something of.
+    """The stories as the last finished run left them, and those of them that this run can decide about.
 
     A run sees the headlines of its window and no others. A story of which it sees none rests: it stays open, and its row as
     it is, until its last headline is older than the longest window of this run and of the last ones; then it closes for its

@@ -1,4 +1,4 @@
-"""Step one of a run: which rows it is about, fixed before anything else is looked at."""
+"""Step one of a run: fixes the rows that the run clusters, before it reads anything else."""
 
 import math
 import time
@@ -40,7 +40,7 @@ class Window:
         begin: They are published later, epoch ms.
         newest: What is known of the newest headline.
         unlabelled: `COLUMNS` of those that no run has labelled yet.
-        too_old: Headlines that no run has labelled and none will: they came when the window had already passed them.
+        too_old: Headlines that no run has labelled or will label: they arrived after the window had passed their time.
     """
 
     where: str
@@ -52,7 +52,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The rows of a run as it left them: the next one need not read them from Milvus again, which takes Lite seconds.
+    """The rows of the last run: the next run need not read them from Milvus again, which takes Milvus Lite seconds.
 
     Attributes:
         rows: `COLUMNS`.
@@ -141,7 +141,7 @@ def read_window(store: Store, window: Window, known: Labelled | None = None) -> 
         expected = store.count_headlines(where)
     raise RunFailed(
         f"Milvus iterates {seen} labelled rows of the window and counts {expected}.",
-        "Rows may be being deleted at this moment; the next run tries again.",
+        "Something may be deleting rows at this moment; the next run tries again.",
     )
 
 

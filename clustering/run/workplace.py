@@ -1,4 +1,4 @@
-"""What every step of a run works with: the open store, the settings, the right to write, and what is remembered."""
+"""What every step of a run works with: the open store, the settings, the lease, and the memory of the process."""
 
 import time
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from newstide.milvus import Store
 
 @dataclass(slots=True)
 class Memory:
-    """What a process remembers from run to run; a run does without, too.
+    """What a process remembers from run to run; a run also works without it.
 
     Attributes:
         labelled: The last run's rows.
         unwritten: Pages that could not be written, and when that was tried.
-        said: By what it is about, what the log was last told that stays true from run to run.
+        said: By subject, the last thing logged about a state that stays true from run to run.
     """
 
     labelled: Labelled | None = None

@@ -47,7 +47,7 @@ class _Space(NamedTuple):
 
 
 class _Findings(NamedTuple):
-    """What each row has found outside its component; mutated."""
+    """The nearest row that each row has found outside its component; the arrays are mutated."""
 
     weight: Values  # (n,) of the bridge found, or a bound below it
     row: Indices  # (n,) where it leads; -1 = nowhere yet
@@ -95,7 +95,8 @@ def _unit_vectors(vectors: Vectors) -> tuple[Vectors, Values]:
     if len(wrong):
         row, column = odd[wrong[0, 0]], wrong[0, 1]
         raise InvalidGraph(
-            f"The vector of row {row} holds {vectors[row, column]} at place {column}.", "Vectors are finite numbers."
+            f"The vector of row {row} holds {vectors[row, column]} at place {column}.",
+            "Give vectors of finite numbers.",
         )
     norms[odd] = 0.0
     if (np.abs(norms - 1.0) > _UNIT_DEVIATION).any():

@@ -153,7 +153,7 @@ def _find_or_node(above: Indices, row: int) -> tuple[int, int]:
 def _without_merged(
     parent: Indices, height: Values, size: Indices, merged: Flags, nodes: int
 ) -> tuple[Indices, Values, Indices]:
-    """Leaves out merged nodes; a merged node's number is smaller than the node's it is part of."""
+    """Leaves out merged nodes; a merged node has a smaller number than the node that it is merged into."""
     number = np.empty(nodes, np.int32)
     kept = 0
     for node in range(nodes):

@@ -20,7 +20,7 @@ _ROUNDING = 8
 
 @dataclass(frozen=True, slots=True)
 class Clustering:
-    """What one clustering found.
+    """The result of one clustering.
 
     Attributes:
         labels: (n,) cluster of each row, -1 = noise.
@@ -73,7 +73,7 @@ def cluster_neighbours(
     """
     require_whole("min_cluster_size", min_cluster_size, 2)
     if selection not in ("eom", "leaf"):
-        raise InvalidGraph(f"The selection is {selection!r}.", "The library's selections are eom and leaf.")
+        raise InvalidGraph(f"The selection is {selection!r}.", "Choose eom or leaf, the selections of the library.")
     hierarchy = build_hierarchy(
         indices,
         distances,

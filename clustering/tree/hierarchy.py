@@ -88,7 +88,7 @@ def build_hierarchy(
     if needed > k:
         raise InvalidGraph(
             f"min_samples is {min_samples}, and the lists hold {k} neighbours a row.",
-            "Search more neighbours than min_samples, or lower it.",
+            "Search more neighbours than min_samples, or lower min_samples.",
         )
     metric = None if vectors is None else Metric(np.asarray(vectors), damping_of(damping, n))
     if metric is not None and len(metric.vectors) != n:
@@ -108,7 +108,7 @@ def build_hierarchy(
 
 
 def _without_edges(n: int, lengths: Floats) -> Hierarchy:
-    """The tree of no row or of one."""
+    """The tree of one row, or of none."""
     return Hierarchy(
         n=n,
         edges=np.empty((0, 2), np.int32),

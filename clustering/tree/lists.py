@@ -25,7 +25,10 @@ def checked_lists(indices: npt.ArrayLike, distances: npt.ArrayLike) -> tuple[Ind
             "Give two arrays of one shape (rows, neighbours).",
         )
     if numbers.dtype.kind not in "iu":
-        raise InvalidGraph(f"Neighbour lists of type {numbers.dtype}.", "Row numbers are integers, -1 = missing.")
+        raise InvalidGraph(
+            f"Neighbour lists of type {numbers.dtype}.",
+            "Give row numbers as integers; -1 stands for a missing neighbour.",
+        )
     if numbers.size and (int(numbers.min()) < -1 or int(numbers.max()) >= len(numbers)):
         row, column = np.argwhere((numbers < -1) | (numbers >= len(numbers)))[0]
         raise InvalidGraph(

@@ -28,7 +28,7 @@ def tutorial_labels(
     min_samples: int = 3,
     min_cluster_size: int = 3,
 ) -> tuple[Labels, Values]:
-    """What the tutorial's code finds in the lists of the neighbour graph.
+    """The labels that the tutorial's code gives for the lists of the neighbour graph.
 
     Args:
         indices: (n, k) of others, most similar first, -1 = missing. The first 49 are used; the tutorial has that many.
@@ -60,7 +60,7 @@ def as_searched(indices: Indices, similarities: Vectors) -> tuple[Indices, Vecto
 def labels_of_search(
     indices: npt.ArrayLike, distances: npt.ArrayLike, *, min_samples: int = 3, min_cluster_size: int = 3
 ) -> tuple[Labels, Values]:
-    """What the tutorial's code finds, bit for bit, wherever that code ends at all.
+    """The labels of the tutorial's code, bit for bit, wherever that code ends at all.
 
     Args:
         indices: (n, k) as the search gave them, the row itself included where it was found; -1 = missing. Of a row found
@@ -78,7 +78,7 @@ def labels_of_search(
     if min_samples < 1 or min_cluster_size < 2:
         raise InvalidGraph(
             f"min_samples is {min_samples} and min_cluster_size is {min_cluster_size}.",
-            "They are at least 1 and at least 2.",
+            "Give a min_samples of at least 1 and a min_cluster_size of at least 2.",
         )
     rows, lengths = checked_lists(indices, distances)
     n = len(rows)
