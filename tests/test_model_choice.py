@@ -136,7 +136,7 @@ def test_where_milvus_is_away_an_evaluation_goes_on_with_the_default_and_says_so
     monkeypatch.setattr("newstide_app.evaluation._PATIENCE", timedelta(milliseconds=300))
     away = Settings().updated(milvus={"uri": f"http://127.0.0.1:{free_port()}"})
     assert evaluate_file(labelled(tmp_path), away)["model"] == DEFAULT_MODEL
-    assert "the default is used" in capsys.readouterr().err
+    assert "the evaluation uses the default" in capsys.readouterr().err
 
 
 def test_a_consumer_that_has_to_ask_waits_for_milvus(settings: Settings) -> None:

@@ -263,7 +263,7 @@ def test_doctor_asks_consumers_for_their_figures_or_says_that_it_cannot(
         assert seen(behind=5) == seen()
         monkeypatch.setattr("newstide_app.maintenance.doctor_kafka._STANDSTILL", 0.0)
         ((status, what),) = seen(behind=5)
-        assert (status, "5 messages wait, and nothing was done" in what) == ("warn", True)
+        assert (status, "5 messages wait, and the consumer has finished none" in what) == ("warn", True)
         record(Tally(messages=7, waiting={2: 6}))
         ((status, what),) = seen()
         assert (status, what) == (
