@@ -11,6 +11,7 @@ from newstide.core.local_server import free_port
 from newstide.core.settings import Settings
 from newstide.milvus.local_server import LocalMilvus
 from newstide_app.web.shared_store import Reader
+from tests.harness.services import until
 from tests.harness.web import get, served, write_run
 
 
@@ -61,7 +62,7 @@ def test_milvus_away_is_said_and_pages_go_on_until_it_is_back(tmp_path: Path) ->
         assert client.get("/latest.html").status_code == 200
         with LocalMilvus(tmp_path / "milvus", port=port) as milvus:
             assert milvus.uri.endswith(str(port))
-            time.sleep(2.1)
+            until("Milvus is asked again", lambda: client.get("/api/stories").status_code != 503)
             assert get(client, "/api/stories") == {"items": [], "total": 0, "next": None}
             assert get(client, "/api/headlines")["items"] == get(client, "/api/search", q="fire")["items"] == []
             assert client.get("/api/stories/1").status_code == 404
