@@ -47,17 +47,7 @@ def forget(
     console = Console(stderr=as_json)
     with milvus_of(settings_of(context, services=True)) as settings:
         if undo:
-            count = takedown.allow_again(settings, kind, value)
-            if as_json:
-                print_json({"kind": kind, "value": value, "tombstones_removed": count})
-            else:
-                console.print(
-                    Text(
-                        f"Tombstones removed: {count:,}. It may come in again."
-                        if count
-                        else "Nothing with this value was blocked."
-                    )
-                )
+            _admit_again(settings, kind, value, as_json)
             return
         target = takedown.look_up(settings, kind, value)
         if dry_run and as_json:
@@ -91,6 +81,17 @@ def forget(
                     "what was on its way."
                 )
             )
+
+
+def _admit_again(settings: Settings, kind: str, value: str, as_json: bool) -> None:
+    from newstide_app.maintenance import takedown
+
+    count = takedown.allow_again(settings, kind, value)
+    if as_json:
+        print_json({"kind": kind, "value": value, "tombstones_removed": count})
+        return
+    blocked = f"Tombstones removed: {count:,}. It may come in again."
+    Console().print(Text(blocked if count else "Nothing with this value was blocked."))
 
 
 def prune(
