@@ -240,7 +240,7 @@ def test_feeds_reach_kafka_once_and_are_remembered(site: Site, kafka_settings: K
     first = produce_feeds(urls, kafka_settings, state=state, every=every, once=True, allow_private=True)
     assert (first.read, first.sent, first.rejected, first.failed) == (5, 4, 1, 0)
     assert "rejected 1: The title is missing or empty." in first.describe()
-    assert f"{urls[2]}: it could not be read" in first.describe()
+    assert f"{urls[2]}: the feed could not be read" in first.describe()
     rejects = tmp_path / "rejects.jsonl"
     again = produce_feeds(
         urls, kafka_settings, state=state, every=every, once=True, allow_private=True, rejects=rejects
