@@ -96,7 +96,15 @@ def address_of(settings: Settings) -> str:
 def test_running_totals_are_counted_once_and_a_batch_is_timed_by_stage() -> None:
     registry = CollectorRegistry()
     metrics = ConsumerMetrics(registry)
-    tally = Tally(read=10, stored=7, duplicates=2, dead_letters=1, unknown=Counter(pubdate=3), seconds={"embed": 0.4})
+    tally = Tally(
+        read=10,
+        stored=7,
+        duplicates=2,
+        dead_letters=1,
+        unreadable=3,
+        unknown=Counter(pubdate=3),
+        seconds={"embed": 0.4},
+    )
     for _ in range(3):
         metrics.record(tally)
     tally.add(Tally(read=5, stored=5, unknown=Counter(pubdate=2), seconds={"embed": 3.0, "insert": 0.2}))
@@ -105,6 +113,7 @@ def test_running_totals_are_counted_once_and_a_batch_is_timed_by_stage() -> None
     assert registry.get_sample_value("newstide_headlines_stored_total") == 12
     assert registry.get_sample_value("newstide_duplicates_total") == 2
     assert registry.get_sample_value("newstide_dead_letters_total") == 1
+    assert registry.get_sample_value("newstide_headlines_unreadable_total") == 3
     assert registry.get_sample_value("newstide_fields_unknown_total", {"field": "pubdate"}) == 5
     assert registry.get_sample_value("newstide_batch_seconds_count", {"stage": "embed"}) == 2
     assert registry.get_sample_value("newstide_batch_seconds_sum", {"stage": "embed"}) == pytest.approx(3.4)

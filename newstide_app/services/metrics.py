@@ -93,6 +93,7 @@ class ConsumerMetrics:
             "taken_down": counter("tombstoned", "Headlines that a tombstone keeps out."),
             "ahead": counter("times_ahead", "Headlines dated more than an hour ahead, redated."),
             "provisional": counter("provisional_labels", "Headlines stored with the label of a story."),
+            "unreadable": counter("headlines_unreadable", "Headlines stored whose script the model cannot read."),
         }
         self._seconds = Histogram(
             "newstide_batch_seconds",
