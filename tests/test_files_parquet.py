@@ -1,5 +1,6 @@
 """Parquet: times of every unit and zone, nested columns, cells that cost their row alone, files that are damaged."""
 
+import base64
 import time
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.parquet import encryption
 
 from newstide.core.errors import SourceError
 from tests.harness.reading import read, rejects, rows, titles, told, write
@@ -92,3 +94,27 @@ def test_damaged_files_are_a_clear_error_at_once(tmp_path: Path, part: str) -> N
     with pytest.raises(SourceError, match=r"a\.parquet cannot be read as Parquet"):
         read(write(tmp_path / "a.parquet", bytes(content)))
     assert time.monotonic() - started < 10
+
+
+class _Keys(encryption.KmsClient):  # type: ignore[misc] # pyarrow has no types
+    """A key service that keeps keys as they are."""
+
+    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:  # noqa: ARG002
+        return base64.b64encode(key_bytes).decode()
+
+    def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:  # noqa: ARG002
+        return base64.b64decode(wrapped_key)
+
+
+@pytest.mark.parametrize("plain_footer", [True, False])
+def test_an_encrypted_file_is_named_as_one(tmp_path: Path, plain_footer: bool) -> None:
+    table = pa.table({"title": ["Ferry sails again"], "url": ["https://desk.example/ferry"]})
+    path = tmp_path / "a.parquet"
+    properties = encryption.CryptoFactory(lambda _: _Keys()).file_encryption_properties(
+        encryption.KmsConnectionConfig(),
+        encryption.EncryptionConfiguration("footer", column_keys={"columns": ["title"]}, plaintext_footer=plain_footer),
+    )
+    with pq.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
+        writer.write_table(table)
+    with pytest.raises(SourceError, match=r"a\.parquet is an encrypted Parquet file\. Write it without encryption\."):
+        read(path)
