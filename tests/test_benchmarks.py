@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from sklearn.manifold import trustworthiness
 
-from benchmarks import bars, document, embedding, exactness, graph, incremental, layout, report, selection
+from benchmarks import bars, document, embedding, exactness, graph, incremental, layout, reading, report, selection
 from benchmarks.contenders import prepared
 from benchmarks.data import prepare
 
@@ -243,3 +243,18 @@ def test_the_embedding_benchmark_counts_what_each_model_embeds() -> None:
     found = embedding.measure({name: counting(name) for name in seen}, [f"title {n}" for n in range(100)], 2, 0.001)
     assert {row["model"]: row["headlines"] + 64 for row in found} == seen
     assert all(row["rate"] > 0 for row in found)
+
+
+def test_the_reading_benchmark_reads_every_headline_and_holds_it_against_another_version(tmp_path: Path) -> None:
+    reading.write_headlines(tmp_path, 900)
+    for kind, against in (("CSV", Path(reading.__file__).parent.parent), ("JSON lines", None), ("messages", None)):
+        result = reading.measure(kind, tmp_path, 1, against)
+        assert (result["kind"], result["read"]) == (kind, 900)
+        assert result["rate"] > 0
+        assert ("ratio" in result) == (against is not None)
+
+
+def test_the_reading_benchmark_says_which_bar_is_missed() -> None:
+    result = {"kind": "CSV", "rate": 900.0, "earlier_rate": 1_000.0, "ratio": 0.9}
+    assert reading.line_of(result).endswith("the earlier version 1,000: 0.90 x, MISSED")
+    assert reading.line_of(result | {"ratio": 1.0}).endswith("pass")
