@@ -108,7 +108,9 @@ class MessageReader:
         headline = decoded.headline
         if fields["url"] and not headline.url:
             unread.append("url")
-        derived = derive_id(clean_plain(fields["url"] or ""), headline.source, headline.title, published)
+        derived = headline.id  # as it is where the message brings none
+        if fields["id"]:
+            derived = derive_id(clean_plain(fields["url"] or ""), headline.source, headline.title, published)
         ahead = decoded.ahead or (late and published is None)
         return Item(
             record,

@@ -133,7 +133,7 @@ def poll_feed(
     fresh: list[Row] = []
     for row, (status, known) in zip(listing.rows, named, strict=True):
         if status is Status.NEW:
-            fresh.append(replace(row, headline=replace(row.headline, id=known.id)))
+            fresh.append(row._replace(headline=replace(row.headline, id=known.id)))
     lines = {row.line for row in fresh}
     return Poll(
         sorted(fresh, key=lambda row: row.headline.published_at),

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from newstide.core.headline import Headline
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A headline of a file or feed. Where its time is unknown, `published` is false and Kafka's timestamp counts."""
 
     headline: Headline

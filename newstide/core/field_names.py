@@ -51,6 +51,7 @@ WITHIN: Mapping[str, tuple[str, ...]] = {
 }
 _FIELD_OF = {name: field for field, names in NAMES.items() for name in names}
 _EMPTY = (None, "")
+_LAST = max(map(len, NAMES.values()))  # a rank that no name has
 _DEPTH = 4  # levels of objects within objects that are searched
 
 
@@ -74,23 +75,31 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
     unknown: list[str] = []
     tops = {path.partition(".")[0] for path in own.values()} if own else ()
     ranks: dict[str, int] = {}
-    for name, value in fields.items():
-        if not isinstance(name, str) or name in tops:
+    for name, field, rank in _ranked(tuple(fields)):
+        if name in tops:
             continue
-        plain = plain_name(name)
-        field = _FIELD_OF.get(plain)
         if field is None:
             unknown.append(name)
-        elif field not in own and value not in _EMPTY:
-            rank = NAMES[field].index(plain) - (name == field)
-            if rank < ranks.get(field, len(NAMES[field])):
-                ranks[field] = rank
-                found[field] = value
+        elif field not in own and rank < ranks.get(field, _LAST) and (value := fields[name]) not in _EMPTY:
+            ranks[field] = rank
+            found[field] = value
     for field, path in own.items():
         value = at_path(fields, path)
         if value not in _EMPTY:
             found[field] = value
     return found, unknown
+
+
+@lru_cache(maxsize=256)  # a producer's objects have the same names, again and again
+def _ranked(names: tuple[Any, ...]) -> list[tuple[str, str | None, int]]:
+    """Each name with the field that it may be, and its rank among that field's names: the lowest counts."""
+    ranked: list[tuple[str, str | None, int]] = []
+    for name in names:
+        if isinstance(name, str):
+            plain = plain_name(name)
+            field = _FIELD_OF.get(plain)
+            ranked.append((name, field, -1 if field is None else NAMES[field].index(plain) - (name == field)))
+    return ranked
 
 
 def at_path(fields: Mapping[str, Any], path: str) -> Any:
@@ -114,5 +123,7 @@ def text_within(field: str, value: Any) -> Any:
 
 def has_title(fields: Mapping[str, Any], own: Mapping[str, str]) -> bool:
     """Whether the object is a headline: it has a title under one of its names."""
+    if not own and isinstance(title := fields.get("title"), str) and title.strip():  # most objects
+        return True
     title = text_within("title", pick(fields, own)[0].get("title"))
     return isinstance(title, str) and bool(title.strip())

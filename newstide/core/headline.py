@@ -10,10 +10,10 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from newstide.core.errors import InvalidHeadline
 from newstide.core.ids import names_a_site
@@ -40,7 +40,6 @@ CUT = "cut"  # a Kafka header of a truncated dead letter: how many bytes the who
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*")
 _LINK = re.compile(r"https?://[^\s/]", re.IGNORECASE)
-_TEXTS = ("title", "description", "source", "url", "id")
 
 
 class _Clean(Protocol):
@@ -92,8 +91,7 @@ class _Defaults:
 DEFAULTS: Limits = _Defaults()
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """A headline read from a message, and whether its time or the message's was too far ahead and so was replaced.
 
     `former` is the headline as version 0.1 read it, where the two differ: tombstones of that version hold its digests.
@@ -135,7 +133,7 @@ def decode(value: bytes | None, timestamp_ms: int, now_ms: int | None = None, li
         fields["published_at"] = _of_number(fields["published_at"])
     decoded = from_fields(fields, now_ms if ahead or timestamp_ms < 0 else timestamp_ms, limits)
     undated = fields.get("published_at") in (None, "")
-    return replace(decoded, ahead=True) if ahead and undated else decoded
+    return decoded._replace(ahead=True) if ahead and undated else decoded
 
 
 def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = DEFAULTS) -> Decoded:
@@ -164,9 +162,14 @@ def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = D
 
 def _read_as_formerly(fields: Mapping[str, Any], headline: Headline) -> bool:
     """Whether it is clear without decoding again that version 0.1 read the same headline, as it did for most."""
-    for name in _TEXTS:
-        value = fields.get(name)
-        if isinstance(value, str) and value is not getattr(headline, name) and not reads_as_formerly(value):
+    for value, text in (
+        (fields.get("title"), headline.title),
+        (fields.get("description"), headline.description),
+        (fields.get("source"), headline.source),
+        (fields.get("url"), headline.url),
+        (fields.get("id"), headline.id),
+    ):
+        if value is not text and isinstance(value, str) and not reads_as_formerly(value):
             return False
     return True
 
@@ -251,6 +254,8 @@ def _language(value: str) -> str:
 
 def _text(fields: Mapping[str, Any], name: str, clean_text: _Clean, *, lines: bool = False) -> str:
     value = fields.get(name)
+    if value.__class__ is str:
+        return clean_text(value, lines=True) if lines else clean_text(value)
     if value is None:
         return ""
     if not isinstance(value, str):

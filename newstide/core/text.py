@@ -32,6 +32,8 @@ _UNSEEN = re.compile(
 _TAG = re.compile(rf"</?({_ELEMENTS}){_ATTRIBUTES}>|<!doctype\b[^<>]*>", re.IGNORECASE)
 _AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0*38|#[xX]0*26);)+")  # an ampersand, escaped once or several times
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_MAY_BE_ENTITY = re.compile("&[#A-Za-z\u212a]")  # the sign of kelvin is a K once normalised
+_BYTES_BEGIN = ("b'", 'b"')
 _BYTES = re.compile(r"""\s*b(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*""", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
@@ -51,9 +53,12 @@ def clean(text: str, *, lines: bool = False) -> str:
     Names of HTML elements alone are tags: `<INTC.O>`, `a < b` and `<3` stay. Python's `b'...'` gives way to its text.
     `clean(clean(text)) == clean(text)`.
     """
-    if text.isprintable() and not _may_hold_markup(text):  # most texts: the others take ten times as long
-        kept = text if text.isascii() else unicodedata.normalize("NFC", _few_marks(text))
-        return kept if "  " not in kept and kept[:1] != " " != kept[-1:] else " ".join(kept.split())
+    if not lines or "\n" not in text:  # most texts are one line without markup: the others take ten times as long
+        line = text
+        if not text.isprintable() or "  " in text or text[:1] == " " or text[-1:] == " ":
+            line = " ".join(text.split())
+        if line.isprintable() and not _may_hold_markup(line):
+            return line if line.isascii() else _few_marks(unicodedata.normalize("NFC", _few_marks(line)))
     kept = _visible(text)
     for _ in range(_ROUNDS):
         before = kept
@@ -72,6 +77,8 @@ def clean_plain(text: str, *, lines: bool = False) -> str:
     hyphens, zero-width spaces, byte order marks, single marks of direction. Runs of white space become one space; with
     `lines`, line breaks are kept. A letter keeps 30 combining marks.
     """
+    if text.isascii() and text.isprintable() and " " not in text:  # nearly every link and id
+        return text
     return _spaced(_visible(text), lines=lines)
 
 
@@ -108,7 +115,12 @@ def iso_time(milliseconds: int) -> str:
 
 
 def _may_hold_markup(text: str) -> bool:
-    return "&" in text or "<" in text or "]]>" in text or text.lstrip()[:1] == "b"
+    return (
+        "<" in text
+        or ("&" in text and _MAY_BE_ENTITY.search(text) is not None)
+        or "]]>" in text
+        or (text.lstrip()[:2] in _BYTES_BEGIN)
+    )
 
 
 def _without_markup(text: str) -> str:
@@ -166,7 +178,7 @@ def _spaced(text: str, *, lines: bool) -> str:
 
 
 def _few_marks(text: str) -> str:
-    if len(text) <= _MARKS or not any(map(unicodedata.combining, text)):
+    if not any(map(unicodedata.combining, text[_MARKS :: _MARKS + 1])):  # of too many in a row, one stands at these
         return text
     kept = []
     marks = 0

@@ -85,6 +85,7 @@ class Layout:
         maybe_year_first: 26-11-27 may be 2026-11-27, or the 26th.
         unknown: Whether the shape names a zone that is not known.
         buddhist: Years from 2400 on are the Thai calendar's.
+        usual: Year, month, day, hour, minute and second stand there, and nothing that changes what they mean.
     """
 
     year: slice
@@ -107,6 +108,7 @@ class Layout:
     zone: tzinfo | None
     unknown: bool
     buddhist: bool
+    usual: bool
 
 
 @dataclass(slots=True)
@@ -173,22 +175,36 @@ def _made(match: re.Match[str], words: _NamedParts, shape: str, language: str) -
     sign = match.string[match.start("sign")] if groups.get("sign") else ""
     given = [zone for zone in words.zones if zone is not None]
     thai = language.partition("-")[0].lower() == "th" or any("\u0e00" <= character <= "\u0e7f" for character in shape)
+    spans = {
+        name: span(name)
+        for name in (
+            "day",
+            "first",
+            "second",
+            "week",
+            "weekday",
+            "ordinal",
+            "hour",
+            "minute",
+            "second_",
+            "fraction",
+            "zone_hour",
+            "zone_minute",
+        )
+    }
     return Layout(
         year=year,
         month=month,
-        **{
-            name: span(name)
-            for name in (
-                "day", "first", "second", "week", "weekday", "ordinal", "hour", "minute", "second_", "fraction",
-                "zone_hour", "zone_minute",
-            )
-        },
+        **spans,
         maybe_year_first=groups.get("first") is not None and groups["sep"] in "- " and len(groups["year"].strip("'")) == 2,
         half=words.halves[0] if words.halves else None,
         sign={"": 0, "+": 1}.get(sign, -1),
         zone=None if sign else (given[0] if given else None),
         unknown=bool(words.zones) and not given and not sign,
         buddhist=thai,
+        usual=month is not None
+        and None not in map(spans.get, ("day", "hour", "minute", "second_"))
+        and not (spans["fraction"] or words.halves or thai),
     )  # fmt: skip
 
 

@@ -7,14 +7,13 @@ depends on no guess. `docs/sending.md` lists what is read.
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from newstide.core.digits import as_ascii, is_odd
 from newstide.core.errors import SettingsError
 from newstide.core.text import shorten
 from newstide.core.time_layouts import Layout, layout_of
@@ -28,8 +27,11 @@ _NONE = frozenset({"", "-", "nan", "nat", "none", "null", "n/a", "na", "<na>", "
 _LONGEST = 100  # characters; no date is longer
 _SHAPE = str.maketrans("123456789", "000000000")
 _NUMBER = re.compile(r"[+-]?0+(?:\.0*)?(?:e[+-]?0{1,3})?", re.IGNORECASE)
+_NUMBERS_BEGIN = ("0", "+", "-")
 _CALENDAR = re.compile(r"(?:19[7-9]\d|20\d\d)\d{4}(?:\d{4}(?:\d\d)?)?")
 _UNIX_ZERO = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY = datetime(1, 1, 1)
 _DAY_MS = 86_400_000
 _EPOCHS = ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3), (1e20, 1e-6))  # below: s, ms, us, ns; to milliseconds
 _FIRST_EPOCH = 1e8  # seconds: March 1973; a smaller number is a year, a row number, no time
@@ -101,8 +103,8 @@ def parse_time(
         if text[4:5] == "-" == text[7:8] and (iso := _iso(text, timezone)) is not None:
             return iso
         shape = text.translate(_SHAPE)
-        if not text.isascii() and _odd(shape):
-            text = _plain(text)
+        if not text.isascii() and is_odd(shape):
+            text = as_ascii(text)
             shape = text.translate(_SHAPE)
         found = _numeric(text, shape, timezone, serial)
         if found is not None:
@@ -126,7 +128,7 @@ def order_of(value: Any, language: str = "") -> Order | None:
     """Which of day and month stands first, where the value shows it: both are numbers, and one of them is over 12."""
     if not isinstance(value, str) or len(value) > _LONGEST:
         return None
-    text = _plain(value)  # as `parse_time` reads it
+    text = as_ascii(value)  # as `parse_time` reads it
     layout = layout_of(text.translate(_SHAPE), language)
     if not isinstance(layout, Layout) or layout.first is None or layout.second is None or layout.maybe_year_first:
         return None
@@ -161,33 +163,17 @@ def _iso(text: str, timezone: tzinfo) -> ParsedTime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return _of_date(moment, timezone)
-
-
-@lru_cache(4096)
-def _odd(shape: str) -> bool:
-    """Whether a shape holds forms or digits that are written in another way first."""
-    return _plain(shape) != shape
-
-
-def _plain(text: str) -> str:
-    """Full-width forms as usual ones, the digits of every script as ASCII's, nothing invisible."""
-    return unicodedata.normalize("NFKC", text).translate(_DIGITS).strip()
-
-
-class _Digits(dict[int, str | None]):
-    """For `str.translate`: every decimal digit as ASCII's, format characters left out."""
-
-    def __missing__(self, code: int) -> str | None:
-        character = chr(code)
-        written = str(unicodedata.decimal(character)) if character.isdecimal() else character
-        self[code] = None if unicodedata.category(character) == "Cf" else written
-        return self[code]
+    if moment.tzinfo is None or moment.microsecond or moment.year <= 1:
+        return _of_date(moment, timezone)
+    since = moment - _EPOCH
+    return _within((since.days * 86_400 + since.seconds) * 1000)
 
 
 def _read(text: str, layout: Layout, timezone: tzinfo, order: Order | None) -> ParsedTime:
     year_text = text[layout.year]
     year = int(year_text)
+    if layout.usual and year > 99 and (found := _usual(text, year, layout, timezone)) is not None:
+        return found
     if len(year_text) == 2 and layout.buddhist:
         year += 2500 - _BUDDHIST
     elif len(year_text) == 2:
@@ -203,6 +189,19 @@ def _read(text: str, layout: Layout, timezone: tzinfo, order: Order | None) -> P
     if clock is None:
         return _UNREADABLE
     return _placed(day, clock, text, layout, timezone)
+
+
+def _usual(text: str, year: int, layout: Layout, timezone: tzinfo) -> ParsedTime | None:
+    """What nearly every text of a usual layout is, a date and a time of the clock; None where it is anything else."""
+    month = layout.month
+    hour, minute, second = int(text[layout.hour]), int(text[layout.minute]), int(text[layout.second_])  # type: ignore[index]
+    if hour > 23 or minute > 59 or second > 59:
+        return None
+    try:
+        day = date(year, month if month.__class__ is int else int(text[month]), int(text[layout.day])).toordinal()  # type: ignore[index]
+    except ValueError:
+        return None
+    return _placed(day, ((hour * 60 + minute) * 60 + second) * 1000, text, layout, timezone)
 
 
 def _day(text: str, year: int, layout: Layout, order: Order | None) -> int | ParsedTime:
@@ -280,8 +279,8 @@ def _placed(day: int, clock: int, text: str, layout: Layout, timezone: tzinfo) -
 def _offset(day: int, clock: int, zone: tzinfo) -> int | None:
     """Milliseconds east of UTC at a local time."""
     try:
-        moment = datetime.combine(date.fromordinal(day), time()) + timedelta(milliseconds=clock)
-        return (zone.utcoffset(moment) or timedelta()) // timedelta(milliseconds=1)
+        offset = zone.utcoffset(_FIRST_DAY + timedelta(day - 1, 0, 0, clock))
+        return (offset.days * 86_400 + offset.seconds) * 1000 + offset.microseconds // 1000 if offset else 0
     except (OverflowError, ValueError):
         return None
 
@@ -294,7 +293,7 @@ def _within(milliseconds: int, zone: Zone = Zone.GIVEN) -> ParsedTime:
 
 def _numeric(text: str, shape: str, timezone: tzinfo, serial: bool) -> ParsedTime | None:
     """The time of a text that is a number; None where the text is no number."""
-    if not shape or (shape[-1] != "0" and shape[-1] != ".") or not _NUMBER.fullmatch(shape):
+    if shape[:1] not in _NUMBERS_BEGIN or shape[-1] not in "0." or not _NUMBER.fullmatch(shape):
         return None
     return (_calendar(text, timezone) if shape.isdecimal() else None) or _of_number(
         int(text) if shape.isdecimal() else float(text), timezone, serial
@@ -395,6 +394,5 @@ def _shown(value: Any) -> str:
         return "a number of very many digits"
 
 
-_DIGITS = _Digits()
 _UNREADABLE = ParsedTime(None, Fault.UNREADABLE)
 _ZERO = ParsedTime(None, Fault.ZERO)

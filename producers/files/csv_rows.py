@@ -3,7 +3,7 @@
 import csv
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from producers.files.encodings import Line
 
@@ -13,8 +13,7 @@ _MAX_LINES = 1_000  # lines of one row; a longer row has a quote that was never 
 _UNCLOSED = "A quote that opens in this row is not closed."
 
 
-@dataclass(frozen=True, slots=True)
-class CsvRow:
+class CsvRow(NamedTuple):
     """One row: its first line (from 1), its fields and its text, or its fault."""
 
     line: int
@@ -73,7 +72,7 @@ def read_csv(source: Lines, delimiter: str, width: int = 0) -> Iterator[CsvRow]:
                     yield CsvRow(number, fields, text)
                 continue
         row = _row(number, text, delimiter, width, source)
-        if row.fault or any(field.strip() for field in row.fields):
+        if row.fault or any(map(str.strip, row.fields)):
             yield row
 
 
@@ -86,6 +85,12 @@ def split(text: str, delimiter: str) -> list[str]:
 
 
 def _row(number: int, text: str, delimiter: str, width: int, source: Lines) -> CsvRow:
+    try:  # most rows with quotes
+        fields = next(csv.reader((text,), delimiter=delimiter, strict=True))
+        if not width or len(fields) <= width:
+            return CsvRow(number, fields, text)
+    except csv.Error:
+        pass
     fields, more, fault = _parse(text, delimiter, source)
     if width and len(fields) > width and any(field.strip() for field in fields[width:]):
         fault = fault or f"The row has {len(fields)} fields, the header {width}: perhaps a delimiter is not quoted."

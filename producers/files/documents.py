@@ -79,10 +79,10 @@ class _Records:
     def items(self, documents: Iterator[tuple[int, Any]] | enumerate[Any]) -> Iterator[Item]:
         """The headlines of documents, each with its line (or, within one document, its place)."""
         for line, document in documents:
-            if isinstance(document, Item):
-                yield document
-            elif isinstance(document, Mapping) and self._flat:  # most lines
+            if self._flat and document.__class__ is dict:  # most lines
                 yield self._item(line, document)
+            elif isinstance(document, Item):
+                yield document
             else:
                 yield from self._opened(line, document)
         if self._tried and not self._titled:

@@ -5,6 +5,7 @@ from enum import Enum
 
 _FULL = 0.7  # share of used slots; beyond it, finding a free slot takes long
 _FIRST = 1 << 10  # slots
+_LARGE = 1 << 18  # slots; smaller tables grow faster, since memory matters less than time there
 
 
 class Before(Enum):
@@ -46,7 +47,7 @@ class Seen:
 
     def _grow(self) -> None:
         old_keys, old_contents = self._keys, self._contents
-        self._slots *= 2
+        self._slots *= 4 if self._slots < _LARGE else 2
         mask = self._slots - 1
         keys = self._keys = array("q", bytes(8 * self._slots))
         contents = self._contents = array("q", bytes(8 * self._slots))

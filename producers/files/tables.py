@@ -55,7 +55,7 @@ def read_table(
         columns = find_columns(names, options.mapping, file, options.extra)
         width = len(names)
     tally.names, tally.columns = names, dict(columns)
-    places = {field: names.index(column) for field, column in columns.items()}
+    places = [(field, names.index(column)) for field, column in columns.items()]
     for row in read_csv(source, layout.delimiter, width):
         if row.fault:
             yield Item(row.line, {}, shorten(row.text, 200), row.fault)
@@ -66,7 +66,7 @@ def read_table(
         else:
             cells = row.fields
             count = len(cells)
-            fields: dict[str, Any] = {field: cells[place] for field, place in places.items() if place < count}
+            fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
             yield Item(row.line, fields, row.text)
 
 
