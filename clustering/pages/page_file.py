@@ -26,6 +26,8 @@ from clustering.pages.folder import DAMAGED, INDEX, PLOTLY
 _PACKED_FROM = 1_000_000  # characters of JSON
 _DATA = re.compile(r'(<script type="application/json" id="data" data-packed="(yes|no)">)(.*?)(</script>)', re.DOTALL)
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
+_LARGEST = re.compile(r'<ol class="largest">.*?</ol>', re.DOTALL)
+_LISTED = 50  # stories that are shown without JavaScript
 _HEAD = 16_384  # characters, in which the policy stands
 _BESIDE = re.compile(r'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"( defer)?></script>')  # a script beside the page
 _HOME_LINK = re.compile(rf'(?<=<h1>)<a href="{re.escape(INDEX)}"[^>]*>(.*?)</a>')
@@ -64,6 +66,7 @@ def put_together(template: str, data: dict[str, Any], entry: str, *, unsafe_eval
             fields,
             data=_as_packed(text) if packed else as_script_data(text),
             packed=packed,
+            largest=_largest(data),
             css=_style(),
             js=Markup(code),  # noqa: S704 - our own file
             policy=_policy(code, unsafe_eval=unsafe_eval),
@@ -99,7 +102,8 @@ def with_data(page: str, content: dict[str, Any]) -> str:
         raise ValueError("The file is no page of a run.")
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     written = str(_as_packed(text) if found[2] == "yes" else as_script_data(text))  # Markup would escape the page
-    return page[: found.start(3)] + written + page[found.end(3) :]
+    page = page[: found.start(3)] + written + page[found.end(3) :]
+    return _LARGEST.sub(lambda _: str(_largest(content)), page, count=1)
 
 
 def standalone(page: str, plotly: str) -> str:
@@ -174,6 +178,15 @@ def as_script_data(text: str) -> Markup:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 - escaped above
+
+
+def _largest(content: dict[str, Any]) -> Markup:
+    """The largest stories as a list, for who has no JavaScript."""
+    stories = [story for story in content.get("stories", []) if story.get("open")][:_LISTED]
+    rows = [
+        Markup('<li><bdi dir="auto">{}</bdi> ({:,})</li>').format(story["title"], story["size"]) for story in stories
+    ]
+    return Markup('<ol class="largest">{}</ol>').format(Markup("").join(rows))
 
 
 def _as_packed(text: str) -> Markup:

@@ -104,7 +104,8 @@ def _fields(snapshot: Snapshot) -> dict[str, Any]:
         "run": snapshot.run,
         "finished": datetime.fromtimestamp(snapshot.finished_at / 1000, UTC).strftime("%d %b %Y, %H:%M UTC"),
         "shown_counts": f"{headlines:,} headlines in {_open_stories(snapshot.stories):,} stories",
-        "facts": shown_facts(snapshot.facts),
+        "facts": shown_facts({name: value for name, value in snapshot.facts.items() if name != "parameters"}),
+        "parameters": shown_facts(snapshot.facts.get("parameters", {})),
         "kept": kept_share(snapshot.facts),
     }
 

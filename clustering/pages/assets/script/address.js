@@ -5,8 +5,13 @@ import { order } from "./list.js";
 import { state } from "./state.js";
 
 let remembering;
+let written = null; // the story that the address names
 export function remember() {
   clearTimeout(remembering);
+  if (state.story !== written) {
+    write();
+    return;
+  }
   remembering = setTimeout(write, 150); // browsers count how often an address changes
 }
 export function write() {
@@ -22,7 +27,11 @@ export function write() {
   if (state.sort !== "size") at.set("sort", state.sort);
   if (state.theme) at.set("theme", state.theme);
   if (state.view) at.set("view", [...state.view.x, ...state.view.y].map((value) => value.toFixed(3)).join(","));
-  history.replaceState(null, "", String(at) ? "#" + at : location.pathname + location.search);
+  const address = String(at) ? "#" + at : location.pathname + location.search;
+  const step = state.story !== written; // opening or closing a story is a step that Back takes back
+  written = state.story;
+  if (step) history.pushState(null, "", address);
+  else history.replaceState(null, "", address);
   lead();
 }
 // Links to other runs keep the view; the list of runs keeps the theme.
@@ -37,6 +46,7 @@ export function recall() {
   const text = (name) => at.get(name) || "";
   const story = Number(text("story"));
   state.story = at.has("story") && storyOf.has(story) ? story : null;
+  written = state.story;
   state.query = text("q").slice(0, 200);
   state.theme = ["light", "dark"].includes(text("theme")) ? text("theme") : "";
   state.language = data.languages.includes(text("lang")) ? text("lang") : "";
@@ -56,4 +66,5 @@ export function recall() {
 }
 export function paint() {
   root.dataset.theme = state.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  $("theme").setAttribute("aria-pressed", root.dataset.theme === "dark");
 }

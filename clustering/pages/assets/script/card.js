@@ -1,5 +1,5 @@
 // The card of a point or a ring of the map.
-import { colour, data, headlineLink, origin, storyOf } from "./data.js";
+import { colour, data, headlineLink, origin, storyOf, storyTitle } from "./data.js";
 import { $, button, make } from "./dom.js";
 import { openStory } from "./state.js";
 import { several } from "./words.js";
@@ -9,12 +9,16 @@ export function card(row, event, pinned = false) {
   const story = storyOf.get(label);
   const title = make("strong");
   title.append(headlineLink(row));
-  const named = story ? `Story ${label}: ${story.title}` : label < 0 ? "In no story" : `Story ${label}`;
-  const leads = story ? button(named, () => openStory(label), "plain") : make("span", named);
+  const named = label < 0 ? "In no story" : `Story ${label}`;
+  const leads = story ? button(undefined, () => openStory(label), "plain") : make("span", named);
+  if (story) leads.append(`Story ${label}: `, storyTitle(story));
   raise([title, make("span", origin(row)), leads], label, event, pinned);
 }
-export function storyCard({ number, title, size }, event) {
-  raise([make("strong", title), make("span", `Story ${number} · ${several(size, "headline")}`)], number, event, false);
+export function storyCard(story, event) {
+  const { number, size } = story;
+  const title = make("strong");
+  title.append(storyTitle(story));
+  raise([title, make("span", `Story ${number} · ${several(size, "headline")}`)], number, event, false);
 }
 export function pick(row, event) {
   card(row, event, true);

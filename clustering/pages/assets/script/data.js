@@ -20,6 +20,7 @@ export const end = Math.max(data.end, begin + 1);
 export const timeOf = (bin) => begin + ((end - begin) * bin) / BINS;
 export const binOf = (ms) => Math.min(BINS - 1, Math.max(0, Math.floor(((ms - begin) / (end - begin)) * BINS)));
 
+const titleLanguage = new Map(data.title.map((title, row) => [title, data.languages[data.language[row]] || ""]));
 export const sourceOf = (row) => data.sources[data.source[row]] || "";
 export const languageOf = (row) => data.languages[data.language[row]] || "";
 export const origin = (row) => [sourceOf(row), when(data.time[row]), languageOf(row)].filter(Boolean).join(" · ");
@@ -30,9 +31,18 @@ export function colour(number) {
   const table = data.colours[root.dataset.theme];
   return number < 0 ? table.noise : table.stories[number % table.stories.length];
 }
+// A headline in its own language and direction, whatever stands around it.
+export function inItsLanguage(text, language, tag = "bdi") {
+  const node = make(tag, text);
+  node.dir = "auto";
+  if (language) node.lang = language;
+  return node;
+}
+export const storyTitle = (story) => inItsLanguage(story.title, titleLanguage.get(story.title) || story.languages[0]);
 export function headlineLink(row) {
   const url = data.url[row];
-  const node = make(/^https?:\/\//i.test(url) ? "a" : "span", data.title[row]);
+  const node = make(/^https?:\/\//i.test(url) ? "a" : "span");
+  node.append(inItsLanguage(data.title[row], languageOf(row)));
   if (node.tagName === "A") {
     node.href = url;
     node.rel = "noopener noreferrer";

@@ -15,6 +15,8 @@ export const titleHas = (row, wanted) => wanted.every((word) => searched[row].in
 export function filtering() {
   return Boolean(words().length || state.language || state.source || state.from > 0 || state.to < BINS);
 }
+// Whether a row matches and, while a story is open, belongs to it.
+export const lit = (row) => mask[row] === 1 && (state.story === null || data.label[row] === state.story);
 // How many headlines of a story match; those that are not drawn are counted while nothing filters.
 export function matching({ number, size }) {
   return filtering() ? (rowsOf.get(number) || []).reduce((sum, row) => sum + mask[row], 0) : size;

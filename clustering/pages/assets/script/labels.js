@@ -1,7 +1,7 @@
 // Titles on the map. The largest stories in view get theirs first, each beside its headlines where it covers the fewest
 // points. A title that would cover another, or a button, is left out until one zooms in.
 import { $, make } from "./dom.js";
-import { colour, count, data, stories } from "./data.js";
+import { colour, count, data, stories, storyTitle } from "./data.js";
 import { mask, matching } from "./filters.js";
 import { state } from "./state.js";
 import { weave } from "./threads.js";
@@ -42,7 +42,10 @@ export function chooseLabels() {
     placed.push({ story, lines, size, area, x: area.left - x, y: area.top - y });
   }
   $("labels").replaceChildren(...placed.map((label) => {
-    label.node = make("span", label.lines.join("\n"));
+    label.node = make("span");
+    const text = storyTitle(label.story);
+    text.textContent = label.lines.join("\n");
+    label.node.append(text);
     label.node.style.fontSize = label.size + "px";
     label.node.style.setProperty("--story", colour(label.story.number));
     return label.node;

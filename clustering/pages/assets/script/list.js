@@ -1,5 +1,5 @@
 // The list of stories, and below it the headlines that a search found.
-import { colour, count, data, headlineLink, origin, rowsOf, stories, storyOf } from "./data.js";
+import { colour, count, data, headlineLink, origin, rowsOf, stories, storyOf, storyTitle } from "./data.js";
 import { $, button, inParts, make } from "./dom.js";
 import { filtering, mask, titleHas, words } from "./filters.js";
 import { openStory, SHOWN, state } from "./state.js";
@@ -40,13 +40,14 @@ export function list() {
   $("stories").replaceChildren(...visible.slice(0, state.shown).map((story) => listed(story, active, hits.get(story.number))));
   if (!visible.length) $("stories").append(make("li", active ? "No story matches." : "No stories yet.", "empty"));
   $("more").hidden = visible.length <= state.shown;
+  $("stories-found").hidden = !wanted.length || !visible.length;
   const title = make("h3", several(found.length, "headline"));
   $("found").replaceChildren(...(found.length ? [title, ...headlines(found, { step: SHOWN, withStory: true })] : []));
 }
 function counted(visible, active) {
-  const closing = stories.filter((story) => story.events.includes("closed")).length;
-  const all = several(stories.length - (active ? 0 : closing), "story", "stories");
-  if (active) return `${said(visible.length)} of ${all}`;
+  const closing = stories.filter((story) => !story.open).length;
+  const all = several(stories.length - closing, "story", "stories");
+  if (active) return `${said(visible.filter((story) => story.open).length)} of ${all}`;
   const open = closing ? `${all}, ${said(closing)} closing` : all;
   return data.storiesLeftOut ? `${open}, the largest of ${said(stories.length + data.storiesLeftOut)}` : open;
 }
@@ -58,7 +59,9 @@ function listed(story, active, found) {
   const entry = button(undefined, () => openStory(story.number));
   entry.dataset.story = story.number;
   entry.style.setProperty("--story", colour(story.number));
-  entry.append(make("span", size, "size"), make("span", story.title, "title"), meta);
+  const title = make("span", undefined, "title");
+  title.append(storyTitle(story));
+  entry.append(title, make("span", size, "size"), meta); // what is read out begins with the title
   const item = make("li");
   item.append(entry);
   return item;

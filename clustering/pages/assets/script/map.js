@@ -2,7 +2,7 @@
 import { card, pick, storyCard, unpin } from "./card.js";
 import { $, root } from "./dom.js";
 import { colour, count, data, stories } from "./data.js";
-import { filtering, mask, matching } from "./filters.js";
+import { filtering, lit, mask, matching } from "./filters.js";
 import { chooseLabels, labelAt, placeLabels } from "./labels.js";
 import { openStory, state } from "./state.js";
 import { across, current, down, home, map, size, squared, viewOf } from "./view.js";
@@ -52,13 +52,17 @@ export function draw({ onView, onSelect }) {
     map.on("plotly_relayouting", (change) => placeLabels(viewOf(change)));
     map.on("plotly_relayout", (change) => {
       if (moving || !Object.keys(change).some((key) => key.includes("axis"))) return;
+      if (beyond(current())) {
+        showAll();
+        return;
+      }
       state.view = current();
       chooseLabels();
       viewed();
     });
     map.on("plotly_selected", (event) => {
       const rows = event?.points.filter((point) => !point.curveNumber).map((point) => point.pointIndex);
-      if (rows?.length) lassoed(rows.filter((row) => mask[row]));
+      if (rows?.length) lassoed(rows.filter(lit));
     });
     chooseLabels();
     root.dataset.ready = "yes";
@@ -71,7 +75,8 @@ export function redraw() {
   Plotly.restyle(map, { "marker.color": each("color"), "marker.size": each("size"), "marker.opacity": each("opacity") });
   chooseLabels();
 }
-export function go(view) {
+export function go(wanted) {
+  const view = beyond(wanted) ? home : wanted;
   state.view = view === home ? null : view;
   if (!map.layout) return; // it is drawn so
   const box = squared(view);
@@ -90,6 +95,17 @@ export function nudge(right, up, zoom) {
   };
   go({ x: moved(view.x, right), y: moved(view.y, up) });
   viewed();
+}
+// Whether a view shows more than the whole map.
+function beyond(view) {
+  const whole = squared(home);
+  return ["x", "y"].every((side) => view[side][1] - view[side][0] > (whole[side][1] - whole[side][0]) * 1.001);
+}
+// Flies to rows none of which is in view.
+export function findOnMap(rows) {
+  const { x, y } = current();
+  const seen = (row) => data.x[row] > x[0] && data.x[row] < x[1] && data.y[row] > y[0] && data.y[row] < y[1];
+  if (rows.length && !rows.some(seen)) zoomTo(rows);
 }
 export function zoomTo(rows) {
   let [left, right, bottom, top] = [Infinity, -Infinity, Infinity, -Infinity];
@@ -121,10 +137,10 @@ function marks() {
   const marker = { color: new Array(count), size: new Array(count), opacity: new Array(count), line: { width: 0 } };
   for (let row = 0; row < count; row++) {
     const label = data.label[row];
-    const lit = mask[row] && (state.story === null || label === state.story);
+    const shown = lit(row);
     marker.color[row] = colour(label);
-    marker.size[row] = label < 0 ? diameter * 0.7 : diameter * (lit && active ? 1.25 : 1);
-    marker.opacity[row] = lit ? (label < 0 ? 0.6 : data.opacity) : 0.15;
+    marker.size[row] = label < 0 ? diameter * 0.7 : diameter * (shown && active ? 1.25 : 1);
+    marker.opacity[row] = shown ? (label < 0 ? 0.6 : data.opacity) : 0.15;
   }
   return marker;
 }
@@ -168,11 +184,14 @@ function nearest(event) {
 // Titles let the mouse through to the map, which is dragged and zoomed; a click on one is found by its place.
 $("stage").addEventListener("pointerdown", (event) => {
   titlePressed = false;
-  pressed = map.contains(event.target) ? { x: event.clientX, y: event.clientY, label: labelAt(event) } : null;
+  pressed = map.contains(event.target) ? { x: event.clientX, y: event.clientY, moved: 0, label: labelAt(event) } : null;
+}, true);
+addEventListener("pointermove", (event) => {
+  if (pressed) pressed.moved = Math.max(pressed.moved, Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y));
 }, true);
 addEventListener("pointerup", (event) => {
   if (!pressed) return;
-  const still = Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 5;
+  const still = pressed.moved < 5; // a lasso may end where it began
   titlePressed = still && Boolean(pressed.label);
   if (titlePressed) openStory(pressed.label.story.number);
   else if (still && !$("card").contains(event.target)) unpin();

@@ -1,11 +1,11 @@
 // The page of a run, put together: what is chosen is shown, and what is pressed is chosen.
 import { paint, recall, remember, write } from "./address.js";
 import { unpin } from "./card.js";
-import { count, dark, data } from "./data.js";
+import { count, dark, data, rowsOf } from "./data.js";
 import { $, make, store, stored } from "./dom.js";
 import { refilter } from "./filters.js";
 import { list } from "./list.js";
-import { draw, drawn, go, lasso, plotlyRead, redraw, showAll } from "./map.js";
+import { draw, drawn, findOnMap, go, lasso, plotlyRead, redraw, showAll } from "./map.js";
 import { age, ask, findPlace, keepPlace, renew } from "./renewal.js";
 import { save, select, selectInView } from "./selection.js";
 import { change, closeStory, onChange, SHOWN, state } from "./state.js";
@@ -35,7 +35,10 @@ onChange(({ focus = false, closed = null }) => {
   if (drawn() && mapped() !== lastMapped) redraw(); // a lasso that is drawn would select anew
   lastMapped = mapped();
   remember();
-  if (focus) $("back").focus({ preventScroll: true });
+  if (focus && state.story !== null) {
+    $("back").focus({ preventScroll: true });
+    if (drawn()) findOnMap(rowsOf.get(state.story) || []);
+  }
   if (closed !== null) document.querySelector(`[data-story="${closed}"]`)?.focus();
 });
 
@@ -62,6 +65,18 @@ $("query").addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(() => change({ query: $("query").value, story: null, panel: "list", shown: SHOWN }), 120);
 });
+// Arrows lead from the search box into what is listed, and back.
+addEventListener("keydown", (event) => {
+  const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!by || event.ctrlKey || event.altKey || event.metaKey) return;
+  const places = [$("query"), ...$("list").querySelectorAll("#stories button, #found li > a, #found li > span")];
+  const at = places.indexOf(document.activeElement);
+  const next = places[at + by];
+  if (at < 0 || !next) return;
+  event.preventDefault();
+  if (next.tagName === "SPAN") next.tabIndex = -1;
+  next.focus();
+});
 $("filters").addEventListener("submit", (event) => event.preventDefault());
 for (const id of ["language", "source", "sort"]) {
   $(id).addEventListener("change", () => change({ [id]: $(id).value, shown: SHOWN }));
@@ -69,6 +84,10 @@ for (const id of ["language", "source", "sort"]) {
 $("more").addEventListener("click", () => { state.shown += 200; list(); });
 $("home").addEventListener("click", showAll);
 $("lasso").addEventListener("click", () => lasso($("lasso").getAttribute("aria-pressed") !== "true"));
+$("help").addEventListener("click", () => {
+  $("how").hidden = !$("how").hidden;
+  $("help").setAttribute("aria-expanded", !$("how").hidden);
+});
 $("in-view").addEventListener("click", selectInView);
 $("close-selection").addEventListener("click", () => {
   lasso(false);
@@ -84,7 +103,8 @@ function repaint() {
 }
 $("theme").addEventListener("click", () => { state.theme = dark() ? "light" : "dark"; repaint(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-addEventListener("hashchange", () => {
+addEventListener("popstate", () => {
+  clearTimeout(typing);
   recall();
   change({ panel: state.story === null ? "list" : "story", shown: SHOWN });
   if (drawn()) go(state.view || home);
@@ -105,6 +125,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "/" && !typed && !modified && $("slash").checked) { event.preventDefault(); $("query").focus(); }
   if (event.key !== "Escape") return;
   if (!$("selection").hidden) $("close-selection").click();
+  else if (!$("how").hidden) $("help").click();
   else if (!$("card").hidden) unpin();
   else if (state.story !== null) closeStory();
   else if (state.query) {

@@ -1,7 +1,7 @@
 // Chosen headlines as a table, to read and to save.
 import { count, data, headlineLink, languageOf, sourceOf } from "./data.js";
 import { $, inParts, make, root } from "./dom.js";
-import { mask } from "./filters.js";
+import { lit } from "./filters.js";
 import { change, state } from "./state.js";
 import { current } from "./view.js";
 import { several, when } from "./words.js";
@@ -28,7 +28,7 @@ export function selectInView() {
   const { x, y } = current();
   const inside = (row) => data.x[row] >= x[0] && data.x[row] <= x[1] && data.y[row] >= y[0] && data.y[row] <= y[1];
   const rows = [];
-  for (let row = 0; row < count; row++) if (mask[row] && inside(row)) rows.push(row);
+  for (let row = 0; row < count; row++) if (lit(row) && inside(row)) rows.push(row);
   select(rows);
 }
 function csv() {

@@ -1,9 +1,10 @@
 // One story: its title, what became of it, its headlines over time and one by one.
-import { begin, BINS, binOf, colour, data, end, rowsOf, storyOf, timeOf } from "./data.js";
+import { BINS, begin, colour, data, end, rowsOf, storyOf, storyTitle } from "./data.js";
 import { $, button, make, svg } from "./dom.js";
+import { filtering, lit } from "./filters.js";
 import { badges, headlines } from "./list.js";
 import { zoomTo } from "./map.js";
-import { closeStory, state } from "./state.js";
+import { change, closeStory, SHOWN, state } from "./state.js";
 import { bars } from "./timeline.js";
 import { said, several, when } from "./words.js";
 
@@ -11,12 +12,13 @@ import { said, several, when } from "./words.js";
 export function tell() {
   const number = state.story;
   const story = storyOf.get(number);
-  const rows = (rowsOf.get(number) || []).slice().sort((a, b) => data.time[b] - data.time[a]);
-  const back = button("‹ all stories", closeStory);
+  const all = (rowsOf.get(number) || []).slice().sort((a, b) => data.time[b] - data.time[a]);
+  const rows = all.filter(lit);
+  const back = button("All stories", closeStory);
   back.id = "back";
   const top = make("div", undefined, "row");
   top.append(back);
-  if (rows.length) top.append(button("show on map", () => zoomTo(rows)));
+  if (all.length) top.append(button("show on map", () => zoomTo(all)));
   const meta = make("p", undefined, "meta");
   const span = `${when(story.first)} – ${when(story.last)}`;
   meta.append(...badges(story), `Story ${number} · ${several(story.size, "headline")} · ${span}`);
@@ -24,28 +26,43 @@ export function tell() {
   chips.append(...story.keywords.map((word) => make("span", word)));
   const names = story.sources.slice(0, 8).join(", ") + (story.sourceCount > 8 ? " …" : "");
   const from = `${several(story.sourceCount, "source")}: ${names} · ${story.languages.join(" ")}`;
-  const parts = [top, make("h2", story.title), meta];
-  if (rows.length) parts.push(timeline(rows));
+  const title = make("h2");
+  title.append(storyTitle(story));
+  const parts = [top, title, meta];
+  if (all.length) parts.push(timeline(all));
   parts.push(chips, make("p", from, "meta"));
-  if (story.size > rows.length) parts.push(make("p", `${said(rows.length)} of its headlines are on this page.`, "meta"));
+  if (filtering()) parts.push(make("p", `${said(rows.length)} of ${said(all.length)} match`, "matching"));
+  if (story.size > all.length) parts.push(make("p", `${said(all.length)} of its headlines are on this page.`, "meta"));
   $("story").style.setProperty("--story", colour(number));
   $("story").replaceChildren(...parts, ...headlines(rows));
   $("story").scrollTop = 0;
 }
 
+// A story's own life: its headlines from its first to its last, in a dozen bars; a click on one chooses its time.
+const LIFE = 12;
 function timeline(rows) {
-  const bins = new Array(BINS).fill(0);
-  rows.forEach((row) => bins[binOf(data.time[row])]++);
+  const first = data.time[rows.at(-1)];
+  const span = Math.max(data.time[rows[0]] - first, 60000);
+  const at = (bar) => first + (span * bar) / LIFE;
+  const counts = new Array(LIFE).fill(0);
+  for (const row of rows) counts[Math.min(LIFE - 1, Math.floor(((data.time[row] - first) / span) * LIFE))]++;
   const figure = make("figure");
   const picture = svg("svg", { preserveAspectRatio: "none", role: "img", "aria-label": "Its headlines over time" });
-  bars(picture, bins);
-  for (const [bin, bar] of [...picture.children].entries()) {
+  bars(picture, counts);
+  const binAt = (ms) => ((ms - begin) / (end - begin)) * BINS;
+  for (const [bar, rect] of [...picture.children].entries()) {
     const told = svg("title", {});
-    told.textContent = `${when(timeOf(bin))}: ${said(bins[bin])}`;
-    bar.append(told);
+    told.textContent = `${when(at(bar))}: ${said(counts[bar])}`;
+    rect.append(told);
+    if (!counts[bar]) continue;
+    rect.classList.add("leads");
+    rect.addEventListener("click", () => {
+      const last = bar === LIFE - 1 ? at(LIFE) : at(bar + 1) - 1;
+      change({ from: Math.max(0, binAt(at(bar))), to: Math.min(BINS, binAt(last)), shown: SHOWN });
+    });
   }
   const caption = make("figcaption");
-  caption.append(make("span", when(begin)), make("span", when(end)));
+  caption.append(make("span", when(first)), make("span", when(first + span)));
   figure.append(picture, caption);
   return figure;
 }

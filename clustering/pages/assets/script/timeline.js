@@ -1,6 +1,7 @@
 // Headlines over time, as bars; and the brush across those of the window, which chooses a time.
-import { BINS, binOf, data, timeOf } from "./data.js";
+import { BINS, binOf, count, data, timeOf } from "./data.js";
 import { $, svg } from "./dom.js";
+import { lit } from "./filters.js";
 import { change, SHOWN, state } from "./state.js";
 import { when } from "./words.js";
 
@@ -8,20 +9,29 @@ const published = new Array(BINS).fill(0);
 data.time.forEach((ms) => published[binOf(ms)]++);
 let brushed = null;
 
-export function bars(picture, bins, lit) {
+export function bars(picture, bins, matching) {
   const most = Math.max(...bins, 1);
-  picture.setAttribute("viewBox", `0 0 ${bins.length} 10`);
-  picture.replaceChildren(...bins.map((number, bin) => {
+  const bar = (number, bin, name) => {
     const height = number ? 0.6 + (9.4 * number) / most : 0.15;
-    const bar = svg("rect", { x: bin + 0.08, width: 0.84, y: 10 - height, height });
-    if (lit && lit(bin)) bar.setAttribute("class", "in");
-    return bar;
-  }));
+    const rect = svg("rect", { x: bin + 0.08, width: 0.84, y: 10 - height, height });
+    if (name) rect.setAttribute("class", name);
+    return rect;
+  };
+  picture.setAttribute("viewBox", `0 0 ${bins.length} 10`);
+  const all = bins.map((number, bin) => bar(number, bin));
+  const over = (matching || []).flatMap((number, bin) => (number ? [bar(number, bin, "in")] : []));
+  picture.replaceChildren(...all, ...over);
 }
+// Grey: all headlines; over them, those that match and are of the open story.
 export function histogram() {
-  bars($("histogram"), published, (bin) => bin >= state.from && bin < state.to);
+  const matching = new Array(BINS).fill(0);
+  for (let row = 0; row < count; row++) if (lit(row)) matching[binOf(data.time[row])]++;
+  bars($("histogram"), published, matching);
   $("span").textContent = `${when(timeOf(state.from))} – ${when(timeOf(state.to))}`;
-  for (const id of ["from", "to"]) $(id).setAttribute("aria-valuetext", when(timeOf(state[id])));
+  for (const id of ["from", "to"]) {
+    $(id).value = state[id];
+    $(id).setAttribute("aria-valuetext", when(timeOf(state[id])));
+  }
 }
 
 function span(from, to) {
