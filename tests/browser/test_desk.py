@@ -200,6 +200,18 @@ def test_names_of_buttons_begin_with_words_and_targets_are_large_enough(desk: Pa
         desk.click("#in-view") if shown == "#story" else desk.keyboard.press("Escape")
 
 
+@pytest.mark.parametrize(("end", "bin_"), [("from", 12), ("to", 30)])
+def test_an_end_of_the_time_can_be_grasped_in_a_square_of_24_pixels(desk: Page, end: str, bin_: int) -> None:
+    desk.locator(f"#{end}").fill(str(bin_))
+    box = desk.locator("#histogram").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * bin_ / 48, box["y"] + box["height"]
+    grasped = "([x, y]) => document.elementFromPoint(x, y)?.id"
+    corners = [(x + right, y + lower) for right in (-11, 11) for lower in (-11, 11)]
+    assert {desk.evaluate(grasped, corner) for corner in corners} == {end}
+    assert desk.evaluate(grasped, (x - 14, y - 4)) == desk.evaluate(grasped, (x + 14, y - 4)) == "histogram"
+
+
 def test_arrows_lead_from_the_search_into_what_it_finds(desk: Page) -> None:
     desk.fill("#query", "storm")
     expect(desk.locator("#stories-found")).to_be_visible()

@@ -14,7 +14,7 @@ export function tell() {
   const story = storyOf.get(number);
   const all = (rowsOf.get(number) || []).slice().sort((a, b) => data.time[b] - data.time[a]);
   const rows = all.filter(lit);
-  const back = button("All stories", closeStory);
+  const back = button("all stories", closeStory);
   back.id = "back";
   const top = make("div", undefined, "row");
   top.append(back);
