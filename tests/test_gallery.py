@@ -13,6 +13,7 @@ import pytest
 
 from clustering.pages import page_file
 from clustering.pages.index_page import evenly, write_index
+from clustering.pages.redaction import clean_pages
 from clustering.pages.run_page import write_snapshot
 from clustering.pages.thinning import thin_pages, thinned
 from clustering.run.retention import thin_old_pages
@@ -62,6 +63,42 @@ def test_a_card_tells_how_many_stories_closed_and_how_many_headlines_kept_theirs
     ends = [re.findall(r"closed(.*)$", card)[0] for card in cards]
     words = " of headlines kept their story"
     assert ends == [f" 0.0 %{words}", f" 100.0 %{words}", f" 97.3 %{words}", ""]
+
+
+def test_each_picture_has_its_largest_stories_titles_and_the_news_time(tmp_path: Path) -> None:
+    snapshot = make_snapshot(rows=100)
+    stories = snapshot.stories.assign(size=[5, 40, 30, 20, 10, 50], title=[f"Story <{n}>" for n in range(6)])
+    stories.loc[5, "status"] = "closed"
+    write_snapshot(tmp_path, replace(snapshot, stories=stories), max_points=10)
+    facts = json.loads((tmp_path / "run-000001.json").read_text())
+    index = write_index(tmp_path)
+    card = _cards(index)[0]
+    assert "UTC Story &lt;1&gt; Story &lt;2&gt; Story &lt;3&gt; newest headline 22 Sep 2026, 14:13 UTC" in card
+    assert _data(index)["runs"]["1"]["largest"] == ["Story <1>", "Story <2>", "Story <3>"]
+    for name in ("largest", "newest"):  # as an earlier version wrote them
+        del facts[name]
+    (tmp_path / "run-000001.json").write_text(json.dumps(facts))
+    assert "newest headline" not in _cards(write_index(tmp_path))[0]
+
+
+def test_a_title_that_is_taken_down_leaves_the_list_of_runs_even_where_its_page_is_damaged(tmp_path: Path) -> None:
+    for run in (1, 2, 3):
+        write_snapshot(tmp_path, make_snapshot(run=run), max_points=1000)
+    index = write_index(tmp_path)
+    titles = _data(index)["runs"]["1"]["largest"]
+    damaged = tmp_path / "run-000002.html"
+    damaged.write_bytes(damaged.read_bytes() + b"\xff")
+    held = clean_pages(
+        tmp_path, lambda title, *_: title == titles[0], lambda title: title == titles[0], write_them=False
+    )
+    assert titles[0] in index.read_text()
+    assert held == clean_pages(tmp_path, lambda title, *_: title == titles[0], lambda title: title == titles[0])
+    assert [page.name for page in held] == ["run-000001.html", "run-000003.html", "latest.html"]
+    for path in tmp_path.glob("*.*"):
+        if path != damaged and path.suffix in {".html", ".json"}:
+            assert titles[0] not in re.sub(f"{titles[0]}[0-9]", "", path.read_text()), path.name
+    assert _data(index)["runs"]["2"]["largest"] == []
+    assert _data(index)["runs"]["3"]["largest"][1:] == titles[1:]
 
 
 def test_the_slider_spans_the_day_however_often_runs_are_made(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from newstide.core.files import replace_text
 INDEX, LATEST, PLOTLY = "index.html", "latest.html", "plotly.min.js"
 DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError)  # what reading a damaged file raises
 
+TITLED = 3  # stories that the list of runs names of each run: the largest
+
 log = logs.get("pages")
 
 

@@ -18,6 +18,7 @@ _LISTED = 500  # runs on the page, which would grow without end; from the last o
 _PLAYED = 200  # runs that the slider shows
 _PLAYED_SPAN = timedelta(days=1)  # which they cover at least, where pages reach so far back
 _PICTURED = 60  # newest runs that have a picture in the list even where the slider leaves them out
+_CLOCK = "%d %b %Y, %H:%M UTC"
 _BORN, _CLOSED = "born", "closed"
 
 
@@ -81,12 +82,15 @@ def _card(path: Path) -> dict[str, Any] | None:
         facts = json.loads(path.read_text(encoding="utf-8"))
         headlines, events = int(facts["headlines"]), {str(kind): int(n) for kind, n in facts["events"].items()}
         finished = datetime.fromisoformat(facts["finished_at"]).astimezone(UTC)
+        newest = facts.get("newest")  # pages of earlier versions have none
         others = {kind: count for kind, count in events.items() if kind not in (_BORN, _CLOSED)}
         return {
             "run": int(facts["run"]),
             "page": page.name,
             "time": round(finished.timestamp() * 1000),
-            "finished": finished.strftime("%d %b %Y, %H:%M UTC"),
+            "finished": finished.strftime(_CLOCK),
+            "newest": datetime.fromisoformat(newest).astimezone(UTC).strftime(_CLOCK) if newest else "",
+            "largest": [str(title) for title in facts.get("largest", [])],
             "headlines": f"{headlines:,}",
             "stories": f"{int(facts['stories']):,}",
             "noise": f"{int(facts['noise']) / headlines:.0%}" if headlines else "0%",

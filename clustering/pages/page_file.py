@@ -27,7 +27,7 @@ _PACKED_FROM = 1_000_000  # characters of JSON
 _DATA = re.compile(r'(<script type="application/json" id="data" data-packed="(yes|no)">)(.*?)(</script>)', re.DOTALL)
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
 _LARGEST = re.compile(r'<ol class="largest">.*?</ol>', re.DOTALL)
-_LISTED = 50  # stories that are shown without JavaScript
+_SHOWN_WITHOUT_SCRIPT = 50  # stories
 _HEAD = 16_384  # characters, in which the policy stands
 _BESIDE = re.compile(r'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"( defer)?></script>')  # a script beside the page
 _HOME_LINK = re.compile(rf'(?<=<h1>)<a href="{re.escape(INDEX)}"[^>]*>(.*?)</a>')
@@ -66,7 +66,7 @@ def put_together(template: str, data: dict[str, Any], entry: str, *, unsafe_eval
             fields,
             data=_as_packed(text) if packed else as_script_data(text),
             packed=packed,
-            largest=_largest(data),
+            largest=_as_list(data),
             css=_style(),
             js=Markup(code),  # noqa: S704 - our own file
             policy=_policy(code, unsafe_eval=unsafe_eval),
@@ -91,6 +91,11 @@ def data(page: str) -> dict[str, Any] | None:
     return content
 
 
+def largest(content: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    """The at most `most` largest open stories of what a page was put together from, which lists them by size."""
+    return [story for story in content.get("stories", []) if story.get("open")][:most]
+
+
 def with_data(page: str, content: dict[str, Any]) -> str:
     """The page with other data; everything else stays as it is, byte by byte.
 
@@ -103,7 +108,7 @@ def with_data(page: str, content: dict[str, Any]) -> str:
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     written = str(_as_packed(text) if found[2] == "yes" else as_script_data(text))  # Markup would escape the page
     page = page[: found.start(3)] + written + page[found.end(3) :]
-    return _LARGEST.sub(lambda _: str(_largest(content)), page, count=1)
+    return _LARGEST.sub(lambda _: str(_as_list(content)), page, count=1)
 
 
 def standalone(page: str, plotly: str) -> str:
@@ -180,12 +185,10 @@ def as_script_data(text: str) -> Markup:
     return Markup(text)  # noqa: S704 - escaped above
 
 
-def _largest(content: dict[str, Any]) -> Markup:
+def _as_list(content: dict[str, Any]) -> Markup:
     """The largest stories as a list, for who has no JavaScript."""
-    stories = [story for story in content.get("stories", []) if story.get("open")][:_LISTED]
-    rows = [
-        Markup('<li><bdi dir="auto">{}</bdi> ({:,})</li>').format(story["title"], story["size"]) for story in stories
-    ]
+    row = Markup('<li><bdi dir="auto">{}</bdi> ({:,})</li>')
+    rows = [row.format(story["title"], story["size"]) for story in largest(content, _SHOWN_WITHOUT_SCRIPT)]
     return Markup('<ol class="largest">{}</ol>').format(Markup("").join(rows))
 
 

@@ -1,11 +1,13 @@
-"""Takes headlines out of pages that are already written."""
+"""Takes headlines out of pages that are already written, and out of the list of runs."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from clustering.pages import page_file
-from clustering.pages.folder import DAMAGED, run_pages
+from clustering.pages.folder import DAMAGED, INDEX, LATEST, TITLED, run_pages
+from clustering.pages.index_page import write_index
 from newstide.core import logs
 from newstide.core.files import replace_text
 from newstide.milvus import TAKEN_DOWN, words_left
@@ -20,7 +22,10 @@ Hides = Callable[[str, int, str, str], bool]  # title, time (epoch ms), url, sou
 def clean_pages(
     directory: Path, hides: Hides, hides_title: Callable[[str], bool], *, write_them: bool = True
 ) -> list[Path]:
-    """Takes headlines out of every page of `directory` that holds them; each page is swapped in as a whole.
+    """Takes headlines out of every page of `directory` that holds them, and out of the list of runs.
+
+    Each file is swapped in as a whole; a page comes after the facts that the list is made of, so that a clean page says
+    that those are clean.
 
     Args:
         directory: Of the pages.
@@ -46,12 +51,34 @@ def clean_pages(
                 page=str(page),
                 reason=repr(error),
             )
+            if write_them:
+                _name_stories(page, [])
             continue
         if data is not None and holds:
             held.append(page)
             if write_them:
+                _name_stories(page, [story["title"] for story in page_file.largest(data, TITLED)])
                 replace_text(page, page_file.with_data(text, data))
+    if write_them and (directory / INDEX).exists():
+        write_index(directory)
     return held
+
+
+def _name_stories(page: Path, titles: list[str]) -> None:
+    """Writes the titles of a run's largest stories into the facts beside its page."""
+    path = page.with_suffix(".json")
+    if page.name == LATEST or not path.exists():
+        return
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        named = {**facts, "largest": titles}
+    except DAMAGED as error:
+        log.warning(
+            "the facts about a run are damaged and cannot be cleaned; delete them", path=str(path), reason=repr(error)
+        )
+        return
+    if facts.get("largest") != named["largest"]:
+        replace_text(path, json.dumps(named, ensure_ascii=False))
 
 
 def _clean(data: dict[str, Any], hides: Hides, hides_title: Callable[[str], bool]) -> bool:

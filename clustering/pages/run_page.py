@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustering.pages.colours import POINT_OPACITY, SVG_POINTS, chosen_rows, colour_tables, density_image, thumbnail
-from clustering.pages.folder import LATEST, PLOTLY, facts_path, page_path, write_latest
+from clustering.pages.folder import LATEST, PLOTLY, TITLED, facts_path, page_path, write_latest
 from clustering.pages.footer import kept_share, shown_facts
-from clustering.pages.page_file import plotly_script, put_together, standalone
+from clustering.pages.page_file import largest, plotly_script, put_together, standalone
 from newstide.core.files import replace_text, sweep_half_written
 from newstide.core.text import iso_time
 
@@ -72,7 +72,7 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, max_points: int) -> P
 
     page = page_path(directory, snapshot.run)
     replace_text(page, html("no"))
-    replace_text(facts_path(directory, snapshot.run), json.dumps(_summary(snapshot), ensure_ascii=False))
+    replace_text(facts_path(directory, snapshot.run), json.dumps(_summary(snapshot, content), ensure_ascii=False))
     replace_text(directory / LATEST, html("yes"))
     write_latest(directory, snapshot.run)
     return page
@@ -177,8 +177,8 @@ def _stories(snapshot: Snapshot) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda story: (not story["open"], -story["size"], story["number"]))
 
 
-def _summary(snapshot: Snapshot) -> dict[str, Any]:
-    """The facts about the run that the list of runs shows."""
+def _summary(snapshot: Snapshot, content: dict[str, Any]) -> dict[str, Any]:
+    """The facts about the run that the list of runs shows; `content` is what its page is put together from."""
     headlines = snapshot.headlines
     events = [kind for kinds in snapshot.stories.get("events", []) for kind in kinds]
     return {
@@ -188,6 +188,8 @@ def _summary(snapshot: Snapshot) -> dict[str, Any]:
         "stories": _open_stories(snapshot.stories),
         "noise": int((headlines["cluster_label"] < 0).sum()) if len(headlines) else 0,
         "events": {kind: events.count(kind) for kind in sorted(set(events))},
+        "newest": iso_time(content["end"]) if len(headlines) else None,
+        "largest": [story["title"] for story in largest(content, TITLED)],
         "points": thumbnail(headlines),
         "facts": dict(snapshot.facts),
     }

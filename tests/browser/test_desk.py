@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from clustering.pages import page_file
 from clustering.pages.index_page import write_index
@@ -243,12 +243,24 @@ def test_the_foots_parameters_lie_behind_details(desk: Page) -> None:
     expect(desk.locator("footer details details dt").first).to_be_visible()
 
 
+def test_the_map_says_that_it_is_drawing_until_it_is_drawn(visitor: Visitor, place: Path) -> None:
+    page, held = visitor.page, list[Route]()
+    page.route("**/plotly.min.js", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks its handlers
+    with page.expect_request("**/plotly.min.js"):
+        page.goto((place / "run-000001.html").as_uri(), wait_until="commit")
+    expect(page.locator("#drawing")).to_be_visible()
+    expect(page.locator("#drawing")).to_have_text("drawing …")
+    held[0].continue_()
+    expect(page.locator("html[data-ready=yes] #drawing")).to_be_hidden()
+
+
 def test_without_javascript_the_largest_stories_are_there(browser: Browser, place: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page: Any = context.new_page()
     page.goto((place / "run-000001.html").as_uri())
     expect(page.locator("noscript li, .largest li")).to_have_count(5)
     expect(page.locator(".largest li").first).to_be_visible()
+    expect(page.locator("button, input, select").filter(visible=True)).to_have_count(0)  # they would do nothing
     context.close()
     text = (place / "run-000001.html").read_text()
     data = page_file.data(text)

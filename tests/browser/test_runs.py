@@ -15,6 +15,8 @@ def test_the_gallery_plays_the_runs_and_leads_to_each(visitor: Any, pages: Path)
     page: Page = visitor.page
     page.goto((pages / "index.html").as_uri())
     expect(page.locator("#shown")).to_contain_text("Run 2")
+    expect(page.locator("#titles bdi[dir=auto]")).to_have_count(3)
+    expect(page.locator("#newest")).to_contain_text("newest headline")
     page.locator("#at").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#shown")).to_contain_text("Run 1")

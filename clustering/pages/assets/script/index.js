@@ -1,5 +1,5 @@
 // Pictures of the runs, and the slider over them: oldest at the left, newest at the right.
-import { $, root } from "./dom.js";
+import { $, make, root } from "./dom.js";
 import { read } from "./read.js";
 
 const { runs, played, frame, colours } = await read($("data"));
@@ -51,6 +51,13 @@ function show() {
   const run = runs[played[Number(slider.value)]];
   draw($("picture"), run.points);
   $("shown").textContent = `Run ${run.run} · ${run.finished}`;
+  $("titles").replaceChildren(...run.largest.map((title) => {
+    const [item, text] = [make("li"), make("bdi", title)];
+    text.dir = "auto";
+    item.append(text);
+    return item;
+  }));
+  $("newest").textContent = run.newest ? `newest headline ${run.newest}` : "";
   $("counts").textContent = `${run.headlines} headlines · ${run.stories} stories · ${run.born} born · ${run.closed} closed`;
   $("visit").href = run.page + location.hash;
   slider.setAttribute("aria-valuetext", $("shown").textContent);
