@@ -185,7 +185,7 @@ def test_a_map_that_is_shown_is_read_on_where_one_was(visitor: Any, address: str
 
 def test_the_list_of_runs_loads_itself_again_where_nobody_reads(visitor: Any, address: str, runs: Any) -> None:
     page = visitor.page
-    page.goto(f"{address}/")
+    page.goto(f"{address}/runs")
     page.wait_for_selector("html[data-events=yes]", state="attached")
     page.wait_for_timeout(1500)
     page.locator(".card").first.focus()
@@ -203,7 +203,7 @@ def test_an_older_map_and_the_list_of_runs_lead_to_the_new_one(visitor: Any, add
     page = visitor.visit(f"{address}/run-000001.html")
     offer = page.get_by_role("button", name="New map: run 2")
     expect(offer).to_be_visible()  # an older map is told at once, and stays
-    page.goto(f"{address}/")
+    page.goto(f"{address}/runs")
     page.wait_for_selector("html[data-events=yes]", state="attached")
     page.wait_for_timeout(1500)
     expect(page.locator("#offer button")).to_have_count(0)
@@ -226,7 +226,7 @@ def test_a_deep_link_opens_through_the_server_with_a_token_once(browser: Browser
         page.wait_for_selector("html[data-ready=yes]", state="attached")
         assert page.url == f"{address}/latest.html#story=2&theme=dark"
         expect(page.locator("#story")).to_contain_text("Story 2")
-        page.goto(f"{address}/")
+        page.goto(f"{address}/runs")
         expect(page.locator(".card")).to_have_count(1)
         page.wait_for_selector("html[data-events=yes]", state="attached")
         page.close()
