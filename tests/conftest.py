@@ -32,7 +32,7 @@ let_idle_threads_sleep()  # of the processes that tests start, and of kernels no
 
 _SHARED_KAFKA = pytest.StashKey[LocalKafka]()
 _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
-_PORT = "newstide_kafka_port"  # of what a worker is told
+_PORT, _DATA = "newstide_kafka_port", "newstide_kafka_data"  # of what a worker is told
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,7 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tells a worker where that Kafka is."""
-    node.workerinput[_PORT] = node.config.stash[_SHARED_KAFKA].port
+    kafka = node.config.stash[_SHARED_KAFKA]
+    node.workerinput[_PORT], node.workerinput[_DATA] = kafka.port, str(kafka.data_dir)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -69,7 +70,8 @@ def local_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     """A running local Kafka, that no test stops: the one that the workers share, or one for this session alone."""
     folder = tmp_path_factory.mktemp("kafka")
     if (port := getattr(request.config, "workerinput", {}).get(_PORT)) is not None:
-        yield LocalKafka(folder, Settings().cache_dir, port=port)  # its address; its process is not ours
+        shared = Path(request.config.workerinput[_DATA])  # its address and data; its process is not ours
+        yield LocalKafka(shared, Settings().cache_dir, port=port)
         return
     with LocalKafka(folder, Settings().cache_dir, port=0) as kafka:
         yield kafka

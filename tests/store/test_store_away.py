@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pymilvus.exceptions import DataNotMatchException, MilvusException
 
-from newstide.core.errors import NewstideError, StoreRefused, StoreUnavailable
+from newstide.core.errors import NewstideError, StoreRefused, StoreSlow, StoreUnavailable
 from newstide.core.local_server import free_port
 from newstide.core.settings import MilvusSettings
 from newstide.milvus import Store, open_store
@@ -120,7 +120,7 @@ _Rpc.__abstractmethods__ = frozenset()
         (MilvusException(grpc.StatusCode.UNAVAILABLE, "Retry run out"), StoreUnavailable, "many"),
         (MilvusException(8, "rate limit exceeded"), StoreUnavailable, "many"),
         (_Rpc(grpc.StatusCode.UNAVAILABLE), StoreUnavailable, "many"),
-        (_Rpc(grpc.StatusCode.DEADLINE_EXCEEDED), StoreUnavailable, "many"),
+        (_Rpc(grpc.StatusCode.DEADLINE_EXCEEDED), StoreSlow, "many"),
         (ConnectionResetError("peer"), StoreUnavailable, "many"),
         (ValueError("Cannot invoke RPC on closed channel!"), StoreUnavailable, "many"),
         (MilvusException(1401, "privilege not permitted"), StoreUnavailable, "one"),
