@@ -81,7 +81,7 @@ class Plan:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "the whole"
-            raise PlanDamaged(f"What a run was about to write cannot be read: {place}: {first['msg']}.") from None
+            raise PlanDamaged(f"The plan of an interrupted run cannot be read: {place}: {first['msg']}.") from None
         stories = pd.DataFrame([story.model_dump() for story in found.stories], columns=list(_Story.model_fields))
         return cls(
             row=RunRow(**found.row.model_dump()),

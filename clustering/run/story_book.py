@@ -26,7 +26,7 @@ class StoryBook:
 
     A run sees the headlines of its window and no others. A story of which it sees none rests: it stays open, and its row as
     it is, until its last headline is older than the longest window of this run and of the last ones; then it closes for its
-    age. One whose headlines are in a run again goes on under its number.
+    age. A story whose last headline lies in the window and is not among the rows has lost its headlines, and closes at once. One whose headlines are in a run again goes on under its number.
 
     Attributes:
         rows: Of the stories that were open or are back: all columns, with centroids, by number.
@@ -90,7 +90,10 @@ class StoryBook:
         limited = window.newest.at is not None and max(lengths) < math.inf
         oldest = int((window.newest.at or 0) - max(lengths)) if limited else _EVER
         unseen = opened[~opened["cluster_label"].isin(seen)]
-        over = (unseen["last_published_at"] <= oldest) | (unseen["size"] <= 0)  # of nothing: it was taken down whole
+        last = unseen["last_published_at"]
+        # Its last headline would be among the run's rows if it were still there, or the story was taken down whole.
+        gone = ((last > window.begin) & (last <= (window.newest.at or 0))) | (unseen["size"] <= 0)
+        over = (last <= oldest) | gone
         numbers = frozenset(back["cluster_label"].astype(int))
         return cls(
             rows=(pd.concat([opened, back], ignore_index=True) if len(back) else opened).set_index(

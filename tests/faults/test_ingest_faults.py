@@ -253,7 +253,8 @@ def test_a_signal_lets_the_batch_finish_commits_leaves_the_group_and_ends_with_0
 ) -> None:
 
     send(settings, good(range(3_000)))
-    quiet = settings.updated(monitoring={"port": 0})
+    quick = {"model": "use-multilingual"}  # is done with a batch in the time that a stop leaves, also on a busy machine
+    quiet = settings.updated(monitoring={"port": 0}, embedding=quick)
     process = subprocess.Popen(
         [*NEWSTIDE, "consume"], env={**os.environ, **as_environment(quiet)}, stderr=subprocess.PIPE
     )
