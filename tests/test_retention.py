@@ -138,7 +138,9 @@ def test_headlines_are_kept_for_ever_unless_told(given: dict[str, Any], kept: ti
     assert Settings.load(**given).keep == kept
 
 
-@pytest.mark.parametrize("latest", ["[]", "{", '{"run": "x"}', '{"run": 3}', "null", '{"run": 3, "runs": []}'])
+@pytest.mark.parametrize(
+    "latest", ["[]", "{", '{"run": "x"}', '{"run": 3}', "null", '{"run": 3, "page": "run-000003.html", "runs": []}']
+)
 def test_a_damaged_page_or_list_of_pages_stops_neither_cleaning_nor_thinning(tmp_path: Path, latest: str) -> None:
     script = '<script type="application/json" id="data" data-packed="{}">{}</script>'
     for run, data in enumerate(

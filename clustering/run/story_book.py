@@ -26,7 +26,8 @@ class StoryBook:
 
     A run sees the headlines of its window and no others. A story of which it sees none rests: it stays open, and its row as
     it is, until its last headline is older than the longest window of this run and of the last ones; then it closes for its
-    age. A story whose last headline lies in the window and is not among the rows has lost its headlines, and closes at once. One whose headlines are in a run again goes on under its number.
+    age. A story whose last headline lies in the window and is not among the rows has lost its headlines, and closes at
+    once. One whose headlines are in a run again goes on under its number.
 
     Attributes:
         rows: Of the stories that were open or are back: all columns, with centroids, by number.

@@ -221,7 +221,10 @@ def test_one_run_with_a_short_window_ends_no_story_and_the_next_finds_all_under_
     assert len(kept) >= 0.97 * len(before.rows)
     recluster(settings)
     after = state(settings)
-    assert {row[0]: row[-1] for row in after.rows.values()} == {row[0]: row[-1] for row in before.rows.values()}
+    were, are = ({row[0]: row[-1] for row in then.rows.values()} for then in (before, after))
+    in_a_story = {id_: label for id_, label in were.items() if label >= 0}
+    assert {id_: are[id_] for id_ in in_a_story} == in_a_story
+    assert sum(are[id_] != label for id_, label in were.items()) <= 2  # what the short run took in may stay
     open_ones = [number for number, story in before.stories.items() if story["status"] == "open"]
     assert all(after.stories[number]["status"] == "open" for number in open_ones)
 
