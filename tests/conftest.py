@@ -69,9 +69,9 @@ def _quiet_logs() -> None:
 def local_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """A running local Kafka, that no test stops: the one that the workers share, or one for this session alone."""
     folder = tmp_path_factory.mktemp("kafka")
-    if (port := getattr(request.config, "workerinput", {}).get(_PORT)) is not None:
-        shared = Path(request.config.workerinput[_DATA])  # its address and data; its process is not ours
-        yield LocalKafka(shared, Settings().cache_dir, port=port)
+    told: dict[str, Any] = getattr(request.config, "workerinput", {})
+    if _PORT in told:  # its address and its data; its process is not ours
+        yield LocalKafka(Path(told[_DATA]), Settings().cache_dir, port=told[_PORT])
         return
     with LocalKafka(folder, Settings().cache_dir, port=0) as kafka:
         yield kafka
