@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from clustering.run.reclusterer import recluster
 from newstide.core.local_server import free_port, listens
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.core.text import clean
 from newstide.kafka.producer import Sender
 from newstide.milvus import open_store
 from newstide.milvus.filters import all_of, any_of, quote
@@ -30,13 +31,9 @@ pytestmark = pytest.mark.browser
 RUNS = "window.hacked = 1"
 TITLES = [
     f"<script>{RUNS}</script> in the harbour",
-    f"</script><script>{RUNS}</script>",
     f"<img src=x onerror='{RUNS}'> storm warning",
     f'"><svg onload="{RUNS}">',
-    f"<!--<script>{RUNS}//-->",
     f"<a href='javascript:{RUNS}'>click</a>",
-    f"<iframe srcdoc='<script>{RUNS}</script>'></iframe>",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
     "{{ 7 * 7 }} {% raw %} ${7*7} #{7*7} <%= 7*7 %>",
     "\u202eesrever\u202c and \u2066isolated\u2069 \u200f text",
     "line\u2028separator\u2029 and \x00 NUL \x07 bell \x1b[31mred\x1b[0m",
@@ -50,6 +47,14 @@ TITLES = [
     "W" * 2000,
     "constructor __proto__ toString",
 ]
+MARKUP_ALONE = [  # no title is left of these
+    f"</script><script>{RUNS}</script>",
+    f"<!--<script>{RUNS}//-->",
+    f"<iframe srcdoc='<script>{RUNS}</script>'></iframe>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+]
+(OPENING,) = (title for title in TITLES if "<svg" in title)
+(BOLD,) = (title for title in TITLES if "[bold red]" in title)
 IDS = [
     '" or 1==1',
     "' or 1==1 or '",
@@ -99,10 +104,15 @@ def good() -> list[bytes]:
         b'{"title": "Twice", "title": "The last one counts", "id": "twice"}',
         _json(title="Unknown fields", __class__="x", cluster_label=7, label_run=9, embedding=[1], id="fields"),
         _json(title="A strange language", language="<script>", id="language"),
+        b'{"title": "x", "url": {}}',
     ]
     return found
 
 
+SAME = [  # what cannot be read of these is left out, so that they are the headline `x` once more
+    b'{"title": "x", "published_at": 1e400}',
+    b'{"title": "x", "id": "' + b"y" * 129 + b'"}',
+]
 BAD = [
     b"",
     b"\x00" * 100,
@@ -110,12 +120,10 @@ BAD = [
     b"null",
     b"[]",
     b'{"title": 1}',
-    b'{"title": "x", "url": {}}',
+    *(json.dumps({"title": title}).encode() for title in MARKUP_ALONE),
     b'{"title": "' + b"x" * 2**20 + b'"}',
     b'{"title": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
     b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
-    b'{"title": "x", "published_at": 1e400}',
-    b'{"title": "x", "id": "' + b"y" * 129 + b'"}',
     b'{"title": "\\u202e\\u0000"}',
     b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>",
 ]
@@ -145,14 +153,14 @@ def test_the_worst_headlines_go_through_everything_and_nothing_of_them_runs(
 ) -> None:
     headlines = good()
     sender = Sender(settings.kafka)
-    for number, value in enumerate([*headlines, *BAD, headlines[0]]):
+    for number, value in enumerate([*headlines, *SAME, *BAD, headlines[0]]):
         sender.send(settings.kafka.topic, key=str(number).encode(), value=value)
     assert sender.flush().failed == 0
     sender.close()
 
     tally = run_consumer(settings, stop=Event(), drain=True)
-    assert (tally.stored, tally.dead_letters, tally.duplicates) == (len(headlines), len(BAD), 1)
-    assert tally.messages == len(headlines) + len(BAD) + 1
+    assert (tally.stored, tally.dead_letters, tally.duplicates) == (len(headlines), len(BAD), 1 + len(SAME))
+    assert tally.messages == len(headlines) + len(SAME) + len(BAD) + 1
     said = "".join(capfd.readouterr())
     assert not [character for character in said if character in "\x00\x07\u202e\u2028"], "a log line shows raw controls"
     assert max(len(line) for line in said.splitlines()) < 3000
@@ -188,14 +196,16 @@ def _look_around(page: Page) -> None:
         page.fill("#query", query)
         page.wait_for_timeout(200)
     page.fill("#query", "")
+    page.wait_for_timeout(300)  # the search looks a moment after the last key, and leads back to the list
     seen = set()
     for at in range(page.locator("#stories button").count()):
         page.locator("#stories button").nth(at).click()
-        page.wait_for_timeout(60)
+        page.locator("#story .headlines").wait_for()
         hrefs = page.eval_on_selector_all(".headlines a, #card a", "all => all.map(e => e.href)")
         assert all(href.startswith(("http://", "https://")) for href in hrefs), hrefs
         seen.update(hrefs)
         page.keyboard.press("Escape")
+        page.locator("#story .headlines").wait_for(state="hidden")
     assert any(href.startswith("https://ok.example/") for href in seen), "no link was looked at"
     assert page.evaluate("window.hacked") is None
     assert page.locator("#panel img, #panel iframe, #panel svg[onload], #story script, #labels img").count() == 0
@@ -233,13 +243,13 @@ def _rows(settings: Settings) -> Any:
             if id_ in set(rows["id"]):
                 assert list(store.headlines_by_id([id_], ["id"])["id"]) == [id_]
         assert list(store.headlines(any_of("id", ['" or 1==1']), ["id"])["id"]) == ['" or 1==1']
-        assert store.count_headlines(all_of(f"source == {quote(TITLES[3])}")) == 1
+        assert store.count_headlines(all_of(f"source == {quote(clean(OPENING))}")) == 1
     finally:
         store.close()
     assert all(url == "" or url.startswith(("http://", "https://")) for url in rows["url"])
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
     print_headlines(
-        {"cluster_label": -1, "title": TITLES[13], "size": 1, "keywords": [], "languages": [], "status": "open"},
+        {"cluster_label": -1, "title": BOLD, "size": 1, "keywords": [], "languages": [], "status": "open"},
         rows,
         console,
     )
