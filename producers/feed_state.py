@@ -27,7 +27,7 @@ class FeedState:
     """The state of feeds; several threads may use it. The path `:memory:` keeps nothing after the process.
 
     Raises:
-        SourceError: The file cannot be opened, or is no state of feeds.
+        SourceError: The file cannot be opened, or does not hold the state of feeds.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -39,7 +39,7 @@ class FeedState:
             self._database.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise SourceError(
-                f"{path} is no state of feeds: {error}.", "Move the file away; a new one is made."
+                f"{path} does not hold the state of feeds: {error}.", "Move the file away; a new one is made."
             ) from None
 
     def validators(self, url: str) -> dict[str, str]:

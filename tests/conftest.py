@@ -111,6 +111,12 @@ def local_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMilv
         yield milvus
 
 
+def _patient_client(settings: MilvusSettings) -> MilvusClient:
+    """A client with a connection of its own that does not ping: Milvus Lite hangs up on one that does."""
+    options = {"grpc.use_local_subchannel_pool": 1, "grpc.keepalive_time_ms": 2**31 - 1}
+    return MilvusClient(uri=str(settings.uri), timeout=60, dedicated=True, grpc_options=options)
+
+
 @pytest.fixture(scope="module")
 def collections(request: pytest.FixtureRequest) -> Iterator[list[MilvusSettings]]:
     """Settings whose collections were made for this module, and go with it."""
@@ -118,7 +124,7 @@ def collections(request: pytest.FixtureRequest) -> Iterator[list[MilvusSettings]
     yield made
     if not made:
         return
-    client = MilvusClient(uri=str(made[0].uri), timeout=60, dedicated=True)
+    client = _patient_client(made[0])
     try:
         for name in client.list_collections():
             if name.startswith(tuple(one.prefix for one in made)):
@@ -138,8 +144,7 @@ def milvus_settings(local_milvus: LocalMilvus, collections: list[MilvusSettings]
 @pytest.fixture
 def milvus_client(milvus_settings: MilvusSettings) -> Iterator[MilvusClient]:
     """Anyone's client of that server, patient and with a connection of its own: one that others share may be hung up."""
-    options = {"grpc.use_local_subchannel_pool": 1, "grpc.keepalive_time_ms": 2**31 - 1}
-    client = MilvusClient(uri=str(milvus_settings.uri), timeout=60, dedicated=True, grpc_options=options)
+    client = _patient_client(milvus_settings)
     yield client
     client.close()
 

@@ -90,7 +90,7 @@ def test_where_no_model_is_set_all_use_that_of_the_collections_and_say_so_once(
     assert search(settings, "harbour", 3)["similarity"].between(-1, 1).all()
     finding = model_finding(examine(settings))
     assert finding.status == "ok"
-    assert finding.seen.startswith(f"{OTHER} (that of the collections), 512 dimensions")
+    assert finding.seen.startswith(f"{OTHER} (the model of the collections), 512 dimensions")
     assert finding.seen.endswith("headlines/s just now")
     assert evaluate_file(labelled(tmp_path), settings)["model"] == OTHER
     for name, value in as_environment(settings).items():
@@ -123,7 +123,7 @@ def test_a_set_model_that_differs_is_refused_everywhere(settings: Settings) -> N
 def test_a_collections_model_that_does_not_load_is_named_with_the_setting(settings: Settings) -> None:
     open_store(settings.milvus, ModelCard("sentence-transformers:my-own", 8, "ab" * 16)).close()
     with pytest.raises(
-        EmbedderError, match=r"No model is set, and that of the collections, sentence-transformers:my-own"
+        EmbedderError, match=r"No model is set, and the collections' model, sentence-transformers:my-own"
     ):
         model_in_use(settings)
 

@@ -33,7 +33,7 @@ def test_it_holds_the_five_packages_and_nothing_else(wheel: set[str]) -> None:
         "newstide/kafka/jars.txt",
         "newstide/py.typed",
         "newstide_app/py.typed",
-        "newstide_app/web/live.js",
+        "clustering/pages/assets/script/live.js",
     ],
 )
 def test_it_holds_the_data_that_the_code_reads(wheel: set[str], name: str) -> None:

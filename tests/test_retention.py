@@ -128,7 +128,7 @@ def test_keeping_for_less_than_the_window_is_refused(keep: str, window: str, mon
     monkeypatch.setenv("NEWSTIDE_CLUSTERING_WINDOW", window)
     with pytest.raises(SettingsError, match=r"keep = .* is shorter than clustering\.window = ") as refused:
         Settings.load()
-    assert "Keep them longer" in refused.value.way_out
+    assert "Set a longer keep" in refused.value.way_out
 
 
 @pytest.mark.parametrize(
