@@ -25,7 +25,7 @@ class Pace:
 
     def next(self, left: int) -> int:
         """The size of the next piece: smaller towards the batch's end, since nothing runs beside the last piece."""
-        return min(self.piece, max(left // 2, self.piece // PARTS, FIRST))
+        return min(self.piece, left, max(left // 2, self.piece // PARTS, FIRST))
 
     def after(self, headlines: int, seconds: float, batch_size: int) -> "Pace":
         """The pace after a piece took so many seconds: pieces of twice the size, half the size, or the same size.

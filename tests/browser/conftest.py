@@ -25,7 +25,7 @@ FLAGS = [
 expect.set_options(timeout=20_000)  # a busy machine draws slowly
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives, a loop runs in this thread, where other tests want to start one
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium): what the page does is not tested")

@@ -22,9 +22,15 @@ def _kill(milvus: LocalMilvus) -> None:
 
 
 def _index_files(milvus: LocalMilvus, prefix: str) -> list[Path]:
-    found = [path for path in (milvus.data_dir / "data").rglob("*.*idx") if prefix in str(path)]
-    assert found, "Lite keeps its indexes elsewhere now"
-    return found
+    return [path for path in (milvus.data_dir / "data").rglob("*.*idx") if prefix in str(path)]
+
+
+def _wait_for_indexes(milvus: LocalMilvus, prefix: str) -> None:
+    """Lite writes them a moment after the rows."""
+    deadline = time.monotonic() + 20
+    while not _index_files(milvus, prefix):
+        assert time.monotonic() < deadline, "Lite keeps its indexes elsewhere now"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("kept", "opened_again"), [(0, True), (100, True), (5, False)])
@@ -37,6 +43,7 @@ def test_indexes_cut_short_by_a_kill_are_built_anew_and_no_row_is_lost(
     rows = headline_rows(50)
     store.insert_headlines(rows)
     store.settle()
+    _wait_for_indexes(mortal_milvus, settings.prefix)
     _kill(mortal_milvus)
     for path in _index_files(mortal_milvus, settings.prefix):
         os.truncate(path, min(kept, path.stat().st_size))
