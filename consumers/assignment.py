@@ -15,7 +15,6 @@ from newstide.core.language_means import Means, centre
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
 
 _DEVIATIONS = (
     3.25  # standard deviations above the mean similarity of random pairs; docs/quality.md compares other values

@@ -24,6 +24,7 @@ from newstide.milvus import Store, open_store
 from newstide.milvus.local_server import LocalMilvus
 from newstide_app.services.metrics import RunMetrics
 from producers.sample import day_file
+from tests.harness.lazy_store import opened_when_asked
 from tests.harness.newsroom import own_topics
 from tests.harness.pipeline import events_of, ingest, labels, send
 
@@ -81,17 +82,8 @@ def day(
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     """The test's store, once something has been ingested."""
-    opened: list[Store] = []
-
-    class Lazily:
-        def __getattr__(self, name: str) -> Any:
-            if not opened:
-                opened.append(open_store(settings.milvus, None))
-            return getattr(opened[0], name)
-
-    yield Lazily()  # type: ignore[misc]
-    for one in opened:
-        one.close()
+    with opened_when_asked(settings) as opened:
+        yield opened
 
 
 def test_a_day_of_news_becomes_stories_a_map_and_events(day: Day) -> None:

@@ -14,6 +14,7 @@ from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSett
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
 from producers.sample import day_file
+from tests.harness.lazy_store import opened_when_asked
 from tests.harness.pipeline import events_of, ingest, labels, send
 
 SAMPLE = 800
@@ -34,17 +35,8 @@ def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: Mil
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     """The test's store, once something has been ingested."""
-    opened: list[Store] = []
-
-    class Lazily:
-        def __getattr__(self, name: str) -> Any:
-            if not opened:
-                opened.append(open_store(settings.milvus, None))
-            return getattr(opened[0], name)
-
-    yield Lazily()  # type: ignore[misc]
-    for one in opened:
-        one.close()
+    with opened_when_asked(settings) as opened:
+        yield opened
 
 
 def told(settings: Settings) -> tuple[dict[int, dict[str, Any]], dict[str, dict[str, Any]]]:

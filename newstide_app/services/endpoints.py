@@ -12,7 +12,7 @@ from newstide.core.files import replace_text
 from newstide.core.local_server import locked
 from newstide.core.settings import Settings
 
-_LOCK = ".up.lock"
+LOCK = ".up.lock"  # of the data folder; it stays where it is while it is held
 _LOCK_WITHIN = 1.0  # seconds: whoever looks whether the folder is held holds its lock for a moment
 
 
@@ -37,7 +37,7 @@ def held_folder(data_dir: Path) -> Iterator[None]:
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / _LOCK).open("a+")
+        lock = (data_dir / LOCK).open("a+")
     except OSError as error:
         raise NewstideError(
             f"The data folder cannot be used: {error}.", "Choose another folder with --data-dir."
@@ -64,7 +64,7 @@ def read_endpoints(data_dir: Path) -> Endpoints | None:
     """The addresses in use, or None where nothing runs (any more)."""
     try:
         endpoints = Endpoints(**json.loads(_path(data_dir).read_text()))
-        with (data_dir / _LOCK).open() as lock:
+        with (data_dir / LOCK).open() as lock:
             return None if locked(lock, 0.0) else endpoints
     except (OSError, ValueError, TypeError):
         return None

@@ -19,7 +19,7 @@ from newstide.core.settings import Settings
 from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus.local_server import LocalMilvus
-from newstide_app.services.endpoints import Endpoints, held_folder, remove_endpoints, write_endpoints
+from newstide_app.services.endpoints import LOCK, Endpoints, held_folder, remove_endpoints, write_endpoints
 
 _LOOK_EVERY = 0.5  # seconds
 _LONGEST_WAIT = 15.0  # seconds between two tries to start a server again
@@ -169,5 +169,5 @@ def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
-        elif path.name != ".up.lock":
+        elif path.name != LOCK:
             path.unlink(missing_ok=True)
