@@ -251,9 +251,9 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
 
 
 def _through(settings: Settings, consumer: Service, block: Sequence[Message]) -> float:
-    """Seconds from the consumer's going on to its having read the block."""
+    """Seconds from the consumer's going on to its being done with the block, whatever each message became."""
     assert consumer.pid is not None
-    wanted = _counted(settings)["read"] + len(block)
+    wanted = _counted(settings)["done"] + len(block)
     os.kill(consumer.pid, signal.SIGSTOP)
     try:
         sender = Sender(settings.kafka)
@@ -265,13 +265,13 @@ def _through(settings: Settings, consumer: Service, block: Sequence[Message]) ->
         os.kill(consumer.pid, signal.SIGCONT)
     started = time.monotonic()
 
-    def read() -> int:
+    def done() -> int:
         try:
-            return _counted(settings)["read"]
+            return _counted(settings)["done"]
         except OSError:  # it has ended, as `until` notices
             return 0
 
-    until("the block is read", lambda: read() >= wanted, every=0.02, of=consumer, alive=True)
+    until("the block is done", lambda: done() >= wanted, every=0.02, of=consumer, alive=True)
     return time.monotonic() - started
 
 
