@@ -26,7 +26,7 @@ from newstide.kafka.consumer import make_consumer
 _AGAIN_AFTER = 2.0  # seconds between two attempts to commit, while nothing new is read
 _COMMIT_WITHIN = 3.0  # seconds for Kafka to take a commit
 _SILENCE = 3.0  # seconds without a broker before the log says so
-_FINISH_WITHIN = 3.0  # seconds that the current batch has, once the loop is told to stop
+_FINISH_WITHIN = 3.0  # seconds that a begun piece and dead letters have, once the loop is told to stop
 _SHOW_UP_EVERY = 5.0  # seconds of work on one batch after which a poll tells the group that this member lives
 
 log = logs.get("consumer")
@@ -113,6 +113,13 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
         for partition, records in polled.items():
             if partition in self._consumer.assignment():
                 self._consumer.seek(partition, records[0].offset)
+
+    def leave(self, records: Sequence[Any]) -> None:
+        """Puts records of the current batch back that are not written, so that no commit passes them."""
+        first: dict[TopicPartition, list[Any]] = {}
+        for record in self.ours(records):
+            first.setdefault(TopicPartition(record.topic, record.partition), [record])
+        self.put_back(first)
 
     def commit(self) -> None:
         """Commits the client's positions: all records before them are written. Positions may lie behind markers."""
@@ -242,7 +249,7 @@ class Membership:
         """Keeps the membership; is called between two pieces of work on a batch.
 
         Raises:
-            Stopped: The loop was told to stop, and the time to finish the batch is over.
+            Stopped: The loop was told to stop, and the time to finish what was begun is over.
         """
         if self._stop.is_set():
             self._stopped_at = self._stopped_at or time.monotonic()

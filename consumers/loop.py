@@ -67,7 +67,7 @@ def ingest(
         store: A store that was opened with the embedder's card.
         embedder: The model.
         settings: Batch size, waiting times, topics.
-        stop: Ends the loop after the current batch.
+        stop: Ends the loop: what the model has begun is written, and all that is written is committed.
         drain: Whether to end once everything is read, apart from batches that cannot be read.
         on_beat: Is called again and again, also while a batch waits for Milvus, as a sign that the service is alive.
 
@@ -98,6 +98,7 @@ def ingest(
             StoriesInUse(store, reading),
             stay=membership.stay,
             has=handover.has,
+            stopping=stop.is_set,
         )
         work = _Work(membership, handover, sender, store, writer, settings, tally, stop)
         while not stop.is_set():
@@ -122,8 +123,15 @@ def ingest(
 class _Fate:
     """The outcomes of a record's items."""
 
+    items: int = 0  # those read so far
+    read: bool = False  # whether all of them are read
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     refused: list[tuple[int, Any, str]] = field(default_factory=list)  # place, element, reason
+
+    @property
+    def done(self) -> bool:
+        """Whether each item has its outcome."""
+        return self.read and self.outcomes.total() == self.items
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +151,8 @@ class _Work:
         """Stores a batch; waits, without leaving the group, while Milvus is away or Kafka takes no dead letter.
 
         Returns:
-            Whether the batch is stored; False where the loop was stopped before that.
+            Whether the batch is stored, or the part of it that a stop left time for: the records after that part are put
+            back. False where nothing may be committed.
         """
         self.writer.begin()
         retrying = Retrying(
@@ -178,21 +187,34 @@ class _Work:
         tally = Tally()
         fates = {id(record): _Fate() for record in records}
         reader = MessageReader(self.settings.consumer, self.settings.limits)
-        items = _timed(self._items(reader, records), tally)
+        items = _timed(self._items(reader, records, fates), tally)
         for some in chunks_of(items, self.settings.consumer.batch_size):
             for settled in self.writer.write(some, tally):
                 _note(fates[id(settled.item.record)], settled, tally)
+        undone = [record for record in records if not fates[id(record)].done]
+        for record in undone:
+            fates[id(record)].outcomes[Outcome.LEFT] += 1
         letters = [letter for record in records if (letter := _counted(record, fates[id(record)], tally)) is not None]
         # Checked last: rows written before readers change to other collections are copied to those collections.
         self.store.require_in_use()
         self._send(letters)  # sent last, so that a batch that is tried again sends no letter twice
         self.tally.add(tally)
+        if undone:
+            self.handover.leave(undone)
+            log.info("stopped within a batch; the rest of it will be read again", messages=len(undone))
 
-    def _items(self, reader: MessageReader, records: Sequence[Any]) -> Iterator[Item]:
+    def _items(self, reader: MessageReader, records: Sequence[Any], fates: dict[int, _Fate]) -> Iterator[Item]:
+        """The items of records, until the loop is told to stop."""
         now = int(time.time() * 1000)
         for record in records:
             self.membership.stay()
-            yield from reader.items(record, now)
+            if self.stop.is_set():
+                return
+            fate = fates[id(record)]
+            for item in reader.items(record, now):
+                fate.items += 1
+                yield item
+            fate.read = True
 
     def _send(self, letters: Sequence[Letter]) -> None:
         """Returns once Kafka has acknowledged the letters."""

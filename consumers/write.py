@@ -74,6 +74,7 @@ class Writer:
         stories: The open stories that label arriving headlines.
         stay: Is called between pieces of work; may raise to give the batch up.
         has: Whether a record's partition still belongs to this member.
+        stopping: Whether the model is to begin no further piece.
     """
 
     store: Store
@@ -84,6 +85,7 @@ class Writer:
     stories: StoriesInUse
     stay: Callable[[], None]
     has: Callable[[object], bool]
+    stopping: Callable[[], bool]
     pace: Pace = field(default_factory=Pace)
     _tried: set[str] = field(default_factory=set)  # ids of the current batch that were sent to Milvus
     _embedded_at: float = 0.0  # when the model finished its last piece
@@ -103,7 +105,7 @@ class Writer:
             tally: The batch's tally, which counts seconds and everything but outcomes here.
 
         Returns:
-            Every item with its outcome.
+            Every item with its outcome, but for those that a stop left no time for.
 
         Raises:
             StoreUnavailable, EmbedderError, StoreLimit: Milvus is away, or the model or Milvus fails on every headline.
@@ -172,18 +174,20 @@ class Writer:
         return missing, settled, clashing
 
     def _embed_and_insert(self, items: Sequence[Item], stories: OpenStories, tally: Tally) -> list[Settled]:
-        """Writes the headlines piece by piece."""
+        """Writes the headlines piece by piece; once the loop is told to stop, those that the model has begun."""
         settled: list[Settled] = []
         begun: deque[_Piece] = deque()
         sent: tuple[Sequence[Item], Future[int]] | None = None  # the piece that Milvus is writing
         done = 0
         try:
-            while begun or done < len(items):
-                while len(begun) < self.pace.at_once and done < len(items):
+            while True:
+                while len(begun) < self.pace.at_once and done < len(items) and not self.stopping():
                     some = items[done : done + self.pace.next(len(items) - done)]
                     done += len(some)
                     texts = [headline_of(item).text for item in some]
                     begun.append(_Piece(some, time.perf_counter(), self.embedding.submit(self._embed, texts)))
+                if not begun:
+                    break
                 piece = begun.popleft()
                 try:
                     rows = self._rows(piece, stories, tally)
