@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from newstide import __version__
 from newstide.core.local_server import free_port, terminate
-from newstide.core.settings import Settings, parse_duration
+from newstide.core.setting_types import parse_duration
+from newstide.core.settings import Settings
 from newstide.embedding import _LOADERS
 from newstide.kafka.jars import read_jars
 from newstide_app.cli.main import app

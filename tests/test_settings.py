@@ -7,7 +7,8 @@ import pytest
 
 from newstide.core.errors import SettingsError
 from newstide.core.headline import DEFAULTS
-from newstide.core.settings import MilvusSettings, Settings, as_environment, parse_duration
+from newstide.core.setting_types import parse_duration
+from newstide.core.settings import MilvusSettings, Settings, as_environment
 
 
 @pytest.fixture(autouse=True)

@@ -9,67 +9,19 @@ import os
 import tomllib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Literal, Self
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from newstide.core.errors import SettingsError
+from newstide.core.setting_types import Address, Duration, Group, HeadlineField, Port, TimeZone, Window
 
 DEFAULT_MODEL = "multilingual-e5-small"  # of embeddings, for new collections
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
-
-def parse_duration(value: Any) -> Any:
-    """`90s`, `5m`, `6h`, `7d`, `2w` as a timedelta; anything else is left to pydantic (ISO 8601, seconds)."""
-    if isinstance(value, str):
-        text = value.strip().lower()
-        for unit in sorted(_UNITS, key=len, reverse=True):
-            number = text.removesuffix(unit)
-            if number != text and number.replace(".", "", 1).isdigit():
-                return timedelta(seconds=float(number) * _UNITS[unit])
-    return value
-
-
-def parse_window(value: Any) -> Any:
-    """A duration, or `none` for no limit."""
-    return None if isinstance(value, str) and value.strip().lower() == "none" else parse_duration(value)
-
-
-def known_zone(value: str) -> str:
-    """The name of a time zone as it is; `ValueError` where no time zone has that name."""
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"there is no time zone {value!r}; write it as Europe/Berlin or UTC") from None
-    return value
-
-
-def without_login(value: Any) -> Any:
-    """The address unchanged; an address with a login is refused, since logs and errors would show the login."""
-    if isinstance(value, str) and "@" in value:
-        raise ValueError(
-            "the address holds a login; milvus.token (user:password), kafka.sasl_username and _password are for that"
-        )
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Window = Annotated[timedelta | None, BeforeValidator(parse_window)]
-Address = Annotated[str | None, BeforeValidator(without_login)]
-TimeZone = Annotated[str, AfterValidator(known_zone)]
-HeadlineField = Literal["title", "description", "url", "source", "published_at", "language", "id"]
-Port = Annotated[int, Field(ge=1, le=65_535)]
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
-
-
-class KafkaSettings(_Group):
+class KafkaSettings(Group):
     """The address of Kafka, and the names of the topics. Without `bootstrap_servers`, a local Apache Kafka is used."""
 
     bootstrap_servers: Address = Field(None, description="host:port, comma-separated; empty: a local Kafka")
@@ -95,7 +47,7 @@ class KafkaSettings(_Group):
     local_heap_mb: int = Field(256, ge=128, description="heap of the local Kafka's Java process")
 
 
-class MilvusSettings(_Group):
+class MilvusSettings(Group):
     """The address of Milvus. Without `uri`, a local Milvus Lite server is used."""
 
     uri: Address = Field(None, description="http://host:19530, https://... with a token; empty: Milvus Lite")
@@ -112,7 +64,7 @@ class MilvusSettings(_Group):
     local_port: Port = Field(19530, description="port of Milvus Lite; a free port where this one is taken")
 
 
-class EmbeddingSettings(_Group):
+class EmbeddingSettings(Group):
     """The model that turns a headline into a vector."""
 
     model: str | None = Field(
@@ -128,7 +80,7 @@ class EmbeddingSettings(_Group):
     hub_timeout: Duration = Field(timedelta(seconds=10), description="time to wait for the model hub's answer")
 
 
-class ConsumerSettings(_Group):
+class ConsumerSettings(Group):
     """The consumer: the loop from topic to Milvus."""
 
     batch_size: int = Field(1024, ge=1, le=4096, description="headlines read and committed together")
@@ -141,7 +93,7 @@ class ConsumerSettings(_Group):
     )
 
 
-class ClusteringSettings(_Group):
+class ClusteringSettings(Group):
     """What is clustered and how. `tutorial` overrides the others with the Milvus tutorial's behaviour."""
 
     window: Window = Field(timedelta(days=7), description="span before the newest headline; none: no limit")
@@ -173,7 +125,7 @@ class ClusteringSettings(_Group):
         return max(self.neighbours, 49) if self.tutorial else self.neighbours
 
 
-class LayoutSettings(_Group):
+class LayoutSettings(Group):
     """The map's UMAP, with the tutorial's parameters."""
 
     neighbours: int = Field(80, ge=2, description="n_neighbors of UMAP; bounded by the graph's k")
@@ -183,7 +135,7 @@ class LayoutSettings(_Group):
     seed: int = 42
 
 
-class PageSettings(_Group):
+class PageSettings(Group):
     """The HTML pages."""
 
     enabled: bool = Field(True, description="draw a map and write a page at each run; labels are written either way")
@@ -202,7 +154,7 @@ class PageSettings(_Group):
     most_listeners: int = Field(200, ge=1, description="most open pages that are told of new runs")
 
 
-class LimitSettings(_Group):
+class LimitSettings(Group):
     """What a headline may claim. The lengths of its other texts are those of Milvus' columns (`headline.py`)."""
 
     description: int = Field(
@@ -216,7 +168,7 @@ class LimitSettings(_Group):
     )
 
 
-class FeedSettings(_Group):
+class FeedSettings(Group):
     """The resources that reading a feed may take, since strangers write feeds."""
 
     max_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="largest size of a feed, unpacked")
@@ -227,7 +179,7 @@ class FeedSettings(_Group):
     parse_mb: int = Field(1024, ge=256, description="memory of the process that parses a feed")
 
 
-class MonitoringSettings(_Group):
+class MonitoringSettings(Group):
     """`/metrics`, `/healthz` and `/readyz` of each service."""
 
     host: str = Field("127.0.0.1", description="address that the endpoints bind; everyone who reaches it may read them")

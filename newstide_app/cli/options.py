@@ -8,7 +8,8 @@ import typer
 
 from newstide.core import logs
 from newstide.core.errors import SettingsError
-from newstide.core.settings import Settings, parse_duration
+from newstide.core.setting_types import parse_duration
+from newstide.core.settings import Settings
 from newstide_app.services.endpoints import with_endpoints
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
