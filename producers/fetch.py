@@ -1,33 +1,24 @@
 """Fetches a page that a stranger controls: over http(s), from public addresses, within limits of size and time."""
 
-import ipaddress
 import socket
-import ssl
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from threading import Thread
 from typing import Any
 
-import httpcore
 import httpx
 
 from newstide import __version__
 from newstide.core.errors import FeedGone, FeedRefused, SourceError
+from newstide.core.outgoing import Deadline, DeadlineTransport, is_public, look_up, request_to
 from newstide.core.settings import FeedSettings
 from newstide.core.text import shorten
 
 _TIMEOUT = 10.0  # seconds to connect, and to wait for each piece
 _REDIRECTS = (301, 302, 303, 307, 308)
-_HOLD_IPV4 = [
-    ipaddress.IPv6Network(text) for text in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")
-]  # in the last 32 bits
-# NAT64 within a site, addresses of a site, documentation, segment routing: Python counts these among the public addresses.
-_NOT_PUBLIC = [ipaddress.IPv6Network(text) for text in ("64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16")]
-_ISATAP = (0x00005EFE, 0x02005EFE)  # values of the third quarter of an IPv6 address that tunnels IPv4 (RFC 5214)
 _GZIP = b"\x1f\x8b"
 _PIECE = 65_536  # bytes unpacked at a time
 _PERMANENT = (301, 308)
@@ -74,7 +65,7 @@ def fetch(
     hop = url
     moved_to, for_good = "", True
     limits = limits or FeedSettings()
-    deadline = _Deadline(limits.timeout.total_seconds())
+    deadline = Deadline(limits.timeout.total_seconds())
     try:
         with _client(deadline) as client:
             for _ in range(limits.redirects + 1):
@@ -99,83 +90,9 @@ def fetch(
     raise SourceError(f"{url} redirects more than {limits.redirects} times.", "Is the address right?")
 
 
-class _Deadline:
-    """A moment, and how many seconds are left until it."""
-
-    def __init__(self, seconds: float) -> None:
-        self._at = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Seconds until the deadline; negative ones after it."""
-        return self._at - time.monotonic()
-
-    def within(self, timeout: float | None) -> float:
-        """The timeout, shortened so that it ends at the deadline."""
-        left = self.left()
-        if left <= 0:
-            raise httpcore.ReadTimeout("the time is up")
-        return left if timeout is None else min(timeout, left)
-
-
-class _Stream(httpcore.NetworkStream):
-    """A connection that ends at the deadline, also where the server sends byte by byte."""
-
-    def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._inner = inner
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._deadline.within(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._deadline.within(timeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        safe = self._inner.start_tls(ssl_context, server_hostname, self._deadline.within(timeout))
-        return _Stream(safe, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _Network(httpcore.SyncBackend):
-    """Opens connections that end at the deadline."""
-
-    def __init__(self, deadline: _Deadline) -> None:
-        self._deadline = deadline
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        timeout = self._deadline.within(timeout)
-        return _Stream(super().connect_tcp(host, port, timeout, local_address, socket_options), self._deadline)
-
-
-class _Transport(httpx.HTTPTransport):
-    """The transport of httpx over connections that end at the deadline, for which httpx has no argument."""
-
-    def __init__(self, deadline: _Deadline) -> None:
-        super().__init__()
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
-            max_keepalive_connections=0,
-            network_backend=_Network(deadline),
-        )
-
-
-def _client(deadline: _Deadline) -> httpx.Client:
+def _client(deadline: Deadline) -> httpx.Client:
     return httpx.Client(
-        transport=_Transport(deadline),
+        transport=DeadlineTransport(deadline),
         timeout=_TIMEOUT,
         follow_redirects=False,
         headers={"User-Agent": f"newstide/{__version__}", "Accept-Encoding": "gzip, deflate"},
@@ -183,68 +100,26 @@ def _client(deadline: _Deadline) -> httpx.Client:
 
 
 def _request(
-    client: httpx.Client, url: httpx.URL, headers: Mapping[str, str], allow_private: bool, deadline: _Deadline
+    client: httpx.Client, url: httpx.URL, headers: Mapping[str, str], allow_private: bool, deadline: Deadline
 ) -> httpx.Request:
     if url.scheme not in ("http", "https") or not url.host:
         raise SourceError(f"{url} is no http or https address.", "Feeds are fetched over http and https only.")
     address = _address(url, allow_private, deadline)
-    host = url.netloc.decode("ascii")
-    # The request goes to the address, with the host's name: the certificate is checked against the name.
-    return client.build_request(
-        "GET",
-        url.copy_with(host=address, username="", password=""),
-        headers={**headers, "Host": host},
-        extensions={"sni_hostname": url.raw_host.decode("ascii")},
-    )
+    return request_to(client, "GET", url, address, headers)
 
 
-def _address(url: httpx.URL, allow_private: bool, deadline: _Deadline) -> str:
+def _address(url: httpx.URL, allow_private: bool, deadline: Deadline) -> str:
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        addresses = _look_up(url.raw_host.decode("ascii"), port, deadline.left())
+        addresses = look_up(url.raw_host.decode("ascii"), port, deadline.left())
     except socket.gaierror as error:
         raise SourceError(f"{url.host} has no address: {error.strerror}.", "Is the address right?") from None
     for address in addresses:
-        if not allow_private and not _public(address):
+        if not allow_private and not is_public(address):
             raise SourceError(
                 f"{url} lies at {address}, which is no public address.", "Allow it with --allow-private if it is yours."
             )
     return addresses[0]
-
-
-def _look_up(host: str, port: int, seconds: float) -> list[str]:
-    """The addresses of a name. A look-up cannot be interrupted: its thread is abandoned if it takes too long."""
-    found: list[str] = []
-    failed: list[OSError] = []
-
-    def ask() -> None:
-        try:
-            found.extend(str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except OSError as error:
-            failed.append(error)
-
-    asking = Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(max(seconds, 0.0))
-    if failed:
-        raise failed[0]
-    if not found:
-        raise TimeoutError(f"the address of {host} was not found in time")
-    return found
-
-
-def _public(text: str) -> bool:
-    """Whether an address is public; an IPv6 address that embeds an IPv4 address is judged by the latter."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        if any(address in network for network in _NOT_PUBLIC) or int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
-            return False
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if any(address in network for network in _HOLD_IPV4):
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            address = inner
-    return address.is_global and not address.is_multicast
 
 
 def _page(response: httpx.Response, url: str, limits: FeedSettings) -> Page:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from newstide.core.errors import SourceError
+from newstide.core.outgoing import is_public
 from newstide.core.settings import FeedSettings
 from producers.feed_state import FeedState
 from producers.feeds import poll_feed
-from producers.fetch import _public, fetch
+from producers.fetch import fetch
 from tests.harness.feed_site import NOW, Site, rss, titles
 
 
@@ -61,7 +62,7 @@ def test_a_redirect_to_a_private_address_is_refused_before_it_is_asked(
 ) -> None:
     """The first hop counts as public here, since a test has no public server; the second is looked at as it is."""
     port = int(site.address.rsplit(":", 1)[1])
-    monkeypatch.setattr("producers.fetch._public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("producers.fetch.is_public", lambda address: address == "127.0.0.1")
     site.page("/rss", rss("One"))
     for private in ("[::1]", "169.254.169.254", "10.0.0.1", "127.0.0.2"):
         site.page("/old", "", 302, Location=f"http://{private}:{port}/rss")
@@ -105,7 +106,7 @@ def test_a_redirect_to_a_private_address_is_refused_before_it_is_asked(
     ],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:
-    assert _public(address) is public
+    assert is_public(address) is public
 
 
 def test_the_address_that_was_checked_is_the_one_connected_to(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +119,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(site: Site, monkey
         return [(2, 1, 6, "", ("127.0.0.1", port))]
 
     site.page("/rss", rss("One"))
-    monkeypatch.setattr("producers.fetch.socket.getaddrinfo", look_up)
+    monkeypatch.setattr("newstide.core.outgoing.socket.getaddrinfo", look_up)
     page = fetch(f"http://feeds.example:{port}/rss", {}, allow_private=True)
     assert page.status == 200
     assert looked_up == ["feeds.example", "127.0.0.1"]  # the second is the connection's own, of an address
@@ -185,7 +186,7 @@ def test_a_name_that_is_not_resolved_in_time_is_given_up(monkeypatch: pytest.Mon
         answered.wait(60)
         raise OSError("too late")
 
-    monkeypatch.setattr("producers.fetch.socket.getaddrinfo", look_up)
+    monkeypatch.setattr("newstide.core.outgoing.socket.getaddrinfo", look_up)
     started = time.monotonic()
     with pytest.raises(SourceError, match=r"feeds\.example/rss took longer than 0\.5 s"):
         poll_feed("http://feeds.example/rss", FeedState(":memory:"), NOW, limits=FeedSettings(timeout="500ms"))
@@ -198,7 +199,9 @@ def test_no_connection_is_used_for_a_second_name_at_the_same_address(
 ) -> None:
     """Over TLS the second name's certificate would not be looked at."""
     port = int(site.address.rsplit(":", 1)[1])
-    monkeypatch.setattr("producers.fetch.socket.getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", port))])
+    monkeypatch.setattr(
+        "newstide.core.outgoing.socket.getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", port))]
+    )
     site.page("/old", "", 302, Location=f"http://two.example:{port}/rss")
     site.page("/rss", rss("One"))
     assert fetch(f"http://one.example:{port}/old", {}, allow_private=True).status == 200
