@@ -23,6 +23,13 @@ PALETTES = {
     ),
 }
 NOISE = {"light": "#c9c6bd", "dark": "#4b505c"}
+# Headlines in a story that has no colour of its own where many share the map: between noise and ink.
+QUIET = {"light": "#96938a", "dark": "#767c8a"}
+# From the oldest headlines of a window to its newest; lightness falls on light paper and rises on dark paper.
+AGES = {
+    "light": ("#d9cda6", "#d9ad62", "#cf8240", "#b85336", "#8f2b46", "#57124c"),
+    "dark": ("#4d4668", "#75487f", "#a9507c", "#d9656a", "#f29a5b", "#ffdc8a"),
+}
 PAPER = {"light": "#fbfaf7", "dark": "#14161b"}  # as in page.css
 INK = {"light": "#1c1d22", "dark": "#eceae5"}
 POINT_OPACITY = 0.9  # of a headline in a story
@@ -39,9 +46,19 @@ def colour(number: int, theme: str = "light") -> str:
 
 
 def colour_tables() -> dict[str, Any]:
-    """`colour` for a page's script, by theme: `noise`, and `stories`, whose place `number % length` holds a story's."""
+    """`colour` for a page's script, by theme.
+
+    Returns:
+        `noise`; `quiet`, of stories without a colour; `stories`, whose place `number % length` holds a story's; `ages`,
+        from the oldest headlines to the newest.
+    """
     return {
-        theme: {"noise": NOISE[theme], "stories": [colour(number, theme) for number in range(_CYCLE)]}
+        theme: {
+            "noise": NOISE[theme],
+            "quiet": QUIET[theme],
+            "stories": [colour(number, theme) for number in range(_CYCLE)],
+            "ages": list(AGES[theme]),
+        }
         for theme in PALETTES
     }
 

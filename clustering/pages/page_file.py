@@ -31,6 +31,7 @@ _SHOWN_WITHOUT_SCRIPT = 50  # stories
 _HEAD = 16_384  # characters, in which the policy stands
 _BESIDE = re.compile(r'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"( defer)?></script>')  # a script beside the page
 _HOME_LINK = re.compile(rf'(?<=<h1>)<a href="{re.escape(INDEX)}"[^>]*>(.*?)</a>')
+_ROOT = '<html lang="en"'  # of every page; where a server has an API, it says so here
 _NOTHING_ALLOWED = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
@@ -151,6 +152,7 @@ def served(page: str, beside: Callable[[str], Script | None], live: Script) -> t
     if at >= 0:
         scripts.append(live)
         page = f"{page[:at]}{_element(live)}\n{page[at:]}"
+        page = page.replace(_ROOT, f'{_ROOT} data-api="api/"', 1)
     policy = html.unescape(own[1]) if own else _NOTHING_ALLOWED
     return page, served_policy(policy, [one.integrity for one in scripts])
 

@@ -3,6 +3,7 @@ import { begin, BINS, data, end, storyOf, timeOf } from "./data.js";
 import { $, root } from "./dom.js";
 import { order } from "./list.js";
 import { state } from "./state.js";
+import { MODES } from "./tones.js";
 
 let remembering;
 let written = null; // the story that the address names
@@ -25,6 +26,8 @@ export function write() {
     at.set("time", `${Math.round(timeOf(state.from))}-${Math.round(timeOf(state.to))}`);
   }
   if (state.sort !== "size") at.set("sort", state.sort);
+  if (state.hits !== "relevance") at.set("hits", state.hits);
+  if (state.colour !== "story") at.set("colour", state.colour);
   if (state.theme) at.set("theme", state.theme);
   if (state.view) at.set("view", [...state.view.x, ...state.view.y].map((value) => value.toFixed(3)).join(","));
   const address = String(at) ? "#" + at : location.pathname + location.search;
@@ -52,6 +55,8 @@ export function recall() {
   state.language = data.languages.includes(text("lang")) ? text("lang") : "";
   state.source = data.sources.includes(text("source")) ? text("source") : "";
   state.sort = Object.hasOwn(order, text("sort")) ? text("sort") : "size";
+  state.hits = text("hits") === "time" ? "time" : "relevance";
+  state.colour = MODES.includes(text("colour")) ? text("colour") : "story";
   const time = text("time").match(/^(\d{1,15})-(\d{1,15})$/);
   const bin = (ms) => Math.round(((Number(ms) - begin) / (end - begin)) * BINS);
   state.from = time ? Math.min(Math.max(bin(time[1]), 0), BINS - 1) : 0;
@@ -60,7 +65,7 @@ export function recall() {
   const sound = view.length === 4 && view.every(Number.isFinite) && view[0] < view[1] && view[2] < view[3];
   state.view = sound ? { x: view.slice(0, 2), y: view.slice(2) } : null;
   $("query").value = state.query;
-  for (const id of ["language", "source", "sort", "from", "to"]) $(id).value = state[id];
+  for (const id of ["language", "source", "sort", "colour", "from", "to"]) $(id).value = state[id];
   paint();
   lead();
 }

@@ -31,6 +31,7 @@ export function colour(number) {
   const table = data.colours[root.dataset.theme];
   return number < 0 ? table.noise : table.stories[number % table.stories.length];
 }
+export const tints = () => data.colours[root.dataset.theme]; // colours of the theme in use
 // A headline in its own language and direction, whatever stands around it.
 export function inItsLanguage(text, language, tag = "bdi") {
   const node = make(tag, text);
@@ -39,10 +40,10 @@ export function inItsLanguage(text, language, tag = "bdi") {
   return node;
 }
 export const storyTitle = (story) => inItsLanguage(story.title, titleLanguage.get(story.title) || story.languages[0]);
-export function headlineLink(row) {
-  const url = data.url[row];
+export const headlineLink = (row) => linkTo(data.url[row], inItsLanguage(data.title[row], languageOf(row)));
+export function linkTo(url, text) {
   const node = make(/^https?:\/\//i.test(url) ? "a" : "span");
-  node.append(inItsLanguage(data.title[row], languageOf(row)));
+  node.append(text);
   if (node.tagName === "A") {
     node.href = url;
     node.rel = "noopener noreferrer";

@@ -1,19 +1,21 @@
 // Which headlines match what the reader asks for.
 import { BINS, count, data, rowsOf, sourceOf, stories, timeOf } from "./data.js";
+import { asks, parsed, refuses, relevance, wants } from "./search.js";
 import { state } from "./state.js";
 import { fold } from "./words.js";
 
 export let mask = null; // 1 for each row that matches, as drawn
-let searched = null; // titles and sources without case and accents, made when the first search needs them
+export let search = parsed("");
+let folded = null; // titles, and titles with sources, as they are compared; made when the first search needs them
 const foldedStory = new Map(stories.map((story) => [story.number, fold(story.title + " " + story.keywords.join(" "))]));
 
 export function refilter() {
+  search = parsed(state.query);
   mask = matches();
 }
-export const words = () => fold(state.query).split(/\s+/).filter(Boolean);
-export const titleHas = (row, wanted) => wanted.every((word) => searched[row].includes(word));
+export const searching = () => asks(search);
 export function filtering() {
-  return Boolean(words().length || state.language || state.source || state.from > 0 || state.to < BINS);
+  return Boolean(searching() || state.language || state.source || state.from > 0 || state.to < BINS);
 }
 // Whether a row matches and, while a story is open, belongs to it.
 export const lit = (row) => mask[row] === 1 && (state.story === null || data.label[row] === state.story);
@@ -21,24 +23,38 @@ export const lit = (row) => mask[row] === 1 && (state.story === null || data.lab
 export function matching({ number, size }) {
   return filtering() ? (rowsOf.get(number) || []).reduce((sum, row) => sum + mask[row], 0) : size;
 }
+// The rows that a search finds by their own words, the best first or the newest.
+export function foundRows() {
+  const found = [];
+  if (!searching()) return found;
+  for (let row = 0; row < count; row++) if (mask[row] && wants(search, folded[row].text)) found.push(row);
+  const newer = (a, b) => data.time[b] - data.time[a];
+  if (state.hits === "time") return found.sort(newer);
+  const worth = new Map(found.map((row) => [row, relevance(search, folded[row].title, folded[row].text)]));
+  return found.sort((a, b) => worth.get(b) - worth.get(a) || newer(a, b));
+}
 
 function matches() {
-  const wanted = words();
   const language = data.languages.indexOf(state.language);
   const source = data.sources.indexOf(state.source);
   const from = state.from > 0 ? timeOf(state.from) : -Infinity;
   const to = state.to < BINS ? timeOf(state.to) : Infinity;
+  const wanted = searching();
   const inStory = new Set();
-  if (wanted.length) {
-    searched ??= data.title.map((title, row) => fold(title + " " + sourceOf(row)));
-    for (const [number, text] of foldedStory) if (wanted.every((word) => text.includes(word))) inStory.add(number);
+  if (wanted) {
+    folded ??= data.title.map((text, row) => {
+      const title = fold(text);
+      return { title, text: `${title} ${fold(sourceOf(row))}` };
+    });
+    for (const [number, text] of foldedStory) if (wants(search, text)) inStory.add(number);
   }
   const found = new Uint8Array(count);
   for (let row = 0; row < count; row++) {
     if (state.language && data.language[row] !== language) continue;
     if (state.source && data.source[row] !== source) continue;
     if (data.time[row] < from || data.time[row] > to) continue;
-    if (wanted.length && !inStory.has(data.label[row]) && !titleHas(row, wanted)) continue;
+    if (wanted && refuses(search, folded[row].text)) continue;
+    if (wanted && !inStory.has(data.label[row]) && !wants(search, folded[row].text)) continue;
     found[row] = 1;
   }
   return found;

@@ -1,9 +1,11 @@
 // Titles on the map. The largest stories in view get theirs first, each beside its headlines where it covers the fewest
 // points. A title that would cover another, or a button, is left out until one zooms in.
 import { $, make } from "./dom.js";
-import { colour, count, data, stories, storyTitle } from "./data.js";
+import { count, data, stories, storyTitle } from "./data.js";
 import { mask, matching } from "./filters.js";
+import { isMuted } from "./reading.js";
 import { state } from "./state.js";
+import { toneOfStory } from "./tones.js";
 import { weave } from "./threads.js";
 import { across, current, down, home, map } from "./view.js";
 
@@ -47,7 +49,7 @@ export function chooseLabels() {
     text.textContent = label.lines.join("\n");
     label.node.append(text);
     label.node.style.fontSize = label.size + "px";
-    label.node.style.setProperty("--story", colour(label.story.number));
+    label.node.style.setProperty("--story", toneOfStory(label.story));
     return label.node;
   }));
   placeLabels(view);
@@ -56,7 +58,7 @@ export function chooseLabels() {
 function largest() {
   const ranked = [];
   for (const story of stories) {
-    if (!story.place || (state.story !== null && story.number !== state.story)) continue;
+    if (!story.place || (state.story === null ? isMuted(story.number) : story.number !== state.story)) continue;
     const lit = matching(story);
     if (lit) ranked.push({ story, lit });
   }
@@ -99,7 +101,7 @@ function spots(x, y, width, height, box) {
 }
 // What else stands on the map.
 function obstacles(box) {
-  return ["tools", "left-out"].filter((id) => !$(id).hidden).map((id) => {
+  return ["tools", "left-out", "legend"].filter((id) => !$(id).hidden).map((id) => {
     const other = $(id).getBoundingClientRect();
     const [left, top] = [other.left - box.left, other.top - box.top];
     return { left, top, right: left + other.width, bottom: top + other.height };
@@ -138,9 +140,12 @@ function overlap(a, b) {
   return a.left < b.right + 4 && a.right + 4 > b.left && a.top < b.bottom + 1 && a.bottom + 1 > b.top;
 }
 // Titles move with their stories while the map is dragged or zoomed; one that runs into another is hidden meanwhile.
-export function placeLabels(view) {
+function placeLabels(view) {
+  weave(view, map.getBoundingClientRect());
+  moveLabels(view);
+}
+export function moveLabels(view) {
   const box = map.getBoundingClientRect();
-  weave(view, box);
   const taken = obstacles(box);
   for (const label of placed) {
     const left = across(label.story.place[0], view, box) + label.x;

@@ -1,9 +1,15 @@
 // The list of stories, and below it the headlines that a search found.
-import { colour, count, data, headlineLink, origin, rowsOf, stories, storyOf, storyTitle } from "./data.js";
+import { colour, data, headlineLink, rowsOf, stories, storyOf, storyTitle } from "./data.js";
+import { copiesOf, originOf } from "./copies.js";
 import { $, button, inParts, make } from "./dom.js";
-import { filtering, mask, titleHas, words } from "./filters.js";
-import { openStory, SHOWN, state } from "./state.js";
+import { filtering, foundRows, mask, search, searching } from "./filters.js";
+import { moreLike } from "./near.js";
+import { isMuted, readAt } from "./reading.js";
+import { markHits } from "./search.js";
+import { change, openStory, SHOWN, state } from "./state.js";
 import { said, several, when } from "./words.js";
+
+const SMALL = 2; // headlines of a story that is folded away below the others
 
 const growth = (story) => story.size - story.previous;
 export const order = {
@@ -32,24 +38,40 @@ export function list() {
   const active = filtering();
   const hits = new Map();
   if (active) for (const [number, rows] of rowsOf) hits.set(number, rows.reduce((sum, row) => sum + mask[row], 0));
-  const visible = stories.filter((story) => !active || hits.get(story.number)).sort(order[state.sort]);
-  const wanted = words();
-  const found = [];
-  if (wanted.length) for (let row = 0; row < count; row++) if (mask[row] && titleHas(row, wanted)) found.push(row);
-  $("count").textContent = counted(visible, active) + (wanted.length ? `, ${several(found.length, "headline")} found` : "");
+  const matched = stories.filter((story) => !active || hits.get(story.number));
+  const hushed = searching() ? [] : matched.filter(({ number }) => isMuted(number)); // a search finds them all the same
+  const heard = state.muted ? matched : matched.filter((story) => !hushed.includes(story));
+  const small = active ? [] : heard.filter(({ open, size }) => open && size <= SMALL);
+  const folds = small.length > 0 && small.length < heard.length;
+  const visible = (folds && !state.small ? heard.filter((story) => !small.includes(story)) : heard).sort(order[state.sort]);
+  const found = copiesOf(foundRows());
+  $("count").textContent = counted(heard, active) + (searching() ? `, ${several(found.length, "headline")} found` : "");
   $("stories").replaceChildren(...visible.slice(0, state.shown).map((story) => listed(story, active, hits.get(story.number))));
   if (!visible.length) $("stories").append(make("li", active ? "No story matches." : "No stories yet.", "empty"));
   $("more").hidden = visible.length <= state.shown;
-  $("stories-found").hidden = !wanted.length || !visible.length;
-  const title = make("h3", several(found.length, "headline"));
-  $("found").replaceChildren(...(found.length ? [title, ...headlines(found, { step: SHOWN, withStory: true })] : []));
+  line("small", folds && (state.small || $("more").hidden), state.small ? "Fold the small ones away" : smallOnes(small), state.small);
+  line("muted", hushed.length > 0, `${said(hushed.length)} muted: ${state.muted ? "hide" : "show"}`, state.muted);
+  $("stories-found").hidden = !searching() || !visible.length;
+  $("found").hidden = !found.length;
+  const copies = found.reduce((sum, { length }) => sum + length, 0);
+  $("found").querySelector("h3").textContent = several(found.length, "headline");
+  $("with-copies").textContent = copies > found.length ? ` · ${said(copies)} with copies` : "";
+  $("hits").value = state.hits;
+  $("found-rows").replaceChildren(...(found.length ? entries(found, { step: SHOWN, withStory: true }) : []));
+}
+const smallOnes = (small) => `${said(small.length)} of ${small.every(({ size }) => size === SMALL) ? "two" : "one or two"} headlines`;
+// A line below the stories that shows more of them, or fewer.
+function line(id, there, text, open) {
+  $(id).hidden = !there;
+  $(id).textContent = text;
+  $(id).setAttribute("aria-expanded", open);
 }
 function counted(visible, active) {
-  const closing = stories.filter((story) => !story.open).length;
-  const all = several(stories.length - closing, "story", "stories");
-  if (active) return `${said(visible.filter((story) => story.open).length)} of ${all}`;
-  const open = closing ? `${all}, ${said(closing)} closing` : all;
-  return data.storiesLeftOut ? `${open}, the largest of ${said(stories.length + data.storiesLeftOut)}` : open;
+  const all = several(stories.filter((story) => story.open).length, "story", "stories");
+  const leaving = visible.filter((story) => !story.open).length;
+  const also = leaving ? `, ${said(leaving)} closing` : "";
+  if (active) return `${said(visible.length - leaving)} of ${all}${also}`;
+  return data.storiesLeftOut ? `${all}${also}, the largest of ${said(stories.length + data.storiesLeftOut)}` : all + also;
 }
 function listed(story, active, found) {
   const size = active && found !== story.size ? `${said(found)}/${said(story.size)}` : said(story.size);
@@ -60,22 +82,35 @@ function listed(story, active, found) {
   entry.dataset.story = story.number;
   entry.style.setProperty("--story", colour(story.number));
   const title = make("span", undefined, "title");
-  title.append(storyTitle(story));
+  title.append(markHits(storyTitle(story), search));
+  const read = readAt(story.number);
+  entry.classList.toggle("read", read !== null);
+  if (read !== null && story.size > read) meta.prepend(make("span", `${said(story.size - read)} since you read it`, "badge news"));
+  if (isMuted(story.number)) meta.prepend(make("span", "muted", "badge closed"));
   entry.append(title, make("span", size, "size"), meta); // what is read out begins with the title
   const item = make("li");
   item.append(entry);
   return item;
 }
-// A list of headlines, and what leads to the rest of a long one.
+// Rows as a list, copies in one entry each, and what leads to the rest of a long one.
 export function headlines(rows, { step = 500, withStory = false } = {}) {
+  return entries(copiesOf(rows), { step, withStory });
+}
+function entries(groups, { step, withStory }) {
   const items = make("ul", undefined, "headlines");
-  const rest = inParts(items, rows, step, (row) => {
+  const rest = inParts(items, groups, step, (copies) => {
+    const [row] = copies;
     const item = make("li");
-    const meta = make("span", origin(row), "meta");
+    const [meta, others] = originOf(copies);
     const label = data.label[row];
     if (withStory && storyOf.has(label)) meta.append(" · ", button(`story ${label}`, () => openStory(label), "plain"));
-    item.append(headlineLink(row), meta);
+    meta.append(...moreLike(row));
+    const link = headlineLink(row);
+    markHits(link.querySelector("bdi"), search);
+    item.append(link, meta, ...(others ? [others] : []));
     return item;
   });
   return [items, rest];
 }
+for (const id of ["small", "muted"]) $(id).addEventListener("click", () => change({ [id]: !state[id] }));
+$("hits").addEventListener("change", () => change({ hits: $("hits").value }));

@@ -1,17 +1,19 @@
 // The map: points and rings drawn by Plotly, and what a click, a drag or a key does to it.
 import { card, pick, storyCard, unpin } from "./card.js";
 import { $, root } from "./dom.js";
-import { colour, count, data, stories } from "./data.js";
+import { count, data, stories } from "./data.js";
 import { filtering, lit, mask, matching } from "./filters.js";
-import { chooseLabels, labelAt, placeLabels } from "./labels.js";
+import { chooseLabels, labelAt } from "./labels.js";
+import { endMotion, moveTo, onRest } from "./motion.js";
+import { isMuted, mutedStories } from "./reading.js";
 import { openStory, state } from "./state.js";
-import { across, current, down, home, map, size, squared, viewOf } from "./view.js";
+import { chooseColoured, legend, toneOf, toneOfStory } from "./tones.js";
+import { across, current, down, home, map, setMoved, size, squared } from "./view.js";
 
 const NEAR = 14; // pixels from a point at which it is meant
 const RING_OPACITY = 0.6;
 // Where points are left out, a ring marks the middle of each listed story: of all its headlines, drawn or not.
 const centres = data.leftOut ? stories.filter((story) => story.place && story.size) : [];
-let moving = false; // the view is being set by this code
 let pressed = null; // where the mouse went down on the map, and on which title
 let titlePressed = false; // the click that follows was meant for a title, not for a point under it
 let viewed = () => {}; // what is to be called when the view is another
@@ -27,6 +29,9 @@ export function draw({ onView, onSelect }) {
   viewed = onView;
   lassoed = onSelect;
   const view = squared(state.view || home);
+  $("stage").dataset.many = data.webgl ? "yes" : "no";
+  chooseColoured();
+  legend();
   const axis = (range) => ({ range, visible: false, zeroline: false, showgrid: false });
   const trace = (x, y, marker, selected) => ({
     type: data.webgl ? "scattergl" : "scatter", mode: "markers", x, y, hoverinfo: "none", marker,
@@ -39,26 +44,15 @@ export function draw({ onView, onSelect }) {
   }
   const layout = {
     autosize: true, margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    showlegend: false, hovermode: "closest", hoverdistance: NEAR, dragmode: "pan",
+    showlegend: false, hovermode: "closest", hoverdistance: NEAR, dragmode: false,
     xaxis: axis(view.x), yaxis: axis(view.y), images: shade(),
   };
-  const config = { displayModeBar: false, scrollZoom: true, responsive: true, doubleClick: false };
+  const config = { displayModeBar: false, scrollZoom: false, responsive: true, doubleClick: false };
   return Plotly.newPlot(map, traces, layout, config).then(() => {
     map.on("plotly_hover", ({ points, event }) => meant(points[0], event, card, storyCard));
     map.on("plotly_unhover", () => { if (!$("card").classList.contains("pinned")) $("card").hidden = true; });
     map.on("plotly_click", ({ points, event }) => {
       if (!titlePressed) meant(points[0], event, pick, (story) => openStory(story.number));
-    });
-    map.on("plotly_relayouting", (change) => placeLabels(viewOf(change)));
-    map.on("plotly_relayout", (change) => {
-      if (moving || !Object.keys(change).some((key) => key.includes("axis"))) return;
-      if (beyond(current())) {
-        showAll();
-        return;
-      }
-      state.view = current();
-      chooseLabels();
-      viewed();
     });
     map.on("plotly_selected", (event) => {
       const rows = event?.points.filter((point) => !point.curveNumber).map((point) => point.pointIndex);
@@ -70,30 +64,40 @@ export function draw({ onView, onSelect }) {
   });
 }
 export function redraw() {
-  const markers = centres.length ? [marks(), rings()] : [marks()];
-  const each = (name) => markers.map((marker) => marker[name]);
-  Plotly.restyle(map, { "marker.color": each("color"), "marker.size": each("size"), "marker.opacity": each("opacity") });
+  chooseColoured();
+  legend();
+  Plotly.restyle(map, styles());
   chooseLabels();
 }
+onRest((view) => {
+  go(view);
+  viewed();
+});
 export function go(wanted) {
   const view = beyond(wanted) ? home : wanted;
   state.view = view === home ? null : view;
   if (!map.layout) return; // it is drawn so
-  const box = squared(view);
-  moving = true;
-  Plotly.relayout(map, { "xaxis.range": box.x, "yaxis.range": box.y }).then(() => {
-    moving = false;
-    chooseLabels();
-  });
+  const { x, y } = squared(view);
+  const ranges = { "xaxis.range": x, "yaxis.range": y };
+  endMotion();
+  setMoved({ x, y });
+  const others = chooseColoured();
+  setMoved(null);
+  Plotly.update(map, others ? styles() : {}, ranges).then(chooseLabels);
 }
-export function nudge(right, up, zoom) {
+export function nudge(right, up, zoom, held) {
   const view = current();
   const moved = (pair, by) => {
     const side = pair[1] - pair[0];
     const centre = (pair[0] + pair[1]) / 2 + by * side;
     return [centre - (side * zoom) / 2, centre + (side * zoom) / 2];
   };
-  go({ x: moved(view.x, right), y: moved(view.y, up) });
+  const next = { x: moved(view.x, right), y: moved(view.y, up) };
+  if (held) {
+    moveTo(next);
+    return;
+  }
+  go(next);
   viewed();
 }
 // Whether a view shows more than the whole map.
@@ -127,18 +131,24 @@ export function showAll() {
 // The lasso's outline goes first when it is put away: while it is drawn, every change selects anew.
 export function lasso(on) {
   $("lasso").setAttribute("aria-pressed", on);
-  Plotly.relayout(map, { dragmode: on ? "lasso" : "pan" });
+  Plotly.relayout(map, { dragmode: on ? "lasso" : false });
   if (!on) Plotly.relayout(map, { selections: [] }).then(() => Plotly.restyle(map, { selectedpoints: [null] }));
 }
 
+function styles() {
+  const markers = centres.length ? [marks(), rings()] : [marks()];
+  const each = (name) => markers.map((marker) => marker[name]);
+  return { "marker.color": each("color"), "marker.size": each("size"), "marker.opacity": each("opacity") };
+}
 function marks() {
   const active = filtering() || state.story !== null;
   const diameter = size();
+  const muted = new Set(mutedStories());
   const marker = { color: new Array(count), size: new Array(count), opacity: new Array(count), line: { width: 0 } };
   for (let row = 0; row < count; row++) {
     const label = data.label[row];
-    const shown = lit(row);
-    marker.color[row] = colour(label);
+    const shown = lit(row) && !(muted.has(label) && state.story !== label);
+    marker.color[row] = toneOf(row);
     marker.size[row] = label < 0 ? diameter * 0.7 : diameter * (shown && active ? 1.25 : 1);
     marker.opacity[row] = shown ? (label < 0 ? 0.6 : data.opacity) : 0.15;
   }
@@ -147,10 +157,10 @@ function marks() {
 function rings() {
   const box = map.getBoundingClientRect();
   const diameter = Math.min(11, Math.max(6, 0.4 * Math.sqrt((box.width * box.height) / centres.length)));
-  const shown = ({ number }) => state.story === null || number === state.story;
+  const shown = ({ number }) => (state.story === null ? !isMuted(number) : number === state.story);
   return {
     symbol: "circle-open", size: new Array(centres.length).fill(diameter), line: { width: 1.5 },
-    color: centres.map(({ number }) => colour(number)),
+    color: centres.map(toneOfStory),
     opacity: centres.map((story) => (shown(story) && matching(story) ? RING_OPACITY : 0.1)),
   };
 }
@@ -203,6 +213,6 @@ map.addEventListener("keydown", (event) => {
     ArrowLeft: [-0.15, 0, 1], ArrowRight: [0.15, 0, 1], ArrowUp: [0, 0.15, 1], ArrowDown: [0, -0.15, 1],
     "+": [0, 0, 0.7], "=": [0, 0, 0.7], "-": [0, 0, 1.4],
   }[event.key];
-  if (step) { event.preventDefault(); nudge(...step); }
+  if (step) { event.preventDefault(); nudge(...step, event.repeat); }
   if (event.key === "0") showAll();
 });

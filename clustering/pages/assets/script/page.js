@@ -6,6 +6,8 @@ import { $, make, store, stored } from "./dom.js";
 import { refilter } from "./filters.js";
 import { list } from "./list.js";
 import { draw, drawn, findOnMap, go, lasso, plotlyRead, redraw, showAll } from "./map.js";
+import { askNear } from "./near.js";
+import { onOtherTab, setRead } from "./reading.js";
 import { age, ask, findPlace, keepPlace, renew } from "./renewal.js";
 import { save, select, selectInView } from "./selection.js";
 import { change, closeStory, onChange, SHOWN, state } from "./state.js";
@@ -19,20 +21,24 @@ let typing;
 let resizing;
 let drawnAt = "";
 let lastMapped = "";
+let lastRead = null;
 
 function showState() {
   refilter();
   histogram();
   list();
+  askNear();
   if (state.story !== null) tell();
-  for (const id of ["list", "story", "selection"]) $(id).hidden = id !== state.panel;
+  for (const id of ["list", "story", "selection", "near"]) $(id).hidden = id !== state.panel;
 }
 // What the map shows of the state.
-const mapped = () => [state.story, state.query, state.language, state.source, state.from, state.to, dark()].join("\n");
-onChange(({ focus = false, closed = null }) => {
+const mapped = () => [state.story, state.query, state.language, state.source, state.from, state.to, state.colour, dark()].join("\n");
+onChange(({ focus = false, closed = null, recoloured = false }) => {
   if (closed !== null) unpin();
+  if (state.story !== null && state.story !== lastRead) setRead(state.story);
+  lastRead = state.story;
   showState();
-  if (drawn() && mapped() !== lastMapped) redraw(); // a lasso that is drawn would select anew
+  if (drawn() && (recoloured || mapped() !== lastMapped)) redraw(); // a lasso that is drawn would select anew
   lastMapped = mapped();
   remember();
   if (focus && state.story !== null) {
@@ -69,7 +75,7 @@ $("query").addEventListener("input", () => {
 addEventListener("keydown", (event) => {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!by || event.ctrlKey || event.altKey || event.metaKey) return;
-  const places = [$("query"), ...$("list").querySelectorAll("#stories button, #found li > a, #found li > span")];
+  const places = [$("query"), ...$("list").querySelectorAll("#stories button, .headlines > li > :first-child")];
   const at = places.indexOf(document.activeElement);
   const next = places[at + by];
   if (at < 0 || !next) return;
@@ -78,6 +84,8 @@ addEventListener("keydown", (event) => {
   next.focus();
 });
 $("filters").addEventListener("submit", (event) => event.preventDefault());
+$("colour").addEventListener("change", () => change({ colour: $("colour").value }));
+onOtherTab(() => change({}, { recoloured: true }));
 for (const id of ["language", "source", "sort"]) {
   $(id).addEventListener("change", () => change({ [id]: $(id).value, shown: SHOWN }));
 }
@@ -125,6 +133,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "/" && !typed && !modified && $("slash").checked) { event.preventDefault(); $("query").focus(); }
   if (event.key !== "Escape") return;
   if (!$("selection").hidden) $("close-selection").click();
+  else if (!$("near").hidden) $("close-near").click();
   else if (!$("how").hidden) $("help").click();
   else if (!$("card").hidden) unpin();
   else if (state.story !== null) closeStory();

@@ -2,6 +2,7 @@
 import { BINS, begin, colour, data, end, rowsOf, storyOf, storyTitle } from "./data.js";
 import { $, button, make, svg } from "./dom.js";
 import { filtering, lit } from "./filters.js";
+import { isMuted, setMuted, setRead } from "./reading.js";
 import { badges, headlines } from "./list.js";
 import { zoomTo } from "./map.js";
 import { change, closeStory, SHOWN, state } from "./state.js";
@@ -19,6 +20,13 @@ export function tell() {
   const top = make("div", undefined, "row");
   top.append(back);
   if (all.length) top.append(button("show on map", () => zoomTo(all)));
+  const muted = isMuted(number);
+  const mute = button(muted ? "unmute" : "mute", () => { setMuted(number, !muted); change({}, { recoloured: true }); });
+  mute.id = "mute";
+  mute.title = muted ? "List it again" : "Keep it out of the list, in this browser";
+  const unread = button("mark unread", () => { setRead(number, false); closeStory(); });
+  unread.id = "unread";
+  top.append(mute, unread);
   const meta = make("p", undefined, "meta");
   const span = `${when(story.first)} – ${when(story.last)}`;
   meta.append(...badges(story), `Story ${number} · ${several(story.size, "headline")} · ${span}`);

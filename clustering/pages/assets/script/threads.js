@@ -1,15 +1,17 @@
 // Threads under the points: a story's headlines are joined by their shortest tree, so that the eye finds them together; long
 // threads are faint.
 import { $ } from "./dom.js";
-import { colour, count, data, rowsOf, stories } from "./data.js";
+import { count, data, rowsOf, stories } from "./data.js";
 import { mask } from "./filters.js";
+import { isMuted } from "./reading.js";
 import { state } from "./state.js";
+import { toneOfStory } from "./tones.js";
 import { across, down, home, size } from "./view.js";
 
 const THREADED = 20000; // points; more lie so close that threads would only cover them
 const FAR_THREADED = 5000; // the same for threads across the map
 const LONGEST = 400; // rows of a story whose tree is worth its time
-const treeOf = ({ number }) => ({ number, edges: shortestTree((rowsOf.get(number) || []).slice(0, LONGEST)) });
+const treeOf = (story) => ({ story, edges: shortestTree((rowsOf.get(story.number) || []).slice(0, LONGEST)) });
 const threads = count > THREADED ? [] : stories.map(treeOf);
 
 export function weave(view, box) {
@@ -23,7 +25,9 @@ export function weave(view, box) {
   pen.lineCap = pen.lineJoin = "round";
   const near = 0.07 * Math.max(home.x[1] - home.x[0], home.y[1] - home.y[0]);
   const wide = 2.4 * size();
-  for (const { number, edges } of threads) {
+  for (const { story, edges } of threads) {
+    const { number } = story;
+    if (isMuted(number) && state.story !== number) continue;
     const lines = { near: new Path2D(), far: new Path2D() };
     for (const [a, b, length] of edges) {
       if (!mask[a] || !mask[b]) continue;
@@ -38,7 +42,7 @@ export function weave(view, box) {
       pen.globalAlpha = Math.min(1, opacity * strength);
       pen.stroke(line);
     };
-    pen.strokeStyle = colour(number);
+    pen.strokeStyle = toneOfStory(story);
     if (count <= FAR_THREADED) stroke(lines.far, 1, 0.16);
     stroke(lines.near, wide * weight, 0.15);
     stroke(lines.near, 1.4, 0.5);

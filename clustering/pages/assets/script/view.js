@@ -22,19 +22,17 @@ export function squared(view) {
   const around = (centre, side) => [centre - (unit * side) / 2, centre + (unit * side) / 2];
   return { x: around(middle(view.x), box.width || 1), y: around(middle(view.y), box.height || 1) };
 }
+let moved = null; // what is in view while the last frame is moved
+export function setMoved(view) {
+  moved = view;
+}
 export function current() {
+  return moved ? { x: moved.x.slice(), y: moved.y.slice() } : drawnView();
+}
+// The view in which the map was drawn last.
+export function drawnView() {
   if (!map.layout) return squared(state.view || home);
   return { x: map.layout.xaxis.range.slice(), y: map.layout.yaxis.range.slice() };
-}
-// The view that Plotly speaks of while it is dragged or zoomed.
-export function viewOf(told) {
-  const view = current();
-  for (const side of ["x", "y"]) {
-    const [low, high] = [told[`${side}axis.range[0]`], told[`${side}axis.range[1]`]];
-    if (low !== undefined) view[side] = [low, high];
-    else if (told[`${side}axis.range`]) view[side] = told[`${side}axis.range`];
-  }
-  return view;
 }
 
 function wholeMap() {

@@ -8,7 +8,7 @@ export const when = (ms) => clock.format(new Date(ms));
 export const said = (number) => number.toLocaleString();
 export const several = (number, thing, things = `${thing}s`) => `${said(number)} ${number === 1 ? thing : things}`;
 // Without case and accents, as texts are compared.
-export const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+export const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/ς/g, "σ");
 
 export function shorten(text, most) {
   const letters = Array.from(text);
