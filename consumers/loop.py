@@ -83,7 +83,9 @@ def ingest(
     membership = Membership(
         consumer, handover, settings.kafka, stop, on_beat=lambda: on_beat(tally), on_new=partitions.let_in
     )
-    batches = BatchReader(membership, handover, settings.consumer, stop)
+    batches = BatchReader(
+        membership, handover, settings.consumer, stop, at_end=lambda: drain and _caught_up(consumer, handover)
+    )
     with (
         ThreadPoolExecutor(1, "insert") as inserting,
         ThreadPoolExecutor(AHEAD, "embed") as embedding,

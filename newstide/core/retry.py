@@ -18,7 +18,7 @@ from newstide.core.errors import Unavailable
 
 T = TypeVar("T")
 
-_LONGEST = 15.0  # seconds between two tries
+_LONGEST = 5.0  # seconds between two tries
 
 
 def once_there(connect: Callable[[], T], stop: Event, component: str) -> T | None:

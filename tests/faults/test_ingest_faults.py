@@ -51,7 +51,7 @@ def test_a_slow_model_and_a_milvus_that_stays_away_never_overrun_the_poll_interv
 ) -> None:
     """Each batch takes longer than the interval: a member that did not poll would be put out of the group."""
     monkeypatch.setattr("consumers.group._SHOW_UP_EVERY", 0.5)
-    away_until = time.monotonic() + 9
+    away_until = time.monotonic() + 5
     insert = Store.insert_headlines
 
     def insert_later(self: Store, rows: Sequence[HeadlineRow]) -> int:
@@ -143,6 +143,22 @@ def test_what_has_piled_up_while_the_model_was_at_work_does_not_wait_for_more(se
     wait_for("the second is", lambda: worker.seen.stored == 25)
     assert time.monotonic() - done < 2.5, "one second for the model, none for the wait"
     worker.end()
+
+
+def test_a_topic_read_to_its_end_is_not_waited_on_for_a_batch_to_fill(settings: Settings, store: Store) -> None:
+    send(settings, good(range(20)))
+    started = time.monotonic()
+    assert drained(settings.updated(consumer={"linger": "60s"})).stored == 20
+    assert time.monotonic() - started < 50
+
+
+def test_a_stop_ends_the_wait_for_a_batch_to_fill(settings: Settings, store: Store) -> None:
+    worker = Worker(settings.updated(consumer={"linger": "60s"}), Hashing(), {})
+    wait_for("it has its partitions", lambda: len(worker.consumer.assignment()) == 4)
+    send(settings, good(range(20)))
+    started = time.monotonic()
+    worker.end()
+    assert time.monotonic() - started < 50
 
 
 def test_a_commit_that_failed_is_made_up_for_though_nothing_new_comes(
