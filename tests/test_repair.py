@@ -321,7 +321,7 @@ def test_half_a_plan_is_none(place: Place) -> None:
         store.unfinished.write(b"another")
         assert store.unfinished.read() == b"another"
         store.unfinished.write(content)
-        store.unfinished._opened().delete([1])
+        store.unfinished._collection.made().delete([1])
         assert store.unfinished.read() is None
         store.unfinished.clear()
         assert store.unfinished.read() is None

@@ -13,17 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from newstide.core.headline import Headline
-from newstide.embedding.base import ModelCard
-from newstide.milvus.collection import Collection
 from newstide.milvus.connection import Connection
 from newstide.milvus.filters import equals
-from newstide.milvus.opening import open_collection
+from newstide.milvus.own_collection import OwnCollection
 
 KINDS = ("id", "url", "source")
 FRESH = 2.0  # seconds for which tombstones in memory count as current
 TAKEN_DOWN_WITHIN = 600_000  # ms from a tombstone until its last row is removed, rows on their way to Milvus included
 _READ_ANYWAY = 10.0  # seconds after which all tombstones are read again, even if their number is the same
-_CARD = ModelCard("none", 2, "")  # Milvus demands a vector of every collection
 _COLUMNS = ["key", "cause", "point", "title", "created_at"]
 
 
@@ -107,9 +104,7 @@ class Tombstones:
     """
 
     def __init__(self, connection: Connection, name: str) -> None:
-        self._connection = connection
-        self._name = name
-        self._collection: Collection | None = None
+        self._collection = OwnCollection(connection, "tombstones", name)
         self._current = Blocklist()
         self._checked = self._read = float("-inf")
 
@@ -118,7 +113,7 @@ class Tombstones:
         now = time.monotonic()
         if now - self._checked < FRESH:
             return self._current
-        collection = self._opened(make=False)
+        collection = self._collection.found()
         count = 0 if collection is None else collection.count()
         if count != len(self._current.tombstones) or now - self._read > _READ_ANYWAY:
             self._current, self._read = Blocklist.of(list(self.all())), now
@@ -134,7 +129,7 @@ class Tombstones:
 
     def all(self) -> Iterator[Tombstone]:
         """All tombstones that Milvus holds now."""
-        collection = self._opened(make=False)
+        collection = self._collection.found()
         if collection is not None:
             for frame in collection.iterate("", _COLUMNS):
                 for row in frame.to_dict("records"):
@@ -144,8 +139,7 @@ class Tombstones:
         """Writes tombstones; one that exists already is left as it is."""
         if not tombstones:
             return
-        collection = self._opened(make=True)
-        assert collection is not None  # noqa: S101 - it was made
+        collection = self._collection.made()
         there = {row["key"] for row in collection.by_key([stone.key for stone in tombstones], ["key"])}
         place = np.array([1, 0], np.float32)
         collection.put(
@@ -160,24 +154,13 @@ class Tombstones:
 
     def remove(self, cause: str) -> int:
         """Removes the tombstones of one request, and returns how many there were."""
-        collection = self._opened(make=False)
+        collection = self._collection.found()
         if collection is None:
             return 0
         keys = [str(key) for frame in collection.iterate(equals("cause", cause), ["key"]) for key in frame["key"]]
         collection.delete(keys)
         self._checked = self._read = float("-inf")
         return len(keys)
-
-    def _opened(self, *, make: bool) -> Collection | None:
-        if self._collection is None:
-            name = self._name
-            if not make and not self._connection.call(
-                lambda client: bool(client.has_collection(name, timeout=self._connection.timeout))
-            ):
-                return None
-            open_collection(self._connection, "tombstones", name, _CARD, make=True, description_bytes=256, older=True)
-            self._collection = Collection(self._connection, "tombstones", name, _CARD.dim)
-        return self._collection
 
 
 def _digest(*parts: str) -> str:
