@@ -14,7 +14,18 @@ from newstide.core import logs
 from newstide.core.errors import NewstideError
 from newstide.core.threads import let_idle_threads_sleep
 from newstide_app.cli import dead_letters, maintenance, produce
-from newstide_app.cli.options import AsJson, Limit, duration, mapping_of, print_json, settings_of
+from newstide_app.cli.options import (
+    AsJson,
+    Columns,
+    Limit,
+    Selection,
+    Tutorial,
+    duration,
+    given,
+    mapping_of,
+    print_json,
+    settings_of,
+)
 
 app = typer.Typer(
     name="newstide",
@@ -90,9 +101,9 @@ def recluster(
     once: Annotated[bool, typer.Option(help="One run, then end.")] = False,
     every: Annotated[str, typer.Option(help="Time between runs.")] = "5m",
     window: Annotated[str | None, typer.Option(help="How far back headlines are clustered: 3d, 12h, none.")] = None,
-    selection: Annotated[str | None, typer.Option(help="calibrated, eom or leaf.")] = None,
+    selection: Selection = None,
     neighbours: Annotated[int | None, typer.Option(min=2, help="k of the top-k graph.")] = None,
-    tutorial: Annotated[bool, typer.Option("--tutorial", help="The Milvus tutorial's clustering, exactly.")] = False,
+    tutorial: Tutorial = False,
     force: Annotated[bool, typer.Option(help="Run even when nothing is new.")] = False,
     keep: Annotated[str | None, typer.Option(help="After a run, remove headlines older than this: 90d, none.")] = None,
     as_json: AsJson = False,
@@ -101,11 +112,9 @@ def recluster(
     from newstide_app.services.run import run_reclusterer
     from newstide_app.services.supervisor import stop_on_signals
 
-    chosen = {"window": window, "selection": selection, "neighbours": neighbours, "tutorial": tutorial or None}
+    chosen = given(window=window, selection=selection, neighbours=neighbours, tutorial=tutorial)
     context.obj |= {} if keep is None else {"keep": keep}
-    settings = settings_of(
-        context, services=True, clustering={name: value for name, value in chosen.items() if value is not None}
-    )
+    settings = settings_of(context, services=True, clustering=chosen)
     report = run_reclusterer(
         settings, stop=stop_on_signals(), every=None if once else duration(every, "--every"), force=force
     )
@@ -239,28 +248,28 @@ def demo(
 @app.command()
 def evaluate(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A file that `newstide produce` reads, with a column story_id.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A file that `newstide produce` reads, with a column story_id, or --column story_id=NAME."),
+    ],
     embedder: Annotated[str | None, typer.Option(help="The embedding model.")] = None,
     text: Annotated[str, typer.Option(help="title, or title+description.")] = "title+description",
     use_time: Annotated[bool, typer.Option("--use-time", help="Damp similarity by distance in time.")] = False,
     replay: Annotated[str | None, typer.Option(help="Replay by time, with a run at this interval: 6h.")] = None,
-    selection: Annotated[str | None, typer.Option(help="calibrated, eom or leaf.")] = None,
-    tutorial: Annotated[bool, typer.Option("--tutorial", help="The Milvus tutorial's clustering, exactly.")] = False,
-    column: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD=NAME", help="Which column holds a field, as story_id=cluster.")
-    ] = None,
+    selection: Selection = None,
+    tutorial: Tutorial = False,
+    column: Columns = None,
     labels: Annotated[Path | None, typer.Option(help="Write id, cluster_label to this CSV or Parquet file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Scores the clustering on a labelled file."""
     from newstide_app.evaluation import evaluate_file, print_evaluation
 
-    chosen = {"selection": selection, "tutorial": tutorial or None}
     settings = settings_of(
         context,
         services=True,
-        clustering={name: value for name, value in chosen.items() if value is not None},
-        embedding={"model": embedder} if embedder else {},
+        clustering=given(selection=selection, tutorial=tutorial),
+        embedding=given(model=embedder or None),
     )
     report = evaluate_file(
         file,

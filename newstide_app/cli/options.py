@@ -14,6 +14,14 @@ from newstide_app.services.endpoints import with_endpoints
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most this many.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="FIELD=NAME", help="Which column holds a field, as title=Überschrift, title=headline.main."
+    ),
+]
+Selection = Annotated[str | None, typer.Option(help="calibrated, eom or leaf.")]
+Tutorial = Annotated[bool, typer.Option("--tutorial", help="The Milvus tutorial's clustering, exactly.")]
 
 
 def settings_of(context: typer.Context, *, services: bool = False, **groups: dict[str, Any]) -> Settings:
@@ -21,6 +29,11 @@ def settings_of(context: typer.Context, *, services: bool = False, **groups: dic
     settings = Settings.load(**context.obj, **{name: values for name, values in groups.items() if values})
     logs.configure(settings.log_level)
     return with_endpoints(settings) if services else settings
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; None and False stand for those that were not."""
+    return {name: value for name, value in options.items() if value not in (None, False)}
 
 
 def duration(text: str, flag: str) -> timedelta:

@@ -11,7 +11,7 @@ from rich.text import Text
 from newstide.core.errors import SettingsError
 from newstide.core.headline import Limits
 from newstide.core.times import parse_zone
-from newstide_app.cli.options import AsJson, duration, mapping_of, print_json, settings_of, share_of
+from newstide_app.cli.options import AsJson, Columns, duration, mapping_of, print_json, settings_of, share_of
 
 if TYPE_CHECKING:
     from producers.files import Options
@@ -39,10 +39,6 @@ _Check = Annotated[bool, typer.Option("--check", help="Say how the files are rea
 _Format = Annotated[
     str | None, typer.Option("--format", help="csv, jsonl, lines or parquet, where the file does not show it.")
 ]
-_Column = Annotated[
-    list[str] | None,
-    typer.Option(metavar="FIELD=NAME", help="Which column holds a field, as title=Überschrift, title=headline.main."),
-]
 _Header = Annotated[
     bool | None, typer.Option("--header/--no-header", help="Whether a table's first row names its columns.")
 ]
@@ -67,7 +63,7 @@ def produce(
     limit: _Limit = None,
     check: _Check = False,
     file_format: _Format = None,
-    column: _Column = None,
+    column: Columns = None,
     header: _Header = None,
     records: _Records = None,
     encoding: _Encoding = None,
