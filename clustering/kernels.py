@@ -12,6 +12,11 @@ import numpy.typing as npt
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# In a kernel: a number as int64, a truth value as one that is no constant. What kernels give to one another has one type
+# each, so that the function called is compiled once: loops over `parallel_range` count in uint64, arrays hold int32.
+as_int64: Any = numba.int64
+as_flag: Any = numba.boolean
+
 parallel_range = numba.prange  # in a kernel compiled with parallel=True; else a plain range
 
 BLOCK = 256  # rows whose neighbours a pass looks up together
@@ -68,6 +73,6 @@ def inverse_norms(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     n = vectors.shape[0]
     result = np.empty(n, np.float64)
     for row in parallel_range(n):
-        squared = dot(vectors, row, row)
+        squared = dot(vectors, as_int64(row), as_int64(row))
         result[row] = 1.0 / np.sqrt(squared) if squared > 0 else np.inf
     return result

@@ -5,7 +5,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering.stories.lineage import Lineage, kept_share, match
+from clustering.stories.lineage import Lineage, label_stability, match
 
 
 def rows(*runs: tuple[int, int]) -> npt.NDArray[np.int64]:
@@ -132,8 +132,8 @@ def test_a_story_that_goes_on_and_takes_a_closed_one_s_rows_back_names_it_as_par
 def test_the_share_that_keeps_its_number_counts_noise_as_lost_and_new_rows_not_at_all() -> None:
     previous = rows((7, 6), (8, 2), (-1, 3), (3, 5))
     now = rows((7, 5), (-1, 1), (7, 2), (8, 3), (3, 5))
-    assert kept_share(previous, now, {7, 8}) == 5 / 8
-    assert kept_share(rows((-1, 2)), rows((0, 2)), set()) is None
+    assert label_stability(previous, now, {7, 8}) == 5 / 8
+    assert label_stability(rows((-1, 2)), rows((0, 2)), set()) is None
 
 
 def test_too_little_overlap_is_another_story() -> None:

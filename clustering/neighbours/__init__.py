@@ -7,7 +7,7 @@ from clustering.neighbours.by_search import Hits, MilvusSearcher, SearchVectors
 from clustering.neighbours.cache import load_graph, save_graph
 from clustering.neighbours.exact import ExactSearcher
 from clustering.neighbours.graph import GraphReport, NeighbourGraph, choose_searcher, update_graph
-from clustering.neighbours.lists import Searcher
+from clustering.neighbours.neighbour_lists import Searcher
 
 __all__ = [
     "ExactSearcher",

@@ -13,9 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.arrays import Flags, Indices, Offsets, Vectors
-from clustering.kernels import kernel, parallel_range
+from clustering.kernels import as_int64, kernel, parallel_range
 from clustering.neighbours.exact import least_to_offer
-from clustering.neighbours.lists import ListArrays, Lists, PointArrays, Points, offer, similarity, write_ranked
+from clustering.neighbours.neighbour_lists import (
+    NeighbourListArrays,
+    NeighbourLists,
+    PointArrays,
+    Points,
+    offer,
+    similarity,
+    write_ranked,
+)
 
 _MOST_HITS = 16_384  # of one query, by a Milvus server
 _HEADROOM = 8  # hits beyond the list, for the row itself and for ties at its end
@@ -52,7 +60,7 @@ class MilvusSearcher:
         """False: an index may miss neighbours, and so may the insertion into old lists."""
         return False
 
-    def fill(self, points: Points, lists: Lists, rows: Indices, offered: Flags, complete: Flags) -> None:
+    def fill(self, points: Points, lists: NeighbourLists, rows: Indices, offered: Flags, complete: Flags) -> None:
         """See `Searcher.fill`."""
         row_of = {name: row for row, name in enumerate(points.ids)}
         limit = fewest = min(_MOST_HITS, lists.indices.shape[1] + 1 + _HEADROOM)
@@ -69,7 +77,9 @@ class MilvusSearcher:
             starts, listers = _reversed(lists.indices)
             _offer_nearby(rows[offered], starts, listers, least, complete, points.arrays, lists.arrays)
 
-    def _search(self, points: Points, lists: Lists, rows: Indices, row_of: dict[str, int], limit: int) -> Indices:
+    def _search(
+        self, points: Points, lists: NeighbourLists, rows: Indices, row_of: dict[str, int], limit: int
+    ) -> Indices:
         """Searches `rows` for `limit` hits each; returns the rows whose lists may not be complete."""
         ids = self.search(points.vectors[rows], limit, self.where).ids
         hits = _as_rows(ids, row_of)
@@ -87,7 +97,7 @@ def _as_rows(ids: npt.NDArray[Any], row_of: dict[str, int]) -> Indices:
 
 
 @kernel(parallel=True)
-def _rank(hits: Indices, full: Flags, rows: Indices, points: PointArrays, lists: ListArrays) -> Flags:
+def _rank(hits: Indices, full: Flags, rows: Indices, points: PointArrays, lists: NeighbourListArrays) -> Flags:
     """Makes the hits the lists of `rows`; which lists more hits might change.
 
     That is so when all hits asked for came, and the last is no less similar (up to rounding) than the list's last.
@@ -107,7 +117,7 @@ def _rank(hits: Indices, full: Flags, rows: Indices, points: PointArrays, lists:
             if hit < 0 or hit == row or (count > 0 and hit == candidates[count - 1]):
                 continue
             candidates[count] = hit
-            values[count] = similarity(vectors, norms, row, hit)
+            values[count] = similarity(vectors, norms, as_int64(row), as_int64(hit))
             lowest = min(lowest, values[count])
             count += 1
         write_ranked(lists, row, candidates[:count], values[:count])
@@ -146,7 +156,7 @@ def _offer_nearby(
     least: Vectors,
     complete: Flags,
     points: PointArrays,
-    lists: ListArrays,
+    lists: NeighbourListArrays,
 ) -> None:
     """Offers each new row to the lists (mutated) of its hits, of those they list, and of those who list them."""
     vectors, norms = points.vectors, points.norms
@@ -169,10 +179,10 @@ def _offer_nearby(
                     if met[other] == row or least[other] == np.inf:
                         continue
                     met[other] = row
-                    value = similarity(vectors, norms, row, other)
+                    value = similarity(vectors, norms, as_int64(row), as_int64(other))
                     if value < least[other]:
                         continue
-                    if offer(lists, other, row, value, complete[other]):
+                    if offer(lists, as_int64(other), as_int64(row), value, complete[other]):
                         length = lengths[other]
                         if length == width or not complete[other]:
                             least[other] = similarities[other, length - 1]

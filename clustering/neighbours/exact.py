@@ -1,7 +1,8 @@
 """The exact searcher: blocked matrix products in the client, on all cores, in bounded memory.
 
-A block of products in single precision says which rows may belong to a list; only those are computed in double precision
-and ranked. One block serves both directions: the new rows' own lists, and their places in everyone else's.
+A block of products in single precision says which rows may belong to a list; only their products are computed again, in
+double precision, and ranked. One block serves two purposes: it fills the new rows' own lists, and it finds the new rows'
+places in the lists of all others.
 """
 
 from dataclasses import dataclass
@@ -9,8 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering.arrays import Flags, Indices, Vectors
-from clustering.kernels import kernel, parallel_range
-from clustering.neighbours.lists import ListArrays, Lists, PointArrays, Points, offer, similarity, write_ranked
+from clustering.kernels import as_int64, kernel, parallel_range
+from clustering.neighbours.neighbour_lists import (
+    NeighbourListArrays,
+    NeighbourLists,
+    PointArrays,
+    Points,
+    offer,
+    similarity,
+    write_ranked,
+)
 
 _LARGEST_BLOCK_MB = 256  # larger blocks are not faster
 _SMALLEST_BLOCK = 8
@@ -33,7 +42,7 @@ class ExactSearcher:
         """Lists are the true ones."""
         return True
 
-    def fill(self, points: Points, lists: Lists, rows: Indices, offered: Flags, complete: Flags) -> None:
+    def fill(self, points: Points, lists: NeighbourLists, rows: Indices, offered: Flags, complete: Flags) -> None:
         """See `Searcher.fill`."""
         vectors, n = points.vectors, len(points.vectors)
         memory = min(self.memory_mb, _LARGEST_BLOCK_MB) * 2**20
@@ -48,8 +57,8 @@ class ExactSearcher:
                 _offer_to_all(products, places, part, points.arrays, least, complete, lists.arrays)
 
 
-def least_to_offer(lists: Lists, searched: Indices, complete: Flags, slack: float) -> Vectors:
-    """(n,) the product below which an offered row cannot enter a list; infinite for rows that are searched anyway."""
+def least_to_offer(lists: NeighbourLists, searched: Indices, complete: Flags, slack: float) -> Vectors:
+    """The product below which an offered row cannot enter each row's list, (n,); infinite for rows that are searched."""
     width = lists.indices.shape[1]
     last = np.take_along_axis(lists.similarities, np.maximum(lists.lengths - 1, 0)[:, None], axis=1)[:, 0]
     least: Vectors = np.where(lists.lengths > 0, last - np.float32(slack), np.inf).astype(np.float32)
@@ -59,8 +68,8 @@ def least_to_offer(lists: Lists, searched: Indices, complete: Flags, slack: floa
 
 
 @kernel(parallel=True)
-def _search(products: Vectors, rows: Indices, points: PointArrays, lists: ListArrays) -> None:
-    """Writes the lists of `rows`, whose products with all rows are given."""
+def _search(products: Vectors, rows: Indices, points: PointArrays, lists: NeighbourListArrays) -> None:
+    """Writes the lists (mutated) of `rows`; `products` (len(rows), n) are those of each with all rows, and mutated."""
     vectors, norms, slack = points.vectors, points.norms, points.slack
     n = products.shape[1]
     width = min(lists.indices.shape[1], n - 1)
@@ -71,13 +80,17 @@ def _search(products: Vectors, rows: Indices, points: PointArrays, lists: ListAr
         candidates = _at_least(products[place], least, 2 * width)
         values = np.empty(len(candidates), np.float32)
         for number in range(len(candidates)):
-            values[number] = similarity(vectors, norms, row, candidates[number])
+            values[number] = similarity(vectors, norms, as_int64(row), as_int64(candidates[number]))
         write_ranked(lists, row, candidates, values)
 
 
 @kernel()
 def _kth_largest(values: Vectors, k: int) -> np.float32:
-    """By a heap of the k largest so far, the smallest on top, of the strides that can hold one of them."""
+    """The k-th largest value; -inf where there are fewer, inf for k = 0.
+
+    A heap holds the k largest values so far, with the smallest on top. Only strides whose largest value may be among the k
+    largest are gone through.
+    """
     n = len(values)
     if k == 0:
         return np.float32(np.inf)
@@ -102,7 +115,7 @@ def _kth_largest(values: Vectors, k: int) -> np.float32:
 
 @kernel()
 def _keep_largest(heap: Vectors, value: np.float32) -> None:
-    """Puts a value in the place of the heap's smallest."""
+    """Replaces the smallest value of the heap (mutated) by another value."""
     k = len(heap)
     place = 0
     while True:
@@ -120,7 +133,7 @@ def _keep_largest(heap: Vectors, value: np.float32) -> None:
 
 @kernel()
 def _at_least(values: Vectors, least: np.float32, expected: int) -> Indices:
-    """Where `values` reach `least`, ascending."""
+    """The places of the values that are `least` or more, ascending; `expected` is a guess at their number."""
     n = len(values)
     found = np.empty(max(1, expected), np.int32)
     count = 0
@@ -142,7 +155,7 @@ def _at_least(values: Vectors, least: np.float32, expected: int) -> Indices:
 
 @kernel(fastmath={"nnan", "nsz", "reassoc"})
 def _largest(values: Vectors, start: int) -> np.float32:
-    """Of the next stride of values."""
+    """The largest of the stride of values that begins at `start`."""
     largest = values[start]
     for column in range(start + 1, start + _STRIDE):
         largest = max(largest, values[column])
@@ -157,16 +170,16 @@ def _offer_to_all(
     points: PointArrays,
     least: Vectors,
     complete: Flags,
-    lists: ListArrays,
+    lists: NeighbourListArrays,
 ) -> None:
-    """Offers the rows at `places` of the block to all lists; mutates these and `least`."""
+    """Offers the rows at `places` of the block to the lists of all rows; the lists and `least` are mutated."""
     vectors, norms, slack = points.vectors, points.norms, points.slack
     similarities, lengths = lists.similarities, lists.lengths
     n = products.shape[1]
     width = lists.indices.shape[1]
     for part in parallel_range((n + _COLUMNS - 1) // _COLUMNS):
         for place in places:
-            row = rows[place]
+            row = as_int64(rows[place])
             for other in range(part * _COLUMNS, min(n, (part + 1) * _COLUMNS)):
                 if products[place, other] < least[other]:
                     continue

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.arrays import Flags, Indices, Labels, Vectors
-from clustering.neighbours.lists import Lists, Points, Searcher, carried_over, gather
+from clustering.neighbours.neighbour_lists import NeighbourLists, Points, Searcher, carried_over, gather
 from newstide.core.errors import InvalidGraph
 
 FetchVectors = Callable[[Sequence[str]], Vectors]
@@ -101,7 +101,7 @@ def update_graph(
         doubted: Ids that may have another vector than in `previous`, such as rows that were removed and came again. Their
             vectors are fetched; one that differs is taken for a row that left and another that came.
         vector_sample: Further vectors of `previous` to compare; one that differs makes the graph be built anew.
-        recall_sample: Lists to check against a fresh search, where the searcher is not exact.
+        recall_sample: NeighbourLists to check against a fresh search, where the searcher is not exact.
         recall_floor: A smaller recall than this makes all rows be searched again.
         seed: Of the samples; give each run one of its own, so that all rows have their turn.
 
@@ -236,17 +236,21 @@ def _vectors(
     return vectors
 
 
-def _kept_lists(previous: NeighbourGraph | None, old_row: Indices, width: int, *, exact: bool) -> tuple[Lists, str]:
+def _kept_lists(
+    previous: NeighbourGraph | None, old_row: Indices, width: int, *, exact: bool
+) -> tuple[NeighbourLists, str]:
     """The lists of the last graph that can be kept; where none can, the reason."""
     n = len(old_row)
     if previous is None:
-        return Lists.empty(n, width), "there was no graph"
+        return NeighbourLists.empty(n, width), "there was no graph"
     if previous.wide_indices.shape[1] != width:
-        return Lists.empty(n, width), f"lists are {width} wide now, and were {previous.wide_indices.shape[1]}"
+        return NeighbourLists.empty(n, width), f"lists are {width} wide now, and were {previous.wide_indices.shape[1]}"
     if exact and not previous.exact:
-        return Lists.empty(n, width), "lists are to be exact now, and came from a search that may miss neighbours"
+        return NeighbourLists.empty(
+            n, width
+        ), "lists are to be exact now, and came from a search that may miss neighbours"
     if not (old_row >= 0).any():
-        return Lists.empty(n, width), "no row of the last graph is left"
+        return NeighbourLists.empty(n, width), "no row of the last graph is left"
     new_row = np.full(len(previous.ids), -1, np.int32)
     kept = np.flatnonzero(old_row >= 0).astype(np.int32)
     new_row[old_row[kept]] = kept
@@ -256,7 +260,7 @@ def _kept_lists(previous: NeighbourGraph | None, old_row: Indices, width: int, *
 def _fill(
     searcher: Searcher,
     points: Points,
-    lists: Lists,
+    lists: NeighbourLists,
     is_searched: Flags,
     is_new: Flags,
     complete: Flags,
@@ -268,11 +272,13 @@ def _fill(
     searcher.fill(points, lists, rows, offered, complete)
 
 
-def _measured_recall(searcher: Searcher, points: Points, lists: Lists, k: int, sample: int, seed: int) -> float:
+def _measured_recall(
+    searcher: Searcher, points: Points, lists: NeighbourLists, k: int, sample: int, seed: int
+) -> float:
     """Share of the nearest `k` by a fresh search that the lists of sampled rows hold."""
     n = len(points.vectors)
     rows = np.sort(np.random.default_rng(seed).choice(n, min(sample, n), replace=False)).astype(np.int32)
-    fresh = Lists.unwritten(n, lists.indices.shape[1])
+    fresh = NeighbourLists.unwritten(n, lists.indices.shape[1])
     nothing = np.zeros(len(rows), np.bool_)
     searcher.fill(points, fresh, rows, nothing, np.zeros(n, np.bool_))
     found = wanted = 0

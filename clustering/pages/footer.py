@@ -44,7 +44,7 @@ def run_facts(row: RunRow, model: str, layout: Layout, settings: Settings, secon
 def shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Facts about a run as its page names them."""
     shown: list[tuple[str, str]] = []
-    if share := kept_share(facts):
+    if share := stability_text(facts):
         shown.append(("kept their story", f"{share} of headlines"))
     for name, value in facts.items():
         if isinstance(value, Mapping):
@@ -54,7 +54,7 @@ def shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return shown
 
 
-def kept_share(facts: Mapping[str, Any]) -> str | None:
+def stability_text(facts: Mapping[str, Any]) -> str | None:
     """`kept` in words, where it is known."""
     share = facts.get("kept")
     return f"{share * 100:.1f} %" if isinstance(share, int | float) else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from clustering.pages.colours import colour_tables
 from clustering.pages.folder import INDEX
-from clustering.pages.footer import kept_share
+from clustering.pages.footer import stability_text
 from clustering.pages.page_file import put_together
 from newstide.core.files import replace_text
 
@@ -97,7 +97,7 @@ def _card(path: Path) -> dict[str, Any] | None:
             "born": f"{events.get(_BORN, 0):,}",
             "closed": f"{events.get(_CLOSED, 0):,}",
             "others": ", ".join(f"{count:,} {kind}" for kind, count in others.items()),
-            "kept": kept_share(facts.get("facts", {})),
+            "kept": stability_text(facts.get("facts", {})),
             "points": [(float(x), float(y), int(label)) for x, y, label in facts.get("points", [])],
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

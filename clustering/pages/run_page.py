@@ -13,7 +13,7 @@ import pandas as pd
 
 from clustering.pages.colours import POINT_OPACITY, SVG_POINTS, chosen_rows, colour_tables, density_image, thumbnail
 from clustering.pages.folder import LATEST, PLOTLY, TITLED, facts_path, page_path, write_latest
-from clustering.pages.footer import kept_share, shown_facts
+from clustering.pages.footer import shown_facts, stability_text
 from clustering.pages.page_file import largest, plotly_script, put_together, standalone
 from newstide.core.files import replace_text, sweep_half_written
 from newstide.core.text import iso_time
@@ -106,7 +106,7 @@ def _fields(snapshot: Snapshot) -> dict[str, Any]:
         "shown_counts": f"{headlines:,} headlines in {_open_stories(snapshot.stories):,} stories",
         "facts": shown_facts({name: value for name, value in snapshot.facts.items() if name != "parameters"}),
         "parameters": shown_facts(snapshot.facts.get("parameters", {})),
-        "kept": kept_share(snapshot.facts),
+        "kept": stability_text(snapshot.facts),
     }
 
 

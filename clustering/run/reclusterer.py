@@ -26,7 +26,7 @@ from clustering.run.story_book import StoryBook, story_rows
 from clustering.run.window import Labelled, Window, fix_window, read_window, window_lengths
 from clustering.run.workplace import Memory, Workplace, now_ms, timed
 from clustering.stories.clusters import Clusters, cluster_rows
-from clustering.stories.lineage import Lineage, kept_share
+from clustering.stories.lineage import Lineage, label_stability
 from clustering.stories.naming import name_stories
 from clustering.stories.newcomers import pairs_apart
 from newstide.core import logs
@@ -243,7 +243,7 @@ class _Run:
             "stories": len(names),
             "noise": int((lineage.labels < 0).sum()),
             "unreadable": dict(rows.unreadable),
-            "kept": kept_share(book.previous, lineage.labels, book.open),
+            "kept": label_stability(book.previous, lineage.labels, book.open),
             "random_pairs": {"mean": clusters.threshold.mean, "deviation": clusters.threshold.deviation},
             "apart": pairs_apart(clusters.parted, lineage),
             "arrivals": _arrivals(rows.frame, lineage.labels),

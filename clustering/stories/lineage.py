@@ -122,7 +122,7 @@ def match(
     return Lineage(labels.astype(np.int64), story_of_cluster, events, next_number)
 
 
-def kept_share(previous: Labels, labels: Labels, open_stories: Iterable[int]) -> float | None:
+def label_stability(previous: Labels, labels: Labels, open_stories: Iterable[int]) -> float | None:
     """The share of rows that were in an open story and still carry its number; one that is noise now does not.
 
     Args:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustering.arrays import Indices, Labels, Vectors
-from clustering.kernels import dot, kernel, parallel_range
+from clustering.kernels import as_int64, dot, kernel, parallel_range
 from clustering.time_damping import TimeDamping, damped, damping_of
 from newstide.core.outlets import without_endings
 
@@ -137,7 +137,7 @@ def _edge_similarities(indices: Indices, vectors: Vectors, damping: TimeDamping)
     similarities = np.full((n, k), -np.inf, np.float32)
     for row in parallel_range(n):
         for place in range(k):
-            other = indices[row, place]
+            one, other = as_int64(row), as_int64(indices[row, place])
             if other >= 0:
-                similarities[row, place] = damped(dot(vectors, row, other), damping, row, other)
+                similarities[row, place] = damped(dot(vectors, one, other), damping, one, other)
     return similarities

@@ -9,7 +9,7 @@ import numpy as np
 
 from clustering.arguments import require_number
 from clustering.arrays import Indices, Vectors
-from clustering.kernels import dot, kernel, parallel_range
+from clustering.kernels import as_int64, dot, kernel, parallel_range
 from clustering.time_damping import TimeDamping, damping_of
 from newstide.core.errors import InvalidGraph
 
@@ -54,7 +54,7 @@ def _smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDam
         for other in indices[row]:
             if other < 0:
                 continue
-            weight = (dot(vectors, row, other) - theta) / (1.0 - theta)
+            weight = (dot(vectors, as_int64(row), as_int64(other)) - theta) / (1.0 - theta)
             if weight <= 0.0:
                 continue
             if damping.weight > 0.0:

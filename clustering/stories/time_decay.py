@@ -10,7 +10,7 @@ size, log2(n) times at most.
 import numpy as np
 
 from clustering.arrays import Indices, Labels, Values
-from clustering.kernels import kernel
+from clustering.kernels import as_int64, kernel
 from clustering.stories.leaf_order import LeafOrder
 
 
@@ -77,12 +77,12 @@ def _pair_sums(heavy: Indices, order: Indices, first: Indices, last: Indices, ra
             below = heavy[node]
             before, after = (last[node], last[node]) if below < 0 else (first[below], last[below])
             for place in range(first[node], before):
-                _switch(rank[order[place]], 1, count, decay, pairs, from_low, from_high)
+                _switch(rank[order[place]], as_int64(1), count, decay, pairs, from_low, from_high)
             for place in range(after, last[node]):
-                _switch(rank[order[place]], 1, count, decay, pairs, from_low, from_high)
+                _switch(rank[order[place]], as_int64(1), count, decay, pairs, from_low, from_high)
             sums[node] = pairs[1]
         for place in range(first[top], last[top]):
-            _switch(rank[order[place]], -1, count, decay, pairs, from_low, from_high)
+            _switch(rank[order[place]], as_int64(-1), count, decay, pairs, from_low, from_high)
     return sums
 
 

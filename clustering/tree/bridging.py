@@ -3,9 +3,10 @@
 A top-k graph of real headlines falls apart. Edges of infinite length would keep it in one piece and ruin the clusters;
 here the missing edges of the minimum spanning tree of *all* pairs of components are searched in the vectors.
 
-Boruvka's rounds over components: all but the largest look for their nearest row outside. Blocks of single-precision
-products say where it may be, products in double precision decide. A row's finding is kept between rounds: it stays right
-while the row found is in another component, and is a lower bound afterwards, so later rounds search few rows again.
+In each of Boruvka's rounds, every component but the largest looks for the nearest row outside itself. Blocks of
+single-precision products say which rows may be the nearest, and products in double precision decide. What a row has found
+is kept between rounds: it stays right while the row found is in another component, and it is a lower bound once both are in
+one component. So later rounds search few rows again.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clustering.arrays import Edges, Floats, Indices, Values, Vectors
-from clustering.kernels import dot, find, inverse_norms, kernel, parallel_range
+from clustering.kernels import as_int64, dot, find, inverse_norms, kernel, parallel_range
 from clustering.time_damping import UNDAMPED, TimeDamping, damped, damping_of
 from newstide.core.errors import InvalidGraph
 
@@ -153,7 +154,10 @@ def _nearest_outside(
     bound: Values,
     found: _Findings,
 ) -> None:
-    """Writes each row's nearest row outside its component, if nearer than `bound`; else the bound and -1."""
+    """Writes into `found` (mutated) the nearest row outside each row's component, and the weight of that bridge.
+
+    Where no row is nearer than the row's `bound`, the bound and -1 are written.
+    """
     vectors, norms, core = space.vectors, space.norms, space.core
     found_weight, found_row = found.weight, found.row
     n = products.shape[1]
@@ -169,8 +173,10 @@ def _nearest_outside(
             floor = max(core[row], core[other])
             if floor >= best:
                 continue
-            cosine = dot(vectors, row, other) * (norms[row] * norms[other])  # the same from either side
-            similarity = damped(cosine, damping, row, other)
+            cosine = dot(vectors, as_int64(row), as_int64(other)) * (
+                norms[row] * norms[other]
+            )  # the same from either side
+            similarity = damped(cosine, damping, as_int64(row), as_int64(other))
             reach = max(floor, np.sqrt(max(0.0, 2.0 - 2.0 * similarity)))
             if reach < best:
                 best = reach

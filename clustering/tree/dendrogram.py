@@ -1,7 +1,7 @@
 """From a spanning forest to the dendrogram, with equal heights contracted.
 
-Single linkage over tied weights gives binary trees that depend on the order of rows. Here all that merges at one height is
-one node with as many children as there are parts, so the tree depends on the heights alone.
+Where weights are equal, the binary tree of single linkage depends on the order of rows. Here everything that merges at one
+height is one node, with as many children as there are parts, so the tree depends on the heights alone.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ _Integers = npt.NDArray[np.signedinteger[Any]]
 
 
 def sorted_edges(edges: Edges, weights: Values) -> tuple[Edges, Values]:
-    """Edges by (weight, smaller row, larger row)."""
+    """The edges (m, 2) and their weights (m,), sorted by (weight, smaller row, larger row)."""
     edges, weights = _reordered(edges, weights, _ascending(weights))
     changes = np.flatnonzero(weights[1:] != weights[:-1]) + 1
     _sort_tied(edges, np.concatenate(([0], changes, [len(weights)])))
@@ -26,7 +26,7 @@ def sorted_edges(edges: Edges, weights: Values) -> tuple[Edges, Values]:
 
 
 def _ascending(weights: Values) -> _Integers:
-    """The order of weights >= 0."""
+    """The places (m,) of the weights in ascending order; all weights are >= 0."""
     rounded = weights.astype(np.float32) + np.float32(0)  # no -0, whose bits sort last
     if len(weights) >= 1 << 32 or not np.array_equal(rounded, weights):
         return np.argsort(weights)
@@ -40,6 +40,7 @@ def _ascending(weights: Values) -> _Integers:
 
 @kernel(parallel=True)
 def _reordered(edges: Edges, weights: Values, order: _Integers) -> tuple[Edges, Values]:
+    """The edges and weights at the places in `order`."""
     m = len(order)
     new_edges, new_weights = np.empty((m, 2), np.int32), np.empty(m, np.float64)
     for place in parallel_range(m):
@@ -50,7 +51,7 @@ def _reordered(edges: Edges, weights: Values, order: _Integers) -> tuple[Edges, 
 
 @kernel(parallel=True)
 def _sort_tied(edges: Edges, starts: Offsets) -> None:
-    """Sorts the edges (mutated) from each start to the next by (smaller row, larger row)."""
+    """Sorts edges of equal weight (mutated) by (smaller row, larger row); each of `starts` begins such a run of edges."""
     for run in parallel_range(len(starts) - 1):
         start, end = starts[run], starts[run + 1]
         if end - start > _FEW_TIED:
@@ -86,9 +87,7 @@ def dendrogram(edges: Edges, weights: Values, n: int) -> tuple[Indices, Values, 
         hang side by side under a root of infinite height.
     """
     m = len(edges)
-    above = ~np.arange(n).astype(
-        np.int32
-    )  # union-find over rows, by size; of a root: the dendrogram's node over its rows
+    above = ~np.arange(n).astype(np.int32)  # union-find over rows, by size; a root holds ~(the node over its rows)
     parent = np.full(n + m + 1, -1, np.int32)
     height = np.zeros(n + m + 1, np.float64)
     size = np.ones(n + m + 1, np.int32)
@@ -138,7 +137,10 @@ def dendrogram(edges: Edges, weights: Values, n: int) -> tuple[Indices, Values, 
 
 @kernel()
 def _find_or_node(above: Indices, row: int) -> tuple[int, int]:
-    """`find` in a union-find whose roots hold ~node instead of themselves, so that one array will do; and that node."""
+    """The root of a row in a union-find (mutated), and the dendrogram's node over the root's rows.
+
+    A root holds ~node in place of its own number, so one array serves for both.
+    """
     root = row
     while above[root] >= 0:
         root = above[root]
@@ -153,7 +155,10 @@ def _find_or_node(above: Indices, row: int) -> tuple[int, int]:
 def _without_merged(
     parent: Indices, height: Values, size: Indices, merged: Flags, nodes: int
 ) -> tuple[Indices, Values, Indices]:
-    """Leaves out merged nodes; a merged node has a smaller number than the node that it is merged into."""
+    """The parents, heights and sizes of the nodes that are not merged into their parent, under new numbers.
+
+    A merged node has a smaller number than the node that it is merged into.
+    """
     number = np.empty(nodes, np.int32)
     kept = 0
     for node in range(nodes):

@@ -1,10 +1,12 @@
 """The minimum spanning forest of the union graph by mutual reachability: Boruvka's algorithm, without ties.
 
-Edges are ordered by (weight, smaller row, larger row), so there is exactly one minimum spanning forest and every number
-of threads finds it. Weights are computed from the lists as they are needed; nothing of the lists' size is kept beside
-them but the edges that still cross between trees after the first round.
+The union graph has an edge between two rows when either lists the other. Edges are ordered by (weight, smaller row, larger
+row), called the total order below. No two edges are equal in it, so there is exactly one minimum spanning forest, which
+every number of threads finds. Weights are computed from the lists when they are needed. The only further array of the
+lists' size holds the edges that cross between trees after the first round.
 
-What takes time in large collections is reading of rows that lie far apart in memory, so each pass reads as few as it can.
+In large collections most of the time goes into reading rows that lie far apart in memory, so each pass reads as few of them
+as it can.
 """
 
 from typing import NamedTuple
@@ -12,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clustering.arrays import Edges, Flags, Floats, Indices, Offsets, Values
-from clustering.kernels import BLOCK, chunk_count, kernel, parallel_range
+from clustering.kernels import BLOCK, as_int64, chunk_count, kernel, parallel_range
 
 
 def spanning_forest(indices: Indices, distances: Floats, core: Floats) -> tuple[Edges, Values, Indices]:
@@ -56,7 +58,7 @@ def _as_edges(first: Indices, second: Indices) -> Edges:
 
 @kernel()
 def _precedes(weight: float, first: int, second: int, than_weight: float, than_first: int, than_second: int) -> bool:
-    """The total order of edges; `first` < `second`."""
+    """Whether the edge (`first`, `second`) comes before the other edge in the total order; `first` < `second`."""
     if weight != than_weight:
         return weight < than_weight
     if first != than_first:
@@ -66,11 +68,12 @@ def _precedes(weight: float, first: int, second: int, than_weight: float, than_f
 
 @kernel(parallel=True)
 def _nearest_listed(indices: Indices, distances: Floats, core: Floats) -> tuple[Floats, Indices]:
-    """Each row's first edge, in the total order, among those it lists: weight (inf = none) and other end (-1 = none)."""
+    """The first edge, in the total order, that each row lists: its weight (inf = none) and its other end (-1 = none)."""
     n, k = indices.shape
     weight = np.empty(n, distances.dtype)
     end = np.empty(n, np.int32)
-    for row in parallel_range(n):
+    for number in parallel_range(n):
+        row = as_int64(number)
         lightest = np.inf
         nearest = -1
         if core[row] < np.inf:
@@ -95,7 +98,19 @@ def _nearest_listed(indices: Indices, distances: Floats, core: Floats) -> tuple[
 def _lighter_edges_from_others(
     indices: Indices, distances: Floats, core: Floats, weight: Floats, end: Indices, chunks: int
 ) -> tuple[Indices, Indices, Floats]:
-    """Edges that precede the first edge of their target among those it lists: (targets, sources, weights)."""
+    """The edges that come before the first edge that their target lists itself.
+
+    Args:
+        indices: (n, k), -1 = missing.
+        distances: (n, k).
+        core: (n,) core distances.
+        weight: (n,) the weight of the first edge that each row lists.
+        end: (n,) the other end of that edge.
+        chunks: Parts that the rows are split into, one a thread.
+
+    Returns:
+        Targets, sources and weights, each (edges,): the source lists the target.
+    """
     n, k = indices.shape
     counts = np.zeros(chunks + 1, np.int64)
     for part in parallel_range(chunks):
@@ -125,34 +140,36 @@ def _lighter_edges_from_others(
 def _improves_target(
     indices: Indices, distances: Floats, core: Floats, weight: Floats, end: Indices, row: int, column: int
 ) -> bool:
-    other = indices[row, column]
+    """Whether the edge that `row` lists at `column` comes before the first edge that its target lists itself."""
+    other = as_int64(indices[row, column])
     if other < 0 or other == row or core[row] > weight[other] or distances[row, column] > weight[other]:
         return False
     reach = max(distances[row, column], core[row], core[other])
     if reach == np.inf:
         return False
-    if end[other] < 0:
+    listed = as_int64(end[other])
+    if listed < 0:
         return True
-    return _precedes(
-        reach, min(row, other), max(row, other), weight[other], min(other, end[other]), max(other, end[other])
-    )
+    return _precedes(reach, min(row, other), max(row, other), weight[other], min(other, listed), max(other, listed))
 
 
 @kernel()
 def _offer_to_others(targets: Indices, sources: Indices, reaches: Floats, weight: Floats, end: Indices) -> None:
-    """Takes the edges into the rows' first edges `weight`, `end` (mutated)."""
+    """Replaces a target's first edge in `weight` and `end` (both mutated) where one of the given edges comes before it."""
     for edge in range(len(targets)):
-        row, other, reach = targets[edge], sources[edge], reaches[edge]
-        if end[row] < 0 or _precedes(
-            reach, min(row, other), max(row, other), weight[row], min(row, end[row]), max(row, end[row])
-        ):
+        row, other, reach = as_int64(targets[edge]), as_int64(sources[edge]), reaches[edge]
+        held = as_int64(end[row])
+        if held < 0 or _precedes(reach, min(row, other), max(row, other), weight[row], min(row, held), max(row, held)):
             weight[row] = reach
             end[row] = other
 
 
 @kernel(parallel=True)
 def _gives_edge(other: Indices) -> Flags:
-    """Whether a tree's lightest edge is to be counted for it: of two trees that chose each other, the larger number."""
+    """Which trees add their first edge to the forest, (trees,): all that have one.
+
+    Where two trees chose the same edge, only the tree with the larger number adds it.
+    """
     n = len(other)
     gives = np.empty(n, np.bool_)
     for tree in parallel_range(n):
@@ -171,7 +188,11 @@ def _join(other: Indices) -> tuple[Indices, int]:
 
 @kernel(parallel=True)
 def _roots(other: Indices) -> Indices:
-    """The root of each tree's chain of lightest edges, by pointer doubling. Chains end in a pair or in a lone tree."""
+    """The root of each tree, (trees,), when every tree is joined to the tree that its first edge leads to.
+
+    The chain of first edges that begins at a tree ends in two trees that chose each other, whose smaller number is the root,
+    or in a tree without an edge. Each pass doubles the length of the chain that is followed.
+    """
     n = len(other)
     above = np.empty(n, np.int32)
     for tree in parallel_range(n):
@@ -191,9 +212,9 @@ def _roots(other: Indices) -> Indices:
 
 
 class _Crossing(NamedTuple):
-    """Edges between trees, for the kernels; the arrays are longer than what is in use, which `bounds` tells.
+    """Edges between trees, for the kernels. `bounds` says which parts of the other arrays are in use.
 
-    What lies between the parts in use was never written to and takes no memory.
+    The parts that are not in use are never written to, so the operating system gives them no memory.
     """
 
     first_tree: Indices
@@ -205,9 +226,10 @@ class _Crossing(NamedTuple):
 
 
 def _crossing_edges(indices: Indices, distances: Floats, core: Floats, tree: Indices, chunks: int) -> _Crossing:
-    """Of each row's listed edges to another tree the first in the total order; a heavier one beside it is never needed.
+    """The edges between trees: for each row and each other tree, the first edge that the row lists into that tree.
 
-    Edges that both ends list are there twice, since looking for them costs more.
+    A later edge of the same row into the same tree is never part of the forest. An edge that both ends list stands twice,
+    since finding such pairs would cost more than keeping them.
     """
     most = indices.size
     live = _Crossing(
@@ -225,7 +247,7 @@ def _crossing_edges(indices: Indices, distances: Floats, core: Floats, tree: Ind
 
 @kernel(parallel=True)
 def _collect_crossing(indices: Indices, distances: Floats, core: Floats, tree: Indices, live: _Crossing) -> None:
-    """Fills `live` (mutated); `tree` is -1 for rows whose edges are left out."""
+    """Writes the edges between trees into `live` (mutated); `tree` is -1 for a row whose edges are left out."""
     first_tree, second_tree, first, second = live.first_tree, live.second_tree, live.first, live.second
     weights, bounds = live.weights, live.bounds
     n, k = indices.shape
@@ -254,7 +276,7 @@ def _collect_crossing(indices: Indices, distances: Floats, core: Floats, tree: I
                         edge += 1
                     if edge == place:
                         place += 1
-                    elif not _precedes(weight, low, high, weights[edge], first[edge], second[edge]):
+                    elif not _precedes(weight, low, high, weights[edge], as_int64(first[edge]), as_int64(second[edge])):
                         continue
                     first_tree[edge], second_tree[edge] = mine, its
                     first[edge], second[edge] = low, high
@@ -262,10 +284,24 @@ def _collect_crossing(indices: Indices, distances: Floats, core: Floats, tree: I
         bounds[part, 1] = place
 
 
+@kernel()
+def _place_precedes(live: _Crossing, place: int, than: int) -> bool:
+    """`_precedes` for two edges of `live`, by their places."""
+    first, second, weights = live.first, live.second, live.weights
+    return _precedes(
+        weights[place],
+        as_int64(first[place]),
+        as_int64(second[place]),
+        weights[than],
+        as_int64(first[than]),
+        as_int64(second[than]),
+    )
+
+
 @kernel(parallel=True)
 def _lightest_crossing(live: _Crossing, trees: int) -> Offsets:
-    """The place of each tree's first edge in the total order; -1 = none."""
-    first_tree, second_tree, first, second = live.first_tree, live.second_tree, live.first, live.second
+    """The place in `live` of each tree's first edge in the total order, (trees,); -1 = none."""
+    first_tree, second_tree = live.first_tree, live.second_tree
     weights, bounds = live.weights, live.bounds
     chunks = len(bounds)
     best = np.full((chunks, trees), -1, np.int64)
@@ -278,27 +314,20 @@ def _lightest_crossing(live: _Crossing, trees: int) -> Offsets:
                 if weight > lightest[part, tree]:
                     continue
                 held = best[part, tree]
-                if (
-                    held < 0
-                    or weight < lightest[part, tree]
-                    or _precedes(weight, first[edge], second[edge], weight, first[held], second[held])
-                ):
+                if held < 0 or weight < lightest[part, tree] or _place_precedes(live, edge, held):
                     best[part, tree] = edge
                     lightest[part, tree] = weight
     for tree in parallel_range(trees):
         for part in range(1, chunks):
             edge, held = best[part, tree], best[0, tree]
-            if edge >= 0 and (
-                held < 0
-                or _precedes(weights[edge], first[edge], second[edge], weights[held], first[held], second[held])
-            ):
+            if edge >= 0 and (held < 0 or _place_precedes(live, edge, held)):
                 best[0, tree] = edge
     first_of_all: Offsets = best[0]
     return first_of_all
 
 
 def _other_tree(best: Offsets, live: _Crossing) -> Indices:
-    """Where each tree's first edge leads; -1 = nowhere."""
+    """The tree that each tree's first edge leads to, (trees,); -1 = none."""
     trees = np.arange(len(best), dtype=np.int32)
     other: Indices = np.where(best < 0, np.int32(-1), live.first_tree[best] + live.second_tree[best] - trees)
     return other
@@ -306,7 +335,7 @@ def _other_tree(best: Offsets, live: _Crossing) -> Indices:
 
 @kernel(parallel=True)
 def _drop_inner_edges(live: _Crossing, tree: Indices) -> None:
-    """Renumbers the ends' trees and closes up over edges within one; mutates `live`."""
+    """Gives the edges in `live` (mutated) the new numbers of their trees, and drops those within one tree."""
     first_tree, second_tree, first, second = live.first_tree, live.second_tree, live.first, live.second
     weights, bounds = live.weights, live.bounds
     for part in parallel_range(len(bounds)):

@@ -22,8 +22,8 @@ from clustering.time_damping import TimeDamping, damping_of
 from clustering.tree.bridging import Metric, bridges
 from clustering.tree.dendrogram import dendrogram, sorted_edges
 from clustering.tree.forest import spanning_forest
-from clustering.tree.lists import checked_lists
 from clustering.tree.reachability import core_distances
+from clustering.tree.validation import validated_neighbours
 from newstide.core.errors import InvalidGraph
 
 
@@ -80,7 +80,7 @@ def build_hierarchy(
     Raises:
         InvalidGraph: Lists, distances, vectors or parameters of which no tree can be made; the message names the value.
     """
-    rows, lengths = checked_lists(indices, distances)
+    rows, lengths = validated_neighbours(indices, distances)
     n, k = rows.shape
     require_whole("min_samples", min_samples, 1)
     require_whole("memory_mb", memory_mb, 1)

@@ -7,7 +7,7 @@ unstable sort. Where no two weights are equal none of that matters; where some a
 import numpy as np
 
 from clustering.arrays import Edges, Indices, Labels, Offsets, Values
-from clustering.kernels import kernel
+from clustering.kernels import as_int64, kernel
 from clustering.tree.dendrogram import single_linkage
 
 
@@ -25,7 +25,7 @@ def merges_of_path(path: Offsets, weights: Values) -> Values:
 
 @kernel()
 def _by_row(edges: Edges, weights: Values) -> tuple[Offsets, Indices, Values]:
-    """The tree's edges from either end: where each row starts (n + 1,), other ends, weights."""
+    """The tree's edges from both of their ends: where each row's edges begin (n + 1,), their other ends, their weights."""
     m = len(edges)
     starts = np.zeros(m + 2, np.int64)
     for edge in range(m):
@@ -46,13 +46,19 @@ def _by_row(edges: Edges, weights: Values) -> tuple[Offsets, Indices, Values]:
 def walk(starts: Offsets, columns: Indices, values: Values, core: Values) -> tuple[Labels, Values]:
     """The rows in the order in which Prim's algorithm adds them (n,), and the weight of each addition (n - 1,).
 
-    The next row is that of the smallest weight, and of equal ones the smallest row. Where nothing more is reachable, it is
-    the smallest row left, at an infinite weight.
+    The row added next is the one of the smallest weight; of several, the one with the smallest number. Where no further row
+    can be reached, it is the one with the smallest number, at an infinite weight.
+
+    Args:
+        starts: (n + 1,) where each row's edges begin.
+        columns: (edges,) their other ends.
+        values: (edges,) their lengths.
+        core: (n,) core distances.
     """
     n = len(core)
     heap_weight = np.empty(len(columns) + 1, np.float64)
     heap_row = np.empty(len(columns) + 1, np.int32)
-    held = 0
+    held = as_int64(0)
     nearest = np.full(n, np.inf)
     added = np.zeros(n, np.bool_)
     path = np.zeros(n, np.int64)
@@ -84,12 +90,13 @@ def walk(starts: Offsets, columns: Indices, values: Values, core: Values) -> tup
 
 @kernel()
 def _precedes(heap_weight: Values, heap_row: Indices, one: int, weight: float, row: int) -> bool:
+    """Whether the heap's entry at place `one` is not larger than (`weight`, `row`)."""
     return bool(heap_weight[one] < weight or (heap_weight[one] == weight and heap_row[one] <= row))
 
 
 @kernel()
 def _push(heap_weight: Values, heap_row: Indices, held: int, weight: float, row: int) -> int:
-    """Adds to the heap (mutated), smallest (weight, row) on top; how many it holds now."""
+    """Adds an entry to the heap (mutated), which has its smallest (weight, row) on top; returns its size."""
     place = held
     while place > 0 and not _precedes(heap_weight, heap_row, (place - 1) // 2, weight, row):
         heap_weight[place] = heap_weight[(place - 1) // 2]
@@ -102,7 +109,7 @@ def _push(heap_weight: Values, heap_row: Indices, held: int, weight: float, row:
 
 @kernel()
 def _pop(heap_weight: Values, heap_row: Indices, held: int) -> int:
-    """Takes the top off the heap (mutated); how many it holds now."""
+    """Removes the top of the heap (mutated); returns its size."""
     held -= 1
     weight, row = heap_weight[held], heap_row[held]
     place = 0

@@ -8,7 +8,7 @@ the mutual reachability of an edge is the largest of its length and its two ends
 import numpy as np
 
 from clustering.arrays import Floats, Indices
-from clustering.kernels import BLOCK, kernel, parallel_range
+from clustering.kernels import BLOCK, as_int64, kernel, parallel_range
 
 
 def core_distances(indices: Indices, distances: Floats, min_samples: int) -> Floats:
@@ -34,13 +34,18 @@ def core_distances(indices: Indices, distances: Floats, min_samples: int) -> Flo
 
 @kernel(parallel=True)
 def _own_core(indices: Indices, distances: Floats, min_samples: int) -> tuple[Floats, Indices, Floats]:
-    """By the row's own list alone: core distances, and names and lengths (n, min_samples) of its nearest, ascending."""
+    """What each row's own list says: its core distance, and the rows and lengths of its nearest edges.
+
+    Returns:
+        Core distances (n,), infinite where a list is too short; row numbers (n, min_samples), -1 = none; and lengths
+        (n, min_samples), ascending, inf = none.
+    """
     n, k = indices.shape
     core = np.empty(n, distances.dtype)
     names = np.full((n, min_samples), -1, np.int32)
     nearest = np.full((n, min_samples), np.inf, distances.dtype)
     for row in parallel_range(n):
-        held = 0
+        held = as_int64(0)
         for column in range(k):
             other = indices[row, column]
             if other >= 0 and other != row:
@@ -51,7 +56,13 @@ def _own_core(indices: Indices, distances: Floats, min_samples: int) -> tuple[Fl
 
 @kernel()
 def _keep_nearest(nearest: Floats, names: Indices, held: int, length: float, name: int) -> int:
-    """Inserts into the ascending `nearest[:held]` if it belongs there; a name met twice keeps its smaller length."""
+    """Inserts an edge into the ascending lengths `nearest[:held]` and their rows `names` (mutated) where it belongs.
+
+    An edge that is longer than all of a full list is left out. Of a row that comes twice the smaller length stays.
+
+    Returns:
+        How many edges the list holds now.
+    """
     most = nearest.shape[0]
     if held == most and length >= nearest[most - 1]:
         return held
@@ -80,12 +91,16 @@ def _keep_nearest(nearest: Floats, names: Indices, held: int, length: float, nam
 def _shorter_edges_from_others(
     indices: Indices, distances: Floats, core: Floats, names: Indices, nearest: Floats
 ) -> tuple[Indices, Indices, Floats]:
-    """Edges that would lower the core distance of their target, which does not list them (or lists them longer)."""
+    """The edges that lower the core distance of their target, which does not list them, or lists them as longer.
+
+    Returns:
+        Targets, sources and lengths, each (edges,): the source lists the target.
+    """
     n = len(indices)
     blocks = (n + BLOCK - 1) // BLOCK
     starts = np.zeros(blocks + 1, np.int64)
     for block in parallel_range(blocks):
-        rows, _ = _lowering_edges(indices, distances, core, names, nearest, block)
+        rows, _ = _lowering_edges(indices, distances, core, names, nearest, as_int64(block))
         starts[block + 1] = len(rows)
     for block in range(blocks):
         starts[block + 1] += starts[block]
@@ -94,7 +109,7 @@ def _shorter_edges_from_others(
     lengths = np.empty(starts[blocks], distances.dtype)
     for block in parallel_range(blocks):
         if starts[block + 1] > starts[block]:
-            rows, columns = _lowering_edges(indices, distances, core, names, nearest, block)
+            rows, columns = _lowering_edges(indices, distances, core, names, nearest, as_int64(block))
             for edge in range(len(rows)):
                 place, row, column = starts[block] + edge, rows[edge], columns[edge]
                 targets[place] = indices[row, column]
@@ -107,10 +122,13 @@ def _shorter_edges_from_others(
 def _lowering_edges(
     indices: Indices, distances: Floats, core: Floats, names: Indices, nearest: Floats, block: int
 ) -> tuple[Indices, Indices]:
-    """Rows and columns of a block's edges that are shorter than their target's core distance and unknown to it.
+    """The edges of one block of rows that are shorter than their target's core distance, and that the target lacks.
 
-    Step by step for the whole block: were each edge followed to the end before the next, every surprise at a branch would
-    wait for memory.
+    Each step is made for the whole block before the next step begins. If each edge were followed to its end first, the
+    processor would wait for memory at every branch that it predicted wrongly.
+
+    Returns:
+        The edges' rows and columns in the lists.
     """
     n, k = indices.shape
     start, end = block * BLOCK, min(n, (block + 1) * BLOCK)
@@ -145,13 +163,13 @@ def _add_edges(
     lengths: Floats,
     min_samples: int,
 ) -> None:
-    """Lowers `core` (mutated) of the rows in the ascending `targets` by the edges that reach them."""
+    """Lowers the core distances `core` (mutated) of the rows `targets` (ascending) by the edges that reach them."""
     nearest = np.empty(min_samples, distances.dtype)
     names = np.empty(min_samples, np.int32)
     edge = 0
     while edge < len(targets):
         row = targets[edge]
-        held = 0
+        held = as_int64(0)
         for column in range(indices.shape[1]):
             other = indices[row, column]
             if other >= 0 and other != row:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from clustering.arrays import Indices, Labels, Offsets, Values, Vectors
 from clustering.tree.extraction import labels_of_merges
-from clustering.tree.lists import checked_lists
 from clustering.tree.prim import merges_of_path, walk
+from clustering.tree.validation import validated_neighbours
 from newstide.core.errors import InvalidGraph
 
 NEIGHBOURS = 50  # a row searches, itself included
@@ -80,7 +80,7 @@ def labels_of_search(
             f"min_samples is {min_samples} and min_cluster_size is {min_cluster_size}.",
             "Give a min_samples of at least 1 and a min_cluster_size of at least 2.",
         )
-    rows, lengths = checked_lists(indices, distances)
+    rows, lengths = validated_neighbours(indices, distances)
     n = len(rows)
     if n < 2 * min_cluster_size:  # hdbscan finds nothing in so few, or refuses them
         return np.full(n, -1, np.int64), np.zeros(n, np.float64)

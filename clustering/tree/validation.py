@@ -12,7 +12,7 @@ from clustering.kernels import kernel, parallel_range
 from newstide.core.errors import InvalidGraph
 
 
-def checked_lists(indices: npt.ArrayLike, distances: npt.ArrayLike) -> tuple[Indices, Floats]:
+def validated_neighbours(indices: npt.ArrayLike, distances: npt.ArrayLike) -> tuple[Indices, Floats]:
     """The lists as int32 and float32 or float64 arrays, row by row in memory; copied only where they are not so yet.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from clustering.arrays import Flags, Indices, Values, Vectors
-from clustering.kernels import dot, inverse_norms, kernel, parallel_range
+from clustering.kernels import as_flag, as_int64, dot, inverse_norms, kernel, parallel_range
 from newstide.core.errors import InvalidGraph
 
 MISSING_SIMILARITY = -1.0  # of the places behind a list's end, whose row number is -1
@@ -31,8 +31,8 @@ class PointArrays(NamedTuple):
     slack: float
 
 
-class ListArrays(NamedTuple):
-    """The arrays of `Lists`, for the kernels, which mutate them."""
+class NeighbourListArrays(NamedTuple):
+    """The arrays of `NeighbourLists`, for the kernels, which mutate them."""
 
     indices: Indices
     similarities: Vectors
@@ -81,7 +81,7 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
+class NeighbourLists:
     """Neighbour lists under construction; the arrays are mutated.
 
     Attributes:
@@ -95,7 +95,7 @@ class Lists:
     lengths: Indices
 
     @classmethod
-    def empty(cls, n: int, width: int) -> "Lists":
+    def empty(cls, n: int, width: int) -> "NeighbourLists":
         """Lists of length 0."""
         return cls(
             np.full((n, width), -1, np.int32),
@@ -104,14 +104,14 @@ class Lists:
         )
 
     @classmethod
-    def unwritten(cls, n: int, width: int) -> "Lists":
+    def unwritten(cls, n: int, width: int) -> "NeighbourLists":
         """Lists of which only those that are searched may be read, and only those take memory."""
         return cls(np.empty((n, width), np.int32), np.empty((n, width), np.float32), np.zeros(n, np.int32))
 
     @property
-    def arrays(self) -> ListArrays:
+    def arrays(self) -> NeighbourListArrays:
         """As compiled kernels take them."""
-        return ListArrays(self.indices, self.similarities, self.lengths)
+        return NeighbourListArrays(self.indices, self.similarities, self.lengths)
 
 
 class Searcher(Protocol):
@@ -122,7 +122,7 @@ class Searcher(Protocol):
         """Whether lists are always the true ones, so that there is no recall to measure."""
         ...
 
-    def fill(self, points: Points, lists: Lists, rows: Indices, offered: Flags, complete: Flags) -> None:
+    def fill(self, points: Points, lists: NeighbourLists, rows: Indices, offered: Flags, complete: Flags) -> None:
         """Searches the lists of `rows` anew, and offers some of them to the lists of all other rows.
 
         Args:
@@ -135,7 +135,7 @@ class Searcher(Protocol):
         ...
 
 
-def carried_over(indices: Indices, similarities: Vectors, new_row: Indices, old_row: Indices) -> Lists:
+def carried_over(indices: Indices, similarities: Vectors, new_row: Indices, old_row: Indices) -> NeighbourLists:
     """The lists of rows that stay, without those that left, under new row numbers.
 
     Args:
@@ -144,13 +144,16 @@ def carried_over(indices: Indices, similarities: Vectors, new_row: Indices, old_
         new_row: (old n,) -1 = left. Ascending where it is not.
         old_row: (n,) -1 = new, with an empty list.
     """
-    lists = Lists.empty(len(old_row), indices.shape[1])
+    lists = NeighbourLists.empty(len(old_row), indices.shape[1])
     _carry_over(indices, similarities, new_row, old_row, lists.arrays)
     return lists
 
 
 @kernel(parallel=True)
-def _carry_over(indices: Indices, similarities: Vectors, new_row: Indices, old_row: Indices, lists: ListArrays) -> None:
+def _carry_over(
+    indices: Indices, similarities: Vectors, new_row: Indices, old_row: Indices, lists: NeighbourListArrays
+) -> None:
+    """Writes into `lists` (mutated) what `carried_over` returns."""
     to_indices, to_values, lengths = lists.indices, lists.similarities, lists.lengths
     for row in parallel_range(len(old_row)):
         source = old_row[row]
@@ -184,7 +187,7 @@ def similarity(vectors: Vectors, norms: Values, one: int, two: int) -> np.float3
 
 
 @kernel()
-def offer(lists: ListArrays, row: int, other: int, value: np.float32, complete: bool) -> bool:
+def offer(lists: NeighbourListArrays, row: int, other: int, value: np.float32, complete: bool) -> bool:
     """Inserts `other` into the list of `row` (mutated) where it belongs, if that is known; whether it did."""
     indices, similarities, lengths = lists.indices, lists.similarities, lists.lengths
     width = indices.shape[1]
@@ -208,7 +211,7 @@ def offer(lists: ListArrays, row: int, other: int, value: np.float32, complete: 
 
 
 @kernel()
-def write_ranked(lists: ListArrays, row: int, candidates: Indices, values: Vectors) -> None:
+def write_ranked(lists: NeighbourListArrays, row: int, candidates: Indices, values: Vectors) -> None:
     """Makes the best of `candidates` (ascending rows, none twice) the list of `row` (mutated)."""
     indices, similarities, lengths = lists.indices, lists.similarities, lists.lengths
     width = indices.shape[1]
@@ -217,4 +220,4 @@ def write_ranked(lists: ListArrays, row: int, candidates: Indices, values: Vecto
         similarities[row, place] = MISSING_SIMILARITY
     lengths[row] = 0
     for number in range(len(candidates)):
-        offer(lists, row, candidates[number], values[number], True)
+        offer(lists, as_int64(row), as_int64(candidates[number]), values[number], as_flag(True))
