@@ -16,11 +16,10 @@ import pandas as pd
 from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.quality import PAGE, code_version, embeddings, kept
-from clustering.stories.clusters import cluster_rows
-from clustering.stories.lineage import kept_share, match
+from clustering.stories.lineage import label_stability
 from newstide.core.settings import ClusteringSettings, Settings
 from newstide_app.evaluation import read_labelled
-from newstide_app.replay import update_exact_graph
+from tests.harness.relabelled import relabelled
 
 SETS = {"uci_stories": False, "allsides_roundups": False, "abp_stream": True}  # whether times are used
 MODELS = ("use-multilingual", "multilingual-e5-small")
@@ -63,34 +62,16 @@ def measure(
     rows: pd.DataFrame, vectors: npt.NDArray[np.float32], settings: ClusteringSettings, draw: int
 ) -> list[dict[str, Any]]:
     """One draw: the share of rows that keep their story, without the bonus for stories of the last run and with it."""
-    n = len(rows)
-    known = np.sort(np.random.default_rng(draw).choice(n, round(n / 1.01), replace=False))
-    ids = rows["id"].to_numpy(object)
-    graph = update_exact_graph(None, ids[known], ids, vectors, settings)
-    first = cluster_rows(graph, rows.iloc[known], settings)
-    before = np.full(n, -1, np.int64)
-    before[known] = first.labels
-    stories = np.unique(first.labels[first.labels >= 0]).tolist()
-    everything = update_exact_graph(graph, ids, ids, vectors, settings)
+    later = [settings.model_copy(update={"inertia": 0.0}), settings]
     found = []
-    for default in (False, True):
-        changed = settings if default else settings.model_copy(update={"inertia": 0.0})
-        second = cluster_rows(
-            everything,
-            rows,
-            changed,
-            known_theta=first.threshold.theta,
-            known_smoothed_theta=first.smoothed_threshold.theta,
-            previous=before,
-        )
-        after = match(before, second.labels, stories, max(stories) + 1).labels
+    for changed, (before, after) in zip(later, relabelled(rows, vectors, settings, draw, later), strict=True):
         both = (before >= 0) & (after >= 0)
         found.append(
             {
                 "draw": draw,
                 "inertia": changed.inertia,
                 "kept_of_clustered": float((after == before)[both].mean()),
-                "kept_of_all": kept_share(before, after, stories),
+                "kept_of_all": label_stability(before, after, before[before >= 0].tolist()),
                 "noise": float((after < 0).mean()),
             }
         )

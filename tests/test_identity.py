@@ -9,15 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from clustering.neighbours import NeighbourGraph
-from clustering.stories.clusters import cluster_rows
-from clustering.stories.lineage import Event, kept_share, match
+from clustering.stories.lineage import Event, label_stability
 from newstide.core.settings import EmbeddingSettings, Settings
 from newstide.embedding import load_embedder
 from newstide_app.evaluation import read_labelled
-from newstide_app.replay import update_exact_graph
 from producers.sample import day_file
 from tests.harness.bundled_day import EVENTS, EXCEPTIONS, SURVIVALS
+from tests.harness.day_runs import in_six_runs
+from tests.harness.relabelled import relabelled
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -50,26 +49,9 @@ def majority(truth: npt.NDArray[np.object_]) -> str:
 
 def replayed(rows: pd.DataFrame, vectors: Vectors) -> list[Step]:
     """The day in six runs, each with a sixth more of its headlines, by the steps of production: graph kept, theta kept."""
-    settings = Settings().clustering
-    times, truth = rows["published_at"].to_numpy(np.int64), rows["story_id"].to_numpy(object)
-    labels = np.full(len(rows), -1, np.int64)
-    graph: NeighbourGraph | None = None
-    thetas: tuple[float | None, float | None] = (None, None)
-    next_number, steps = 0, []
-    for until in np.quantile(times, np.arange(1, 7) / 6):
-        inside = np.flatnonzero(times <= until)
-        part = rows.iloc[inside].reset_index(drop=True)
-        graph = update_exact_graph(graph, part["id"], rows["id"], vectors, settings)
-        before = labels[inside]
-        clusters = cluster_rows(
-            graph, part, settings, known_theta=thetas[0], known_smoothed_theta=thetas[1], previous=before
-        )
-        thetas = clusters.threshold.theta, clusters.smoothed_threshold.theta
-        lineage = match(before, clusters.labels, np.unique(before[before >= 0]).tolist(), next_number)
-        next_number = lineage.next_number
-        labels[inside] = lineage.labels
-        steps.append(Step(before, lineage.labels, lineage.events, truth[inside]))
-    return steps
+    truth = rows["story_id"].to_numpy(object)
+    runs = in_six_runs(rows, vectors, Settings().clustering)
+    return [Step(run.before, run.after, run.events, truth[run.inside]) for run in runs]
 
 
 @pytest.fixture(scope="module")
@@ -161,22 +143,7 @@ def test_a_hundredth_more_headlines_leave_almost_every_label_as_it_was(real_head
     rows = read_labelled(real_headlines / "uci_stories.parquet", needs_time=False)
     vectors = load_embedder(EmbeddingSettings(model="use-multilingual")).encode(rows["title"].tolist())
     settings = Settings().updated(clustering={"time_weight": 0.0}).clustering
-    known = np.sort(np.random.default_rng(0).choice(len(rows), round(len(rows) / 1.01), replace=False))
-    graph = update_exact_graph(None, rows["id"].iloc[known], rows["id"], vectors, settings)
-    first = cluster_rows(graph, rows.iloc[known], settings)
-    before = np.full(len(rows), -1, np.int64)
-    before[known] = first.labels
-    everything = update_exact_graph(graph, rows["id"], rows["id"], vectors, settings)
-    second = cluster_rows(
-        everything,
-        rows,
-        settings,
-        known_theta=first.threshold.theta,
-        known_smoothed_theta=first.smoothed_threshold.theta,
-        previous=before,
-    )
-    stories = np.unique(first.labels[first.labels >= 0]).tolist()
-    after = match(before, second.labels, stories, max(stories) + 1).labels
-    kept = kept_share(before, after, stories)
+    ((before, after),) = relabelled(rows, vectors, settings, draw=0)
+    kept = label_stability(before, after, before[before >= 0].tolist())
     assert kept is not None
     assert kept >= 0.995

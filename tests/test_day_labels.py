@@ -1,0 +1,101 @@
+"""The bundled day's labels, bit for bit, for vectors that are the same on every processor.
+
+A change that is meant to change no label leaves the digests as they are. One that is meant to writes what the failing test
+shows in their place, and says in its message what became of the labels. Probabilities and similarities are no part of them:
+their last digits are the processor's.
+"""
+
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clustering.arrays import Labels, Vectors
+from clustering.stories.clusters import cluster_rows
+from newstide.core.settings import ClusteringSettings
+from newstide_app.evaluation import read_labelled
+from newstide_app.replay import update_exact_graph
+from producers.sample import day_file
+from tests.harness.day_runs import in_six_runs
+from tests.harness.word_vectors import word_vectors
+
+# All that the labels depend on, so that another default does not change them.
+CHOSEN: dict[str, Any] = {
+    "neighbours": 30,
+    "spare_neighbours": 10,
+    "min_samples": 1,
+    "min_cluster_size": 2,
+    "deduplicate": True,
+    "centre": True,
+    "smoothing": True,
+    "time_weight": 0.2,
+    "time_scale": timedelta(days=7),
+    "deviations": 2.25,
+    "size_exponent": 1.3125,
+    "theta_drift": 0.02,
+    "inertia": 0.2,
+    "seed": 42,
+}
+WAYS: dict[str, dict[str, Any]] = {
+    "calibrated": {"selection": "calibrated"},
+    "calibrated, undamped and as embedded": {
+        "selection": "calibrated",
+        "time_weight": 0.0,
+        "smoothing": False,
+        "centre": False,
+    },
+    "excess of mass": {"selection": "eom"},
+    "excess of mass, min_samples 3": {"selection": "eom", "min_samples": 3, "min_cluster_size": 3},
+    "leaves": {"selection": "leaf"},
+    "tutorial": {"tutorial": True},
+}
+VECTORS = "0a96df057a52d467199bc06c082a94b999cfdef51e247ac21ebb45b7caa5f906"
+# Clusters, rows in none, and the digest of the labels.
+AT_ONCE: dict[str, tuple[int, int, str]] = {
+    "calibrated": (203, 279, "aaf64559b3cfd57640f039d4585e831f4ec22896a470170aeefe200ce12f238e"),
+    "calibrated, undamped and as embedded": (
+        181,
+        359,
+        "946c0c9f63a893088185859e329b86ba4d1e0ef832f4320411ab651a918408ac",
+    ),
+    "excess of mass": (182, 224, "6e6302fb2675629ba23f4c5ca2d5e9c2d612b31b9d59beddeaa169e07b714cb4"),
+    "excess of mass, min_samples 3": (42, 590, "4f95d6570909b48912abc1882db7d6e39d1e38f5af62fd4e440f0570c834439d"),
+    "leaves": (192, 236, "848e7b57d9546203d3192457507ea8817bfc6e1660393ae204cf4f0cea833de7"),
+    "tutorial": (22, 668, "406043a9229d2cb0de917b43ee953986c9ed9219f96bdb2f1740cd37641bd9ee"),
+}
+RUN_BY_RUN: tuple[int, int, str] = (0, 0, "")  # the same of the stories' numbers in each of six runs
+
+
+@pytest.fixture(scope="module")
+def day() -> pd.DataFrame:
+    return read_labelled(Path(day_file()), needs_time=True)
+
+
+@pytest.fixture(scope="module")
+def vectors(day: pd.DataFrame) -> Vectors:
+    return word_vectors((day["title"] + " " + day["description"]).tolist())
+
+
+def summed_up(labels: Labels) -> tuple[int, int, str]:
+    stored = np.ascontiguousarray(labels, "<i8")
+    return len(np.unique(labels[labels >= 0])), int((labels < 0).sum()), hashlib.sha256(stored.tobytes()).hexdigest()
+
+
+def test_vectors_of_words_are_the_same_everywhere(vectors: Vectors) -> None:
+    assert hashlib.sha256(vectors.astype("<f4").tobytes()).hexdigest() == VECTORS
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_bundled_days_labels_are_what_they_were(way: str, day: pd.DataFrame, vectors: Vectors) -> None:
+    settings = ClusteringSettings(**CHOSEN).model_copy(update=WAYS[way])
+    graph = update_exact_graph(None, day["id"], day["id"], vectors, settings)
+    assert summed_up(cluster_rows(graph, day, settings).labels) == AT_ONCE[way]
+
+
+def test_the_stories_numbers_of_six_runs_are_what_they_were(day: pd.DataFrame, vectors: Vectors) -> None:
+    runs = in_six_runs(day, vectors, ClusteringSettings(**CHOSEN))
+    assert summed_up(np.concatenate([run.after for run in runs])) == RUN_BY_RUN
