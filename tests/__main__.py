@@ -1,8 +1,8 @@
 """Runs the tests as `make test` does: `python -m tests [--all] [--workers N] [--coverage] [arguments of pytest]`.
 
-First the kernels are compiled once. Then the workers share all tests that can run side by side, file by file. Then those
-marked `alone`, which measure time, memory or pixels, run one after another. One table sums up. Tests marked `slow` are
-left out unless `--all` is given.
+First the kernels are compiled once. Then the workers share all tests that can run side by side, file by file, the longest
+files first (`tests/harness/longest.py`). Then those marked `alone`, which measure time, memory or pixels, run one after
+another. One table sums up. Tests marked `slow` are left out unless `--all` is given.
 """
 
 import argparse
@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,6 +21,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).parents[1]
 WORKERS = 3  # on two cores: the tests mostly wait for Kafka, Milvus, processes and Chromium
 _NOTHING_TO_RUN = 5  # pytest's exit code
+_SHOWN = 25  # files whose times are listed
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Part:
     passed: int
     skipped: int
     failed: tuple[str, ...]
+    files: Mapping[str, float]  # seconds that each file's tests took, with their fixtures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     print("compiling the kernels ...", flush=True)
     subprocess.run([sys.executable, "-m", "tests.harness.warm"], cwd=ROOT, check=True)
-    together = ["-n", str(chosen.workers), "--dist", "loadfile", "--durations", "20"]
+    together = ["-n", str(chosen.workers), "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20"]
     parts = [
         _run("side by side", [*pytest, *together, "-m", f"{tier} and not alone"]),
         _run("alone", [*pytest, "--durations", "5", "-m", f"{tier} and alone"]),
@@ -72,7 +75,11 @@ def _run(name: str, command: Sequence[str]) -> Part:
     bad = [one for one in cases if one.find("failure") is not None or one.find("error") is not None]
     skipped = sum(one.find("skipped") is not None for one in cases)
     failed = tuple(f"{one.get('file')}::{one.get('name')}" for one in bad)
-    return Part(name, done.returncode, time.monotonic() - started, len(cases) - skipped - len(bad), skipped, failed)
+    files: dict[str, float] = defaultdict(float)
+    for one in cases:
+        files[str(one.get("file"))] += float(one.get("time", 0))
+    passed = len(cases) - skipped - len(bad)
+    return Part(name, done.returncode, time.monotonic() - started, passed, skipped, failed, files)
 
 
 def _covered_enough() -> bool:
@@ -87,6 +94,9 @@ def _print_summary(parts: Sequence[Part], seconds: float) -> None:
     print(f"\n{'':14}{'passed':>8}{'failed':>8}{'skipped':>9}{'minutes':>9}")
     for part in parts:
         print(f"{part.name:14}{part.passed:8}{len(part.failed):8}{part.skipped:9}{part.seconds / 60:9.1f}")
+    longest = sorted(parts[0].files.items(), key=lambda one: -one[1])[:_SHOWN]
+    print("\nseconds of the longest files, of a worker's:")
+    print("\n".join(f"{seconds:6.0f}  {file}" for file, seconds in longest))
     for part in parts:
         for test in part.failed:
             print(f"FAILED {test}")

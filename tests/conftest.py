@@ -18,14 +18,15 @@ from kafka.errors import UnknownTopicOrPartitionError
 from pymilvus import MilvusClient
 
 from newstide.core import logs
-from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.core.threads import let_idle_threads_sleep
 from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus.local_server import LocalMilvus
 from tests.harness.feed_site import Site
 from tests.harness.labelled import hand_on, labelled
-from tests.harness.newsroom import add_headlines, own_topics
+from tests.harness.longest import LONGEST
+from tests.harness.newsroom import add_headlines, of_a_module, own_topics
 
 hand_on()
 let_idle_threads_sleep()  # of the processes that tests start, and of kernels not loaded yet
@@ -33,6 +34,12 @@ let_idle_threads_sleep()  # of the processes that tests start, and of kernels no
 _SHARED_KAFKA = pytest.StashKey[LocalKafka]()
 _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 _PORT, _DATA = "newstide_kafka_port", "newstide_kafka_data"  # of what a worker is told
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -111,6 +118,12 @@ def local_milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalMilv
         yield milvus
 
 
+@pytest.fixture
+def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
+    """Everything of this test's own: topics, collections, data folder."""
+    return Settings(data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings)
+
+
 def _patient_client(settings: MilvusSettings) -> MilvusClient:
     """A client with a connection of its own that does not ping: Milvus Lite hangs up on one that does."""
     options = {"grpc.use_local_subchannel_pool": 1, "grpc.keepalive_time_ms": 2**31 - 1}
@@ -164,14 +177,8 @@ def newsroom(local_kafka: LocalKafka, local_milvus: LocalMilvus, tmp_path_factor
     from clustering.run.reclusterer import recluster
     from producers.sample import day_file
 
-    mark = uuid.uuid4().hex[:8]
-    settings = Settings(
-        data_dir=tmp_path_factory.mktemp("newsroom"),
-        kafka=own_topics(local_kafka.bootstrap_servers, mark),
-        milvus=MilvusSettings(uri=local_milvus.uri, prefix=f"n{mark}_"),
-        clustering=ClusteringSettings(window=None),
-    )
-    ensure_topics(settings.kafka)
+    folder = tmp_path_factory.mktemp("newsroom")
+    settings = of_a_module(folder, local_kafka, local_milvus, f"n{uuid.uuid4().hex[:8]}")
     lines = day_file().read_text(encoding="utf-8").splitlines()
     for part in (lines[:250], lines[250:400]):
         add_headlines(settings, [json.loads(line) for line in part])

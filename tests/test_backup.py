@@ -17,10 +17,9 @@ from clustering.run.lease import Lease
 from clustering.run.reclusterer import recluster
 from newstide.core.errors import BackupDamaged, ModelMismatch, NewstideError, SchemaMismatch
 from newstide.core.local_server import free_port
-from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.core.settings import Settings, as_environment
 from newstide.embedding.base import ModelCard
 from newstide.kafka.local_broker import LocalKafka
-from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store, schema
 from newstide.milvus.local_server import LocalMilvus
 from newstide_app.cli.main import app
@@ -30,6 +29,7 @@ from newstide_app.maintenance.takedown import forget
 from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
 from producers.sample import day_file
+from tests.harness.newsroom import of_a_module
 
 ROWS = 200
 
@@ -38,25 +38,11 @@ ROWS = 200
 def settings(tmp_path_factory: pytest.TempPathFactory, local_kafka: LocalKafka, local_milvus: LocalMilvus) -> Settings:
     """Two runs over a day's first 200 headlines, one of them taken down."""
     folder = tmp_path_factory.mktemp("backup")
-    kafka = KafkaSettings(
-        bootstrap_servers=local_kafka.bootstrap_servers,
-        topic="backup",
-        dead_letter_topic="backup.dead-letter",
-        events_topic="backup-events",
-        lease_topic="backup-lease",
-        group="backup",
-    )
-    ensure_topics(kafka)
-    settings = Settings(
-        data_dir=folder,
-        kafka=kafka,
-        milvus=MilvusSettings(uri=local_milvus.uri, prefix="backup_"),
-        clustering=ClusteringSettings(window=None),
-    )
+    settings = of_a_module(folder, local_kafka, local_milvus, "backup")
     lines = day_file().read_text(encoding="utf-8").splitlines()
     for part in (lines[:150], lines[150:ROWS]):
         (folder / "part.jsonl").write_text("\n".join(part), encoding="utf-8")
-        produce_files([str(folder / "part.jsonl")], kafka, progress=False)
+        produce_files([str(folder / "part.jsonl")], settings.kafka, progress=False)
         run_consumer(settings, stop=Event(), drain=True)
         recluster(settings)
     store = open_store(settings.milvus, None)

@@ -13,7 +13,7 @@ from clustering.map.layout import Layout, save_layout
 from clustering.neighbours import load_graph
 from clustering.pages.footer import run_facts
 from clustering.run.publish import laid_out
-from newstide.core.settings import Settings
+from newstide.core.settings import LayoutSettings, Settings
 from newstide.milvus import RunRow, open_store
 
 
@@ -93,10 +93,11 @@ def test_the_log_says_how_the_map_was_made(newsroom: Settings, tmp_path: Path) -
         graph = load_graph(newsroom.data_dir / "cache" / "graph.bin", store.card)
     finally:
         store.close()
+    settings = newsroom.model_copy(update={"layout": LayoutSettings()})
     with capture_logs() as logged:
-        first = laid_out(tmp_path / "layout.npz", graph, "weights", newsroom)
+        first = laid_out(tmp_path / "layout.npz", graph, "weights", settings)
         save_layout(tmp_path / "layout.npz", first)
-        laid_out(tmp_path / "layout.npz", graph, "weights", newsroom)
+        laid_out(tmp_path / "layout.npz", graph, "weights", settings)
     bounds = {"neighbours": 31, "asked": 80, "listed": 30}
     one, two = logged
     assert {"fresh": True, "moved": None, **bounds}.items() <= one.items()

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,24 +12,18 @@ import pytest
 from clustering.run.reclusterer import recluster
 from clustering.tree.tutorial import as_searched
 from newstide.core.headline import Headline
-from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, PageSettings, Settings
+from newstide.core.settings import Settings
 from newstide.milvus import HeadlineRow, Store, open_store
 from producers.sample import day_file
-from tests.harness.newsroom import add_headlines
+from tests.harness.newsroom import add_headlines, for_the_day
 from tests.harness.tutorial import tutorials_own_code
 
 DAY = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture
-def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
-    return Settings(
-        data_dir=tmp_path,
-        kafka=kafka_settings,
-        milvus=milvus_settings,
-        clustering=ClusteringSettings(window=None),
-        pages=PageSettings(enabled=False),
-    )
+def settings(settings: Settings) -> Settings:
+    return for_the_day(settings)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def files() -> list[str]:
     return sorted(name for name in done.stdout.split("\0") if name and (ROOT / name).is_file())
 
 
+@cache
 def modules() -> list[tuple[str, ast.Module]]:
     found = [name for name in files() if name.endswith(".py")]
     assert len(found) > 200

@@ -14,8 +14,6 @@ from newstide.core.local_server import free_port
 from newstide.core.settings import (
     DEFAULT_MODEL,
     EmbeddingSettings,
-    KafkaSettings,
-    MilvusSettings,
     Settings,
     as_environment,
 )
@@ -33,12 +31,6 @@ from producers.publisher import produce_files
 from producers.sample import day_file
 
 OTHER = "use-multilingual"
-
-
-@pytest.fixture
-def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
-    """Without a model."""
-    return Settings(data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings)
 
 
 def take_in(settings: Settings, first: int, last: int) -> None:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from clustering.run.reclusterer import RunReport, recluster
 from consumers.tally import Tally
 from newstide.core.headline import decode
-from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, PageSettings, Settings
+from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings
 from newstide.kafka.consumer import records_of
 from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.producer import Sender
@@ -25,22 +25,15 @@ from newstide.milvus.local_server import LocalMilvus
 from newstide_app.services.metrics import RunMetrics
 from producers.sample import day_file
 from tests.harness.lazy_store import opened_when_asked
-from tests.harness.newsroom import own_topics
+from tests.harness.newsroom import for_the_day, own_topics
 from tests.harness.pipeline import events_of, ingest, labels, send
 
 SAMPLE = 800
 
 
 @pytest.fixture
-def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
-    """Everything of this test's own: topics, collections, data folder; no window, as the days here are long gone."""
-    return Settings(
-        data_dir=tmp_path,
-        kafka=kafka_settings,
-        milvus=milvus_settings,
-        clustering=ClusteringSettings(window=None),
-        pages=PageSettings(enabled=False),  # as few tests look at one
-    )
+def settings(settings: Settings) -> Settings:
+    return for_the_day(settings)
 
 
 @dataclass(frozen=True)

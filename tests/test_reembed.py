@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -18,11 +17,7 @@ from clustering.run.reclusterer import recluster
 from consumers import group
 from newstide.core.errors import ModelMismatch, NewstideError
 from newstide.core.settings import (
-    ClusteringSettings,
     EmbeddingSettings,
-    KafkaSettings,
-    MilvusSettings,
-    PageSettings,
     Settings,
     as_environment,
 )
@@ -35,21 +30,15 @@ from newstide_app.maintenance.takedown import forget
 from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
 from producers.sample import day_file
+from tests.harness.newsroom import for_the_day
 
 ROWS, MORE = 180, 10
 OLD, NEW = "use-multilingual", "multilingual-e5-small"
 
 
 @pytest.fixture
-def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
-    return Settings(
-        data_dir=tmp_path,
-        kafka=kafka_settings,
-        milvus=milvus_settings,
-        embedding=EmbeddingSettings(model=OLD),
-        clustering=ClusteringSettings(window=None),
-        pages=PageSettings(enabled=False),
-    )
+def settings(settings: Settings) -> Settings:
+    return for_the_day(settings).updated(embedding={"model": OLD})
 
 
 def take_in(settings: Settings, first: int, last: int) -> None:

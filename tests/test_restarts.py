@@ -10,26 +10,20 @@ from typing import Any
 import pytest
 
 from clustering.run.reclusterer import recluster
-from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, PageSettings, Settings
+from newstide.core.settings import Settings
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
 from producers.sample import day_file
 from tests.harness.lazy_store import opened_when_asked
+from tests.harness.newsroom import for_the_day
 from tests.harness.pipeline import events_of, ingest, labels, send
 
 SAMPLE = 800
 
 
 @pytest.fixture
-def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
-    """Everything of this test's own: topics, collections, data folder; no window, as the days here are long gone."""
-    return Settings(
-        data_dir=tmp_path,
-        kafka=kafka_settings,
-        milvus=milvus_settings,
-        clustering=ClusteringSettings(window=None),
-        pages=PageSettings(enabled=False),  # as few tests look at one
-    )
+def settings(settings: Settings) -> Settings:
+    return for_the_day(settings)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from newstide.milvus import open_store
 from newstide_app.cli.main import app
 from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
+from tests.harness.newsroom import PLAIN_MAP
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 TOPICS = (
@@ -55,6 +56,7 @@ def test_old_rows_words_of_closed_stories_and_old_pages_go_and_numbers_stay_take
         kafka=kafka_settings,
         milvus=milvus_settings,
         clustering=ClusteringSettings(window="3d"),
+        layout=PLAIN_MAP,
     )
     for day, topics in ((0, TOPICS), (4, TOPICS[1:2])):
         send_day(settings, day, tmp_path, topics)
@@ -105,7 +107,9 @@ def test_the_command_keeps_what_it_is_told_to_keep(
     tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clustering = ClusteringSettings(window="3d")
-    settings = Settings(data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings, clustering=clustering)
+    settings = Settings(
+        data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings, clustering=clustering, layout=PLAIN_MAP
+    )
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
     send_day(settings, 0, tmp_path)

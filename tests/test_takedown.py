@@ -16,17 +16,16 @@ from clustering.neighbours import load_graph
 from clustering.pages.redaction import clean_pages
 from clustering.run.reclusterer import recluster
 from newstide.core.errors import SettingsError
-from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.core.settings import Settings, as_environment
 from newstide.kafka.local_broker import LocalKafka
-from newstide.kafka.topics import ensure_topics
-from newstide.milvus import Store, open_store, schema
+from newstide.milvus import Store, open_store, schema, tombstones
 from newstide.milvus.local_server import LocalMilvus
-from newstide.milvus.tombstones import FRESH
 from newstide_app.cli.main import app
 from newstide_app.maintenance.takedown import allow_again, forget, look_up
 from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
 from producers.sample import day_file
+from tests.harness.newsroom import of_a_module
 
 ROWS = 300
 
@@ -35,24 +34,10 @@ ROWS = 300
 def settings(tmp_path_factory: pytest.TempPathFactory, local_kafka: LocalKafka, local_milvus: LocalMilvus) -> Settings:
     """A day's first 300 headlines, with one run made; the tests take down one part after another."""
     folder = tmp_path_factory.mktemp("takedown")
-    kafka = KafkaSettings(
-        bootstrap_servers=local_kafka.bootstrap_servers,
-        topic="takedown",
-        dead_letter_topic="takedown.dead-letter",
-        events_topic="takedown-events",
-        lease_topic="takedown-lease",
-        group="takedown",
-    )
-    ensure_topics(kafka)
-    settings = Settings(
-        data_dir=folder,
-        kafka=kafka,
-        milvus=MilvusSettings(uri=local_milvus.uri, prefix="takedown_"),
-        clustering=ClusteringSettings(window=None),
-    )
+    settings = of_a_module(folder, local_kafka, local_milvus, "takedown")
     lines = day_file().read_text(encoding="utf-8").splitlines()[:ROWS]
     (folder / "day.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    produce_files([str(folder / "day.jsonl")], kafka, progress=False)
+    produce_files([str(folder / "day.jsonl")], settings.kafka, progress=False)
     run_consumer(settings, stop=Event(), drain=True)
     recluster(settings)
     return settings
@@ -145,8 +130,9 @@ def test_a_source_goes_with_all_it_sent_and_later_headlines_of_it_are_kept_out_u
 
 @pytest.mark.parametrize("runs_before", [0, 1])
 def test_a_row_that_was_on_its_way_and_a_page_that_lies_elsewhere_are_cleaned_by_the_next_run(
-    settings: Settings, store: Store, runs_before: int
+    settings: Settings, store: Store, runs_before: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tombstones, "FRESH", 0.0)  # what is in memory is looked up again each time
     rows = store.headlines("cluster_label >= 0", ["id", "title", "url"])
     row = rows[[sum(title in other for other in rows["title"]) == 1 for title in rows["title"]]].iloc[0]
     kept = store.headlines_by_id([row["id"]], [*schema.columns("headlines"), "embedding"]).to_dict("records")[0]
@@ -154,13 +140,11 @@ def test_a_row_that_was_on_its_way_and_a_page_that_lies_elsewhere_are_cleaned_by
     forget(elsewhere, "url", row["url"])
     assert row["title"] in (settings.snapshots_dir / "latest.html").read_text(encoding="utf-8")
     for _ in range(runs_before):  # a slow model: the row comes only after a run that has taken its like down
-        time.sleep(FRESH)
         recluster(settings)
     store._headlines.put(
         [{str(name): value for name, value in kept.items()} | {"ingested_at": int(time.time() * 1000)}]
     )
     assert store.known_ids([row["id"]])
-    time.sleep(FRESH)
 
     recluster(settings)
 

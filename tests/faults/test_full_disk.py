@@ -18,7 +18,7 @@ from newstide.core.settings import (
 )
 from newstide.milvus import open_store
 from producers.sample import day_file
-from tests.harness.newsroom import add_headlines
+from tests.harness.newsroom import PLAIN_MAP, add_headlines
 
 _ROOM = 4_096  # bytes that a file may have: an errno of its own (EFBIG), and the same error in Python as a full disk
 
@@ -57,6 +57,7 @@ def test_a_run_on_a_full_disk_leaves_the_old_page_writes_right_labels_and_is_not
         kafka=kafka_settings,
         milvus=milvus_settings,
         clustering=ClusteringSettings(window=None),
+        layout=PLAIN_MAP,
         monitoring=MonitoringSettings(port=0),
     )
     day = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]

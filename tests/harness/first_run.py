@@ -18,6 +18,7 @@ from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus import HeadlineRow, RunRow, open_store
 from newstide.milvus.local_server import LocalMilvus
+from tests.harness.newsroom import PLAIN_MAP
 
 DIM = 32
 CARD = ModelCard("test-model", DIM, "0123456789abcdef" * 4)
@@ -85,6 +86,7 @@ class Place:
             ),
             milvus=MilvusSettings(uri=milvus.uri, prefix=f"r{mark}_"),
             clustering=ClusteringSettings(window=None),
+            layout=PLAIN_MAP,
         )
         ensure_topics(self.settings.kafka)
         rows, stories = as_a_first_run_left_it()

@@ -1,31 +1,81 @@
 """Compiles the kernels that tests run, once: `python -m tests.harness.warm`.
 
 Workers that start with an empty cache would each compile the same. Numba writes a kernel's file in one step, and its
-index too, so that a worker which compiles what is missing here spoils nothing.
+index too, so that a worker which compiles what is missing here spoils nothing. Two processes compile at once, one the
+graph's kernels, the other the tree's; what calls both comes after them.
 """
 
-from datetime import timedelta
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
-from newstide.core.settings import Settings
-from newstide_app.evaluation import evaluate_file
+import numpy as np
+import pandas as pd
+
+from clustering.arrays import Vectors
+from clustering.neighbours import ExactSearcher, MilvusSearcher, update_graph
+from clustering.stories.clusters import cluster_rows
+from clustering.stories.similarity import to_distance
+from clustering.time_damping import TimeDamping
+from clustering.tree import build_hierarchy, cluster_neighbours
+from clustering.tree.tutorial import tutorial_labels
+from newstide.core.settings import ClusteringSettings
+from newstide_app.evaluation import read_labelled
+from newstide_app.replay import update_exact_graph
 from producers.sample import day_file
+from tests.harness.day_runs import in_six_runs
+from tests.harness.neighbour_lists import Collection
+from tests.harness.word_vectors import word_vectors
 
 _WAYS: tuple[dict[str, Any], ...] = (
-    {},
-    {"selection": "eom", "time_weight": 0},
+    {"selection": "eom", "time_weight": 0.0},
     {"selection": "leaf", "centre": False},
     {"tutorial": True},
 )
+_NEIGHBOURS = 49
 
 
 def main() -> None:
-    """Clusters the bundled day in each way of selecting, at once and run after run."""
-    settings = Settings()
+    """Starts the two processes, and clusters the bundled day in each way of selecting when both have ended."""
+    parts = [subprocess.Popen([sys.executable, "-m", "tests.harness.warm", part]) for part in ("graph", "tree")]
+    codes = [part.wait() for part in parts]
+    if any(codes):
+        raise SystemExit("The kernels could not be compiled; see above.")
+    day, vectors = _day()
+    list(in_six_runs(day, vectors, ClusteringSettings()))
     for chosen in _WAYS:
-        evaluate_file(day_file(), settings.updated(clustering=chosen), use_time=True)
-    evaluate_file(day_file(), settings, replay=timedelta(hours=8))
+        settings = ClusteringSettings(**chosen)
+        cluster_rows(update_exact_graph(None, day["id"], day["id"], vectors, settings), day, settings)
+
+
+def _day() -> tuple[pd.DataFrame, Vectors]:
+    day = read_labelled(Path(day_file()), needs_time=True)
+    return day, word_vectors((day["title"] + " " + day["description"]).tolist())
+
+
+def _compile_graph() -> None:
+    """Both searchers, with rows that leave and rows that come."""
+    collection = Collection(300)
+    for searcher in (ExactSearcher(), MilvusSearcher(collection.search)):
+        graph, _ = update_graph(None, collection.ids[:250], collection.fetch, searcher, k=10, spare=5)
+        update_graph(graph, collection.ids[50:], collection.fetch, searcher, k=10, spare=5)
+
+
+def _compile_tree() -> None:
+    """From lists in single and in double precision, with components to be joined."""
+    day, vectors = _day()
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -9)
+    indices = np.argsort(-cosines, axis=1)[:, :_NEIGHBOURS].astype(np.int32)
+    similarities = np.take_along_axis(cosines, indices, axis=1)
+    distances = to_distance(similarities)
+    damping = TimeDamping(day["published_at"].to_numpy(np.float64) / 86_400_000, 0.2, 7.0)
+    for lengths in (distances, distances.astype(np.float64)):
+        build_hierarchy(indices[:, :2], lengths[:, :2], min_samples=1, vectors=vectors, damping=damping)
+        cluster_neighbours(indices, lengths)
+    tutorial_labels(indices, similarities)
 
 
 if __name__ == "__main__":
-    main()
+    {"graph": _compile_graph, "tree": _compile_tree}.get("".join(sys.argv[1:]), main)()

@@ -7,7 +7,6 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,13 +23,13 @@ from consumers.write import Writer
 from newstide.core.errors import SettingsError
 from newstide.core.headline import derive_id
 from newstide.core.local_server import free_port
-from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.core.settings import KafkaSettings, Settings, as_environment
 from newstide.kafka import losses, patches
 from newstide.kafka.lag import end_offsets, lag, progress
 from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
-from newstide.milvus import Store, open_store
+from newstide.milvus import Store
 from newstide_app.cli.main import app
 from newstide_app.maintenance.doctor import examine
 from newstide_app.maintenance.doctor_kafka import look_at_figures
@@ -40,18 +39,6 @@ from newstide_app.maintenance.takedown import forget
 from newstide_app.services.monitoring import monitored
 from tests.harness.consuming import drained, letters_of, require_sums, send
 from tests.harness.hashing import Hashing
-
-
-@pytest.fixture
-def settings(tmp_path: Path, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings) -> Settings:
-    return Settings(data_dir=tmp_path, kafka=kafka_settings, milvus=milvus_settings)
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[Store]:
-    opened = open_store(settings.milvus, Hashing.card)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
