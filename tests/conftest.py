@@ -9,6 +9,7 @@ import json
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,13 @@ from tests.harness.feed_site import Site
 from tests.harness.labelled import hand_on, labelled
 from tests.harness.longest import LONGEST
 from tests.harness.newsroom import add_headlines, of_a_module, own_topics
+from tests.harness.remembered import remembered
 
 hand_on()
 let_idle_threads_sleep()  # of the processes that tests start, and of kernels not loaded yet
 
 _SHARED_KAFKA = pytest.StashKey[LocalKafka]()
+_OF_MODELS = {"test_embedding.py", "test_conversion.py", "test_tokens.py", "test_vectors.py", "test_weights.py"}
 _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 _PORT, _DATA = "newstide_kafka_port", "newstide_kafka_data"  # of what a worker is told
 
@@ -70,6 +73,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _quiet_logs() -> None:
     """On stderr: what a test's code prints is its own."""
     logs.configure("info", json=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _models(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Models are loaded once a process, and texts embedded once, but for the tests of the models themselves."""
+    with nullcontext() if request.node.path.name in _OF_MODELS else remembered():
+        yield
 
 
 @pytest.fixture(scope="session")
