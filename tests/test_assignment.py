@@ -155,9 +155,12 @@ def write_story(store: Store, run: int, number: int = 7, reach: float = 0.5) -> 
     story = {
         "cluster_label": number,
         "centroid": np.eye(4, dtype=np.float32)[run],
-        **{name: [] for name in ("keywords", "languages", "sources", "parents", "former_ids")},
+        **{name: [] for name in ("keywords", "languages", "sources", "parents", "former_ids", "challenged")},
         **dict.fromkeys(("size", "previous_size", "first_published_at", "last_published_at", "created_run"), 1),
         "title": "Story",
+        "titles": {},
+        "importance": 0.0,
+        "first_seen_at": 1,
         "reach": reach,
         "status": "open",
         "successor": -1,

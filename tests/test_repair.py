@@ -62,6 +62,7 @@ def test_the_run_that_is_killed_below_has_every_kind_of_event_and_its_stories_te
         ("split", 9, child, -1),
         ("closed", 8, 7),
         ("closed", 6, -1),
+        *(("retitled", story, -1) for story in (5, 7, 9)),  # none of their headlines has the title they had
     }
     stories = {story["cluster_label"]: story for story in undisturbed[0]["stories"]}
     assert (stories[8]["status"], stories[8]["successor"]) == ("closed", 7)

@@ -100,11 +100,19 @@ def _clean(data: dict[str, Any], hides: Hides, hides_title: Callable[[str], bool
             changed = True
             own.append(story["title"])
             story["title"] = next((title for title in kept if not hides_title(title)), TAKEN_DOWN)
+        for language, title in list(story.get("titles", {}).items()):  # pages of earlier versions have none
+            if title in gone_titles or hides_title(title):
+                changed = True
+                own.append(title)
+                del story["titles"][language]
         if own:
             story["keywords"] = words_left(story["keywords"], own, kept)
         named = [name for name in story["sources"] if not hides("", 0, "", name)]
         changed |= len(named) < len(story["sources"])
         story["sources"] = named
+    for change in data.get("changes", ()):
+        if change[-1] and hides_title(change[-1]):
+            changed, change[-1] = True, TAKEN_DOWN
     if removed:
         for name in _ROW_LISTS:
             data[name] = [value for value, stays in zip(data[name], keep, strict=True) if stays]

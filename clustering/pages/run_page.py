@@ -1,7 +1,7 @@
 """The page of one run: a Plotly map of headlines and the list of stories beside it, in one HTML file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,11 @@ from clustering.pages.footer import shown_facts, stability_text
 from clustering.pages.page_file import largest, plotly_script, put_together, standalone
 from newstide.core.files import replace_text, sweep_half_written
 from newstide.core.text import iso_time
+from newstide.milvus import StoryEvent
 
 _STORIES = 5_000  # listed; those with the most headlines
 _MOST_SOURCES = 20  # of a story
+_CHANGES = 20_000  # listed; the latest
 _DECIMALS = 3
 
 
@@ -32,10 +34,13 @@ class Snapshot:
         finished_at: Epoch milliseconds.
         headlines: `id`, `title`, `source`, `url`, `language`, `published_at` (epoch ms), `cluster_label`,
             `label_probability`, `x`, `y`.
-        stories: `cluster_label`, `title`, `keywords`, `languages`, `sources`, `size`, `previous_size`,
-            `first_published_at`, `last_published_at`, `status`, `parents`, `successor`, `events` (kinds, of this run).
+        stories: `cluster_label`, `title`, `titles`, `importance`, `first_seen_at`, `keywords`, `languages`, `sources`,
+            `size`, `previous_size`, `first_published_at`, `last_published_at`, `status`, `parents`, `successor`, `events`
+            (kinds, of this run).
         facts: About the run, for its foot: texts, numbers, or several of them under one name; None is left out. `kept`,
             where it is there, is the share (0 to 1) of the headlines in a story before that are still in that story.
+        changes: What happened to stories in the last days, oldest first.
+        wanted: The languages that titles are shown in, where a story has one in them; the first that it has one in.
     """
 
     run: int
@@ -43,6 +48,8 @@ class Snapshot:
     headlines: pd.DataFrame
     stories: pd.DataFrame
     facts: Mapping[str, Any]
+    changes: Sequence[StoryEvent] = ()
+    wanted: Sequence[str] = ()
 
 
 def write_snapshot(directory: Path, snapshot: Snapshot, *, max_points: int) -> Path:
@@ -141,6 +148,8 @@ def _data(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]:
         "language": language_codes.tolist(),
         "stories": stories[:_STORIES],
         "storiesLeftOut": max(0, len(stories) - _STORIES),
+        "wanted": list(snapshot.wanted),
+        "changes": _changes(snapshot, {story["number"] for story in stories[:_STORIES]}),
     }
 
 
@@ -157,6 +166,9 @@ def _stories(snapshot: Snapshot) -> list[dict[str, Any]]:
         {
             "number": int(story["cluster_label"]),
             "title": story["title"],
+            "titles": dict(story["titles"]),
+            "importance": round(float(story["importance"]), _DECIMALS),
+            "seen": int(story["first_seen_at"]),
             "keywords": list(story["keywords"]),
             "languages": list(story["languages"]),
             "sources": list(story["sources"])[:_MOST_SOURCES],
@@ -175,6 +187,15 @@ def _stories(snapshot: Snapshot) -> list[dict[str, Any]]:
         if story["status"] == "open" or "closed" in story["events"]
     ]
     return sorted(shown, key=lambda story: (not story["open"], -story["size"], story["number"]))
+
+
+def _changes(snapshot: Snapshot, listed: set[int]) -> list[list[Any]]:
+    """[time, kind, story, size, size before, title] of the last days' events; the title where the story is not listed."""
+    recent = snapshot.changes[-_CHANGES:]
+    return [
+        [one.at, one.kind, one.story, one.size, one.previous_size, "" if one.story in listed else one.title]
+        for one in recent
+    ]
 
 
 def _summary(snapshot: Snapshot, content: dict[str, Any]) -> dict[str, Any]:

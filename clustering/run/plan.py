@@ -8,6 +8,7 @@ one that is cut off before has left no trace.
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
@@ -23,7 +24,7 @@ from newstide.core.plain import plain
 from newstide.core.settings import KafkaSettings
 from newstide.core.text import iso_time
 from newstide.kafka.producer import Sender
-from newstide.milvus import LanguageMean, RunRow, Store
+from newstide.milvus import LanguageMean, RunRow, Store, StoryEvent
 
 Numbers = npt.NDArray[np.int64]
 
@@ -82,7 +83,13 @@ class Plan:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "the whole"
             raise PlanDamaged(f"The plan of an interrupted run cannot be read: {place}: {first['msg']}.") from None
-        stories = pd.DataFrame([story.model_dump() for story in found.stories], columns=list(_Story.model_fields))
+        stories = pd.DataFrame(
+            [
+                story.model_dump() | {"first_seen_at": story.first_seen_at or found.row.finished_at}
+                for story in found.stories
+            ],
+            columns=list(_Story.model_fields),
+        )
         return cls(
             row=RunRow(**found.row.model_dump()),
             model=found.model,
@@ -110,10 +117,12 @@ def carry_out(plan: Plan, store: Store, kafka: KafkaSettings, now: int, lease: M
     store.upsert_stories(plan.stories)
     lease.require()
     store.write_labels(plan.ids, plan.labels, plan.probabilities, run)
-    if plan.events:
+    events = story_events(plan)
+    store.events.put(events)
+    if events:
         sender = Sender(kafka)
         try:
-            send_events(sender, kafka.events_topic, plan)
+            send_events(sender, kafka.events_topic, events)
         finally:
             sender.close()
     lease.require()
@@ -121,22 +130,39 @@ def carry_out(plan: Plan, store: Store, kafka: KafkaSettings, now: int, lease: M
     store.insert_run(replace(plan.row, finished_at=now))
 
 
-def send_events(sender: Sender, topic: str, plan: Plan) -> None:
+def story_events(plan: Plan) -> list[StoryEvent]:
+    """The run's events with what is known of their stories as it decided."""
+    stories = {int(story["cluster_label"]): story for story in plan.stories.to_dict("records")}
+    row = plan.row
+    found = []
+    for event in plan.events:
+        story = stories.get(event.story, {})
+        found.append(
+            StoryEvent(
+                **asdict(event) | {"previous_titles": dict(event.previous_titles)},
+                id=f"{row.run}/{event.story}/{event.kind}",
+                run=row.run,
+                at=row.finished_at,
+                newest_at=int(row.counts.get("newest") or row.finished_at),
+                title=story.get("title", ""),
+                importance=round(float(story.get("importance", 0.0)), 4),
+                languages=story.get("languages", []),
+                sources=story.get("sources", []),
+            )
+        )
+    return found
+
+
+def send_events(sender: Sender, topic: str, events: Sequence[StoryEvent]) -> None:
     """Sends the run's events and waits until Kafka has them.
 
     Raises:
         DeliveryError: It does not acknowledge them.
     """
-    titles = dict(zip(plan.stories.get("cluster_label", []), plan.stories.get("title", []), strict=True))
-    for event in plan.events:
-        value = {
-            "id": f"{plan.row.run}/{event.story}/{event.kind}",
-            "run": plan.row.run,
-            "at": iso_time(plan.row.finished_at),
-            **asdict(event),
-            "title": titles.get(event.story, ""),
-        }
-        sender.send(topic, key=str(event.story).encode(), value=json.dumps(value, ensure_ascii=False).encode())
+    for event in events:
+        value = asdict(event) | {"at": iso_time(event.at), "newest_at": iso_time(event.newest_at)}
+        content = json.dumps(value, ensure_ascii=False, default=plain).encode()
+        sender.send(topic, key=str(event.story).encode(), value=content)
     sender.flush()
 
 
@@ -176,6 +202,10 @@ class _Row(_Part):
 class _Story(_Part):
     cluster_label: Annotated[_Int, Field(ge=0)]
     title: str
+    titles: dict[str, str] = {}
+    challenged: list[str] = []
+    importance: FiniteFloat = 0.0
+    first_seen_at: _Int | None = None
     keywords: list[str]
     languages: list[str]
     sources: list[str]

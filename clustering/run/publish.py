@@ -17,6 +17,8 @@ from clustering.run.workplace import Workplace, now_ms
 from newstide.core import logs
 from newstide.core.settings import Settings
 
+_TOLD = 7 * 86_400_000  # ms: what happened to stories in so long a time stands on the page
+
 log = logs.get("reclusterer")
 
 
@@ -74,6 +76,8 @@ def _drawn(
         stories=stories.assign(
             events=pd.Series([kinds.get(int(at), []) for at in stories["cluster_label"]], dtype=object)
         ),
+        changes=place.store.events.since(plan.row.finished_at - _TOLD),
+        wanted=settings.pages.title_languages,
         facts=run_facts(plan.row, card.name, layout, settings, sum(seconds.values()) + time.perf_counter() - started),
     )
     save_layout(path, layout)

@@ -22,7 +22,7 @@ from clustering.run.publish import page_of, publish
 from clustering.run.repair import finish_what_was_cut_off
 from clustering.run.report import RunReport, count_by_kind, finished
 from clustering.run.retention import clear_old, enforce_tombstones, thin_old_pages
-from clustering.run.story_book import StoryBook, story_rows
+from clustering.run.story_book import StoryBook, retitled, story_rows
 from clustering.run.window import Labelled, Window, fix_window, read_window, window_lengths
 from clustering.run.workplace import Memory, Workplace, now_ms, timed
 from clustering.stories.clusters import Clusters, cluster_rows
@@ -134,7 +134,14 @@ class _Run:
             lineage = book.match(clusters.labels, clusters.parted.born)
         with timed(self._seconds, "names"):
             going_on = np.where(np.isin(lineage.labels, lineage.story_of_cluster), lineage.labels, -1)
-            names = name_stories(going_on, clusters.centred, rows.frame, clusters.threshold.theta)
+            names = name_stories(
+                going_on,
+                clusters.centred,
+                rows.frame,
+                clusters.threshold.theta,
+                before=book.rows.to_dict("index"),
+                newest=rows.window.newest.at,
+            )
         with timed(self._seconds, "write"):
             plan = self._decide(rows, current, book, clusters, lineage, names)
             self._write(plan)
@@ -230,6 +237,7 @@ class _Run:
         if not means.by_language:
             means = _means(current.graph.vectors, rows)
         changed = _changed(rows.frame, lineage.labels)
+        events, now = (*lineage.events, *retitled(names, book)), now_ms()
         counts: dict[str, Any] = {
             "rows": len(rows.frame),
             "newest": rows.window.newest.at,
@@ -247,7 +255,7 @@ class _Run:
             "random_pairs": {"mean": clusters.threshold.mean, "deviation": clusters.threshold.deviation},
             "apart": pairs_apart(clusters.parted, lineage),
             "arrivals": _arrivals(rows.frame, lineage.labels),
-            **count_by_kind(lineage.events),
+            **count_by_kind(events),
         }
         return Plan(
             row=RunRow(
@@ -255,7 +263,7 @@ class _Run:
                 mean=means.overall,
                 theta=clusters.threshold.theta,
                 started_at=self._started,
-                finished_at=now_ms(),
+                finished_at=now,
                 parameters=self._parameters,
                 counts=counts,
                 durations=dict(self._seconds),
@@ -265,8 +273,8 @@ class _Run:
             ids=rows.frame.loc[changed, "id"].tolist(),
             labels=lineage.labels[changed],
             probabilities=clusters.probabilities[changed],
-            stories=story_rows(names, rows.frame["id"].tolist(), lineage, book, self._run),
-            events=lineage.events,
+            stories=story_rows(names, rows.frame["id"].tolist(), lineage, book, self._run, now),
+            events=events,
             means=[
                 LanguageMean(language, mean, count, self._run) for language, (mean, count) in means.by_language.items()
             ],

@@ -14,11 +14,13 @@ from clustering.run.lease import MayWrite
 from newstide.core import logs
 from newstide.core.settings import Settings, require_keep_covers_window
 from newstide.milvus import Blocklist, RunRow, Store, filters, remove_headlines
+from newstide.milvus.collection import chunks
 from newstide.milvus.removal import COLUMNS
 from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
 
 _ON_THE_WAY = 60_000  # ms: how long a headline may take from the consumer's look at the tombstones into Milvus
 _BATCH = 5_000  # rows
+_STORIES = 1_000  # whose events are deleted at once
 _RECENT = 10  # runs for which a newest headline is not believed that was suddenly later by more than `keep`
 _FEW = 1_000  # headlines that may go whatever their share is: a small collection is soon made anew
 
@@ -194,12 +196,18 @@ def thin_old_pages(settings: Settings) -> int:
 
 
 def _strip_stories(store: Store, before: int) -> int:
+    """Takes every word out of stories that closed before, and forgets what happened to any story before then."""
     old = store.stories(
         filters.all_of(filters.CLOSED, filters.last_published_until(before), filters.WITH_TITLE), centroids=True
     )
     if len(old):
         empty: pd.Series[list[str]] = pd.Series([[] for _ in range(len(old))], dtype=object)
-        store.upsert_stories(old.assign(title="", keywords=empty, sources=empty, languages=empty, former_ids=empty))
+        none: pd.Series[dict[str, str]] = pd.Series([{} for _ in range(len(old))], dtype=object)
+        lists = dict.fromkeys(("challenged", "keywords", "sources", "languages", "former_ids"), empty)
+        store.upsert_stories(old.assign(title="", titles=none, **lists))
+        for some in chunks(old["cluster_label"].astype(int).tolist(), _STORIES):
+            store.events.delete(filters.of_stories(some))
+    store.events.delete(filters.seen_until(before))
     return len(old)
 
 

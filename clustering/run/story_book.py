@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustering.run.window import Window
-from clustering.stories.lineage import Lineage, match
+from clustering.stories.lineage import Event, Lineage, match
 from newstide.milvus import Store, filters
 
 Numbers = npt.NDArray[np.int64]
@@ -151,6 +151,7 @@ def story_rows(
     lineage: Lineage,
     book: StoryBook,
     run: int,
+    now: int,
 ) -> pd.DataFrame:
     """The rows of `stories` to write: all that are open now, and those that closed.
 
@@ -164,6 +165,7 @@ def story_rows(
         lineage: What became of clusters and stories.
         book: The stories before.
         run: The run's number.
+        now: When it decides, epoch ms: a story that is born is first seen then.
     """
     before = dict(zip(*np.unique(book.previous[book.previous >= 0], return_counts=True), strict=True))
     named = {event.story: event.parents for event in lineage.events if event.kind in ("born", "grown")}
@@ -176,8 +178,10 @@ def story_rows(
         min(int(first), int(known[at]["first_published_at"]) if at in known else int(first))
         for at, first in zip(numbers, names["first_published_at"], strict=True)
     ]
-    new = names.assign(
+    new = names.drop(columns="previous_titles").assign(
+        titles=pd.Series([dict(_fitting(list(titles.items()))) for titles in names["titles"]], dtype=object),
         sources=pd.Series([_fitting(sources) for sources in names["sources"]], dtype=object),
+        first_seen_at=[int(known[at]["first_seen_at"]) if at in known else now for at in numbers],
         first_published_at=began,
         previous_size=[int(before.get(number, 0)) for number in numbers],
         status="open",
@@ -205,6 +209,16 @@ def story_rows(
     )
     written = [frame for frame in (new, closed) if len(frame)]
     return pd.concat(written, ignore_index=True) if written else new
+
+
+def retitled(names: pd.DataFrame, book: StoryBook) -> tuple[Event, ...]:
+    """The stories of which a title was replaced."""
+    before = dict(zip(*np.unique(book.previous[book.previous >= 0], return_counts=True), strict=True))
+    return tuple(
+        Event("retitled", int(number), int(size), int(before.get(number, 0)), previous_titles=tuple(titles.items()))
+        for number, size, titles in zip(names["cluster_label"], names["size"], names["previous_titles"], strict=True)
+        if titles
+    )
 
 
 def _fitting(values: list[Any]) -> list[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from clustering.arrays import Labels
 
-Kind = Literal["born", "reopened", "grown", "merged", "split", "closed"]
+Kind = Literal["born", "reopened", "grown", "merged", "split", "closed", "retitled"]
 
 LEAST_OVERLAP = 0.1  # Jaccard, of a story that survives
 SUPPLY = 0.3  # of the shared rows, and at least two of them, for a part in a merge or split
@@ -36,6 +36,7 @@ class Event:
             closed stories whose rows it takes back. Of one that merged: those that went into it.
         children: Of a story that split: the stories born of it.
         successor: Of a story that closed: the one that it merged into or that took its rows; else -1.
+        previous_titles: Of a story that was retitled: (language, title) of the titles that were replaced.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Event:
     parents: tuple[int, ...] = ()
     children: tuple[int, ...] = ()
     successor: int = -1
+    previous_titles: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,17 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.feature_extraction.text import CountVectorizer
 
 from clustering.arrays import Labels, Vectors
+from clustering.stories.importance import importance
+from clustering.stories.titles import choose_titles
 from newstide.core.language_means import primary_language
 from newstide.core.outlets import without_endings
 
@@ -27,6 +30,9 @@ def name_stories(
     vectors: Vectors,
     headlines: pd.DataFrame,
     theta: float,
+    *,
+    before: Mapping[int, Mapping[str, Any]] | None = None,
+    newest: int | None = None,
 ) -> pd.DataFrame:
     """Names the stories of a window.
 
@@ -35,12 +41,15 @@ def name_stories(
         vectors: (n, dim) unit rows in clustering space.
         headlines: (n) rows with `title`, `source`, `language`, `published_at` (epoch ms).
         theta: Mean similarity to its members with which a headline still belongs to a story.
+        before: By number, the rows of the stories that were there: their titles stay as `titles.choose_titles` says.
+        newest: The time (epoch ms) up to which the last hours are counted; None: of the newest headline given.
 
     Returns:
-        One row a story, ascending by `cluster_label`: `title`, `keywords`, `languages`, `sources` (lists, most frequent
-        first), `size`, `first_published_at`, `last_published_at` (of the headlines given), `centroid` ((dim,), unit
-        length), `reach` (the smallest similarity to the centroid with which the mean similarity to the members is theta:
-        theta / |mean member vector|).
+        One row a story, ascending by `cluster_label`: `title`, `titles`, `challenged`, `previous_titles` (see
+        `titles.choose_titles`), `keywords`, `languages`, `sources` (lists, most frequent first), `size`, `importance`,
+        `first_published_at`, `last_published_at` (of the headlines given), `centroid` ((dim,), unit length), `reach` (the
+        smallest similarity to the centroid with which the mean similarity to the members is theta: theta / |mean member
+        vector|).
     """
     inside = np.flatnonzero(labels >= 0)
     if not len(inside):
@@ -59,18 +68,20 @@ def name_stories(
     newest = members.groupby("story")["published_at"].transform("max")
     age = (newest - members["published_at"]) / 3_600_000
     members["fit"] = members["central"] - _RECENT * (1 - 0.5 ** (age / _TITLE_HALF_LIFE))
-    best = members.sort_values(["story", "fit", "published_at"], ascending=[True, False, True]).groupby("story").first()
+    titles = choose_titles(members, numbers, before or {})
+    matters = importance(labels, headlines, int(headlines["published_at"].max()) if newest is None else newest)
     grouped = members.groupby("story")
     return pd.DataFrame(
         {
             "cluster_label": numbers,
-            "title": best["title"].to_numpy(),
+            **{name: titles[name] for name in titles},
             "keywords": _keywords(
                 without_endings(members["title"].tolist()), own, members["language"].tolist(), len(numbers)
             ),
             "languages": [_most_frequent(map(primary_language, some)) for _, some in grouped["language"]],
             "sources": [_most_frequent(some) for _, some in grouped["source"]],
             "size": sizes,
+            "importance": [matters[int(number)] for number in numbers],
             "first_published_at": grouped["published_at"].min().to_numpy(),
             "last_published_at": grouped["published_at"].max().to_numpy(),
             "centroid": list(centroids),
@@ -88,10 +99,14 @@ def _theta_of_arrivals(theta: float, rows: int) -> float:
 _COLUMNS = [
     "cluster_label",
     "title",
+    "titles",
+    "challenged",
+    "previous_titles",
     "keywords",
     "languages",
     "sources",
     "size",
+    "importance",
     "first_published_at",
     "last_published_at",
     "centroid",

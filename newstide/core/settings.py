@@ -149,10 +149,17 @@ class PageSettings(Group):
     port: Port = Field(8000, description="port that `newstide web` binds")
     token: SecretStr | None = Field(None, min_length=16, description="token of `newstide web`, 16 characters or more")
     allowed_hosts: str = Field("", description="host names besides localhost, comma-separated; *: any")
+    languages: str = Field(
+        "", description="languages of titles, comma-separated, the first that a story has: de,en; empty: its main title"
+    )
     most_items: int = Field(500, ge=1, le=10_000, description="most rows in one answer of the API")
     longest_query: int = Field(500, ge=1, le=10_000, description="most characters of a search text")
     most_listeners: int = Field(200, ge=1, description="most open pages that are told of new runs")
 
+    @property
+    def title_languages(self) -> tuple[str, ...]:
+        """`languages`, one by one."""
+        return tuple(tag.strip() for tag in self.languages.split(",") if tag.strip())
 
 class LimitSettings(Group):
     """What a headline may claim. The lengths of its other texts are those of Milvus' columns (`headline.py`)."""

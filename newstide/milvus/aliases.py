@@ -54,6 +54,11 @@ def lead(connection: Connection, prefix: str, suffix: str) -> None:
         _turn(connection, prefix + kind, suffix, take_over=kind != "headlines")
 
 
+def lead_one(connection: Connection, name: str, suffix: str) -> None:
+    """Makes one name lead to its collection of this suffix, wherever it led."""
+    _turn(connection, name, suffix, take_over=True)
+
+
 def swap(connection: Connection, prefix: str, suffix: str, plain_become: str) -> None:
     """Turns all four names to other collections; `headlines` first, which is the change for newstide.
 

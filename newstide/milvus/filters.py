@@ -101,3 +101,21 @@ def last_published_since(milliseconds: int) -> str:
 def last_published_until(milliseconds: int) -> str:
     """Stories whose last headline was published at this time or earlier."""
     return f"last_published_at <= {int(milliseconds)}"
+
+
+# Of events
+
+
+def decided_since(milliseconds: int) -> str:
+    """Events that were decided at this time or later."""
+    return f"at >= {int(milliseconds)}"
+
+
+def seen_until(milliseconds: int) -> str:
+    """Events of runs whose newest headline was published at this time or earlier."""
+    return f"newest_at <= {int(milliseconds)}"
+
+
+def of_stories(numbers: Iterable[int]) -> str:
+    """Events of these stories; there must be one at least."""
+    return any_of("story", numbers)

@@ -1,12 +1,14 @@
 """Removes headlines from the store: their rows, and the titles, words and ids that stories show of them."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from newstide.core.language_means import primary_language
 from newstide.milvus.collection import chunks
 from newstide.milvus.filters import equals
 from newstide.milvus.store import Store
@@ -41,6 +43,7 @@ def remove_headlines(store: Store, rows: pd.DataFrame, blocked: Blocklist) -> in
             own = rows[rows["cluster_label"] == story["cluster_label"]]
             store.upsert_stories(pd.DataFrame([_without(store, story, own, blocked)]))
         changed += len(touched)
+    _clean_events(store, blocked)
     return changed
 
 
@@ -49,12 +52,12 @@ def touched_stories(stories: pd.DataFrame, rows: pd.DataFrame, blocked: Blocklis
     labels = set(rows["cluster_label"])
     return np.array(
         [
-            blocked.hides_title(title)
+            any(blocked.hides_title(text) for text in (title, *titles.values()))
             or label in labels
             or any(key_of("id", id_) in blocked.keys for id_ in former_ids)
             or any(blocked.blocks(source=name) for name in sources)
-            for label, title, sources, former_ids in zip(
-                stories["cluster_label"], stories["title"], stories["sources"], stories["former_ids"], strict=True
+            for label, title, titles, sources, former_ids in zip(
+                *(stories[name] for name in ("cluster_label", "title", "titles", "sources", "former_ids")), strict=True
             )
         ],
         bool,
@@ -70,13 +73,20 @@ def words_left(keywords: Collection[str], removed: Collection[str], kept: Collec
 def _without(store: Store, story: dict[Any, Any], own: pd.DataFrame, blocked: Blocklist) -> dict[Any, Any]:
     """The story without these headlines; the next run counts and names an open story anew."""
     where = equals("cluster_label", story["cluster_label"])
-    columns = ["id", "title", "source", "embedding"]
+    columns = ["id", "title", "source", "language", "embedding"]
     members = next(store.iterate_headlines(where, columns, batch_size=_LOOKED_AT), pd.DataFrame(columns=columns))
     titles = [title for title in members["title"] if not blocked.hides_title(title)]
     removed = own["title"].tolist()
     if blocked.hides_title(story["title"]) or story["title"] in removed:
         removed.append(story["title"])
         story["title"] = _most_central(members[members["title"].isin(titles)])
+    for language, title in list(story["titles"].items()):
+        if blocked.hides_title(title) or title in removed:
+            removed.append(title)
+            own_language = members["language"].map(primary_language) == language
+            left = members[members["title"].isin(titles) & own_language]
+            story["titles"].pop(language)
+            story["titles"] |= {language: _most_central(left)} if len(left) else {}
     story["keywords"] = words_left(story["keywords"], removed, titles)
     sources, lost = set(members["source"]), set(own["source"])
     story["sources"] = [
@@ -85,6 +95,20 @@ def _without(store: Store, story: dict[Any, Any], own: pd.DataFrame, blocked: Bl
     story["former_ids"] = [id_ for id_ in story["former_ids"] if key_of("id", id_) not in blocked.keys]
     story["size"] = max(0, int(story["size"]) - len(own))
     return story
+
+
+def _clean_events(store: Store, blocked: Blocklist) -> None:
+    """Takes titles and sources out of what is told of stories' pasts."""
+    for batch in store.events.batches():
+        changed = []
+        for event in batch:
+            sources = [name for name in event.sources if not blocked.blocks(source=name)]
+            previous = {at: title for at, title in event.previous_titles.items() if not blocked.hides_title(title)}
+            title = TAKEN_DOWN if blocked.hides_title(event.title) else event.title
+            new = replace(event, title=title, sources=sources, previous_titles=previous)
+            if new != replace(event, sources=list(event.sources), previous_titles=dict(event.previous_titles)):
+                changed.append(new)
+        store.events.put(changed)
 
 
 def _most_central(members: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
-"""Rows of the collections as dataclasses: headlines, runs and means, and the hits of a search."""
+"""Rows of the collections as dataclasses: headlines, runs, means and events, and the hits of a search."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,3 +66,38 @@ class LanguageMean:
     mean: npt.NDArray[np.float32]  # (dim,)
     count: int
     run: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoryEvent:
+    """One change of a story, as it stands in `events` and on the topic `story-events`. Times are epoch milliseconds.
+
+    Attributes:
+        id: run/story/kind.
+        run: The run that decided it.
+        at: When it did.
+        newest_at: When the newest headline that the run saw was published.
+        kind: What happened, to which `story`; see `clustering.stories.lineage.Event`, also for the fields not named here.
+        title: Of the story, after it.
+        previous_titles: Of `retitled`: the titles that were replaced, by language; `""`: the story's own.
+        importance: As the run decided it.
+        languages: Of the story's headlines, most frequent first.
+        sources: Likewise.
+    """
+
+    id: str
+    run: int
+    at: int
+    newest_at: int
+    kind: str
+    story: int
+    title: str
+    size: int
+    previous_size: int
+    importance: float
+    languages: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    parents: Sequence[int] = ()
+    children: Sequence[int] = ()
+    successor: int = -1
+    previous_titles: Mapping[str, str] = field(default_factory=dict)

@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from newstide.core import headline as contract
 from newstide.core.errors import ModelMismatch, SchemaMismatch
 from newstide.embedding.base import ModelCard
 
-SCHEMA_VERSION = "2"
-READABLE = ("1", "2")  # schemas that a backup can read; in schema 1, stories had no `former_ids`
+SCHEMA_VERSION = "3"
+UPGRADABLE = "2"  # the schema that `newstide_app.maintenance.upgrade` brings up to date in place
+READABLE = ("1", "2", "3")  # schemas that a backup can read; `as_of_this_version` says what earlier stories lack
 COLLECTIONS = (
     "headlines",
     "stories",
     "runs",
     "means",
-)  # of one model; `tombstones` and `unfinished` belong to no model
+)  # of one model; `events`, `tombstones` and `unfinished` belong to no model
 
 _BYTES = 4  # of UTF-8 a character at most: a server counts a VARCHAR in bytes, Lite in characters
 _TEXT: Mapping[str, int] = {
@@ -26,6 +28,7 @@ _TEXT: Mapping[str, int] = {
     "url": contract.MAX_URL * _BYTES,
     "language": 35 * _BYTES,
     "status": 16,
+    "kind": 16,
     "key": 80,
     "cause": 80,
     "point": 64,
@@ -36,6 +39,7 @@ VECTOR = {
     "stories": "centroid",
     "runs": "mean",
     "means": "mean",
+    "events": "place",
     "tombstones": "place",
     "unfinished": "place",
 }
@@ -45,6 +49,7 @@ PRIMARY = {
     "stories": "cluster_label",
     "runs": "run",
     "means": "language",
+    "events": "id",
     "tombstones": "key",
     "unfinished": "part",
 }
@@ -101,7 +106,7 @@ def read_card(description: Mapping[str, Any], name: str, *, older: bool = False)
         raise SchemaMismatch(
             f"The collection {name!r} was made by {made_by}; this newstide needs schema {SCHEMA_VERSION}.",
             "Set NEWSTIDE_MILVUS_PREFIX (or milvus.database) to keep newstide's collections apart."
-            + (" `newstide backup` and `newstide restore` bring their rows over." if version in READABLE else ""),
+            + _way_from(version),
         )
     return ModelCard(
         properties["newstide.model"],
@@ -110,6 +115,27 @@ def read_card(description: Mapping[str, Any], name: str, *, older: bool = False)
         properties.get("newstide.engine", ""),
         tuple(properties["newstide.scripts"].split()) if "newstide.scripts" in properties else None,
     )
+
+
+def as_of_this_version(stories: pd.DataFrame, finished: Mapping[int, int]) -> pd.DataFrame:
+    """Stories of an earlier schema with what they lack; the next run that names them fills in titles and importance.
+
+    Args:
+        stories: Rows of `stories`, of any of the `READABLE` schemas.
+        finished: When each run finished (epoch ms), by its number.
+    """
+    new = stories.copy()
+    if "former_ids" not in new:  # before schema 2
+        new["former_ids"] = pd.Series([[] for _ in range(len(new))], index=new.index, dtype=object)
+    if "titles" not in new:  # before schema 3
+        new["titles"] = pd.Series([{} for _ in range(len(new))], index=new.index, dtype=object)
+        new["challenged"] = pd.Series([[] for _ in range(len(new))], index=new.index, dtype=object)
+        new["importance"] = 0.0
+        new["first_seen_at"] = [
+            finished.get(int(run), int(first))
+            for run, first in zip(new["created_run"], new["first_published_at"], strict=True)
+        ]
+    return new
 
 
 def require_same_model(there: ModelCard, wanted: ModelCard, name: str) -> None:
@@ -144,11 +170,15 @@ def _fields(kind: str) -> dict[str, DataType]:
             "cluster_label": number,
             "centroid": vector,
             "title": text,
+            "titles": json,
+            "challenged": json,
             "keywords": json,
             "languages": json,
             "sources": json,
             "size": number,
             "previous_size": number,
+            "importance": DataType.FLOAT,
+            "first_seen_at": number,
             "first_published_at": number,
             "last_published_at": number,
             "reach": DataType.FLOAT,
@@ -171,6 +201,25 @@ def _fields(kind: str) -> dict[str, DataType]:
             "durations": json,
         },
         "means": {"language": text, "mean": vector, "count": number, "run": number},
+        "events": {
+            "id": text,
+            "run": number,
+            "at": number,
+            "newest_at": number,
+            "kind": text,
+            "story": number,
+            "title": text,
+            "previous_titles": json,
+            "size": number,
+            "previous_size": number,
+            "importance": DataType.FLOAT,
+            "languages": json,
+            "sources": json,
+            "parents": json,
+            "children": json,
+            "successor": number,
+            "place": vector,
+        },
         "tombstones": {"key": text, "cause": text, "point": text, "title": text, "created_at": number, "place": vector},
         "unfinished": {"part": number, "parts": number, "mark": number, "content": text, "place": vector},
     }[kind]
@@ -196,6 +245,13 @@ def properties(card: ModelCard) -> dict[str, str]:
 def scripts_property(card: ModelCard) -> dict[str, str]:
     """Which scripts the model's vocabulary writes, where this is known."""
     return {} if card.scripts is None else {"newstide.scripts": " ".join(card.scripts)}
+
+
+def _way_from(version: str | None) -> str:
+    """What brings the rows of an earlier schema over."""
+    if version == UPGRADABLE:
+        return " `newstide upgrade` brings them up to date where they are."
+    return " `newstide backup` and `newstide restore` bring their rows over." if version in READABLE else ""
 
 
 def _show(card: ModelCard) -> str:

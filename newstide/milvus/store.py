@@ -15,6 +15,7 @@ from newstide.milvus import aliases, filters, schema
 from newstide.milvus.accepted_values import cut, finite, finite_vector, fitting_id, unit_vector
 from newstide.milvus.collection import MOST, Collection, chunks
 from newstide.milvus.connection import Connection
+from newstide.milvus.events import Events
 from newstide.milvus.opening import open_collection
 from newstide.milvus.rows import HeadlineRow, Hits, LanguageMean, RunRow
 from newstide.milvus.run_journal import Unfinished
@@ -64,6 +65,7 @@ class Store:
         limits: For each of them, how many bytes of UTF-8 its text fields hold.
         tombstones: The tombstones of headlines that were taken down.
         unfinished: The journal: the plan that a run is writing.
+        events: What happened to stories.
         suffix: The suffix of the collections' names; see `aliases`.
         prefix: The prefix of the collections' names.
     """
@@ -76,6 +78,7 @@ class Store:
         limits: Mapping[str, Mapping[str, int]],
         tombstones: Tombstones,
         unfinished: Unfinished,
+        events: Events,
         *,
         suffix: str,
         prefix: str,
@@ -83,6 +86,7 @@ class Store:
         self.card = card
         self.tombstones = tombstones
         self.unfinished = unfinished
+        self.events = events
         self.suffix = suffix
         self.dim = card.dim
         self.is_lite = connection.lite
@@ -370,7 +374,8 @@ def _open(
         aliases.lead(connection, settings.prefix, wanted)
     tombstones = Tombstones(connection, f"{settings.prefix}tombstones")
     unfinished = Unfinished(connection, f"{settings.prefix}unfinished")
-    return Store(connection, card, names, limits, tombstones, unfinished, suffix=wanted, prefix=settings.prefix)
+    events = Events(connection, f"{settings.prefix}events")
+    return Store(connection, card, names, limits, tombstones, unfinished, events, suffix=wanted, prefix=settings.prefix)
 
 
 def _joined(frames: Iterator[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

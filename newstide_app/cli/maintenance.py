@@ -1,4 +1,4 @@
-"""The commands for living with an installation: `forget`, `prune`, `backup`, `restore`, `reembed`."""
+"""The commands for living with an installation: `forget`, `prune`, `backup`, `restore`, `reembed`, `upgrade`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ _SHOWN = 10  # headlines listed before they go
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (forget, prune, backup, restore, reembed):
+    for command in (forget, prune, backup, restore, reembed, upgrade):
         app.command()(command)
 
 
@@ -180,6 +180,19 @@ def reembed(
     print_json(asdict(report)) if as_json else Console().print(Text(report.describe()))
     if not report.swapped:
         raise typer.Exit(1)
+
+
+def upgrade(context: typer.Context, as_json: AsJson = False) -> None:
+    """Brings what an earlier version made in Milvus up to date, where it is."""
+    from newstide_app.maintenance.upgrade import upgrade as upgrade_all
+
+    with milvus_of(settings_of(context, services=True)) as settings:
+        done = upgrade_all(settings)
+    if as_json:
+        print_json(asdict(done))
+        return
+    text = f"Up to date: {done.stories:,} stories of {done.models} model{'' if done.models == 1 else 's'}."
+    Console().print(Text(text if done.models else "Everything is up to date already."))
 
 
 @contextmanager

@@ -29,14 +29,16 @@ from newstide.core.plain import plain
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
 from newstide.embedding.base import ModelCard
-from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, Tombstone, open_store, schema
+from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, StoryEvent, Tombstone, open_store, schema
+from newstide.milvus.collection import chunks
 from newstide_app.maintenance.numbers_left import require_numbers_left
 from newstide_app.maintenance.reembed import writers_at_work
 
 _FORMAT = "1"  # of the file
 _BATCH = 2_048  # rows in a row group; Lite sends four times as many at once
-_ORDER = ("runs", "means", "headlines", "stories", "tombstones")
-_BACK = ("tombstones", "stories", "headlines", "means", "runs")  # runs last: they make the labels count
+_ORDER = ("runs", "means", "headlines", "stories", "events", "tombstones")
+_BACK = ("tombstones", "events", "stories", "headlines", "means", "runs")  # runs last: they make the labels count
+_WITHOUT_VECTOR = ("events", "tombstones")
 
 log = logs.get("restore")
 
@@ -176,11 +178,12 @@ def _write(store: Store, backup: "_Backup") -> Counter[str]:
     for frame in backup.frames("tombstones"):
         store.tombstones.add([Tombstone(**row) for row in _objects(frame)])
         counts["tombstones"] += len(frame)
+    for frame in backup.frames("events"):
+        store.events.put([StoryEvent(**row) for row in _objects(frame)])
+        counts["events"] += len(frame)
+    finished = {int(row["run"]): int(row["finished_at"]) for frame in backup.frames("runs") for row in _objects(frame)}
     for frame in backup.frames("stories"):
-        stories = pd.DataFrame(_objects(frame, "centroid"))
-        if "former_ids" not in stories:
-            stories["former_ids"] = [[] for _ in range(len(stories))]
-        store.upsert_stories(stories)
+        store.upsert_stories(schema.as_of_this_version(pd.DataFrame(_objects(frame, "centroid")), finished))
         counts["stories"] += len(frame)
     for frame in backup.frames("headlines"):
         known = store.known_ids(frame["id"].tolist())
@@ -327,11 +330,13 @@ def _layout(dim: int) -> pa.Schema:
 
 def _tables(store: Store, kind: str, layout: pa.Schema) -> Iterator[pa.Table]:
     """A collection's rows as tables of the file's layout."""
-    if kind == "tombstones":
-        rows = [json.dumps(asdict(stone)) for stone in store.tombstones.all()]
-        for start in range(0, len(rows), _BATCH):
-            some = rows[start : start + _BATCH]
-            yield _table(kind, layout, len(some), {"row": pa.array(some, pa.string())})
+    if kind in _WITHOUT_VECTOR:
+        batches = (
+            chunks(list(store.tombstones.all()), _BATCH) if kind == "tombstones" else store.events.batches(size=_BATCH)
+        )
+        for batch in batches:
+            rows = [json.dumps(asdict(one), ensure_ascii=False, default=plain) for one in batch]
+            yield _table(kind, layout, len(rows), {"row": pa.array(rows, pa.string())})
         return
     vector = schema.VECTOR[kind]
     for frame in store.frames(kind, batch_size=_BATCH):
@@ -356,7 +361,7 @@ def _frame(table: pa.Table, kind: str, dim: int) -> pd.DataFrame:
     """Rows of one collection: headlines as they are, of the others `row` and `vector`."""
     columns = schema.columns("headlines") if kind == "headlines" else ["row"]
     frame: pd.DataFrame = table.select(columns).to_pandas()
-    if kind != "tombstones":
+    if kind not in _WITHOUT_VECTOR:
         flat = table.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
         frame["vector"] = pd.Series(list(flat.reshape(-1, dim)), dtype=object)
     return frame

@@ -14,6 +14,7 @@ _COLUMNS = {
     "stories": ("cluster_label", "parents", "successor", "created_run", "updated_run"),
     "runs": ("run",),
     "means": ("run",),
+    "events": ("run", "story", "successor", "parents", "children"),
 }
 
 

@@ -18,6 +18,7 @@ from newstide.core import logs
 from newstide.core.errors import NewstideError
 from newstide.core.local_server import dying_with_parent, free_port, terminate
 from newstide.core.settings import Settings, as_environment
+from newstide.milvus.upgrade import upgrade
 from newstide_app.services.local_services import LocalServices
 
 _LOOK_EVERY = 0.5  # seconds
@@ -113,6 +114,7 @@ def service(name: str, command: Sequence[str], settings: Settings) -> Service:
 def up(settings: Settings, *, feeds: Sequence[str], every: str, stop: Event) -> None:
     """Runs everything until `stop` is set: local servers, consumer, reclusterer, web and, with feeds, a producer."""
     with LocalServices(settings) as local:
+        upgrade(local.settings.milvus)
         running = local.settings
         web = _Web(local, running)
         services = [

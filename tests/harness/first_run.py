@@ -50,6 +50,10 @@ def as_a_first_run_left_it() -> tuple[list[HeadlineRow], pd.DataFrame]:
             "cluster_label": number,
             "centroid": np.eye(DIM, dtype=np.float32)[number],
             "title": f"Story {number}",
+            "titles": {"en": f"Story {number}"},
+            "challenged": [],
+            "importance": 1.5,
+            "first_seen_at": 3,
             "keywords": ["word"],
             "languages": ["en"],
             "sources": ["Paper 0"],
@@ -108,7 +112,7 @@ class Place:
         """What users see: stories, labels, and the events on the topic, whatever the time at which they were sent."""
         store = open_store(self.settings.milvus, None)
         try:
-            stories = store.stories().to_dict("records")
+            stories = store.stories().drop(columns="first_seen_at").to_dict("records")  # by the clock
             labels = store.headlines("", ["id", "cluster_label", "label_probability", "label_run"]).to_dict("records")
             left_over = store.unfinished.read()
             runs = store.runs()[["run", "theta", "counts"]].to_dict("records")

@@ -74,6 +74,9 @@ def _stories_of(headlines: pd.DataFrame) -> pd.DataFrame:
         {
             "cluster_label": label,
             "title": rows["title"].iloc[0],
+            "titles": {"en": rows["title"].iloc[0]},
+            "importance": round(1 + len(rows) / 10, 3),
+            "first_seen_at": BEGIN + label * HOUR,
             "keywords": ["storm", "harbour"],
             "languages": ["en", "de"],
             "sources": sorted(rows["source"].unique()),
@@ -103,6 +106,9 @@ def _many_stories(headlines: pd.DataFrame) -> pd.DataFrame:
     )
     return stories.assign(
         keywords=stories["title"].str.split(),
+        titles=[{"en": title} for title in stories["title"]],
+        importance=stories["size"] / 10,
+        first_seen_at=stories["first_published_at"],
         parents=pd.Series([[] for _ in range(len(stories))], index=stories.index, dtype=object),
         events=pd.Series([["grown"] for _ in range(len(stories))], index=stories.index, dtype=object),
         previous_size=1,
