@@ -26,6 +26,16 @@ def facts_path(directory: Path, run: int) -> Path:
     return directory / f"run-{run:06d}.json"
 
 
+def story_path(directory: Path, number: int) -> Path:
+    """The path of a story's own page."""
+    return directory / f"story-{number}.html"
+
+
+def story_pages(directory: Path) -> list[Path]:
+    """The stories' own pages."""
+    return sorted(path for path in directory.glob("story-*.html") if path.stem.removeprefix("story-").isdecimal())
+
+
 def runs_with_page(directory: Path) -> list[int]:
     """The runs that have a page, ascending."""
     numbers = (path.stem.removeprefix("run-") for path in directory.glob("run-*.html"))

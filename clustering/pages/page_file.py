@@ -13,8 +13,10 @@ import json
 import re
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
@@ -26,12 +28,13 @@ from clustering.pages.folder import DAMAGED, INDEX, PLOTLY
 _PACKED_FROM = 1_000_000  # characters of JSON
 _DATA = re.compile(r'(<script type="application/json" id="data" data-packed="(yes|no)">)(.*?)(</script>)', re.DOTALL)
 _POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">')
+_OLDEST = re.compile(r'<meta name="oldest-headline" content="(\d+)">')
 _LARGEST = re.compile(r'<ol class="largest">.*?</ol>', re.DOTALL)
 _SHOWN_WITHOUT_SCRIPT = 50  # stories
 _HEAD = 16_384  # characters, in which the policy stands
 _BESIDE = re.compile(r'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"( defer)?></script>')  # a script beside the page
 _HOME_LINK = re.compile(rf'(?<=<h1>)<a href="{re.escape(INDEX)}"[^>]*>(.*?)</a>')
-_ROOT = '<html lang="en"'  # of every page; where a server has an API, it says so here
+PLAIN_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _NOTHING_ALLOWED = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
@@ -68,11 +71,37 @@ def put_together(template: str, data: dict[str, Any], entry: str, *, unsafe_eval
             data=_as_packed(text) if packed else as_script_data(text),
             packed=packed,
             largest=_as_list(data),
-            css=_style(),
+            css=_asset("page.css"),
             js=Markup(code),  # noqa: S704 - our own file
             policy=_policy(code, unsafe_eval=unsafe_eval),
         )
     )
+
+
+def put_together_plain(template: str, data: dict[str, Any], **fields: Any) -> str:
+    """The HTML of a page that has no script; `fields` are what the template names, escaped, but for what it calls."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return (
+        _environment()
+        .get_template(template)
+        .render(fields, data=as_script_data(text), css=_asset("story.css"), policy=PLAIN_POLICY)
+    )
+
+
+def oldest_headline(page: Path) -> int | None:
+    """When the oldest headline on a story's page was published (epoch ms); None where the file does not say.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with page.open(encoding="utf-8", errors="replace") as file:
+        found = _OLDEST.search(file.read(_HEAD))
+    return None if found is None else int(found[1])
+
+
+def clock(milliseconds: int) -> str:
+    """A time as pages say it."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%d %b %Y, %H:%M UTC")
 
 
 def data(page: str) -> dict[str, Any] | None:
@@ -149,7 +178,7 @@ def served(page: str, beside: Callable[[str], Script | None], live: Script) -> t
 
     page = _BESIDE.sub(named, page)
     at = page.rfind("</body>")
-    if at >= 0:
+    if at >= 0 and (own is None or "script-src" in own[1]):  # a story's page has no script
         scripts.append(live)
         page = f"{page[:at]}{_element(live)}\n{page[at:]}"
         page = page.replace(_ROOT, f'{_ROOT} data-api="api/"', 1)
@@ -231,5 +260,5 @@ def _environment() -> jinja2.Environment:
 
 
 @cache
-def _style() -> Markup:
-    return Markup((files("clustering.pages") / "assets" / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+def _asset(name: str) -> Markup:
+    return Markup((files("clustering.pages") / "assets" / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file

@@ -8,6 +8,7 @@ from typing import Any
 from clustering.pages import page_file
 from clustering.pages.folder import DAMAGED, INDEX, LATEST, TITLED, run_pages
 from clustering.pages.index_page import write_index
+from clustering.pages.story_redaction import Hides, clean_story_pages
 from newstide.core import logs
 from newstide.core.files import replace_text
 from newstide.milvus import TAKEN_DOWN, words_left
@@ -15,8 +16,6 @@ from newstide.milvus import TAKEN_DOWN, words_left
 _ROW_LISTS = ("x", "y", "title", "url", "time", "label", "source", "language")
 
 log = logs.get("reclusterer")
-
-Hides = Callable[[str, int, str, str], bool]  # title, time (epoch ms), url, source
 
 
 def clean_pages(
@@ -61,7 +60,7 @@ def clean_pages(
                 replace_text(page, page_file.with_data(text, data))
     if write_them and (directory / INDEX).exists():
         write_index(directory)
-    return held
+    return held + clean_story_pages(directory, hides, hides_title, write_them=write_them)
 
 
 def _name_stories(page: Path, titles: list[str]) -> None:

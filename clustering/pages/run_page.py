@@ -19,7 +19,7 @@ from newstide.core.files import replace_text, sweep_half_written
 from newstide.core.text import iso_time
 from newstide.milvus import StoryEvent
 
-_STORIES = 5_000  # listed; those with the most headlines
+LISTED = 5_000  # stories; those with the most headlines
 _MOST_SOURCES = 20  # of a story
 _CHANGES = 20_000  # listed; the latest
 _DECIMALS = 3
@@ -146,10 +146,10 @@ def _data(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]:
         "source": source_codes.tolist(),
         "languages": [str(tag) for tag in languages],
         "language": language_codes.tolist(),
-        "stories": stories[:_STORIES],
-        "storiesLeftOut": max(0, len(stories) - _STORIES),
+        "stories": stories[:LISTED],
+        "storiesLeftOut": max(0, len(stories) - LISTED),
         "wanted": list(snapshot.wanted),
-        "changes": _changes(snapshot, {story["number"] for story in stories[:_STORIES]}),
+        "changes": _changes(snapshot, {story["number"] for story in stories[:LISTED]}),
     }
 
 

@@ -13,6 +13,7 @@ from clustering.pages.footer import run_facts
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import Snapshot, write_snapshot
 from clustering.run.plan import Plan
+from clustering.run.story_pages import write_changed_stories
 from clustering.run.workplace import Workplace, now_ms
 from newstide.core import logs
 from newstide.core.settings import Settings
@@ -83,6 +84,7 @@ def _drawn(
     save_layout(path, layout)
     page = write_snapshot(settings.snapshots_dir, snapshot, max_points=settings.pages.max_points)
     write_index(settings.snapshots_dir)
+    write_changed_stories(place, rows, plan)
     return page
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from clustering.pages.folder import page_path
 from clustering.pages.redaction import clean_pages
+from clustering.pages.story_redaction import drop_old_from_story_pages
 from clustering.pages.thinning import drop_pages, oldest_on, thin_pages
 from clustering.run.lease import MayWrite
 from newstide.core import logs
@@ -169,16 +170,19 @@ def clear_old(store: Store, settings: Settings, lease: MayWrite) -> Cleared:
     lease.require()
     headlines = delete_due(store, due) if due.headlines else 0
     before = due.before
-    stories = _strip_stories(store, before)
+    stripped = _strip_stories(store, before)
     pages: list[int] = []
     try:
         pages = _old_pages(store, settings.snapshots_dir, before)
         drop_pages(settings.snapshots_dir, pages)
+        drop_old_from_story_pages(settings.snapshots_dir, before, stripped)
     except OSError as error:
         log.warning("old pages could not be removed; the next run tries again", reason=str(error))
-    cleared = Cleared(headlines, stories, len(pages))
+    cleared = Cleared(headlines, len(stripped), len(pages))
     if cleared != Cleared():
-        log.info("removed headlines and pages that are too old", headlines=headlines, stories=stories, pages=len(pages))
+        log.info(
+            "removed headlines and pages that are too old", headlines=headlines, stories=len(stripped), pages=len(pages)
+        )
     return cleared
 
 
@@ -195,8 +199,8 @@ def thin_old_pages(settings: Settings) -> int:
     return len(gone)
 
 
-def _strip_stories(store: Store, before: int) -> int:
-    """Takes every word out of stories that closed before, and forgets what happened to any story before then."""
+def _strip_stories(store: Store, before: int) -> set[int]:
+    """Takes every word out of stories that closed before, and forgets what happened to any before then; returns which."""
     old = store.stories(
         filters.all_of(filters.CLOSED, filters.last_published_until(before), filters.WITH_TITLE), centroids=True
     )
@@ -208,7 +212,7 @@ def _strip_stories(store: Store, before: int) -> int:
         for some in chunks(old["cluster_label"].astype(int).tolist(), _STORIES):
             store.events.delete(filters.of_stories(some))
     store.events.delete(filters.seen_until(before))
-    return len(old)
+    return set(old["cluster_label"].astype(int))
 
 
 def _old_pages(store: Store, directory: Path, before: int) -> list[int]:

@@ -149,6 +149,14 @@ class PageSettings(Group):
     port: Port = Field(8000, description="port that `newstide web` binds")
     token: SecretStr | None = Field(None, min_length=16, description="token of `newstide web`, 16 characters or more")
     allowed_hosts: str = Field("", description="host names besides localhost, comma-separated; *: any")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s@?#]+)?$",
+        description="address at which readers find these pages: https://news.example",
+    )
+    feed_token: SecretStr | None = Field(
+        None, min_length=16, description="password of feeds (HTTP Basic), since readers of feeds keep no cookies"
+    )
     languages: str = Field(
         "", description="languages of titles, comma-separated, the first that a story has: de,en; empty: its main title"
     )

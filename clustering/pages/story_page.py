@@ -1,0 +1,102 @@
+"""A story's own page: made of what `story_facts` tells, as a file beside the snapshots or for a server."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clustering.pages import page_file
+from clustering.pages.folder import LATEST, story_path
+from clustering.pages.story_facts import titled
+from newstide.core.files import replace_text
+from newstide.core.text import iso_time
+
+_NAMED = 50  # sources, and copies of a headline
+
+Link = Callable[[int], str]
+
+
+def story_html(
+    contents: Mapping[str, Any],
+    *,
+    link: Link,
+    home: str,
+    wanted: Sequence[str] = (),
+    address: str = "",
+    feeds: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The page's HTML, which holds all of this but for the links.
+
+    Args:
+        contents: From `story_facts`.
+        link: The address of another story's page, empty where it has none.
+        home: The address of the map.
+        wanted: Languages of titles, the first that a story has.
+        address: Of this page, for whom it is sent to; empty where it has no public one.
+        feeds: Media type and address of the story's feeds.
+    """
+    title, language = titled(contents, wanted)
+    line = contents["timeline"]
+    highest = max(line["counts"], default=1) if line else 1
+    bars = [
+        (count, round(100 * count / max(highest, 1)), line["begin"] + place * line["step"] * 1000)
+        for place, count in enumerate(line["counts"] if line else ())
+    ]
+    return page_file.put_together_plain(
+        "story.html.j2",
+        {**contents, "wanted": list(wanted), "address": address},
+        title=title or f"Story {contents['number']}",
+        title_language=language,
+        summary=summary(contents),
+        story=contents,
+        oldest=min((one["published_at"] for one in _rows(contents)), default=0),
+        bars=bars,
+        link=link,
+        home=home,
+        address=address,
+        feeds=feeds,
+        most=_NAMED,
+        title_of=lambda one: titled(one, wanted),
+        clock=page_file.clock,
+        iso=iso_time,
+    )
+
+
+def summary(contents: Mapping[str, Any]) -> str:
+    """The story in one line: how much, from whom, in which languages, when."""
+    count, sources = contents["headlineCount"], len(contents["sources"])
+    parts = [f"{count:,} headline{'' if count == 1 else 's'}"]
+    if sources:
+        parts.append(f"{sources:,} source{'' if sources == 1 else 's'}")
+    if contents["languages"]:
+        parts.append(", ".join(contents["languages"]))
+    if count:
+        span = [page_file.clock(contents[name]) for name in ("first_published_at", "last_published_at")]
+        parts.append(" to ".join(dict.fromkeys(span)))
+    return " · ".join(parts)
+
+
+def write_story(
+    directory: Path,
+    contents: Mapping[str, Any],
+    *,
+    wanted: Sequence[str] = (),
+    address: str = "",
+    beside: Collection[int] = (),
+) -> Path:
+    """Writes a story's page beside the snapshots. It links to the pages that lie there or, `beside`, soon will.
+
+    Raises:
+        OSError: The disk is full or not writable; the old page stays.
+    """
+
+    def link(number: int) -> str:
+        other = story_path(directory, number)
+        return other.name if number in beside or other.exists() else ""
+
+    path = story_path(directory, contents["number"])
+    replace_text(path, story_html(contents, link=link, home=LATEST, wanted=wanted, address=address))
+    return path
+
+
+def _rows(contents: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for one in contents["headlines"] for row in (one, *one["copies"])]
