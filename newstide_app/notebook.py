@@ -61,7 +61,7 @@ def load(
             filters.in_stories(numbers) if numbers else filters.NONE_AT_ALL if numbers is not None else "",
         )
         headlines = store.headlines(where, _HEADLINES)
-        found = store.stories().drop(columns="former_ids", errors="ignore")
+        found = store.stories().drop(columns=["former_ids", "challenged"])
         runs = store.runs()
     finally:
         store.close()

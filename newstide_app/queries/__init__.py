@@ -1,9 +1,11 @@
 """Reads stories and headlines from the store for people and programs: filtered, sorted, a page at a time."""
 
+from newstide_app.queries.changes import ChangeKind, change_record, changes_since, counted
 from newstide_app.queries.headlines import (
     Cursor,
     HeadlineFilter,
     State,
+    headlines_like,
     list_headlines,
     nearest_headlines,
     newest_headlines,
@@ -24,14 +26,19 @@ from newstide_app.queries.stories import (
 )
 
 __all__ = [
+    "ChangeKind",
     "Cursor",
     "HeadlineFilter",
     "Sort",
     "State",
     "Status",
     "StoryFilter",
+    "change_record",
+    "changes_since",
     "chosen_stories",
+    "counted",
     "follow",
+    "headlines_like",
     "list_headlines",
     "list_stories",
     "nearest_headlines",

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from newstide.core.errors import SettingsError, UnknownStory
+from newstide.core.errors import RowsMissing, SettingsError, UnknownStory
 from newstide.core.settings import Settings
 from newstide.milvus import Store, filters, open_store
 from newstide.milvus.collection import MOST
@@ -117,6 +117,16 @@ def nearest_headlines(store: Store, vector: Any, wanted: HeadlineFilter, limit: 
     similarity = dict(found[offset:end])
     frame = store.headlines_by_id(list(similarity), HEADLINE_COLUMNS)
     return frame.assign(similarity=[similarity[id_] for id_ in frame["id"]])
+
+
+def headlines_like(store: Store, id_: str, wanted: HeadlineFilter, limit: int, offset: int = 0) -> pd.DataFrame | None:
+    """The headlines nearest in meaning to one of them, itself left out; None where there is no headline of that id."""
+    try:
+        vector = store.embeddings([id_])
+    except RowsMissing:
+        return None
+    near = nearest_headlines(store, vector, wanted, offset + limit + 1)
+    return near[near["id"] != id_].iloc[offset : offset + limit].reset_index(drop=True)
 
 
 def search(settings: Settings, text: str, limit: int) -> pd.DataFrame:

@@ -1,12 +1,14 @@
 """Stories: which are wanted, where they came from, what became of them, and when their headlines were published."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from clustering.pages.story_facts import timeline
+from clustering.stories.titles import in_language
 from newstide.core.errors import SettingsError, UnknownStory
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
@@ -14,10 +16,7 @@ from newstide.milvus import Store, filters, open_store
 from newstide_app.queries.records import records
 
 Status = Literal["open", "closed", "all"]
-Sort = Literal["size", "growth", "latest", "number"]
-
-_TIMELINE_BARS = 60  # at most
-_STEPS = (60, 300, 900, 3_600, 3 * 3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400)  # seconds a bar
+Sort = Literal["size", "importance", "seen", "growth", "latest", "number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def list_stories(settings: Settings, status: str, limit: int) -> pd.DataFrame:
 
 
 def chosen_stories(stories: pd.DataFrame, wanted: StoryFilter, sort: Sort = "size") -> pd.DataFrame:
-    """The wanted ones among all stories, sorted: the largest, fastest growing, latest or newest number first."""
+    """The wanted ones among all stories, sorted: largest, most important, last seen first, fastest growing, and so on."""
     keep = np.ones(len(stories), bool)
     if wanted.status != "all":
         keep &= (stories["status"] == wanted.status).to_numpy()
@@ -62,6 +61,8 @@ def chosen_stories(stories: pd.DataFrame, wanted: StoryFilter, sort: Sort = "siz
     found = stories[keep]
     by = {
         "size": found["size"],
+        "importance": found["importance"],
+        "seen": found["first_seen_at"],
         "growth": found["size"] - found["previous_size"],
         "latest": found["last_published_at"],
         "number": found["cluster_label"],
@@ -70,9 +71,18 @@ def chosen_stories(stories: pd.DataFrame, wanted: StoryFilter, sort: Sort = "siz
     return order.drop(columns="_by").reset_index(drop=True)
 
 
-def story_records(stories: pd.DataFrame) -> list[dict[str, Any]]:
-    """Stories as plain objects, without what only the next run needs."""
-    return records(stories.drop(columns=["former_ids"], errors="ignore"))
+def story_records(stories: pd.DataFrame, wanted: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Stories as plain objects, without what only the next run needs.
+
+    Args:
+        stories: Rows of `stories`.
+        wanted: Languages of titles: `title` is in the first that a story has, and `title_language` says which.
+    """
+    shown = records(stories.drop(columns=["former_ids", "challenged"], errors="ignore"))
+    for story in shown:
+        story["title"], story["title_language"] = in_language(story["title"], story["titles"], wanted)
+        story["importance"] = round(story["importance"], 4)
+    return shown
 
 
 def story_lineage(stories: pd.DataFrame, label: int) -> dict[str, Any]:
@@ -102,14 +112,14 @@ def story_lineage(stories: pd.DataFrame, label: int) -> dict[str, Any]:
     }
 
 
-def story_facts(stories: pd.DataFrame, label: int) -> dict[str, Any]:
-    """One story as a plain object.
+def story_facts(stories: pd.DataFrame, label: int, wanted: Sequence[str] = ()) -> dict[str, Any]:
+    """One story as a plain object; see `story_records`.
 
     Raises:
         UnknownStory: There is no such story.
     """
     _story(stories, label)
-    return story_records(stories[stories["cluster_label"] == label])[0]
+    return story_records(stories[stories["cluster_label"] == label], wanted)[0]
 
 
 def story_timeline(store: Store, label: int) -> dict[str, Any] | None:
@@ -118,14 +128,10 @@ def story_timeline(store: Store, label: int) -> dict[str, Any] | None:
     Returns:
         `begin` (ISO 8601, a whole step), `step_seconds`, and `counts`, at most 60 of them.
     """
-    times = store.headlines(filters.in_stories([label]), ["published_at"])["published_at"].to_numpy(np.int64) // 1000
-    if not len(times):
+    found = timeline(store.headlines(filters.in_stories([label]), ["published_at"])["published_at"].to_numpy(np.int64))
+    if found is None:
         return None
-    span = int(times.max() - times.min())
-    step = next((step for step in _STEPS if span // step + 2 <= _TIMELINE_BARS), span // (_TIMELINE_BARS - 1) + 1)
-    begin = int(times.min()) // step * step
-    counts = np.bincount((times - begin) // step)
-    return {"begin": iso_time(begin * 1000), "step_seconds": step, "counts": counts.tolist()}
+    return {"begin": iso_time(found["begin"]), "step_seconds": found["step"], "counts": found["counts"]}
 
 
 def follow(stories: pd.DataFrame, number: int) -> list[int]:

@@ -63,7 +63,7 @@ class Reader:
         kept, now = self._stories, time.monotonic()
         if kept is not None and kept[0] == run and now - kept[1] < _KEPT:
             return kept[2]
-        stories = store.stories().drop(columns="former_ids", errors="ignore")
+        stories = store.stories().drop(columns=["former_ids", "challenged"])
         self._stories = (run, now, stories)
         return stories
 
