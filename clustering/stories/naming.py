@@ -65,8 +65,8 @@ def name_stories(
 
     members = headlines.iloc[inside].assign(story=own).reset_index(drop=True)
     members["central"] = np.einsum("ij,ij->i", vectors[inside], centroids[own])
-    newest = members.groupby("story")["published_at"].transform("max")
-    age = (newest - members["published_at"]) / 3_600_000
+    latest = members.groupby("story")["published_at"].transform("max")
+    age = (latest - members["published_at"]) / 3_600_000
     members["fit"] = members["central"] - _RECENT * (1 - 0.5 ** (age / _TITLE_HALF_LIFE))
     titles = choose_titles(members, numbers, before or {})
     matters = importance(labels, headlines, int(headlines["published_at"].max()) if newest is None else newest)
