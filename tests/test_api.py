@@ -72,6 +72,7 @@ def test_the_document_describes_every_answer(client: httpx.Client) -> None:
         "/api/stories/{label}",
         "/api/headlines",
         "/api/search",
+        "/api/changes",
         "/api/runs",
     }
     largest = get(client, "/api/stories", limit=1)["items"][0]["cluster_label"]

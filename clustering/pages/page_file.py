@@ -24,6 +24,7 @@ from markupsafe import Markup
 
 from clustering.pages.bundle import script
 from clustering.pages.folder import DAMAGED, INDEX, PLOTLY
+from newstide.core.text import shorten
 
 _PACKED_FROM = 1_000_000  # characters of JSON
 _DATA = re.compile(r'(<script type="application/json" id="data" data-packed="(yes|no)">)(.*?)(</script>)', re.DOTALL)
@@ -85,6 +86,15 @@ def put_together_plain(template: str, data: dict[str, Any], **fields: Any) -> st
         _environment()
         .get_template(template)
         .render(fields, data=as_script_data(text), css=_asset("story.css"), policy=PLAIN_POLICY)
+    )
+
+
+def no_such_story(number: str, home: str) -> str:
+    """The page that says that nobody knows this number."""
+    return (
+        _environment()
+        .get_template("unknown.html.j2")
+        .render(number=shorten(number), home=home, css=_asset("story.css"), policy=PLAIN_POLICY)
     )
 
 

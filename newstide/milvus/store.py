@@ -285,6 +285,11 @@ class Store:
         (row,) = self._runs.query(filters.equals("run", newest), [*schema.columns("runs"), "mean"])
         return RunRow(**{**row, "mean": np.asarray(row["mean"], np.float32)})
 
+    def began(self) -> int | None:
+        """When the first run began (epoch ms), which stays the same for ever; None before there was one."""
+        rows = self._runs.query(filters.equals("run", 1), ["started_at"])
+        return int(rows[0]["started_at"]) if rows else None
+
     def insert_run(self, run: RunRow) -> None:
         """Writes a finished run."""
         self.insert_runs([run])

@@ -4,6 +4,7 @@ A page elsewhere may give its own name this machine's address (DNS rebinding) an
 were its own: only known names, and bare addresses, which no one can give away, are let in.
 """
 
+import base64
 import hashlib
 import hmac
 import ipaddress
@@ -23,6 +24,7 @@ from newstide_app.web.errors import problem
 COOKIE = "newstide"
 _COOKIE_SECONDS = 30 * 86_400
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?")  # a name or an address, and a port
+_FEED = re.compile(r"/(?:feed|story/\d+)\.(?:atom|json)")
 _OPEN = "/healthz"  # asked by what starts and stops the server
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -39,13 +41,14 @@ class Guard:
 
     Args:
         app: What is guarded.
-        settings: `token` and `allowed_hosts`.
+        settings: `token`, `feed_token` and `allowed_hosts`.
         host: The address bound.
     """
 
     def __init__(self, app: ASGIApp, settings: PageSettings, host: str) -> None:
         self._app = app
         self._token = None if settings.token is None else settings.token.get_secret_value().encode()
+        self._feed_token = None if settings.feed_token is None else settings.feed_token.get_secret_value().encode()
         named = {name.strip().lower() for name in settings.allowed_hosts.split(",") if name.strip()}
         self._names = {"localhost", host.lower(), socket.gethostname().lower()} | named
 
@@ -88,6 +91,16 @@ class Guard:
             return None
         if hmac.compare_digest(cookie.encode(), self._mark()):
             return None
+        if _FEED.fullmatch(scope["path"]) and self._feed_token is not None:
+            if scheme.lower() == "basic" and hmac.compare_digest(_password(given), self._feed_token):
+                return None
+            return _refuse(
+                scope,
+                401,
+                "This feed asks for a password.",
+                "It is NEWSTIDE_PAGES_FEED_TOKEN, under any name.",
+                challenge='Basic realm="newstide feeds", charset="UTF-8"',
+            )
         return _refuse(
             scope,
             401,
@@ -144,8 +157,16 @@ def _private(caching: str) -> str:
     return ", ".join(kept if {"private", "no-store"} & set(kept) else ["private", *kept])
 
 
-def _refuse(scope: Scope, status: int, message: str, way_out: str) -> Response:
-    headers = {"Cache-Control": "no-store"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
+def _password(credentials: str) -> bytes:
+    """The password of HTTP Basic; empty where there is none."""
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
+
+
+def _refuse(scope: Scope, status: int, message: str, way_out: str, challenge: str = "Bearer") -> Response:
+    headers = {"Cache-Control": "no-store"} | ({"WWW-Authenticate": challenge} if status == 401 else {})
     if scope["path"].startswith("/api/"):
         return problem(status, message, way_out=way_out, headers=headers)
     return PlainTextResponse(f"{message} {way_out}\n", status, headers=headers)

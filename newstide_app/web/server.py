@@ -1,4 +1,4 @@
-"""The web server put together: pages, live view and API behind one guard."""
+"""The web server put together: pages, live view, API and feeds behind one guard."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,9 +19,11 @@ from newstide_app.services.monitoring import monitored
 from newstide_app.web.access import Guard
 from newstide_app.web.api import HeadAsGet, add_api
 from newstide_app.web.errors import describe_problems, handle_problems
+from newstide_app.web.feed_routes import add_feeds
 from newstide_app.web.live import Watch
 from newstide_app.web.shared_store import Reader
 from newstide_app.web.static_files import Pages
+from newstide_app.web.story_pages import add_story_pages
 
 log = logs.get("web")
 
@@ -61,6 +63,8 @@ def make_app(settings: Settings, host: str = "") -> FastAPI:
     )
     handle_problems(app)
     add_api(app, reader, settings)
+    add_feeds(app, reader, settings.pages)
+    add_story_pages(app, reader, settings.pages)
     describe = app.openapi
     app.openapi = lambda: describe_problems(describe())  # type: ignore[method-assign]
     app.router.routes += [
