@@ -178,8 +178,12 @@ def test_growth_counts_what_is_new_and_ties_go_by_number() -> None:
             "previous_size": [9, 1, 1],
             "status": "open",
             "last_published_at": 0,
+            "importance": [1.0, 3.0, 2.0],
+            "first_seen_at": [5, 4, 6],
         }
     )
+    assert chosen_stories(stories, StoryFilter(), "importance")["cluster_label"].tolist() == [2, 3, 1]
+    assert chosen_stories(stories, StoryFilter(), "seen")["cluster_label"].tolist() == [3, 1, 2]
     assert chosen_stories(stories, StoryFilter(), "growth")["cluster_label"].tolist() == [2, 3, 1]
     assert chosen_stories(stories, StoryFilter(), "number")["cluster_label"].tolist() == [3, 2, 1]
 
@@ -328,7 +332,7 @@ def holds(example: Any, answer: Any) -> bool:
 def test_what_nobody_foresaw_is_the_same_shape_and_tells_no_secret(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newstide_app.web.api.story_records", lambda _frame: 1 // 0)
+    monkeypatch.setattr("newstide_app.web.story_routes.story_records", lambda *_: 1 // 0)
     answer = client.get("/api/stories")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "division" not in answer.text

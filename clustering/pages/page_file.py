@@ -35,6 +35,7 @@ _SHOWN_WITHOUT_SCRIPT = 50  # stories
 _HEAD = 16_384  # characters, in which the policy stands
 _BESIDE = re.compile(r'<script src="([A-Za-z0-9][A-Za-z0-9._-]*\.js)"( defer)?></script>')  # a script beside the page
 _HOME_LINK = re.compile(rf'(?<=<h1>)<a href="{re.escape(INDEX)}"[^>]*>(.*?)</a>')
+_ROOT = '<html lang="en"'  # of every page; where a server has an API, it says so here
 PLAIN_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _NOTHING_ALLOWED = "default-src 'none'; base-uri 'none'; form-action 'none'"
 

@@ -169,6 +169,7 @@ class PageSettings(Group):
         """`languages`, one by one."""
         return tuple(tag.strip() for tag in self.languages.split(",") if tag.strip())
 
+
 class LimitSettings(Group):
     """What a headline may claim. The lengths of its other texts are those of Milvus' columns (`headline.py`)."""
 

@@ -88,9 +88,10 @@ def _add_search(app: FastAPI, reader: Reader, pages: PageSettings) -> None:
     @app.get("/api/search", response_model=schemas.Hits, responses=PROBLEMS)
     async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Response:
         """Headlines nearest in meaning to a text, or to another headline, in whatever language."""
-        if (query.q is None) == (query.like is None):
-            given = "q", str(query.q or "")
-            raise BadValue(*given, "is wanted, or like, the id of a headline; not both.")
+        if query.q is None and query.like is None:
+            raise BadValue("q", "", "is missing; or name a headline: like=ID.")
+        if query.q is not None and query.like is not None:
+            raise BadValue("like", query.like, "stands in place of q, not beside it.")
         if query.q is not None and not query.q.strip():
             raise BadValue("q", query.q, "holds no word.")
         wanted = _headline_filter(query)
