@@ -41,11 +41,17 @@ def largest(store: Store) -> dict[str, Any]:
     return dict(store.stories('status == "open"').sort_values("size").iloc[-1])
 
 
-def made(titles: list[str], **changes: Any) -> dict[str, Any]:
+def made(titles: list[str]) -> dict[str, Any]:
     """Story 3, whose parent is 1 and whose child is 4, with these headlines an hour apart, all of one paper."""
-    stories = story_frame([1, 3, 4], parents=[]).assign(titles=[{}, {"en": titles[0]}, {}])
-    stories.at[1, "parents"], stories.at[2, "parents"] = [1], [3]
-    stories = stories.assign(title=["The parent", titles[0], "The child"], **changes)
+    parent, own, child = (
+        story_frame([number], title=title, titles=by_language, parents=parents)
+        for number, title, by_language, parents in (
+            (1, "The parent", {}, []),
+            (3, titles[0], {"en": titles[0]}, [1]),
+            (4, "The child", {}, [3]),
+        )
+    )
+    stories = pd.concat([parent, own, child], ignore_index=True)
     headlines = pd.DataFrame(
         {
             "id": [f"h{row}" for row in range(len(titles))],

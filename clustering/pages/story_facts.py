@@ -29,7 +29,7 @@ class Kin:
     """Which stories are whose parents, children and successors; `stories` are all stories."""
 
     def __init__(self, stories: pd.DataFrame) -> None:
-        self._rows = {int(row["cluster_label"]): row for row in stories.to_dict("records")}
+        self._rows: dict[int, dict[Any, Any]] = {int(row["cluster_label"]): row for row in stories.to_dict("records")}
         self._children: defaultdict[int, list[int]] = defaultdict(list)
         self._absorbed: defaultdict[int, list[int]] = defaultdict(list)
         for number, row in self._rows.items():
@@ -38,7 +38,7 @@ class Kin:
             if int(row["successor"]) >= 0:
                 self._absorbed[int(row["successor"])].append(number)
 
-    def row(self, number: int) -> Mapping[str, Any] | None:
+    def row(self, number: int) -> Mapping[Any, Any] | None:
         """The story's row of `stories`; None where there is no such story."""
         return self._rows.get(number)
 

@@ -112,7 +112,7 @@ def _without_headlines(contents: dict[str, Any], hides: Hides) -> tuple[list[dic
     headlines = []
     for one in contents["headlines"]:
         rows = [{name: value for name, value in one.items() if name != "copies"}, *one["copies"]]
-        stay = []
+        stay: list[dict[str, Any]] = []
         for row in rows:
             (removed if hides(row["title"], row["published_at"], row["url"], row["source"]) else stay).append(row)
         left += stay

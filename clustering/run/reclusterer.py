@@ -139,7 +139,7 @@ class _Run:
                 clusters.centred,
                 rows.frame,
                 clusters.threshold.theta,
-                before=book.rows.to_dict("index"),
+                before=book.known(),
                 newest=rows.window.newest.at,
             )
         with timed(self._seconds, "write"):

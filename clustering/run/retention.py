@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -206,7 +207,7 @@ def _strip_stories(store: Store, before: int) -> set[int]:
     )
     if len(old):
         empty: pd.Series[list[str]] = pd.Series([[] for _ in range(len(old))], dtype=object)
-        none: pd.Series[dict[str, str]] = pd.Series([{} for _ in range(len(old))], dtype=object)
+        none: Any = pd.Series([{} for _ in range(len(old))], dtype=object)
         lists = dict.fromkeys(("challenged", "keywords", "sources", "languages", "former_ids"), empty)
         store.upsert_stories(old.assign(title="", titles=none, **lists))
         for some in chunks(old["cluster_label"].astype(int).tolist(), _STORIES):

@@ -52,6 +52,10 @@ class StoryBook:
         """(n,) `previous`, where that story was open or is back; else -1."""
         return np.where(np.isin(self.previous, list(self.open | self.back)), self.previous, -1)
 
+    def known(self) -> dict[int, dict[Any, Any]]:
+        """`rows` by number."""
+        return {int(row["cluster_label"]): row for row in self.rows.to_dict("records")}
+
     def match(self, clusters: Numbers, parted: Mapping[int, int]) -> Lineage:
         """Matches clusters to the stories of which this run sees something; see `lineage.match`, also for `parted`.
 
@@ -170,7 +174,7 @@ def story_rows(
     before = dict(zip(*np.unique(book.previous[book.previous >= 0], return_counts=True), strict=True))
     named = {event.story: event.parents for event in lineage.events if event.kind in ("born", "grown")}
     numbers = names["cluster_label"].astype(int).tolist()
-    known = book.rows.to_dict("index")
+    known = book.known()
     parents = [
         list(dict.fromkeys([*(known[at]["parents"] if at in known else ()), *named.get(at, ())])) for at in numbers
     ]

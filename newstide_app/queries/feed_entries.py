@@ -92,7 +92,7 @@ def story_entries(store: Store, stories: pd.DataFrame, chosen: FeedFilter, wante
     return sorted(entries, key=lambda entry: -entry.updated)
 
 
-def one_storys_entries(store: Store, row: dict[str, Any], wanted: Sequence[str]) -> list[Entry]:
+def one_storys_entries(store: Store, row: dict[Any, Any], wanted: Sequence[str]) -> list[Entry]:
     """What one story tells: its headlines, and what happened to it, the latest first."""
     number = int(row["cluster_label"])
     headlines = store.headlines(filters.in_stories([number]), HEADLINE_COLUMNS)

@@ -59,7 +59,8 @@ def add_feeds(app: FastAPI, reader: Reader, pages: PageSettings) -> None:
         def question(store: Store) -> tuple[str, list[Entry]]:
             return _mark(store), story_entries(store, reader.stories(store), chosen, wanted)
 
-        mark, entries = await ask(reader, question, ("0", []))
+        nothing: tuple[str, list[Entry]] = ("0", [])
+        mark, entries = await ask(reader, question, nothing)
         asked = query.model_dump(exclude_defaults=True)
         name = f"feed?{urlencode(asked, doseq=True)}" if asked else "feed"
         said = [query.q, *query.language, *query.source, f"{query.least} or more" if query.least else ""]
@@ -161,7 +162,7 @@ def _atom(feed: _Feed, base: str, own: str) -> bytes:
             add(entry, "summary", one.text, type="text")
         for category in one.categories:
             add(entry, "category", term=_NOT_XML.sub("", category))
-    return b'<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="utf-8")
+    return b'<?xml version="1.0" encoding="utf-8"?>\n' + bytes(ET.tostring(root, encoding="utf-8"))
 
 
 def _json(feed: _Feed, base: str, own: str) -> bytes:
