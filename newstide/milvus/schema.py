@@ -201,6 +201,14 @@ def _fields(kind: str) -> dict[str, DataType]:
             "durations": json,
         },
         "means": {"language": text, "mean": vector, "count": number, "run": number},
+        **_of_no_model(),
+    }[kind]
+
+
+def _of_no_model() -> dict[str, dict[str, DataType]]:
+    """The fields of the collections that outlive a change of model."""
+    number, text, vector, json = DataType.INT64, DataType.VARCHAR, DataType.FLOAT_VECTOR, DataType.JSON
+    return {
         "events": {
             "id": text,
             "run": number,
@@ -222,7 +230,7 @@ def _fields(kind: str) -> dict[str, DataType]:
         },
         "tombstones": {"key": text, "cause": text, "point": text, "title": text, "created_at": number, "place": vector},
         "unfinished": {"part": number, "parts": number, "mark": number, "content": text, "place": vector},
-    }[kind]
+    }
 
 
 def columns(kind: str) -> list[str]:
