@@ -309,7 +309,7 @@ def test_a_mistake_is_one_shape_that_names_the_value(
 def test_the_examples_of_the_documentation_are_true(client: httpx.Client) -> None:
     text = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
     examples = re.findall(r"curl -s 'http://127\.0\.0\.1:8000([^']+)'\n```\n```json\n(.*?)```", text, re.DOTALL)
-    assert len(examples) == 6
+    assert len(examples) == 7
     largest = get(client, "/api/stories", limit=1)["items"][0]["cluster_label"]
     for path, shown in examples:
         answer = client.get(path.replace("/stories/3", f"/stories/{largest}")).json()

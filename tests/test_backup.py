@@ -290,8 +290,9 @@ def test_what_an_earlier_version_made_is_backed_up_and_restored_as_this_version_
     ours, theirs = contents(now), contents(settings)
     assert all(ids == [] for ids in ours["stories"]["former_ids"])
     assert all(titles == {} for titles in ours["stories"]["titles"])
-    assert ours["stories"]["first_seen_at"].tolist() == theirs["stories"]["first_seen_at"].tolist()  # of their runs
-    for name in lacking[:-1]:
+    late = ours["stories"]["first_seen_at"] - theirs["stories"]["first_seen_at"]  # when their run had been written
+    assert late.between(0, 60_000).all()
+    for name in lacking:
         theirs["stories"][name] = ours["stories"][name]
     assert_same(ours, theirs)
 

@@ -36,11 +36,11 @@ def store(settings: Settings) -> Iterator[Store]:
 def told(settings: Settings) -> tuple[dict[int, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Stories by number and events by id.
 
-    But for when an event was sent, and for the reach: its last digits are of the batches in which headlines were embedded.
+    But for when a run decided, and for the reach: its last digits are of the batches in which headlines were embedded.
     """
     store = open_store(settings.milvus, None)
     try:
-        stories = store.stories().drop(columns="reach").to_dict("records")
+        stories = store.stories().drop(columns=["reach", "first_seen_at"]).to_dict("records")
     finally:
         store.close()
     events = {event["id"]: {**event, "at": ""} for event in events_of(settings)}

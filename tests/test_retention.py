@@ -88,6 +88,11 @@ def test_old_rows_words_of_closed_stories_and_old_pages_go_and_numbers_stay_take
         oldest = oldest_on(settings.snapshots_dir / "run-000002.html")
         assert oldest is not None
         assert oldest > newest - 10 * 86_400_000
+        assert {event.story for event in store.events.since(0)}.isdisjoint(closed)
+        assert all(event.newest_at > newest - 10 * 86_400_000 for event in store.events.since(0))
+        stories = {int(path.stem.removeprefix("story-")) for path in settings.snapshots_dir.glob("story-*.html")}
+        assert stories
+        assert stories.isdisjoint(closed)
         assert json.loads((settings.snapshots_dir / "latest.json").read_text())["runs"] == [2, 3]
         assert "run-000001" not in (settings.snapshots_dir / "index.html").read_text()
         assert min(set(after.index) - set(first["cluster_label"])) > highest

@@ -79,6 +79,9 @@ def test_a_storys_title_is_gone_from_rows_stories_pages_and_caches_and_a_replay_
         path.read_text(encoding="utf-8") for path in settings.snapshots_dir.glob("*.*") if path.suffix != ".js"
     )
     assert row["title"] not in everything
+    told = [text for event in store.events.since(0) for text in (event.title, *event.previous_titles.values())]
+    assert told
+    assert row["title"] not in told
     assert row["url"] not in everything
     assert renamed["title"] in everything
 
@@ -115,6 +118,7 @@ def test_a_source_goes_with_all_it_sent_and_later_headlines_of_it_are_kept_out_u
 
     assert set(store.headlines("", ["id"])["id"]) == set(others["id"])
     assert not any(source in names for names in store.stories()["sources"])
+    assert not any(source in event.sources for event in store.events.since(0))
     for page in settings.snapshots_dir.glob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert source not in text, page.name

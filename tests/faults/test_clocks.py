@@ -102,7 +102,9 @@ def state(settings: Settings) -> State:
     try:
         columns = ["id", "title", "source", "url", "language", "published_at", "cluster_label"]
         rows = {row[0]: tuple(row) for row in store.headlines("", columns).itertuples(index=False)}
-        stories = store.stories().drop(columns=["created_run", "updated_run", "previous_size", "reach"])
+        stories = store.stories().drop(
+            columns=["created_run", "updated_run", "previous_size", "reach", "first_seen_at"]
+        )
     finally:
         store.close()
     return State(rows, {int(story["cluster_label"]): story for story in records(stories)})
