@@ -11,17 +11,14 @@ import pandas as pd
 import pytest
 
 from clustering.pages import page_file
-from clustering.pages.story_facts import Kin, folded, read_stories, story_contents
+from clustering.pages.story_facts import Kin, folded, read_stories
 from clustering.pages.story_page import story_html, write_story
 from clustering.pages.story_redaction import clean_story_pages, drop_old_from_story_pages
 from newstide.core.settings import Settings
-from newstide.milvus import TAKEN_DOWN, Store, StoryEvent, open_store
+from newstide.milvus import TAKEN_DOWN, Store, open_store
 from newstide_app.web.story_pages import wished_languages
-from tests.harness.store_rows import story_frame
+from tests.harness.stories import HOUR, NASTY, made
 from tests.harness.web import get, served
-
-HOUR = 3_600_000
-NASTY = '</title></script><script>alert(1)</script><img src=x onerror="alert(2)">'
 
 
 @pytest.fixture(scope="module")
@@ -39,37 +36,6 @@ def store(newsroom: Settings) -> Iterator[Store]:
 
 def largest(store: Store) -> dict[str, Any]:
     return dict(store.stories('status == "open"').sort_values("size").iloc[-1])
-
-
-def made(titles: list[str]) -> dict[str, Any]:
-    """Story 3, whose parent is 1 and whose child is 4, with these headlines an hour apart, all of one paper."""
-    parent, own, child = (
-        story_frame([number], title=title, titles=by_language, parents=parents)
-        for number, title, by_language, parents in (
-            (1, "The parent", {}, []),
-            (3, titles[0], {"en": titles[0]}, [1]),
-            (4, "The child", {}, [3]),
-        )
-    )
-    stories = pd.concat([parent, own, child], ignore_index=True)
-    headlines = pd.DataFrame(
-        {
-            "id": [f"h{row}" for row in range(len(titles))],
-            "title": titles,
-            "source": [f"Paper {row % 2}" for row in range(len(titles))],
-            "url": [f"https://paper.example/{row}" for row in range(len(titles))],
-            "language": "en",
-            "published_at": [1_700_000_000_000 + row * HOUR for row in range(len(titles))],
-            "cluster_label": 3,
-        }
-    )
-    event = StoryEvent("2/3/retitled", 2, 1_700_000_000_000, 1_700_000_000_000, "retitled", 3, titles[0], 3, 2, 1.0)
-    events = [StoryEvent(**{**_fields(event), "previous_titles": {"": "What it was called"}})]
-    return story_contents(Kin(stories), 3, events, headlines, [(3, 1.0), (4, 0.7)])
-
-
-def _fields(event: StoryEvent) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in StoryEvent.__dataclass_fields__}
 
 
 def test_copies_are_folded_below_the_first_of_them() -> None:
