@@ -104,7 +104,6 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     recluster(settings)
     now = old.headlines("", ["id", "cluster_label", "label_probability", "label_run"])
     past = old.events.since(0)
-    assert past
 
     with read_all_the_while(milvus_client, name) as answers:
         done = reembed(settings, NEW)
@@ -115,7 +114,7 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     assert done.relabelled > 0
     new = open_store(settings.milvus, None)
     assert (new.card.name, new.dim) == (NEW, 384)
-    assert new.events.since(0) == past
+    assert new.events.since(0) == past != []
     columns = ["id", "cluster_label", "label_probability", "label_run"]
     assert new.headlines("", columns).to_dict("list") == now.to_dict("list")
     assert milvus_client.describe_collection(name)["collection_name"] == name + new.suffix
