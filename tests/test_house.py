@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.longest import LONGEST
+
 ROOT = Path(__file__).parents[1]
 MOST_LINES, MOST_OF_A_FUNCTION, MOST_POSITIONAL = 400, 60, 8
 _ASIDE = {".json", ".jsonl", ".md", ".ipynb", ".svg", ".png", ".lock"}  # data, prose and pictures
@@ -121,3 +123,8 @@ def own_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         docstring = (first.end_lineno or 0) - first.lineno + 1
     return (function.end_lineno or 0) - function.lineno + 1 - docstring
+
+
+def test_the_longest_test_files_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / name).is_file()] == []
+    assert len(set(LONGEST)) == len(LONGEST)

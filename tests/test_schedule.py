@@ -50,7 +50,7 @@ def test_the_lease_does_not_change_hands_during_a_run_though_another_member_wait
 
     with Lease(kafka_settings) as first, Lease(kafka_settings) as second:
         assert first.held(wait_ms=15_000)
-        waiting = threading.Thread(target=lambda: got.append(second.held(wait_ms=20_000)))
+        waiting = threading.Thread(target=lambda: got.append(second.held(wait_ms=12_000)))
         waiting.start()
         while state() != "PreparingRebalance":
             time.sleep(0.05)
