@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def _rows_of_last_run(folder: Path) -> int:
 def test_up_finds_a_second_terminal_and_shows_it_stories(running: Path) -> None:
     shown = run(running, "stories", "--limit", "3")
     assert shown.returncode == 0, shown.stderr
-    assert len(shown.stdout.splitlines()) == 4
+    assert len(re.findall(r"^ *\d+ +\d+ ", shown.stdout, re.MULTILINE)) == 3
     stories = json.loads(run(running, "stories", "--json").stdout)
     assert stories[0]["size"] >= stories[1]["size"]
     assert {"cluster_label", "title", "keywords", "languages", "status"} <= set(stories[0])
@@ -105,7 +106,18 @@ def test_search_finds_by_meaning_across_languages(running: Path) -> None:
     found = json.loads(run(running, "search", "earthquake in Chile", "--json", "--limit", "5").stdout)
     assert len(found) == 5
     assert found[0]["similarity"] >= found[-1]["similarity"] > 0.3
-    assert "similarity" in run(running, "search", "Erdbeben in Chile").stdout
+    said = run(running, "search", "Erdbeben in Chile", "--urls").stdout
+    assert f"story {found[0]['cluster_label']}: " in said
+    english = json.loads(run(running, "search", "Erdbeben in Chile", "--json", "--language", "en").stdout)
+    assert {headline["language"] for headline in english} == {"en"}
+
+
+def test_up_says_where_the_map_is_and_how_to_send_and_stop(running: Path) -> None:
+    said = (running / "up.log").read_text()
+    pages = json.loads((running / "endpoints.json").read_text())["pages"]
+    block = said[said.index("newstide is up.") : said.index("Below is the log.")]
+    for words in (pages, f"newstide --data-dir {running} produce FILE", "Ctrl-C"):
+        assert words in block
 
 
 def test_doctor_says_what_is_in_force_and_reachable(running: Path) -> None:

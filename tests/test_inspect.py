@@ -14,7 +14,7 @@ from newstide.embedding import ModelCard
 from newstide.milvus import open_store
 from newstide_app.cli.main import app
 from newstide_app.cli.tables import print_headlines, print_stories
-from newstide_app.queries import follow, list_headlines, list_stories
+from newstide_app.queries import Status, StoryFilter, follow, list_headlines, list_stories
 
 CARD = ModelCard("test-model", 4, "0123456789abcdef" * 4)
 
@@ -94,9 +94,9 @@ def test_the_headlines_of_a_closed_story_name_what_it_is_today(
 
 
 def test_the_list_of_stories_says_where_closed_ones_went_and_where_others_came_from(settings: Settings) -> None:
-    def shown(status: str) -> str:
+    def shown(status: Status) -> str:
         console = Console(file=io.StringIO(), width=140)
-        print_stories(list_stories(settings, status, 10), console)
+        print_stories(list_stories(settings, StoryFilter(status), 10), console)
         return str(console.file.getvalue())  # type: ignore[attr-defined]
 
     assert "→ 6" in shown("closed")

@@ -58,6 +58,7 @@ def test_an_empty_folder_says_that_a_map_will_come(tmp_path: Path) -> None:
         answer = client.get("/")
         assert answer.status_code == 200
         assert "No map yet" in answer.text
+        assert "newstide produce" in answer.text  # and so does who has just started it learn how to go on
         assert client.get("/healthz").text == "ok\n"
         assert "No map yet" in client.get("/runs").text
         assert client.get("/run-000001.html").status_code == 404

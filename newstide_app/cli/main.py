@@ -13,11 +13,11 @@ from newstide import __version__
 from newstide.core import logs
 from newstide.core.errors import NewstideError
 from newstide.core.threads import let_idle_threads_sleep
-from newstide_app.cli import dead_letters, maintenance, produce
+from newstide_app.cli import dead_letters, look, maintenance, produce
+from newstide_app.cli.groups import Grouped
 from newstide_app.cli.options import (
     AsJson,
     Columns,
-    Limit,
     Selection,
     Tutorial,
     duration,
@@ -29,6 +29,7 @@ from newstide_app.cli.options import (
 
 app = typer.Typer(
     name="newstide",
+    cls=Grouped,
     help="Turns a live stream of news headlines into stories that keep their identity.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+look.register(app)
 maintenance.register(app)
 dead_letters.register(app)
 
@@ -123,60 +125,6 @@ def recluster(
             print_json(report.as_dict())
         else:
             Console(stderr=True).print(Text(report.describe()))
-
-
-@app.command()
-def stories(
-    context: typer.Context,
-    status: Annotated[str, typer.Option(help="open, closed or all.")] = "open",
-    limit: Limit = 30,
-    as_json: AsJson = False,
-) -> None:
-    """Lists the stories, largest first."""
-    from newstide_app import queries
-    from newstide_app.cli import tables
-
-    frame = queries.list_stories(settings_of(context, services=True), status, limit)
-    if as_json:
-        print_json(queries.records(frame))
-    else:
-        tables.print_stories(frame)
-
-
-@app.command()
-def headlines(
-    context: typer.Context,
-    story: Annotated[int, typer.Argument(help="The story's number; -1 for noise.")],
-    limit: Limit = 50,
-    as_json: AsJson = False,
-) -> None:
-    """Lists a story's headlines, newest first."""
-    from newstide_app import queries
-    from newstide_app.cli import tables
-
-    found, frame = queries.list_headlines(settings_of(context, services=True), story, limit)
-    if as_json:
-        print_json({"story": found, "headlines": queries.records(frame)})
-    else:
-        tables.print_headlines(found, frame)
-
-
-@app.command()
-def search(
-    context: typer.Context,
-    text: Annotated[str, typer.Argument(help="Words, a sentence, a headline: in any language the model knows.")],
-    limit: Limit = 10,
-    as_json: AsJson = False,
-) -> None:
-    """Finds the headlines nearest in meaning."""
-    from newstide_app import queries
-    from newstide_app.cli import tables
-
-    frame = queries.search(settings_of(context, services=True), text, limit)
-    if as_json:
-        print_json(queries.records(frame))
-    else:
-        tables.print_hits(frame)
 
 
 @app.command()

@@ -9,13 +9,15 @@ from rich.text import Text
 
 from newstide.core.text import iso_time
 
+_CLOCK = "{} (UTC)"
+
 
 def print_stories(frame: pd.DataFrame, console: Console | None = None) -> None:
     """A table of stories."""
     closed = not frame.empty and (frame["status"] != "open").any()
     came = not frame.empty and frame["parents"].map(len).any()
     more = (*(["status"] if closed else []), *(["from"] if came else []))
-    table = _table("story", *more, "size", "new", "title", "keywords", "languages", "latest")
+    table = _table("story", *more, "size", "new", "title", "lang", _CLOCK.format("latest"))
     for row in _rows(frame):
         descent = {
             "status": f"→ {row['successor']}" if row["successor"] >= 0 else str(row["status"]),
@@ -27,16 +29,17 @@ def print_stories(frame: pd.DataFrame, console: Console | None = None) -> None:
             *(descent[name] for name in more),
             str(row["size"]),
             f"+{growth}" if growth > 0 else "",
-            Text(str(row["title"])),
-            Text(", ".join(row["keywords"][:5]), style="dim"),
-            " ".join(row["languages"][:3]) + (" …" if len(row["languages"]) > 3 else ""),
+            _below(str(row["title"]), ", ".join(row["keywords"][:5])),
+            " ".join(row["languages"][:2]) + (" …" if len(row["languages"]) > 2 else ""),
             _when(int(row["last_published_at"])),
         )
     _print(table, frame, "No stories yet: they appear with the first reclustering run.", console)
 
 
-def print_headlines(story: dict[str, Any], frame: pd.DataFrame, console: Console | None = None) -> None:
-    """A story's title and a table of its headlines."""
+def print_headlines(
+    story: dict[str, Any], frame: pd.DataFrame, console: Console | None = None, *, urls: bool = False
+) -> None:
+    """A story's title and a table of its headlines, with their addresses where `urls` says so."""
     console = console or Console()
     label = "noise" if story["cluster_label"] == -1 else f"story {story['cluster_label']}"
     console.print(Text.assemble((label, "bold"), f"  {story['title']}"))
@@ -46,7 +49,7 @@ def print_headlines(story: dict[str, Any], frame: pd.DataFrame, console: Console
         became = story["became"]
         went_on = f" and went on as {_listed(became, ', then ')}: `newstide headlines {became[-1]}`" if became else ""
         console.print(Text(f"It has closed{went_on}.", style="dim"))
-    table = _table("published", "source", "lang", "headline", "p")
+    table = _table(_CLOCK.format("published"), "source", "lang", "headline", "p")
     for row in _rows(frame):
         link = f"link {row['url']}" if row["url"] else ""
         probability = "new" if row["label_run"] == 0 else f"{row['label_probability']:.2f}"
@@ -54,23 +57,23 @@ def print_headlines(story: dict[str, Any], frame: pd.DataFrame, console: Console
             _when(int(row["published_at"])),
             Text(str(row["source"])),
             row["language"],
-            Text(str(row["title"]), style=link),
+            _below(str(row["title"]), str(row["url"]) if urls else "", style=link),
             probability,
         )
     _print(table, frame, "The story has no headlines (any more).", console)
 
 
-def print_hits(frame: pd.DataFrame, console: Console | None = None) -> None:
-    """A table of search results."""
-    table = _table("similarity", "story", "published", "source", "lang", "headline")
+def print_hits(frame: pd.DataFrame, console: Console | None = None, *, urls: bool = False) -> None:
+    """A table of search results, each with its story, and with its address where `urls` says so."""
+    table = _table("near", _CLOCK.format("published"), "source", "lang", "headline")
     for row in _rows(frame):
+        story = "in no story" if row["cluster_label"] < 0 else f"story {row['cluster_label']}: {row['story_title']}"
         table.add_row(
             f"{row['similarity']:.2f}",
-            "–" if row["cluster_label"] < 0 else str(row["cluster_label"]),
             _when(int(row["published_at"])),
             Text(str(row["source"])),
             row["language"],
-            Text(str(row["title"])),
+            _below(str(row["title"]), story, *([str(row["url"])] if urls and row["url"] else [])),
         )
     _print(table, frame, "No headline was found.", console)
 
@@ -83,18 +86,23 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
+def _below(title: str, *more: str, style: str = "") -> Text:
+    """A title, and faint lines below it."""
+    return Text("\n").join([Text(title, style=style), *(Text(line, style="dim") for line in more if line)])
+
+
 def _table(*columns: str) -> Table:
-    """A table of one line a row: titles and keywords share the room that is left, and are cut where it is short."""
+    """A table for 80 columns or more: titles get the room that is left, and go on in the next line."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), expand=True)
-    share = {"title": 5, "headline": 5, "keywords": 3, "source": 1}
+    share = {"title": 1, "headline": 4, "source": 1}
     for name in columns:
-        right = name in ("story", "size", "similarity", "p", "new")
+        right = name in ("story", "size", "near", "p", "new")
         table.add_column(
             name,
             justify="right" if right else "left",
             ratio=share.get(name),
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=name not in ("title", "headline"),
+            overflow="fold" if name in ("title", "headline") else "ellipsis",
         )
     return table
 

@@ -1,6 +1,6 @@
 """Headlines: the newest a page at a time, those nearest in meaning to a text, and those of one story."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -129,21 +129,27 @@ def headlines_like(store: Store, id_: str, wanted: HeadlineFilter, limit: int, o
     return near[near["id"] != id_].iloc[offset : offset + limit].reset_index(drop=True)
 
 
-def search(settings: Settings, text: str, limit: int) -> pd.DataFrame:
-    """The headlines nearest in meaning to a text, with their cosine similarity, best first."""
+def search(settings: Settings, text: str, limit: int, wanted: HeadlineFilter = HeadlineFilter()) -> pd.DataFrame:
+    """The headlines nearest in meaning to a text, best first, with `similarity` (cosine) and their `story_title`."""
     if not text.strip():
         raise SettingsError("The search text is empty.")
     store = open_store(settings.milvus, None)
     try:
         embedder = model_for(settings, store.card)
         require_same_model(store.card, embedder.card, f"{settings.milvus.prefix}headlines")
-        return nearest_headlines(store, embedder.encode([text]), HeadlineFilter(), limit)
+        found = nearest_headlines(store, embedder.encode([text]), wanted, limit)
+        numbers = sorted({int(label) for label in found["cluster_label"] if label >= 0})
+        stories = store.stories_by_number(numbers) if numbers else pd.DataFrame({"cluster_label": [], "title": []})
+        titles = dict(zip(stories["cluster_label"].astype(int), stories["title"], strict=True))
+        return found.assign(story_title=[titles.get(int(label), "") for label in found["cluster_label"]])
     finally:
         store.close()
 
 
-def list_headlines(settings: Settings, story: int, limit: int) -> tuple[dict[str, Any], pd.DataFrame]:
-    """A story's facts and its newest headlines; of a closed story also what it is today, by its successors.
+def list_headlines(
+    settings: Settings, story: int, limit: int, wanted: HeadlineFilter = HeadlineFilter()
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """A story's facts and the newest of its wanted headlines; of a closed story also what it is today, by its successors.
 
     Raises:
         UnknownStory: There is no such story.
@@ -153,7 +159,7 @@ def list_headlines(settings: Settings, story: int, limit: int) -> tuple[dict[str
         stories = store.stories(filters.in_stories([story]))
         if stories.empty and story != -1:
             raise UnknownStory(f"There is no story {story}.", "`newstide stories --status all` lists them.")
-        frame = store.headlines(filters.in_stories([story]), HEADLINE_COLUMNS)
+        frame = store.headlines(replace(wanted, labels=(story,)).expression(), HEADLINE_COLUMNS)
         closed = len(stories) and stories.loc[0, "status"] == "closed"
         became = follow(store.stories(), story) if closed else []
     finally:

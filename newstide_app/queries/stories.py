@@ -9,7 +9,7 @@ import pandas as pd
 
 from clustering.pages.story_facts import timeline
 from clustering.stories.titles import in_language
-from newstide.core.errors import SettingsError, UnknownStory
+from newstide.core.errors import UnknownStory
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
 from newstide.milvus import Store, filters, open_store
@@ -31,17 +31,16 @@ class StoryFilter:
     until: int | None = None
 
 
-def list_stories(settings: Settings, status: str, limit: int) -> pd.DataFrame:
-    """Stories with that status (`open`, `closed`, `all`), largest first."""
-    where = {"open": filters.OPEN, "closed": filters.CLOSED, "all": ""}
-    if status not in where:
-        raise SettingsError(f"--status {status!r} is not one of {', '.join(where)}.")
+def list_stories(settings: Settings, wanted: StoryFilter, limit: int, sort: Sort = "size") -> pd.DataFrame:
+    """The wanted stories, sorted, at most `limit`; titles in the first wanted language that a story has one in."""
     store = open_store(settings.milvus, None)
     try:
-        frame = store.stories(where[status])
+        found = chosen_stories(store.stories(), wanted, sort).head(limit)
+        languages = [*wanted.languages, *settings.pages.title_languages]
+        told = zip(found["title"], found["titles"], strict=True)
+        return found.assign(title=[in_language(title, titles, languages)[0] for title, titles in told])
     finally:
         store.close()
-    return frame.sort_values(["size", "cluster_label"], ascending=[False, True]).head(limit).reset_index(drop=True)
 
 
 def chosen_stories(stories: pd.DataFrame, wanted: StoryFilter, sort: Sort = "size") -> pd.DataFrame:

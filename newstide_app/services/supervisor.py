@@ -129,7 +129,7 @@ def up(settings: Settings, *, feeds: Sequence[str], every: str, stop: Event) -> 
             for child in services:
                 child.start()
             log.info("up", pages=web.address, kafka=running.kafka.bootstrap_servers, milvus=running.milvus.uri)
-            log.info("send headlines from another terminal", command=_produce_command(settings.data_dir))
+            print(_welcome(web.address, settings.data_dir), flush=True)  # noqa: T201 - for who started it
             while not stop.wait(_LOOK_EVERY):
                 if local.settings != running:
                     running = local.settings
@@ -180,8 +180,18 @@ def _inherited() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith("NEWSTIDE_")}
 
 
-def _produce_command(data_dir: Path) -> str:
-    return f"newstide --data-dir {data_dir} produce FILE"
+def _welcome(address: str, data_dir: Path) -> str:
+    """What someone who has just started everything wants to know."""
+    return f"""
+  newstide is up.
+    the map    {address}
+    send       newstide --data-dir {data_dir} produce FILE    (from another terminal)
+               newstide up --rss URL                          (or poll a feed, from the next start on)
+    look       newstide --data-dir {data_dir} stories
+    stop       Ctrl-C
+
+  Below is the log.
+"""
 
 
 def stop_on_signals() -> Event:

@@ -42,7 +42,12 @@ _TOLD = "latest.js"  # loaded by pages that are opened as files, and written wit
 _EMPTY = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5">
 <title>newstide</title>
 <link rel="icon" href="data:,"><body style="font: 1rem system-ui; margin: 4rem auto; max-width: 34rem">
-<main><h1>No map yet</h1><p>The first page appears here after the first reclustering run.</p></main>"""
+<main><h1>No map yet</h1>
+<p>The first map appears here by itself after the first run that finds headlines. To send some, from another terminal:</p>
+<pre>newstide produce news.csv          # CSV, JSON, Parquet; - for standard input
+newstide produce --rss https://example.org/feed</pre>
+<p>A program sends a JSON object with a <code>title</code> to the Kafka topic <code>headlines</code>.
+<code>newstide doctor</code> says what is running, and what is missing.</p></main>"""
 _EMPTY_POLICY = NO_CONTENT_POLICY + "; style-src 'unsafe-inline'; img-src data:"
 
 

@@ -1,5 +1,5 @@
 // The list of stories, and below it the headlines that a search found.
-import { colour, data, headlineLink, rowsOf, stories, storyOf, storyTitle } from "./data.js";
+import { colour, count, data, headlineLink, rowsOf, stories, storyOf, storyTitle } from "./data.js";
 import { copiesOf, originOf } from "./copies.js";
 import { $, button, inParts, make } from "./dom.js";
 import { filtering, foundRows, mask, search, searching } from "./filters.js";
@@ -9,6 +9,7 @@ import { markHits } from "./search.js";
 import { change, openStory, SHOWN, state } from "./state.js";
 import { said, several, when } from "./words.js";
 
+const EMPTY = "No headlines yet. `newstide produce FILE` sends some; `newstide produce --rss URL` polls a feed.";
 const SMALL = 2; // headlines of a story that is folded away below the others
 
 const growth = (story) => story.size - story.previous;
@@ -47,7 +48,7 @@ export function list() {
   const found = copiesOf(foundRows());
   $("count").textContent = counted(heard, active) + (searching() ? `, ${several(found.length, "headline")} found` : "");
   $("stories").replaceChildren(...visible.slice(0, state.shown).map((story) => listed(story, active, hits.get(story.number))));
-  if (!visible.length) $("stories").append(make("li", active ? "No story matches." : "No stories yet.", "empty"));
+  if (!visible.length) $("stories").append(make("li", active ? "No story matches." : count ? "No stories yet." : EMPTY, "empty"));
   $("more").hidden = visible.length <= state.shown;
   line("small", folds && (state.small || $("more").hidden), state.small ? "Fold the small ones away" : smallOnes(small), state.small);
   line("muted", hushed.length > 0, `${said(hushed.length)} muted: ${state.muted ? "hide" : "show"}`, state.muted);
