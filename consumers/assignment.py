@@ -23,6 +23,7 @@ _FEW = 50  # headlines: the similarities of so few say nothing of other headline
 _SAME_TOPIC = 0.325  # `_DEVIATIONS` above the mean in windows of thousands, measured with three models and sets
 _NEWEST = 8  # members of a story: its newest headlines
 _MOST_CENTRAL = 8  # members of a story: those with the highest membership
+_PRODUCTS = 4_000_000  # of headlines and stories at once: 16 MB
 _CANDIDATES = 10  # stories whose members an arriving headline is compared with
 
 
@@ -100,8 +101,15 @@ def assign(
         return labels, probabilities
     centred = centre(vectors, languages, stories.means)
     starts = np.searchsorted(members.story, np.arange(len(stories.numbers) + 1))
-    for row, candidates in enumerate(_largest(centred @ stories.centroids.T, _CANDIDATES)):
-        places = np.concatenate([np.arange(starts[story], starts[story + 1]) for story in candidates])
+    block = max(1, _PRODUCTS // len(stories.numbers))
+    candidates = np.concatenate(
+        [
+            _largest(centred[start : start + block] @ stories.centroids.T, _CANDIDATES)
+            for start in range(0, len(centred), block)
+        ]
+    )
+    for row, some in enumerate(candidates):
+        places = np.concatenate([np.arange(starts[story], starts[story + 1]) for story in some])
         if not len(places):
             continue
         apart = np.abs(members.times_ms[places] - times_ms[row]) / stories.time_scale_ms

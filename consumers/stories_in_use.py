@@ -1,6 +1,7 @@
 """The open stories that arriving headlines are compared with: read in the background once a run has finished."""
 
 import time
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from datetime import timedelta
@@ -14,7 +15,8 @@ from newstide.core.language_means import Means, centre, no_means
 from newstide.milvus import LanguageMean, RunRow, Store, filters
 
 _LOOK_EVERY = 2.0  # seconds between two checks whether a run has finished
-_READ_ALL_EVERY = 3600.0  # seconds after which all members are read again, without headlines removed meanwhile
+_PARTS = 24  # of the members: one after another is looked for in Milvus, since headlines may be removed
+_PART_AFTER = 150.0  # seconds, so that each member is looked for within an hour
 _COLUMNS = ("id", "cluster_label", "label_probability", "published_at", "language")
 _SPAN = TypeAdapter(timedelta)
 
@@ -33,7 +35,9 @@ class StoriesInUse:
         self._reading: Future[OpenStories | None] | None = None
         self._stories: OpenStories | None = None
         self._run = -1
-        self._checked = self._read_all = float("-inf")
+        self._checked = float("-inf")
+        self._looked, self._part = time.monotonic(), 0
+        self._open = pd.DataFrame()
         self._members = pd.DataFrame(columns=[*_COLUMNS, "vector"])
 
     def current(self) -> OpenStories:
@@ -56,12 +60,18 @@ class StoriesInUse:
         if last is None:
             self._run = run
             return OpenStories.none(self._store.dim)
-        stories = self._store.stories(filters.OPEN, centroids=True)
+        changed = self._store.stories(
+            filters.updated_since(self._run) if self._run > 0 else filters.OPEN, centroids=True
+        )
         means = self._store.means()
-        if max([*stories["updated_run"], *(mean.run for mean in means)], default=0) > run:
+        if max([*changed["updated_run"], *(mean.run for mean in means)], default=0) > run:
             return None
+        stories = changed
+        if len(self._open):
+            stories = pd.concat([self._open[~self._open["cluster_label"].isin(changed["cluster_label"])], changed])
         # After a change of model no headline joins a story until a run has seen the new vectors.
-        stories = stories[stories["reach"] <= 1].sort_values("cluster_label", ignore_index=True)
+        stories = stories[(stories["status"] == "open") & (stories["reach"] <= 1)]
+        self._open = stories = stories.sort_values("cluster_label", ignore_index=True)
         self._follow(stories)
         found = open_stories(last, stories, means_of(last, means, self._store.dim), self._members, self._store.dim)
         self._run = run
@@ -69,14 +79,13 @@ class StoriesInUse:
 
     def _follow(self, stories: pd.DataFrame) -> None:
         """Updates the members: reads only rows that runs have labelled since, and vectors that are not in memory."""
-        now = time.monotonic()
-        known = self._members
-        if self._run < 0 or now - self._read_all > _READ_ALL_EVERY:
-            self._read_all = now
-            known = known.iloc[:0]
+        known, lessened = self._still_there()
         oldest = int(stories["last_published_at"].min()) if len(stories) else 0
         where = filters.labelled_since(self._run if len(known) else 0, oldest)
         changed = self._store.headlines(where, list(_COLUMNS))
+        if lessened and len(known):
+            again = self._store.headlines(filters.in_stories(lessened), list(_COLUMNS))
+            changed = pd.concat([changed, again]).drop_duplicates("id", ignore_index=True)
         frame = pd.concat([known[~known["id"].isin(changed["id"])], changed], ignore_index=True)
         frame = frame[frame["cluster_label"].isin(stories["cluster_label"])]
         chosen = frame.iloc[
@@ -92,6 +101,19 @@ class StoriesInUse:
         vectors.update(zip(read["id"], read["embedding"], strict=True))
         chosen = chosen[chosen["id"].isin(vectors.keys())]  # the other rows were removed meanwhile
         self._members = chosen.assign(vector=[vectors[id_] for id_ in chosen["id"]]).reset_index(drop=True)
+
+    def _still_there(self) -> tuple[pd.DataFrame, list[int]]:
+        """The members, without those of the parts that are due that Milvus has no more; and the stories of these."""
+        now = time.monotonic()
+        due = min(_PARTS, int((now - self._looked) / _PART_AFTER))
+        if not due:
+            return self._members, []
+        parts = [(self._part + number) % _PARTS for number in range(due)]
+        self._looked, self._part = now, (self._part + due) % _PARTS
+        asked = self._members[[zlib.crc32(id_.encode()) % _PARTS in parts for id_ in self._members["id"]]]
+        gone = asked[~asked["id"].isin(self._store.known_ids(asked["id"].tolist()))]
+        left = self._members[~self._members["id"].isin(gone["id"])]
+        return left, sorted({int(story) for story in gone["cluster_label"]})
 
 
 def open_stories(last: RunRow, stories: pd.DataFrame, means: Means, members: pd.DataFrame, dim: int) -> OpenStories:

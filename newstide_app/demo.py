@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from clustering.run.reclusterer import RunReport, recluster
+from clustering.run.warm_up import warming_up
 from newstide.core.errors import NewstideError
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.kafka.lag import lag
@@ -82,7 +83,7 @@ def run_demo(settings: Settings, *, quiet: bool = False) -> DemoReport:
         clustering={"window": None},
     )
     say("Starting Apache Kafka and Milvus Lite on this machine")
-    with LocalServices(settings, wipe=True) as local:
+    with warming_up(settings), LocalServices(settings, wipe=True) as local:
         running = local.settings
         consumer = service("consume", ["consume"], running)
         consumer.start()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers import assignment
 from consumers.assignment import Members, OpenStories, assign, near_enough, representatives
 from consumers.stories_in_use import StoriesInUse, open_stories
 from newstide.core.headline import Headline
@@ -234,10 +236,78 @@ def test_members_follow_the_labels_that_runs_write_and_leave_with_their_rows(
 
     store.delete_headlines(["a"])
     store.settle()
-    in_use._read_all = float("-inf")
+    in_use._looked -= 3600
     write_story(store, 3, 8)
     finish(store, 3)
     assert (story_of(0), story_of(2)) == (-1, 8)
+
+
+def test_only_stories_that_a_newer_run_has_written_are_read(
+    store: Store, in_use: StoriesInUse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (7, 8, 9):
+        write_story(store, 1, number)
+    finish(store, 1)
+    assert until_read(in_use).numbers.tolist() == [7, 8, 9]
+    read: list[int] = []
+    read_stories = Store.stories
+
+    def noted(store: Store, where: str = "", **options: bool) -> pd.DataFrame:
+        found = read_stories(store, where, **options)
+        read.extend(found["cluster_label"])
+        return found
+
+    monkeypatch.setattr(Store, "stories", noted)
+    closed = store.stories_by_number([8], centroids=True).assign(status="closed", updated_run=2)
+    store.upsert_stories(closed)
+    write_story(store, 2, 9)
+    finish(store, 2)
+    known = until_read(in_use)
+    assert known.numbers.tolist() == [7, 9]
+    assert known.centroids.argmax(axis=1).tolist() == [1, 2]
+    assert read == [8, 9]
+
+
+def test_a_story_that_lost_a_member_is_read_again_so_that_others_stand_for_it(
+    store: Store, in_use: StoriesInUse
+) -> None:
+    names = [f"m{number:02}" for number in range(20)]
+    for name in names:
+        write_headline(store, name, 0)
+    store.write_labels(names, np.full(20, 7), np.linspace(1, 0.5, 20, dtype=np.float32), 1)
+    store.settle()
+    write_story(store, 1)
+    finish(store, 1)
+    before = set(until_read(in_use).members.story)
+    assert before == {0}
+    assert len(in_use._members) == 16
+    store.delete_headlines(in_use._members["id"].tolist()[:2])
+    store.settle()
+    in_use._looked -= 3600
+    finish(store, 2)
+    until_read(in_use)
+    assert len(in_use._members) == 16
+
+
+def test_labels_do_not_depend_on_how_many_headlines_are_compared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(40, 8))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    known = replace(
+        OpenStories.none(8),
+        numbers=np.arange(20),
+        centroids=vectors[:20],
+        members=Members(np.arange(20), vectors[:20], np.zeros(20, np.int64)),
+        means=no_means(8),
+        near_enough=0.2,
+    )
+    times = np.zeros(40, np.int64)
+    whole = assign(vectors, ["en"] * 40, times, known)
+    monkeypatch.setattr(assignment, "_PRODUCTS", 60)
+    parts = assign(vectors, ["en"] * 40, times, known)
+    assert (whole[0] >= 0).sum() > 20
+    assert np.array_equal(whole[0], parts[0])
+    assert np.allclose(whole[1], parts[1], atol=1e-6)
 
 
 def test_a_story_that_no_similarity_reaches_yet_gets_no_headline(store: Store, in_use: StoriesInUse) -> None:

@@ -40,15 +40,18 @@ _ABOVE_THE_BOUND = (
 _TUTORIAL = "tests/test_tutorial_mode.py::test_labels_and_probabilities_are_the_tutorials_bit_for_bit"
 _BEST_CHOICE = "tests/test_selection.py::test_the_selection_is_the_best_of_all_disjoint_choices"
 _CLOSENESS = "tests/test_selection.py::test_closeness_in_time_is_the_mean_over_all_pairs"
+_ALL_CELLS = "tests/test_neighbours_cells.py::test_in_all_cells_the_lists_are_those_of_the_exact_searcher"
+_AS_WRITTEN = "tests/test_settling.py::test_forces_are_the_same_compiled_and_as_written"
+_NUMPYS_MEANS = "tests/test_settling.py::test_means_and_closeness_are_numpys"
 ORACLES: dict[str, str] = {
     "kernels.dot": "tests/test_kernels.py::test_products_are_numpys_in_double_precision",
     "kernels.inverse_norms": "tests/test_kernels.py::test_products_are_numpys_in_double_precision",
     "kernels.find": "tests/test_kernels.py::test_the_root_is_the_one_that_a_walk_ends_at",
     "time_damping.damped": "tests/test_selection.py::test_edges_are_weighed_by_cosine_less_distance_in_time",
     "neighbours.exact._search": _FIRST_GRAPH,
-    "neighbours.exact._kth_largest": _FIRST_GRAPH,
+    "neighbours.exact.kth_largest": _FIRST_GRAPH,
     "neighbours.exact._keep_largest": _FIRST_GRAPH,
-    "neighbours.exact._at_least": _FIRST_GRAPH,
+    "neighbours.exact.at_least": _FIRST_GRAPH,
     "neighbours.exact._largest": _FIRST_GRAPH,
     "neighbours.exact._offer_to_all": _BRUTE_FORCE,
     "neighbours.neighbour_lists._carry_over": _BRUTE_FORCE,
@@ -56,6 +59,22 @@ ORACLES: dict[str, str] = {
     "neighbours.neighbour_lists.offer": _BRUTE_FORCE,
     "neighbours.neighbour_lists.similarity": _BRUTE_FORCE,
     "neighbours.neighbour_lists.write_ranked": _BRUTE_FORCE,
+    "neighbours.by_cells._nearest": _ALL_CELLS,
+    "neighbours.by_cells._means": _ALL_CELLS,
+    "neighbours.by_cells._nearest_cells": _ALL_CELLS,
+    "neighbours.by_cells._search_among": _ALL_CELLS,
+    "neighbours.by_cells._follow": "tests/test_neighbours_cells.py::"
+    "test_neighbours_are_followed_and_cells_added_until_the_lists_of_a_sample_are_true",
+    "map.layout._medians": "tests/test_settling.py::"
+    "test_a_row_is_placed_at_the_median_of_its_nearest_placed_neighbours",
+    "map.settling._memberships": "tests/test_settling.py::test_weights_are_umaps",
+    "map.settling._move": _AS_WRITTEN,
+    "map.settling._next": _AS_WRITTEN,
+    "map.settling._clipped": _AS_WRITTEN,
+    "map.bounded._nearest_among": "tests/test_layout_bounded.py::"
+    "test_nearest_among_some_rows_are_found_through_the_lists_of_all",
+    "stories.naming._means": _NUMPYS_MEANS,
+    "stories.naming._closeness": _NUMPYS_MEANS,
     "neighbours.by_search._rank": _EXACT_INDEX,
     "neighbours.by_search._reversed": _NEW_ROWS,
     "neighbours.by_search._offer_nearby": _NEW_ROWS,

@@ -303,15 +303,29 @@ def test_a_turned_mirrored_and_scaled_map_is_fitted_back(seed: int, scale: float
     assert np.allclose(fitted, target, atol=5e-3)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0.01, 100))
-def test_the_start_is_turned_to_where_it_is_as_wide_as_high(seed: int, stretch: float) -> None:
-    start = np.random.default_rng(seed).normal(size=(40, 2)) * [stretch, 1]
-    turned = layout_module._as_wide_as_high(start.astype(np.float32))
-    width, height = np.ptp(turned, axis=0)
-    assert width == pytest.approx(height, rel=1e-3)
-    distances = [np.linalg.norm(points[:-1] - points[1:], axis=1) for points in (start, turned)]
-    assert np.allclose(distances[0], distances[1], rtol=1e-3, atol=1e-3)
+def test_an_update_moves_what_is_new_and_what_lies_near_it_and_nothing_else(
+    vectors: Vectors, first: Layout, second: Layout
+) -> None:
+    lists, _ = neighbours(vectors)
+    near = {*lists[1485:, :10].ravel().tolist(), *np.flatnonzero((lists[:, :10] >= 1485).any(axis=1)).tolist()}
+    still = np.array(sorted(set(range(1485)) - near))
+    assert 500 < len(still) < 1485
+    assert np.array_equal(second.positions[still], first.positions[still])
+    moved = np.array(sorted(near & set(range(1485))))
+    assert (second.positions[moved] != first.positions[moved]).any(axis=1).mean() > 0.9
+
+
+def test_a_tenth_of_new_rows_later_the_whole_map_is_relaxed(vectors: Vectors) -> None:
+    layout = laid(vectors[:1300], make_ids(0, 1300))
+    drifts = []
+    for end in range(1330, 1480, 30):
+        before, layout = layout, laid(vectors[:end], make_ids(0, end), layout)
+        drifts.append(layout.drift)
+        still = (layout.positions[: len(before.ids)] == before.positions).all(axis=1).mean()
+        assert not layout.fresh
+        assert (still < 0.01) == (layout.drift == 0.0)
+    assert drifts[:4] == pytest.approx([30 / 1330, 30 / 1330 + 30 / 1360, *drifts[2:4]])
+    assert drifts.index(0.0) == 4  # 2.2 + 2.2 + 2.2 + 2.1 + 2.1 percent
 
 
 def test_no_warning_reaches_the_log_of_a_run() -> None:

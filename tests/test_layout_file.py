@@ -33,10 +33,10 @@ def second() -> Layout:
 
 def test_a_map_comes_back_from_disk_as_it_was(tmp_path: Path, second: Layout) -> None:
     path = tmp_path / "cache" / "layout.npz"
-    save_layout(path, replace(second, weights="abc"))
+    save_layout(path, replace(second, weights="abc", drift=0.07))
     back = load_layout(path)
     assert back is not None
-    assert back.weights == "abc"
+    assert (back.weights, back.drift) == ("abc", 0.07)
     assert back.ids.tolist() == second.ids.tolist()
     assert np.array_equal(back.positions, second.positions)
     assert [file.name for file in path.parent.iterdir()] == ["layout.npz"]

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustering.stories import keywords as keywords_module
+from clustering.stories.keywords import Words, split
 from clustering.stories.naming import name_stories
 
 HOUR = 3_600_000
@@ -102,3 +104,39 @@ def test_no_story_is_an_empty_table() -> None:
     names = name_stories(np.array([-1, -1]), around(0, 1), headlines("a", "b"), 0.2)
     assert len(names) == 0
     assert "reach" in names
+
+
+def test_a_story_with_the_same_headlines_keeps_what_was_said_of_it_and_its_numbers_are_made_anew() -> None:
+    rows = headlines("volcano in Iceland", "Iceland volcano", "bank rates", "rates of the bank")
+    labels, vectors = np.array([3, 3, 5, 5]), around(0, 0.1, 2, 2.1)
+    kept = {"title": "Kept", "titles": {"is": "Kept"}, "challenged": [], "keywords": ["lava"], "languages": ["is"]}
+    before = {3: {**kept, "sources": ["Blad"]}, 4: {}}
+    fresh = name_stories(labels, vectors, rows, 0.2)
+    names = name_stories(labels, vectors, rows, 0.2, before=before, unchanged={3, 5})
+    told = ["title", "titles", "challenged", "keywords", "languages", "sources"]
+    one, other = names[told].to_dict("records")
+    assert one == before[3]
+    assert other == fresh[told].to_dict("records")[1]  # nothing is known of it
+    assert names[["size", "reach"]].equals(fresh[["size", "reach"]])
+    assert np.array_equal(np.stack(list(names["centroid"])), np.stack(list(fresh["centroid"])))
+    before[3]["challenged"] = ["is"]  # another title was better: whether it still is decides this run
+    again = name_stories(labels, vectors, rows, 0.2, before=before, unchanged={3, 5})
+    assert again.loc[0, "keywords"] == fresh.loc[0, "keywords"]
+
+
+def test_words_are_split_once_a_title_and_forgotten_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def noted(title: str) -> list[str]:
+        asked.append(title)
+        return split(title)
+
+    monkeypatch.setattr(keywords_module, "split", noted)
+    words = Words()
+    for titles in (["one volcano", "two banks"], ["one volcano", "three rates"], ["one volcano"], ["two banks"]):
+        flat, lengths = words.of(titles)
+        texts = words.texts()
+        assert [texts[number] for number in flat] == " ".join(titles).split()
+        assert lengths.tolist() == [2] * len(titles)
+    assert asked == ["one volcano", "two banks", "three rates", "two banks"]
+    assert set(words.texts()) == {"one", "volcano", "two", "banks"}  # those of the third title are gone

@@ -211,7 +211,8 @@ def test_a_recall_above_the_floor_does_not() -> None:
     ("setting", "rows", "is_lite", "chosen"),
     [
         ("auto", 300_000, True, "exact"),
-        ("auto", 300_001, True, "milvus"),
+        ("auto", 300_001, True, "cells"),
+        ("cells", 10, False, "cells"),
         ("auto", 10, False, "milvus"),
         ("exact", 10**7, False, "exact"),
         ("milvus", 10, True, "milvus"),

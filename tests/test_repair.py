@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +13,7 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 
+from clustering.run import window
 from clustering.run.lease import Lease
 from clustering.run.reclusterer import Memory, recluster
 from newstide.core.errors import RunFailed, StoreRefused
@@ -227,12 +230,44 @@ def test_what_a_process_remembers_saves_reading_and_changes_nothing(
     read.clear()
     report = recluster(place.settings, memory=memory)
     assert (report.run, report.rows) == (4, len(undisturbed[1]["labels"]) - 1)
-    assert any("label_run > 0" in where for where in read)
+    assert not any("label_run > 0" in where for where in read)  # the row is taken out of what is remembered
     recluster(place.settings)  # another one, whose labels this one does not know
     place.more_headlines()
     read.clear()
     recluster(place.settings, memory=memory, force=True)
     assert any("label_run > 0" in where for where in read)
+
+
+def test_what_someone_else_changed_in_milvus_is_noticed_within_the_hour(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory()
+    assert recluster(place.settings, memory=memory).status == "finished"
+    rows = len(place.state()["labels"])
+    store = open_store(place.settings.milvus, None)
+    try:
+        store.delete_headlines(["h002"])
+        store.settle()
+    finally:
+        store.close()
+    read: list[int] = []
+    by_id = Store.headlines_by_id
+
+    def noted(store: Store, ids: Any, columns: Any) -> pd.DataFrame:
+        read.append(len(ids))
+        return by_id(store, ids, columns)
+
+    monkeypatch.setattr(Store, "headlines_by_id", noted)
+    found = []
+    for number in range(1, 25):
+        clock = SimpleNamespace(monotonic=lambda later=150 * number + 1: time.monotonic() + later)
+        monkeypatch.setattr(window, "time", clock)
+        found.append(recluster(place.settings, memory=memory, force=True).rows)
+        if found[-1] == rows - 1:
+            break
+    assert found[-1] == rows - 1
+    assert set(found[:-1]) <= {rows}
+    assert sum(read) <= rows  # a part at a time, none twice
 
 
 @pytest.mark.parametrize("why", ["of another version", "refused by Milvus"])

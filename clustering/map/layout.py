@@ -1,25 +1,28 @@
-"""The map's positions: UMAP on the run's graph, started from the last map and fitted back onto it.
+"""The map's positions: UMAP on the run's graph for a first map; later ones start from the last and follow UMAP's forces.
 
 Numeric only: arrays in, arrays out. A headline that was on the last map stays where its readers know it; new ones start
-among their neighbours.
+among their neighbours. An update moves what is new and what lies near it, and leaves all else where it is. Once a tenth of
+the rows has come in that way, the whole map is relaxed.
 
-Three things keep the map in place. UMAP stretches each axis of a given start to the length 10: the start is turned to
-where it is as wide as high, so that it keeps its shape, and UMAP's curve and step are stretched with it, so that the map
-is as much at rest there as it was at its own size. Its steps are small: at the usual rate an update both moves more and
-keeps neighbourhoods worse than a fresh fit does. And what comes out is fitted back with the scale that keeps the spread
-of the shared rows, since the least-squares scale would shrink the map a little in every run.
+Two things keep a relaxed map in place. Its steps are small: at the usual rate an update both moves more and keeps
+neighbourhoods worse than a fresh fit does. And what comes out is fitted back with the scale that keeps the spread of the
+shared rows, since the least-squares scale would shrink the map a little in every run.
 """
 
 import logging
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from clustering.arrays import Flags, Indices, Labels, Values, Vectors
+from clustering.arrays import Flags, Indices, Labels, Vectors
+from clustering.kernels import kernel
+from clustering.map.settling import Forces, settled
 from newstide.core import logs
 from newstide.core.files import replacing
 from newstide.core.settings import LayoutSettings
@@ -34,7 +37,8 @@ _ROWS_A_NEIGHBOUR = 4  # where most rows are neighbours of most, any map is as g
 _FEWEST_SHARED = 3  # rows that fix a similarity transform
 _UPDATE_LEARNING_RATE = 0.1  # of UMAP's 1: half the moves, and neighbourhoods as good as a fresh fit's after many runs
 _FULL_RATE_FROM = 3_000  # rows; the fewer, the more one of them tosses about at the same rate
-_UMAP_EXTENT = 10.0  # of each axis of a start, once UMAP has stretched it
+_RELAXED_AT = 0.1  # share of the rows that came in since the whole map was relaxed
+_NEAR = 10  # neighbours of a new row that move with it, and of those that list it among so many
 _PLACED_NEIGHBOURS = 10  # nearest ones on the last map, at whose median a new row starts
 _JITTER = 1e-3  # of the spread
 _NO_EXTENT = 1e-6  # of a map of copies of one headline
@@ -55,6 +59,7 @@ class Layout:
         moved: Median move of the rows of the last map, as a share of its spread (root mean square distance from its
             centre); None where there was none.
         weights: Fingerprint of the model whose vectors it shows.
+        drift: Share of the rows that have come in since all of it was laid out or relaxed.
     """
 
     ids: npt.NDArray[np.object_]
@@ -63,6 +68,7 @@ class Layout:
     neighbours: int
     moved: float | None
     weights: str = ""
+    drift: float = 0.0
 
 
 def lay_out(
@@ -101,16 +107,24 @@ def lay_out(
     start, known = _start(ids, indices, previous)
     fresh = previous is None or not _is_start(previous, known, weights, settings)
     neighbours = min(settings.neighbours, indices.shape[1] + 1, n // _ROWS_A_NEIGHBOUR)
+    drift = 0.0 if fresh or previous is None else previous.drift + float(1 - known.mean())
+    moving = np.ones(n, np.bool_)
     if n < _FEWEST or neighbours < 3 or not (indices >= 0).any():
-        positions, neighbours = _principal_components(vectors), 0
+        positions, neighbours, drift = _principal_components(vectors), 0, 0.0
+    elif fresh:
+        positions = _umap(vectors, indices, similarities, neighbours, settings)
     else:
-        positions = _umap(vectors, indices, similarities, neighbours, None if fresh else start, settings)
+        if drift <= _RELAXED_AT:
+            moving = _near(~known, indices)
+        positions = _updated(start, moving, *_with_self(indices, similarities, neighbours), settings)
+        drift = drift if drift <= _RELAXED_AT else 0.0
     moved = None
     if previous is not None and known.any():
-        positions = _fitted(positions, start, known)
+        if moving.all():
+            positions = _fitted(positions, start, known)
         spread = _spread(start[known])
         moved = float(np.median(np.linalg.norm(positions[known] - start[known], axis=1)) / spread)
-    return Layout(ids, positions.astype(np.float32), fresh, neighbours, moved, weights)
+    return Layout(ids, positions.astype(np.float32), fresh, neighbours, moved, weights, drift)
 
 
 def _sound(previous: Layout | None) -> Layout | None:
@@ -142,6 +156,7 @@ def save_layout(path: Path, layout: Layout) -> None:
             id_lengths=np.array([len(name) for name in names], np.int32),
             id_bytes=np.frombuffer(b"".join(names), np.uint8),
             positions=layout.positions,
+            drift=layout.drift,
         )
 
 
@@ -155,6 +170,7 @@ def load_layout(path: Path) -> Layout | None:
             if version != _VERSION:
                 raise ValueError(f"the file has version {version}, not {_VERSION}")
             weights, positions = str(content["weights"]), content["positions"]
+            drift = float(content["drift"]) if "drift" in content else 0.0
             ids = _ids(content["id_bytes"].tobytes(), content["id_lengths"])
         if positions.shape != (len(ids), 2) or not np.isfinite(positions).all():
             raise ValueError(f"{len(ids)} ids have positions of {positions.shape}, or some are not finite")
@@ -163,7 +179,7 @@ def load_layout(path: Path) -> Layout | None:
             "the last map cannot be read; the map of this run is fitted anew", path=str(path), reason=str(error)
         )
         return None
-    return Layout(ids, positions.astype(np.float32), fresh=False, neighbours=0, moved=None, weights=weights)
+    return Layout(ids, positions.astype(np.float32), False, 0, None, weights, drift)
 
 
 def _ids(text: bytes, lengths: Indices) -> npt.NDArray[np.object_]:
@@ -184,74 +200,117 @@ def _start(ids: npt.NDArray[np.object_], indices: Indices, previous: Layout | No
     old = np.fromiter((place.get(id_, -1) for id_ in ids), np.int64, n)
     known = old >= 0
     start[known] = previous.positions[old[known]]
-    placed = known.copy()
-    while len(waiting := np.flatnonzero(~placed)):  # a new story's rows may have only one another: in rounds
-        reached = _place_at_neighbours(start, placed, waiting, indices)
-        if not reached:
-            start[waiting] = np.median(previous.positions, axis=0)
+    return placed(start, indices, np.median(previous.positions, axis=0)), known
+
+
+def placed(positions: Positions, indices: Indices, nowhere: Positions | None = None) -> Positions:
+    """The positions, with a place for each row that has none: the median of its nearest placed neighbours' places.
+
+    Args:
+        positions: (n, 2), NaN where a row has no place.
+        indices: (n, k) neighbours, most similar first.
+        nowhere: (2,) for rows that no chain of neighbours ties to a placed one; by default the median of all places.
+    """
+    start, there = positions.copy(), np.isfinite(positions[:, 0])
+    if nowhere is None:
+        nowhere = np.median(positions[there], axis=0) if there.any() else np.zeros(2, np.float32)
+    while len(waiting := np.flatnonzero(~there)):  # a new story's rows may have only one another: in rounds
+        if not _place_at_neighbours(start, there, waiting, indices):
+            start[waiting] = nowhere
             break
-    return start, known
+    return start
 
 
-def _place_at_neighbours(start: Positions, placed: Flags, waiting: Labels, indices: Indices) -> bool:
+def _place_at_neighbours(start: Positions, there: Flags, waiting: Labels, indices: Indices) -> bool:
     """Places those of the waiting rows that have placed neighbours; whether there was any. Changes the first two."""
-    lists = indices[waiting]
-    usable = (lists >= 0) & placed[np.maximum(lists, 0)]
-    usable &= np.cumsum(usable, axis=1) <= _PLACED_NEIGHBOURS
-    some = usable.any(axis=1)
-    places = np.where(usable[some, :, None], start[lists[some]], np.nan)
-    start[waiting[some]] = np.nanmedian(places, axis=1)
-    placed[waiting[some]] = True
-    return bool(some.any())
+    found = _medians(start, there, waiting, indices)
+    reached = np.isfinite(found[:, 0])
+    start[waiting[reached]] = found[reached]
+    there[waiting[reached]] = True
+    return bool(reached.any())
+
+
+@kernel()
+def _medians(start: Positions, there: Flags, waiting: Labels, indices: Indices) -> Positions:
+    """(waiting, 2) the median of the nearest placed neighbours' places; NaN where none is placed."""
+    found = np.full((len(waiting), 2), np.nan, np.float32)
+    values = np.empty((2, _PLACED_NEIGHBOURS), np.float32)
+    for number in range(len(waiting)):
+        count = 0
+        for other in indices[waiting[number]]:
+            if other >= 0 and there[other] and count < _PLACED_NEIGHBOURS:
+                values[0, count], values[1, count] = start[other, 0], start[other, 1]
+                count += 1
+        if count:
+            found[number, 0], found[number, 1] = np.median(values[0, :count]), np.median(values[1, :count])
+    return found
 
 
 def _umap(
-    vectors: Vectors,
-    indices: Indices,
-    similarities: Vectors,
-    neighbours: int,
-    start: Positions | None,
-    settings: LayoutSettings,
+    vectors: Vectors, indices: Indices, similarities: Vectors, neighbours: int, settings: LayoutSettings
 ) -> Positions:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", _NO_INDEX)  # which would place headlines that come later; a run lays out all
         warnings.filterwarnings("error", _LISTS_IGNORED)  # UMAP would search neighbours of its own
         warnings.filterwarnings("ignore", category=ImportWarning)  # of what it can do besides
-        import umap
-
+        umap = umap_compiled_once()
         logging.getLogger("umap").setLevel(logging.ERROR)
-        lists, distances = _with_self(indices, similarities, neighbours)
-        options = {} if start is None else _from(start, settings)
         model = umap.UMAP(
             n_neighbors=neighbours,
             min_dist=settings.min_dist,
             random_state=settings.seed,
             n_jobs=1,  # what a fixed seed means anyway
-            precomputed_knn=(lists, distances),
-            **options,
+            precomputed_knn=_with_self(indices, similarities, neighbours),
         )
         positions = np.asarray(model.fit_transform(vectors), np.float32)
     return _without_gaps(positions)
 
 
-def _from(start: Positions, settings: LayoutSettings) -> dict[str, Any]:
-    """UMAP's options for going on from a start.
+@cache
+def umap_compiled_once() -> Any:
+    """The package umap, which keeps what it compiles on disk like our kernels, and not for one process alone."""
+    import umap
 
-    UMAP's curve is 1 / (1 + a d^2b). Where all distances are multiplied by f, a f^-2b in place of a and f^2 times the
-    learning rate give the same steps, multiplied by f.
-    """
-    from umap.umap_ import find_ab_params
+    for function in (
+        umap.umap_.smooth_knn_dist,
+        umap.umap_.compute_membership_strengths,
+        umap.layouts._nb_optimize_layout_euclidean_single_epoch,
+    ):
+        with suppress(RuntimeError):  # there is no folder for it
+            function.enable_caching()
+    return umap
 
-    turned = _as_wide_as_high(_jittered(start, settings.seed))
-    stretch = _UMAP_EXTENT / max(float(np.ptp(turned, axis=0).max()), 1e-9)
-    a, b = find_ab_params(1.0, settings.min_dist)
-    return {
-        "init": turned,
-        "n_epochs": settings.update_epochs,
-        "a": a * stretch ** (-2 * b),
-        "b": b,
-        "learning_rate": _UPDATE_LEARNING_RATE * min(1, len(start) / _FULL_RATE_FROM) * stretch**2,
-    }
+
+def _near(new: Flags, indices: Indices) -> Flags:
+    """The new rows, those that they list first, and those that list them first."""
+    first = indices[:, :_NEAR]
+    moving = new.copy()
+    listed = first[new]
+    moving[listed[listed >= 0]] = True
+    moving |= (new[first] & (first >= 0)).any(axis=1)
+    return moving
+
+
+def _updated(
+    start: Positions, moving: Flags, lists: Indices, distances: Vectors, settings: LayoutSettings
+) -> Positions:
+    """The last map, new rows among their neighbours, after some epochs of UMAP's forces on the rows that move."""
+    a, b = _curve(settings.min_dist)
+    rate = _UPDATE_LEARNING_RATE * min(1, len(start) / _FULL_RATE_FROM)
+    forces = Forces(a, b, rate, settings.update_epochs, settings.seed)
+    apart = np.where(moving[:, None], _jittered(start, settings.seed), start)
+    return settled(apart, moving, lists, distances, forces)
+
+
+@cache
+def _curve(min_dist: float) -> tuple[float, float]:
+    """The a and b of UMAP's curve 1 / (1 + a d^2b), fitted to 1 up to `min_dist` and exp(min_dist - d) from there on."""
+    from scipy.optimize import curve_fit
+
+    distances = np.linspace(0, 3, 300)
+    wanted = np.where(distances < min_dist, 1.0, np.exp(min_dist - distances))
+    (a, b), _ = curve_fit(lambda x, a, b: 1 / (1 + a * x ** (2 * b)), distances, wanted)
+    return float(a), float(b)
 
 
 def _with_self(indices: Indices, similarities: Vectors, neighbours: int) -> tuple[Indices, Vectors]:
@@ -272,26 +331,6 @@ def _jittered(start: Positions, seed: int) -> Positions:
     """Moves rows apart that lie on one spot: the forces between them have no direction."""
     noise = np.random.default_rng(seed).normal(scale=_JITTER, size=start.shape)
     return (start + noise * max(_spread(start), 1e-6)).astype(np.float32)
-
-
-def _as_wide_as_high(start: Positions) -> Positions:
-    """The start, turned by the angle at which its extents are equal. There is one: a quarter turn swaps them."""
-    around = start.astype(np.float64) - start.mean(axis=0)
-
-    def turned(angle: float) -> Values:
-        cosine, sine = np.cos(angle), np.sin(angle)
-        return np.asarray(around @ np.array([[cosine, sine], [-sine, cosine]]))
-
-    def excess(angle: float) -> float:
-        width, height = np.ptp(turned(angle), axis=0)
-        return float(width - height)
-
-    low, high = 0.0, np.pi / 2
-    sign = 1 if excess(low) >= 0 else -1
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (middle, high) if sign * excess(middle) >= 0 else (low, middle)
-    return turned(low).astype(np.float32)
 
 
 def _without_gaps(positions: Positions) -> Positions:

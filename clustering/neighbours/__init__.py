@@ -3,6 +3,7 @@
 It can be used alone: it takes ids and vectors and returns arrays. Milvus enters as a function that searches.
 """
 
+from clustering.neighbours.by_cells import CellSearcher
 from clustering.neighbours.by_search import Hits, MilvusSearcher, SearchVectors
 from clustering.neighbours.cache import load_graph, save_graph
 from clustering.neighbours.exact import ExactSearcher
@@ -10,6 +11,7 @@ from clustering.neighbours.graph import GraphReport, NeighbourGraph, choose_sear
 from clustering.neighbours.neighbour_lists import Searcher
 
 __all__ = [
+    "CellSearcher",
     "ExactSearcher",
     "GraphReport",
     "Hits",

@@ -68,15 +68,17 @@ def save_graph(path: Path, graph: NeighbourGraph, card: Model) -> None:
 
 
 def load_graph(path: Path, card: Model) -> NeighbourGraph:
-    """Reads the graph back.
+    """Maps the graph into memory: its pages are read when they are used, and need no memory of their own.
 
     Raises:
         CacheDamaged: The file is missing, cut off, changed, of another version, or holds another model's vectors.
     """
     try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise CacheDamaged(f"The graph {path} cannot be read: {error.strerror or error}.", _WAY_OUT) from None
+        # "c": what is written to the arrays stays in memory, and kernels need no variant for arrays that are read-only
+        content = np.asarray(np.memmap(path, np.uint8, "c"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error  # ValueError: an empty file
+        raise CacheDamaged(f"The graph {path} cannot be read: {reason}.", _WAY_OUT) from None
     header, place = _header(path, content)
     model = [card.name, card.dim, card.fingerprint]
     if header["model"] != model:

@@ -76,8 +76,8 @@ def _search(products: Vectors, rows: Indices, points: PointArrays, lists: Neighb
     for place in parallel_range(len(rows)):
         row = rows[place]
         products[place, row] = -np.inf
-        least = _kth_largest(products[place], width) - np.float32(2 * slack)
-        candidates = _at_least(products[place], least, 2 * width)
+        least = kth_largest(products[place], width) - np.float32(2 * slack)
+        candidates = at_least(products[place], least, 2 * width)
         values = np.empty(len(candidates), np.float32)
         for number in range(len(candidates)):
             values[number] = similarity(vectors, norms, as_int64(row), as_int64(candidates[number]))
@@ -85,7 +85,7 @@ def _search(products: Vectors, rows: Indices, points: PointArrays, lists: Neighb
 
 
 @kernel()
-def _kth_largest(values: Vectors, k: int) -> np.float32:
+def kth_largest(values: Vectors, k: int) -> np.float32:
     """The k-th largest value; -inf where there are fewer, inf for k = 0.
 
     A heap holds the k largest values so far, with the smallest on top. Only strides whose largest value may be among the k
@@ -132,7 +132,7 @@ def _keep_largest(heap: Vectors, value: np.float32) -> None:
 
 
 @kernel()
-def _at_least(values: Vectors, least: np.float32, expected: int) -> Indices:
+def at_least(values: Vectors, least: np.float32, expected: int) -> Indices:
     """The places of the values that are `least` or more, ascending; `expected` is a guess at their number."""
     n = len(values)
     found = np.empty(max(1, expected), np.int32)

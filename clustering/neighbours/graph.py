@@ -154,12 +154,17 @@ def update_graph(
 
 
 def choose_searcher(
-    setting: Literal["auto", "exact", "milvus"], rows: int, *, is_lite: bool, exact_rows: int
-) -> Literal["exact", "milvus"]:
-    """Exact blocks on Milvus Lite while they fit, which is faster there; Milvus otherwise, which scales out."""
+    setting: Literal["auto", "exact", "cells", "milvus"], rows: int, *, is_lite: bool, exact_rows: int
+) -> Literal["exact", "cells", "milvus"]:
+    """On Milvus Lite, whose index compares all rows, blocks in this process: exact ones up to a size, then within cells.
+
+    Otherwise Milvus, which scales out.
+    """
     if setting != "auto":
         return setting
-    return "exact" if is_lite and rows <= exact_rows else "milvus"
+    if not is_lite:
+        return "milvus"
+    return "exact" if rows <= exact_rows else "cells"
 
 
 def _numbered(previous: NeighbourGraph | None, ids: Sequence[str]) -> tuple[list[str], Indices]:

@@ -1,14 +1,17 @@
 """Step two of a run: the top-k graph of its rows, made from the last run's graph where that is there and undamaged."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from clustering.neighbours import (
+    CellSearcher,
     ExactSearcher,
     GraphReport,
     MilvusSearcher,
     NeighbourGraph,
+    Searcher,
     choose_searcher,
     load_graph,
     save_graph,
@@ -49,11 +52,16 @@ def current_graph(place: Workplace, where: str, rows: pd.DataFrame, run: int) ->
     except CacheDamaged as error:
         previous, damage = None, error.message if path.exists() else ""
     searcher = choose_searcher(wanted.searcher, len(rows), is_lite=store.is_lite, exact_rows=wanted.exact_rows)
+    searchers: dict[str, Callable[[], Searcher]] = {
+        "exact": lambda: ExactSearcher(wanted.memory_mb),
+        "cells": lambda: CellSearcher(wanted.memory_mb, wanted.seed, wanted.graph_neighbours),
+        "milvus": lambda: MilvusSearcher(store.search_headlines, where),
+    }
     graph, report = update_graph(
         previous,
         rows["id"].tolist(),
         store.embeddings,
-        ExactSearcher(wanted.memory_mb) if searcher == "exact" else MilvusSearcher(store.search_headlines, where),
+        searchers[searcher](),
         k=wanted.graph_neighbours,
         spare=wanted.spare_neighbours,
         doubted=set(rows.loc[rows["label_run"] == 0, "id"]),  # may have been removed, and come again with another text

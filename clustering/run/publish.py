@@ -4,10 +4,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from clustering.map.layout import Layout, lay_out, load_layout, save_layout
+from clustering.map.bounded import Map, lay_out_some
+from clustering.map.layout import load_layout, save_layout
 from clustering.neighbours import NeighbourGraph
+from clustering.pages.colours import chosen_rows
 from clustering.pages.folder import page_path
 from clustering.pages.footer import run_facts
 from clustering.pages.index_page import write_index
@@ -24,7 +28,12 @@ log = logs.get("reclusterer")
 
 
 def publish(
-    place: Workplace, graph: NeighbourGraph, rows: pd.DataFrame, plan: Plan, seconds: Mapping[str, float]
+    place: Workplace,
+    graph: NeighbourGraph,
+    rows: pd.DataFrame,
+    plan: Plan,
+    seconds: Mapping[str, float],
+    stories: pd.DataFrame | None = None,
 ) -> Path | None:
     """Lays the map out and writes the page; where that fails, the last page stays, and the failure is logged and noted.
 
@@ -34,6 +43,7 @@ def publish(
         rows: The run's rows as it labelled them, in the graph's order.
         plan: What it wrote.
         seconds: What its steps took until now.
+        stories: Open stories as they are from the run on, as far as they are known; the others are read.
 
     Returns:
         The page, or None where none was written: the disk is full, say, or `pages.enabled` is false.
@@ -41,7 +51,7 @@ def publish(
     if not place.settings.pages.enabled:
         return None
     try:
-        return _drawn(place, graph, rows, plan, seconds)
+        return _drawn(place, graph, rows, plan, seconds, plan.stories if stories is None else stories)
     except OSError as error:
         log.error("the page could not be written; the last one stays in place", reason=str(error))
     except Exception:
@@ -56,24 +66,27 @@ def page_of(settings: Settings, run: int) -> Path:
 
 
 def _drawn(
-    place: Workplace, graph: NeighbourGraph, rows: pd.DataFrame, plan: Plan, seconds: Mapping[str, float]
+    place: Workplace,
+    graph: NeighbourGraph,
+    rows: pd.DataFrame,
+    plan: Plan,
+    seconds: Mapping[str, float],
+    known: pd.DataFrame,
 ) -> Path:
     started = time.perf_counter()
     settings, card = place.settings, place.store.card
     path = settings.data_dir / "cache" / "layout.npz"
-    layout = laid_out(path, graph, card.fingerprint, settings)
+    drawn = chosen_rows(rows, settings.pages.max_points)
+    found = laid_out(path, graph, drawn, card.fingerprint, settings)
+    layout, positions = found.layout, found.positions
     kinds: dict[int, list[str]] = {}
     for event in plan.events:
         kinds.setdefault(event.story, []).append(event.kind)
-    labels = rows["cluster_label"]
-    others = sorted(set(labels[labels >= 0].astype(int)) - set(plan.stories["cluster_label"]))
-    stories = plan.stories.drop(columns="centroid")
-    if others:  # of which the run saw too little to say anything
-        stories = pd.concat([stories, place.store.stories_by_number(others)], ignore_index=True)
+    stories = _shown_stories(place, rows, plan, known)
     snapshot = Snapshot(
         run=plan.row.run,
         finished_at=now_ms(),
-        headlines=rows.assign(x=layout.positions[:, 0], y=layout.positions[:, 1]),
+        headlines=rows.assign(x=positions[:, 0], y=positions[:, 1]),
         stories=stories.assign(
             events=pd.Series([kinds.get(int(at), []) for at in stories["cluster_label"]], dtype=object)
         ),
@@ -88,18 +101,41 @@ def _drawn(
     return page
 
 
-def laid_out(path: Path, graph: NeighbourGraph, weights: str, settings: Settings) -> Layout:
-    """The map, started from the one at `path`."""
-    layout = lay_out(
-        graph.vectors, graph.indices, graph.similarities, graph.ids, load_layout(path), settings.layout, weights
+def _shown_stories(place: Workplace, rows: pd.DataFrame, plan: Plan, known: pd.DataFrame) -> pd.DataFrame:
+    """The stories that the run wrote, and those of which it saw headlines and wrote nothing."""
+    labels = rows["cluster_label"]
+    others = set(labels[labels >= 0].astype(int)) - set(plan.stories["cluster_label"])
+    same = known[known["cluster_label"].isin(others)]
+    missing = sorted(others - set(same["cluster_label"]))
+    parts = [plan.stories.drop(columns="centroid"), same.drop(columns="centroid")]
+    if missing:
+        parts.append(place.store.stories_by_number(missing))
+    some = [part for part in parts if len(part)] or parts[:1]
+    return pd.concat(some, ignore_index=True).sort_values("cluster_label", ignore_index=True)
+
+
+def laid_out(path: Path, graph: NeighbourGraph, drawn: npt.NDArray[np.int64], weights: str, settings: Settings) -> Map:
+    """The map, started from the one at `path`; `drawn` are the rows that the page wants to draw."""
+    found = lay_out_some(
+        graph.vectors,
+        graph.indices,
+        graph.similarities,
+        graph.wide_indices,
+        graph.ids,
+        drawn,
+        load_layout(path),
+        settings.layout,
+        weights,
     )
+    layout = found.layout
     log.info(
         "laid out the map",
-        rows=len(layout.ids),
+        rows=len(graph.ids),
+        laid_out=len(layout.ids),
         fresh=layout.fresh,
         moved=None if layout.moved is None else round(layout.moved, 4),
         neighbours=layout.neighbours,
         asked=settings.layout.neighbours,
         listed=settings.clustering.graph_neighbours,
     )
-    return layout
+    return found

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustering.run.graph import CurrentGraph, current_graph
+from clustering.run.known_stories import KnownStories, Remembered, differing
 from clustering.run.lease import ALONE, MayWrite
 from clustering.run.newest import Newest, find_newest
 from clustering.run.plan import Plan, carry_out
@@ -36,6 +37,7 @@ from newstide.core.settings import Settings
 from newstide.core.text import iso_time
 from newstide.embedding.scripts import unreadable_scripts
 from newstide.milvus import LanguageMean, RunRow, filters, open_store
+from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
 
 __all__ = ["Memory", "RunReport", "recluster"]
 
@@ -66,8 +68,7 @@ def recluster(
     try:
         place = Workplace(store, settings, lease, memory or Memory())
         cut_off = finish_what_was_cut_off(place)
-        if enforce_tombstones(store, settings, lease):
-            place.memory.labelled = None
+        enforce_tombstones(store, settings, lease)
         report = _Run(place).make(force=force and cut_off is None)
         if cut_off is not None and report.status != "finished":
             report = cut_off
@@ -93,7 +94,7 @@ class _Rows:
         readable: (n,) which of their titles the model can read.
         unreadable: How many it cannot, by script.
         blocked: Keys of the tombstones there were before they were read.
-        read_at: When all of them were last read from Milvus, by `time.monotonic`.
+        checked: When a part of them was last compared with Milvus, by `time.monotonic`, and which part is the next.
     """
 
     window: Window
@@ -101,7 +102,7 @@ class _Rows:
     readable: npt.NDArray[np.bool_]
     unreadable: Counter[str]
     blocked: frozenset[str]
-    read_at: float
+    checked: tuple[float, int]
 
 
 class _Run:
@@ -127,7 +128,8 @@ class _Run:
             return rows
         with timed(self._seconds, "graph"):
             current = current_graph(self._place, rows.window.where, rows.frame, self._run)
-        book = StoryBook.read(self._store, rows.frame, rows.window, self._lengths)
+        known = self._known_stories(rows)
+        book = StoryBook.read(self._store, known, rows.frame, rows.window, self._lengths)
         with timed(self._seconds, "clusters"):
             clusters = self._find_clusters(rows, current, book)
         with timed(self._seconds, "lineage"):
@@ -141,14 +143,17 @@ class _Run:
                 clusters.threshold.theta,
                 before=book.known(),
                 newest=rows.window.newest.at,
+                unchanged=self._unchanged(rows, book, going_on),
+                words=self._memory.words,
             )
         with timed(self._seconds, "write"):
             plan = self._decide(rows, current, book, clusters, lineage, names)
             self._write(plan)
         labelled = _labelled(rows.frame, plan, lineage, clusters)
+        known = known.after(plan.stories, lineage.next_number)
         with timed(self._seconds, "map"):
-            page = publish(self._place, current.graph, labelled, plan, self._seconds)
-        self._close(rows, labelled)
+            page = publish(self._place, current.graph, labelled, plan, self._seconds, known.open)
+        self._close(rows, labelled, known)
         return finished(plan, self._seconds, page, current.searcher, current.report)
 
     def _fix_rows(self, *, force: bool) -> _Rows | RunReport:
@@ -160,7 +165,7 @@ class _Run:
         newest = find_newest(self._store, self._last, self._started, ahead)
         self._say_of(newest)
         window = fix_window(self._store, self._settings.clustering.window, newest)
-        known = labelled if labelled is not None and labelled.hold(self._store, self._last, window.begin) else None
+        known = None if labelled is None else labelled.still(self._store, self._last, window.begin)
         frame = None if known is None else read_window(self._store, window, known)
         if not force and self._nothing_new(window, frame):
             return RunReport(
@@ -176,7 +181,8 @@ class _Run:
             return RunReport("no headlines", self._last_run)
         self._memory.labelled = None  # until this run has finished: it is going to write labels
         readable, unreadable = unreadable_scripts(frame["title"].tolist(), self._store.card)
-        return _Rows(window, frame, readable, unreadable, blocked, time.monotonic() if known is None else known.read_at)
+        checked = (time.monotonic(), 0) if known is None else (known.checked_at, known.part)
+        return _Rows(window, frame, readable, unreadable, blocked, checked)
 
     def _nothing_new(self, window: Window, frame: pd.DataFrame | None) -> bool:
         last = self._last
@@ -202,6 +208,14 @@ class _Run:
             )
             log.warning(what, headlines=newest.ahead, clock=iso_time(self._started))
 
+    def _known_stories(self, rows: _Rows) -> KnownStories:
+        """The stories as the last run left them: remembered, or from Milvus."""
+        since = int(rows.frame["published_at"].min())
+        remembered, self._memory.stories = self._memory.stories, None
+        if remembered is not None and remembered.hold(self._store, self._last, since):
+            return remembered.stories
+        return KnownStories.read(self._store, since)
+
     def _measured_before(self, rows: int) -> dict[Hashable, Any] | None:
         """The last run with these parameters and at least half as many headlines: a smaller run measures theta badly."""
         for run in self._recent.sort_values("run", ascending=False).to_dict("records"):
@@ -223,6 +237,15 @@ class _Run:
             apart=tuple(map(tuple, self._last.counts.get("apart", ()))) if self._last else (),
         )
 
+    def _unchanged(self, rows: _Rows, book: StoryBook, labels: npt.NDArray[np.int64]) -> set[int]:
+        """The stories that have the very headlines that they had; none where some were taken down since the last run."""
+        if self._last is None or any(
+            stone.created_at >= self._last.started_at - TAKEN_DOWN_WITHIN
+            for stone in self._store.tombstones.current().tombstones
+        ):
+            return set()
+        return book.unchanged(labels, rows.frame["label_run"].to_numpy(np.int64) == 0)
+
     def _decide(
         self,
         rows: _Rows,
@@ -238,6 +261,9 @@ class _Run:
             means = _means(current.graph.vectors, rows)
         changed = _changed(rows.frame, lineage.labels)
         events, now = (*lineage.events, *retitled(names, book)), now_ms()
+        stories = story_rows(names, rows.frame["id"].tolist(), lineage, book, self._run, now)
+        told = stories["cluster_label"].isin([event.story for event in events]).to_numpy()
+        written = told | differing(stories, book.known())
         counts: dict[str, Any] = {
             "rows": len(rows.frame),
             "newest": rows.window.newest.at,
@@ -273,7 +299,7 @@ class _Run:
             ids=rows.frame.loc[changed, "id"].tolist(),
             labels=lineage.labels[changed],
             probabilities=clusters.probabilities[changed],
-            stories=story_rows(names, rows.frame["id"].tolist(), lineage, book, self._run, now),
+            stories=stories[written].reset_index(drop=True),
             events=events,
             means=[
                 LanguageMean(language, mean, count, self._run) for language, (mean, count) in means.by_language.items()
@@ -287,8 +313,8 @@ class _Run:
         self._store.unfinished.write(plan.encode())
         carry_out(plan, self._store, self._settings.kafka, now_ms(), self._place.lease)
 
-    def _close(self, rows: _Rows, labelled: pd.DataFrame) -> None:
-        """Clears the journal once the plan is carried out, and remembers the rows."""
+    def _close(self, rows: _Rows, labelled: pd.DataFrame, stories: KnownStories) -> None:
+        """Clears the journal once the plan is carried out, and remembers rows and stories."""
         self._place.lease.require()
         self._store.unfinished.clear()
         self._memory.labelled = Labelled(
@@ -298,7 +324,16 @@ class _Run:
             blocked=rows.blocked,
             as_of=self._started,
             begin=rows.window.begin,
-            read_at=rows.read_at,
+            checked_at=rows.checked[0],
+            part=rows.checked[1],
+        )
+        self._memory.stories = Remembered(
+            stories=stories,
+            run=self._run,
+            suffix=self._store.suffix,
+            blocked=rows.blocked,
+            as_of=self._started,
+            since=int(rows.frame["published_at"].min()),
         )
 
 

@@ -25,6 +25,7 @@ class RunReport:
     clock_behind: bool = False  # whether that are most, so that the clock is wrong
     due: int = 0  # headlines older than `keep` that were not deleted, since they are so many
     stories: int = 0
+    written: int = 0  # rows of `stories` that say something new
     noise_share: float = 0.0
     theta: float = 0.0
     arrivals_kept: float | None = None  # share of labels on arrival that the run keeps; None where there was none
@@ -104,6 +105,7 @@ def finished(
         ahead=counts.get("ahead", 0),
         clock_behind=counts.get("clock_behind", False),
         stories=counts["stories"],
+        written=len(plan.stories),
         noise_share=round(counts["noise"] / counts["rows"], 4),
         theta=round(plan.row.theta, 4),
         arrivals_kept=_share_kept(counts.get("arrivals", {})),

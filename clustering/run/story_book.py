@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clustering.run.known_stories import KnownStories
 from clustering.run.window import Window
 from clustering.stories.lineage import Event, Lineage, match
 from newstide.milvus import Store, filters
@@ -74,18 +75,38 @@ class StoryBook:
         stays = (lineage.labels < 0) & np.isin(self.previous, list(self.seen_in_part & self.open))
         return replace(lineage, labels=np.where(stays, self.previous, lineage.labels))
 
+    def unchanged(self, labels: Numbers, new: npt.NDArray[np.bool_]) -> set[int]:
+        """Numbers of the stories that were open, and have the headlines that they had, no more, no fewer and no others.
+
+        Args:
+            labels: (n,) this run's story of each row, -1 = none.
+            new: (n,) rows that no run has labelled before.
+        """
+        other = (self.previous != labels) | new
+        touched = set(self.previous[other].tolist()) | set(labels[other].tolist())
+        numbers, sizes = np.unique(labels[labels >= 0], return_counts=True)
+        before = self.rows["size"].astype(int)
+        return {
+            number
+            for number, size in zip(numbers.tolist(), sizes.tolist(), strict=True)
+            if number in self.open and number not in touched and before.get(number) == size
+        }
+
     @classmethod
-    def read(cls, store: Store, frame: pd.DataFrame, window: Window, lengths: Sequence[float]) -> "StoryBook":
-        """Reads what concerns the next run: open stories, those that come back, and those that dissolved.
+    def read(
+        cls, store: Store, known: KnownStories, frame: pd.DataFrame, window: Window, lengths: Sequence[float]
+    ) -> "StoryBook":
+        """Finds what concerns the next run: open stories, those that come back, and those that dissolved.
 
         Args:
             store: The store.
+            known: Open stories, and those that dissolved since the first headline of the frame.
             frame: The run's rows, at least one.
             window: Of the run.
             lengths: Milliseconds of the windows of this run and the last ones, this one's first.
         """
-        opened = store.stories(filters.OPEN, centroids=True)
-        previous = _last_stories(frame, _dissolved(store, int(frame["published_at"].min())))
+        opened = known.open
+        previous = _last_stories(frame, _dissolved(known.dissolved, int(frame["published_at"].min())))
         seen = set(previous[previous >= 0].tolist())
         were_open = frozenset(opened["cluster_label"].astype(int))
         carried = frame.loc[(frame["label_run"] > 0) & (frame["cluster_label"] >= 0), "cluster_label"]
@@ -104,7 +125,7 @@ class StoryBook:
             rows=(pd.concat([opened, back], ignore_index=True) if len(back) else opened).set_index(
                 "cluster_label", drop=False
             ),
-            next_number=store.highest_label() + 1,
+            next_number=known.next_number,
             previous=previous,
             open=were_open,
             back=numbers,
@@ -116,9 +137,9 @@ class StoryBook:
         )
 
 
-def _dissolved(store: Store, since: int) -> dict[str, int]:
+def _dissolved(stories: pd.DataFrame, since: int) -> dict[str, int]:
     """By headline's id, the number of the closed story it was in last, where no other story took it."""
-    gone = store.stories(filters.all_of(filters.CLOSED, filters.WITHOUT_SUCCESSOR, filters.last_published_since(since)))
+    gone = stories[stories["last_published_at"] >= since]
     gone = gone.sort_values("updated_run", kind="stable")  # the last one to let go of a headline is the one
     return {
         id_: int(story) for story, ids in zip(gone["cluster_label"], gone["former_ids"], strict=True) for id_ in ids
@@ -157,7 +178,7 @@ def story_rows(
     run: int,
     now: int,
 ) -> pd.DataFrame:
-    """The rows of `stories` to write: all that are open now, and those that closed.
+    """The rows of `stories` as they are from this run on: of all that are open now, and those that closed.
 
     Size, title and the last time are the window's; a story began when the first of its headlines was published that any
     run saw, also where that has left the window. A story that takes back what a closed one let go of has it among its

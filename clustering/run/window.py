@@ -2,17 +2,20 @@
 
 import math
 import time
+import zlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
 from clustering.run.newest import Newest
+from newstide.core import logs
 from newstide.core.errors import RunFailed
 from newstide.core.settings import ClusteringSettings
-from newstide.milvus import RunRow, Store, filters
+from newstide.milvus import Blocklist, RunRow, Store, filters
 from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
 
 COLUMNS = (
@@ -28,7 +31,11 @@ COLUMNS = (
 )
 _ATTEMPTS = 3
 _EVER = -(2**62)  # before any headline
-_READ_ANYWAY = 3600.0  # seconds after which all rows are read from Milvus again, whatever is known of them
+_PARTS = 24  # of the rows that are known: one after another is read again
+_PART_AFTER = 150.0  # seconds, so that within an hour each row is compared with Milvus
+
+
+log = logs.get("reclusterer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,8 @@ class Labelled:
         blocked: Keys of the tombstones there were before the run read what was new.
         as_of: When it did, epoch ms.
         begin: Of the window: rows that are older are not among these.
-        read_at: When all of them were last read from Milvus, by `time.monotonic`.
+        checked_at: When a part of them was last read again, by `time.monotonic`.
+        part: Which of `_PARTS` is the next to be read again.
     """
 
     rows: pd.DataFrame
@@ -70,19 +78,52 @@ class Labelled:
     blocked: frozenset[str]
     as_of: int
     begin: int
-    read_at: float
+    checked_at: float
+    part: int = 0
 
-    def hold(self, store: Store, last: RunRow | None, begin: int) -> bool:
-        """Whether they are all that are labelled and published after `begin`: newstide has changed or removed none since."""
-        blocked = store.tombstones.current()
-        return (
-            last is not None
-            and (last.run, store.suffix) == (self.run, self.suffix)
-            and self.blocked == blocked.keys
-            and all(stone.created_at < self.as_of - TAKEN_DOWN_WITHIN for stone in blocked.tombstones)
-            and self.begin <= begin
-            and time.monotonic() - self.read_at < _READ_ANYWAY
-        )
+    def still(self, store: Store, last: RunRow | None, begin: int) -> "Labelled | None":
+        """What is left of them, where they are all that are labelled and published after `begin`; else None.
+
+        Rows that were taken down meanwhile are left out. A part of the others, by turns, is compared with Milvus.
+        """
+        if last is None or (last.run, store.suffix) != (self.run, self.suffix) or self.begin > begin:
+            return None
+        return self._without_blocked(store.tombstones.current())._compared(store)
+
+    def _without_blocked(self, blocked: Blocklist) -> "Labelled":
+        late = self.as_of - TAKEN_DOWN_WITHIN
+        stones = [one for one in blocked.tombstones if one.key not in self.blocked or one.created_at >= late]
+        if not stones:
+            return self
+        recent, rows = Blocklist.of(stones), self.rows
+        gone = [
+            recent.blocks(id_=id_, url=url, source=source)
+            for id_, url, source in zip(rows["id"], rows["url"], rows["source"], strict=True)
+        ]
+        return replace(self, rows=rows[~np.array(gone, np.bool_)])
+
+    def _compared(self, store: Store) -> "Labelled | None":
+        """With the parts that are due read again; None where Milvus has something else: someone else changed it."""
+        now = time.monotonic()
+        due = min(_PARTS, int((now - self.checked_at) / _PART_AFTER))
+        if not due:
+            return self
+        parts = [(self.part + number) % _PARTS for number in range(due)]
+        chosen = [zlib.crc32(id_.encode()) % _PARTS in parts for id_ in self.rows["id"]]
+        known = self.rows[np.array(chosen, np.bool_)].reset_index(drop=True)
+        if not _alike(store.headlines_by_id(known["id"].tolist(), COLUMNS), known):
+            log.warning("rows in Milvus are not as the last run left them; all are read again")
+            return None
+        return replace(self, checked_at=now, part=(self.part + due) % _PARTS)
+
+
+def _alike(found: pd.DataFrame, known: pd.DataFrame) -> bool:
+    return len(found) == len(known) and all(
+        np.allclose(found[name].astype(float), known[name].astype(float), atol=1e-6)
+        if name == "label_probability"
+        else found[name].tolist() == known[name].tolist()
+        for name in COLUMNS
+    )
 
 
 def fix_window(store: Store, length: timedelta | None, newest: Newest) -> Window:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clustering.run.known_stories import Remembered
 from clustering.run.lease import MayWrite
 from clustering.run.window import Labelled
+from clustering.stories.keywords import Words
 from newstide.core.settings import Settings
 from newstide.milvus import Store
 
@@ -19,11 +21,15 @@ class Memory:
 
     Attributes:
         labelled: The last run's rows.
+        stories: As the last run left them.
+        words: Of the titles of the last run's stories.
         unwritten: Pages that could not be written, and when that was tried.
         said: By subject, the last thing logged about a state that stays true from run to run.
     """
 
     labelled: Labelled | None = None
+    stories: Remembered | None = None
+    words: Words = field(default_factory=Words)
     unwritten: dict[Path, float] = field(default_factory=dict)
     said: dict[str, Any] = field(default_factory=dict)
 

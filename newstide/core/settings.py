@@ -99,11 +99,11 @@ class ClusteringSettings(Group):
     window: Window = Field(timedelta(days=7), description="span before the newest headline; none: no limit")
     neighbours: int = Field(30, ge=2, le=1000, description="k of the top-k graph")
     spare_neighbours: int = Field(10, ge=0, le=1000, description="neighbours in reserve for rows that leave")
-    searcher: Literal["auto", "exact", "milvus"] = "auto"
-    exact_rows: int = Field(300_000, ge=1, description="auto: most rows for exact blocks on Milvus Lite")
+    searcher: Literal["auto", "exact", "cells", "milvus"] = "auto"
+    exact_rows: int = Field(200_000, ge=1, description="auto: most rows for exact blocks on Milvus Lite; above, cells")
     memory_mb: int = Field(1024, ge=64, description="memory of one block of the exact searcher")
-    recall_sample: int = Field(200, ge=0, description="milvus: lists that each run checks by a fresh search")
-    recall_floor: float = Field(0.95, ge=0, le=1, description="milvus: recall below which the graph is rebuilt")
+    recall_sample: int = Field(200, ge=0, description="cells, milvus: lists that each run checks by a fresh search")
+    recall_floor: float = Field(0.95, ge=0, le=1, description="cells, milvus: recall below which the graph is rebuilt")
     selection: Literal["calibrated", "eom", "leaf"] = "calibrated"
     min_samples: int = Field(1, ge=1, description="min_samples of the mutual-reachability tree")
     min_cluster_size: int = Field(2, ge=2)

@@ -93,6 +93,11 @@ WITHOUT_SUCCESSOR = "successor == -1"
 WITH_TITLE = 'title != ""'
 
 
+def updated_since(run: int) -> str:
+    """Stories, open and closed, that a run after this one has written."""
+    return f"updated_run > {int(run)}"
+
+
 def last_published_since(milliseconds: int) -> str:
     """Stories whose last headline was published at this time or later."""
     return f"last_published_at >= {int(milliseconds)}"

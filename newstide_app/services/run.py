@@ -123,6 +123,7 @@ def run_reclusterer(
     from clustering.run.lease import acquired
     from clustering.run.reclusterer import recluster
     from clustering.run.schedule import run_every
+    from clustering.run.warm_up import warming_up
 
     log = logs.get("reclusterer")
     if every is None:
@@ -133,7 +134,7 @@ def run_reclusterer(
                     "Another reclusterer is at work.", "Stop the other reclusterer, or leave the work to it."
                 )
             return recluster(settings, lease=lease, force=force)
-    with monitored("reclusterer", settings) as monitor:
+    with monitored("reclusterer", settings) as monitor, warming_up(settings):
         monitor.reclustering(every.total_seconds())
         once_there(lambda: ensure_topics(settings.kafka, timeout=1.0), stop, "reclusterer")
         if stop.is_set():

@@ -1,0 +1,121 @@
+"""The map of more rows than a page draws: as many are laid out as it draws, and the others placed among these.
+
+A row that was laid out stays so until it leaves the window, so that the map stays where its readers know it. What laying out
+costs depends on how many rows are drawn, and no longer on how many there are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clustering.arrays import Indices, Labels, Vectors
+from clustering.kernels import as_int64, dot, kernel, parallel_range
+from clustering.map.layout import Layout, Positions, lay_out, placed
+from newstide.core.settings import LayoutSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Where all rows are.
+
+    Attributes:
+        positions: (n, 2).
+        layout: Of the rows that were laid out: all, where a page draws as many.
+    """
+
+    positions: Positions
+    layout: Layout
+
+
+def lay_out_some(
+    vectors: Vectors,
+    indices: Indices,
+    similarities: Vectors,
+    wide_indices: Indices,
+    ids: npt.NDArray[np.object_],
+    wanted: Labels,
+    previous: Layout | None,
+    settings: LayoutSettings,
+    weights: str = "",
+) -> Map:
+    """Lays out some of the rows, and places the others at the median of their nearest neighbours.
+
+    Args:
+        vectors: (n, dim) unit rows.
+        indices: (n, k) neighbours, most similar first; -1 = missing.
+        similarities: (n, k) cosines.
+        wide_indices: (n, k or more) lists with neighbours in reserve.
+        ids: (n,)
+        wanted: (m,) rows to lay out, as many as there is room for: what was laid out before takes the places of others.
+        previous: The last map, or None.
+        settings: Of the layout.
+        weights: Fingerprint of the model that made the vectors.
+    """
+    if len(wanted) >= len(ids):
+        layout = lay_out(vectors, indices, similarities, ids, previous, settings, weights)
+        return Map(layout.positions, layout)
+    rows = _chosen(ids, wanted, previous)
+    own = np.ascontiguousarray(vectors[rows])
+    lists, alike = lists_among(rows, wide_indices, own, indices.shape[1])
+    layout = lay_out(own, lists, alike, ids[rows], previous, settings, weights)
+    positions = np.full((len(ids), 2), np.nan, np.float32)
+    positions[rows] = layout.positions
+    return Map(placed(positions, wide_indices), layout)
+
+
+def _chosen(ids: npt.NDArray[np.object_], wanted: Labels, previous: Layout | None) -> Labels:
+    """As many rows as are wanted, ascending: those of the last map, the wanted ones first, then others that are wanted."""
+    known = np.zeros(len(ids), np.bool_)
+    if previous is not None:
+        there = set(previous.ids.tolist())
+        known = np.fromiter((id_ in there for id_ in ids), np.bool_, len(ids))
+    order = np.concatenate([wanted[known[wanted]], np.setdiff1d(np.flatnonzero(known), wanted), wanted[~known[wanted]]])
+    return np.sort(order[: len(wanted)])
+
+
+def lists_among(rows: Labels, indices: Indices, vectors: Vectors, k: int) -> tuple[Indices, Vectors]:
+    """The nearest of some rows among themselves, as far as the lists of all rows tell: the listed, and what these list.
+
+    Args:
+        rows: (m,) ascending.
+        indices: (n, any) the lists of all rows.
+        vectors: (m, dim) unit, of these rows.
+        k: How many to find.
+
+    Returns:
+        (m, k) numbers from 0 to m - 1, most similar first, -1 = missing; and their cosines.
+    """
+    number = np.full(len(indices), -1, np.int32)
+    number[rows] = np.arange(len(rows), dtype=np.int32)
+    lists = np.full((len(rows), k), -1, np.int32)
+    alike = np.full(lists.shape, -1, np.float32)
+    _nearest_among(rows, number, indices, vectors, lists, alike)
+    return lists, alike
+
+
+@kernel(parallel=True)
+def _nearest_among(
+    rows: Labels, number: Indices, indices: Indices, vectors: Vectors, lists: Indices, alike: Vectors
+) -> None:
+    width = indices.shape[1]
+    for own in parallel_range(len(rows)):
+        found = np.empty(width * (width + 1), np.int32)
+        count = 0
+        for near in indices[rows[own]]:
+            if near < 0:
+                continue
+            found[count] = number[near]
+            count += 1
+            for further in indices[near]:
+                found[count] = number[further] if further >= 0 else np.int32(-1)
+                count += 1
+        some = np.unique(found[:count])
+        some = some[(some >= 0) & (some != own)]
+        values = np.empty(len(some), np.float32)
+        for place in range(len(some)):
+            values[place] = dot(vectors, as_int64(own), as_int64(some[place]))
+        order = np.argsort(-values, kind="mergesort")
+        for rank in range(min(lists.shape[1], len(some))):
+            lists[own, rank] = some[order[rank]]
+            alike[own, rank] = values[order[rank]]

@@ -1,0 +1,86 @@
+"""The approximate first build: true lists but for a few neighbours, and the same whatever the threads."""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pytest
+from structlog.testing import capture_logs
+from threadpoolctl import threadpool_limits
+
+from clustering.neighbours import CellSearcher, ExactSearcher, NeighbourGraph, by_cells, update_graph
+from clustering.neighbours.neighbour_lists import Searcher
+
+ROWS, DIM, K, SPARE = 3_000, 32, 15, 5
+
+
+@pytest.fixture(scope="module")
+def vectors() -> npt.NDArray[np.float32]:
+    rng = np.random.default_rng(7)
+    around = rng.standard_normal((200, DIM))[rng.integers(0, 200, ROWS)] + 0.6 * rng.standard_normal((ROWS, DIM))
+    found: npt.NDArray[np.float32] = (around / np.linalg.norm(around, axis=1, keepdims=True)).astype(np.float32)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_cells, "_ROWS_A_CELL", 50)
+    monkeypatch.setattr(by_cells, "_FIRST_CELLS", 4)
+    monkeypatch.setattr(by_cells, "_SAMPLE", 200)
+
+
+def built(
+    vectors: npt.NDArray[np.float32], searcher: Searcher, previous: NeighbourGraph | None = None
+) -> NeighbourGraph:
+    ids = [f"{row:06d}" for row in range(len(vectors))]
+    return update_graph(
+        previous, ids, lambda some: vectors[[int(name) for name in some]], searcher, k=K, spare=SPARE, recall_floor=0
+    )[0]
+
+
+def recall(one: NeighbourGraph, true: NeighbourGraph) -> float:
+    return float(np.mean([np.isin(a, b).mean() for a, b in zip(true.indices, one.indices, strict=True)]))
+
+
+@pytest.mark.parametrize("gain", [0.002, 1.0])
+def test_neighbours_are_followed_and_cells_added_until_the_lists_of_a_sample_are_true(
+    vectors: npt.NDArray[np.float32], monkeypatch: pytest.MonkeyPatch, gain: float
+) -> None:
+    monkeypatch.setattr(by_cells, "_GAIN", gain)
+    with capture_logs() as logged:
+        found = built(vectors, CellSearcher(width=K))
+    assert [entry["looked_at"] for entry in logged] == [4 * 2**step for step in range(len(logged))]
+    assert all(entry["recall"] < 0.98 for entry in logged[:-1])
+    assert (len(logged) > 1) == (gain == 1)  # one pass gains less than all: then cells are added
+    assert recall(found, built(vectors, ExactSearcher())) >= 0.975
+    assert not found.exact
+
+
+def test_in_all_cells_the_lists_are_those_of_the_exact_searcher(
+    vectors: npt.NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_cells, "_FIRST_CELLS", 10_000)
+    found, true = built(vectors, CellSearcher()), built(vectors, ExactSearcher())
+    assert np.array_equal(found.wide_indices, true.wide_indices)
+    assert np.array_equal(found.wide_similarities, true.wide_similarities)
+
+
+def test_lists_are_the_same_whatever_the_threads(vectors: npt.NDArray[np.float32]) -> None:
+    found = built(vectors, CellSearcher(width=K))
+    threads = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        with threadpool_limits(1):
+            alone = built(vectors, CellSearcher(width=K))
+    finally:
+        numba.set_num_threads(threads)
+    assert np.array_equal(found.wide_indices, alone.wide_indices)
+
+
+def test_rows_that_come_later_are_compared_with_all(vectors: npt.NDArray[np.float32]) -> None:
+    before = built(vectors[:-100], CellSearcher(width=K))
+    found, true = built(vectors, CellSearcher(width=K), before), built(vectors, ExactSearcher())
+    assert np.array_equal(found.indices[-100:], true.indices[-100:])
+    new = np.arange(ROWS - 100, ROWS)
+    listed = [np.isin(a, new) for a in true.indices[:-100]]
+    kept = [np.isin(a[own], b).all() for a, own, b in zip(true.indices, listed, found.indices, strict=False)]
+    assert np.mean(kept) >= 0.99

@@ -1,0 +1,66 @@
+"""The benchmark of whole runs at a size that takes seconds: what it measures is there, and a run costs what is new."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.news import BEGIN, DAY, News, RealDay
+from benchmarks.scale import STEPS, measured, table
+from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.embedding import ModelCard
+
+ROWS, DIM = 5_000, 32
+
+
+@pytest.fixture(scope="module")
+def day() -> RealDay:
+    """Invented vectors of few dimensions in place of the default model's."""
+    rng = np.random.default_rng(3)
+    vectors = rng.standard_normal((200, DIM)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    within = np.full(DIM, 0.05, np.float32)
+    words = [f"word{a} term{a * 7 % 90} thing{a * 13 % 70}" for a in range(90)]
+    return RealDay(ModelCard("scale-model", DIM, "5ca1e" * 12 + "5ca1"), vectors, within, vectors.std(axis=0), words)
+
+
+@pytest.fixture(scope="module")
+def found(
+    tmp_path_factory: pytest.TempPathFactory,
+    kafka_settings: KafkaSettings,
+    milvus_settings: MilvusSettings,
+    day: RealDay,
+) -> list[dict[str, Any]]:
+    settings = Settings(data_dir=tmp_path_factory.mktemp("scale"), kafka=kafka_settings, milvus=milvus_settings)
+    return list(measured(ROWS, settings, day))
+
+
+def test_every_step_is_measured(found: list[dict[str, Any]]) -> None:
+    assert [row["step"] for row in found] == list(STEPS)
+    runs = [row["report"] for row in found[1:]]
+    assert [run["rows"] for run in runs[:2]] == [ROWS, ROWS + ROWS // 100]
+    assert runs[2]["rows"] == pytest.approx(ROWS, abs=ROWS // 100)
+    assert all(row["peak_mb"] > 0 and row["processor_seconds"] > 0 for row in found[1:])
+    assert table(found).row_count == len(STEPS)
+
+
+def test_a_run_for_one_percent_searches_and_writes_what_is_new(found: list[dict[str, Any]]) -> None:
+    first, more = found[1]["report"], found[2]["report"]
+    assert first["searched"] == ROWS
+    assert more["searched"] <= ROWS // 50
+    assert more["written"] <= first["written"] / 4
+
+
+def test_what_was_measured_is_not_measured_again(
+    found: list[dict[str, Any]], day: RealDay, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings
+) -> None:
+    settings = Settings(kafka=kafka_settings, milvus=milvus_settings)
+    assert list(measured(ROWS, settings, day, found)) == []
+
+
+def test_rows_are_the_same_for_the_same_seed_however_they_are_taken(day: RealDay) -> None:
+    rows = [row for part in News(day, 300).take(300, BEGIN, BEGIN + DAY) for row in part]
+    again = [row for part in News(day, 300).take(300, BEGIN, BEGIN + DAY) for row in part]
+    assert [row.headline for row in rows] == [row.headline for row in again]
+    assert len({row.headline.id for row in rows}) == 300
+    assert np.allclose([np.linalg.norm(row.embedding) for row in rows], 1, atol=1e-5)
