@@ -21,7 +21,7 @@ def vectors() -> Vectors:
 def mapped(vectors: Vectors, ids: Ids, wanted: object, previous: Layout | None = None) -> Map:
     wide, alike = neighbours(vectors, 40)
     rows = np.asarray(wanted, np.int64)
-    return lay_out_some(vectors, wide[:, :30], alike[:, :30], wide, ids, rows, previous, SETTINGS)
+    return lay_out_some(vectors, wide[:, :30], alike[:, :30], wide, ids, rows, previous, settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ def lay_out_some(
     ids: npt.NDArray[np.object_],
     wanted: Labels,
     previous: Layout | None,
+    *,
     settings: LayoutSettings,
     weights: str = "",
 ) -> Map:

@@ -252,7 +252,6 @@ def _umap(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", _NO_INDEX)  # which would place headlines that come later; a run lays out all
         warnings.filterwarnings("error", _LISTS_IGNORED)  # UMAP would search neighbours of its own
-        warnings.filterwarnings("ignore", category=ImportWarning)  # of what it can do besides
         umap = umap_compiled_once()
         logging.getLogger("umap").setLevel(logging.ERROR)
         model = umap.UMAP(
@@ -269,7 +268,9 @@ def _umap(
 @cache
 def umap_compiled_once() -> Any:
     """The package umap, which keeps what it compiles on disk like our kernels, and not for one process alone."""
-    import umap
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=ImportWarning)  # of what it can do besides
+        import umap
 
     for function in (
         umap.umap_.smooth_knn_dist,

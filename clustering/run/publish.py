@@ -124,8 +124,8 @@ def laid_out(path: Path, graph: NeighbourGraph, drawn: npt.NDArray[np.int64], we
         graph.ids,
         drawn,
         load_layout(path),
-        settings.layout,
-        weights,
+        settings=settings.layout,
+        weights=weights,
     )
     layout = found.layout
     log.info(
