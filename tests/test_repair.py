@@ -231,7 +231,7 @@ def test_what_a_process_remembers_saves_reading_and_changes_nothing(
     report = recluster(place.settings, memory=memory)
     assert (report.run, report.rows) == (4, len(undisturbed[1]["labels"]) - 1)
     assert not any("label_run > 0" in where for where in read)  # the row is taken out of what is remembered
-    recluster(place.settings)  # another one, whose labels this one does not know
+    recluster(place.settings, force=True)  # another one, whose labels this one does not know
     place.more_headlines()
     read.clear()
     recluster(place.settings, memory=memory, force=True)
@@ -306,7 +306,7 @@ def test_a_map_that_cannot_be_made_costs_no_label_and_holds_no_run_up(
         raise ValueError("of a library")
 
     with monkeypatch.context() as patch:
-        patch.setattr("clustering.run.publish.lay_out", broken)
+        patch.setattr("clustering.run.publish.lay_out_some", broken)
         report = recluster(place.settings)
         assert (report.status, report.run, report.page) == ("finished", 2, "")
         assert {row["label_run"] for row in place.state()["labels"]} >= {2}
