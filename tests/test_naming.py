@@ -1,5 +1,7 @@
 """What a story is called, and the facts that stand beside its name."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,7 +112,7 @@ def test_a_story_with_the_same_headlines_keeps_what_was_said_of_it_and_its_numbe
     rows = headlines("volcano in Iceland", "Iceland volcano", "bank rates", "rates of the bank")
     labels, vectors = np.array([3, 3, 5, 5]), around(0, 0.1, 2, 2.1)
     kept = {"title": "Kept", "titles": {"is": "Kept"}, "challenged": [], "keywords": ["lava"], "languages": ["is"]}
-    before = {3: {**kept, "sources": ["Blad"]}, 4: {}}
+    before: dict[int, dict[str, Any]] = {3: {**kept, "sources": ["Blad"]}, 4: {}}
     fresh = name_stories(labels, vectors, rows, 0.2)
     names = name_stories(labels, vectors, rows, 0.2, before=before, unchanged={3, 5})
     told = ["title", "titles", "challenged", "keywords", "languages", "sources"]
