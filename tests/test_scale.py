@@ -7,8 +7,11 @@ import pytest
 
 from benchmarks.news import BEGIN, DAY, News, RealDay
 from benchmarks.scale import STEPS, measured, table
-from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
+from newstide.core.settings import Settings
 from newstide.embedding import ModelCard
+from newstide.kafka.local_broker import LocalKafka
+from newstide.milvus.local_server import LocalMilvus
+from tests.harness.newsroom import of_a_module
 
 ROWS, DIM = 5_000, 32
 
@@ -25,13 +28,12 @@ def day() -> RealDay:
 
 
 @pytest.fixture(scope="module")
-def found(
-    tmp_path_factory: pytest.TempPathFactory,
-    kafka_settings: KafkaSettings,
-    milvus_settings: MilvusSettings,
-    day: RealDay,
-) -> list[dict[str, Any]]:
-    settings = Settings(data_dir=tmp_path_factory.mktemp("scale"), kafka=kafka_settings, milvus=milvus_settings)
+def settings(tmp_path_factory: pytest.TempPathFactory, local_kafka: LocalKafka, local_milvus: LocalMilvus) -> Settings:
+    return of_a_module(tmp_path_factory.mktemp("scale"), local_kafka, local_milvus, "scale")
+
+
+@pytest.fixture(scope="module")
+def found(settings: Settings, day: RealDay) -> list[dict[str, Any]]:
     return list(measured(ROWS, settings, day))
 
 
@@ -51,10 +53,7 @@ def test_a_run_for_one_percent_searches_and_writes_what_is_new(found: list[dict[
     assert more["written"] <= first["written"] / 4
 
 
-def test_what_was_measured_is_not_measured_again(
-    found: list[dict[str, Any]], day: RealDay, kafka_settings: KafkaSettings, milvus_settings: MilvusSettings
-) -> None:
-    settings = Settings(kafka=kafka_settings, milvus=milvus_settings)
+def test_what_was_measured_is_not_measured_again(found: list[dict[str, Any]], day: RealDay, settings: Settings) -> None:
     assert list(measured(ROWS, settings, day, found)) == []
 
 
