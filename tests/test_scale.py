@@ -1,5 +1,6 @@
 """The benchmark of whole runs at a size that takes seconds: what it measures is there, and a run costs what is new."""
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ def day() -> RealDay:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory, local_kafka: LocalKafka, local_milvus: LocalMilvus) -> Settings:
-    return of_a_module(tmp_path_factory.mktemp("scale"), local_kafka, local_milvus, "scale")
+    made = of_a_module(tmp_path_factory.mktemp("scale"), local_kafka, local_milvus, "scale")
+    return made.updated(clustering={"window": timedelta(days=7)})
 
 
 @pytest.fixture(scope="module")
