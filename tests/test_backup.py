@@ -90,7 +90,10 @@ def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     for kind in schema.COLLECTIONS:
         vector = schema.VECTOR[kind]
         columns = [name for name in ours[kind] if name != vector]
-        assert ours[kind][columns].to_dict("records") == theirs[kind][columns].to_dict("records"), kind
+        there = ours[kind][columns].to_dict("records")
+        if kind == "runs":  # the one thing that a restored store has on top: watches are to be told nothing of it
+            assert max(there, key=lambda run: run["run"])["counts"].pop("restored") is True
+        assert there == theirs[kind][columns].to_dict("records"), kind
         assert np.array_equal(np.stack(list(ours[kind][vector])), np.stack(list(theirs[kind][vector]))), kind
 
 

@@ -36,7 +36,7 @@ from tests.harness.compose import (
     wait_until_it_listens,
 )
 
-OURS = ("consumer", "reclusterer", "web", "producer")
+OURS = ("consumer", "reclusterer", "watch", "web", "producer")
 RAW, EXAMPLE = compose_file(), example()
 COMPOSE: dict[str, Any] = interpolate(RAW, EXAMPLE)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -188,6 +188,7 @@ def test_our_containers_can_write_where_newstide_writes_and_nowhere_else() -> No
     targets = {name: {volume.split(":", 1)[1] for volume in SERVICES[name]["volumes"]} for name in OURS}
     assert targets["consumer"] == {"/data", "/home/newstide/.cache"}
     assert targets["reclusterer"] == {"/data", "/pages", "/home/newstide/.cache"}
+    assert targets["watch"] == {"/data", "/home/newstide/.cache"}
     assert targets["web"] == {"/pages:ro", "/home/newstide/.cache"}
     assert IMAGE["NUMBA_CACHE_DIR"].startswith("/home/newstide/.cache/")
     for name in OURS:
@@ -222,7 +223,7 @@ def test_every_container_that_may_write_to_its_root_or_be_root_is_named_in_the_d
 def test_every_service_says_how_it_is_and_waits_only_for_those_that_do() -> None:
     for name, service in SERVICES.items():
         check = service["healthcheck"]
-        if service.get("profiles"):  # runs only when asked for
+        if service.get("profiles") == ["producer"]:  # runs only when asked for
             assert (name, check, service["restart"]) == ("producer", {"disable": True}, "no")
             continue
         assert check["test"][0] == "CMD", name

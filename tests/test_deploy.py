@@ -71,7 +71,14 @@ def test_there_is_one_reclusterer_and_its_volume_is_let_go_before_the_next_takes
     assert deployment("reclusterer")["spec"]["strategy"] == {"type": "Recreate"}
 
 
-@pytest.mark.parametrize("component", ["consumer", "reclusterer", "web"])
+def test_there_is_one_watch_service_and_its_watches_can_be_used(tmp_path: Path) -> None:
+    assert deployment("watch")["spec"]["replicas"] == 1
+    assert deployment("watch")["spec"]["strategy"] == {"type": "Recreate"}
+    settings = Settings.load(config=FOLDER / "watches.toml", data_dir=tmp_path)
+    assert [watch.name for watch in settings.watch] == ["large stories"]
+
+
+@pytest.mark.parametrize("component", ["consumer", "reclusterer", "watch", "web"])
 def test_services_are_hardened_limited_and_watched(component: str) -> None:
     pod = deployment(component)["spec"]["template"]["spec"]
     (container,) = pod["containers"]

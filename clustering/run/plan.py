@@ -122,7 +122,7 @@ def carry_out(plan: Plan, store: Store, kafka: KafkaSettings, now: int, lease: M
     if events:
         sender = Sender(kafka)
         try:
-            send_events(sender, kafka.events_topic, events)
+            send_events(sender, kafka.events_topic, events, str(plan.row.counts.get("quiet", "")))
         finally:
             sender.close()
     lease.require()
@@ -153,14 +153,14 @@ def story_events(plan: Plan) -> list[StoryEvent]:
     return found
 
 
-def send_events(sender: Sender, topic: str, events: Sequence[StoryEvent]) -> None:
-    """Sends the run's events and waits until Kafka has them.
+def send_events(sender: Sender, topic: str, events: Sequence[StoryEvent], quiet: str = "") -> None:
+    """Sends the run's events and waits until Kafka has them; `quiet` says why the run is to alert nobody, where it is.
 
     Raises:
         DeliveryError: It does not acknowledge them.
     """
     for event in events:
-        value = asdict(event) | {"at": iso_time(event.at), "newest_at": iso_time(event.newest_at)}
+        value = asdict(event) | {"at": iso_time(event.at), "newest_at": iso_time(event.newest_at), "quiet": quiet}
         content = json.dumps(value, ensure_ascii=False, default=plain).encode()
         sender.send(topic, key=str(event.story).encode(), value=content)
     sender.flush()

@@ -198,6 +198,16 @@ class _Run:
         tried = self._memory.unwritten.get(page, float("-inf"))
         return page.exists() or time.monotonic() - tried < _PAGE_AGAIN_AFTER
 
+    def _why_quiet(self) -> str:
+        """Why this run is to alert nobody: what changed since the last is more than the news; empty where it is not."""
+        if self._last is None:
+            return "first run"
+        if self._last.counts.get("restored"):
+            return "restored"
+        if "model" in self._last.parameters:  # as `newstide reembed` leaves it
+            return "another model"
+        return "" if self._last.parameters == self._parameters else "other settings"
+
     def _say_of(self, newest: Newest) -> None:
         """Logs the headlines that are ahead of the clock, once for as long as their number stays the same."""
         if self._memory.is_news("ahead", (newest.ahead, newest.clock_behind) if newest.ahead else None):
@@ -281,6 +291,7 @@ class _Run:
             "random_pairs": {"mean": clusters.threshold.mean, "deviation": clusters.threshold.deviation},
             "apart": pairs_apart(clusters.parted, lineage),
             "arrivals": _arrivals(rows.frame, lineage.labels),
+            "quiet": self._why_quiet(),
             **count_by_kind(events),
         }
         return Plan(

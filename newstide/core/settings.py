@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from newstide.core.errors import SettingsError
 from newstide.core.setting_types import Address, Duration, Group, HeadlineField, Port, TimeZone, Window
+from newstide.core.watch_settings import MailSettings, WatchingSettings, WatchSettings
 
 DEFAULT_MODEL = "multilingual-e5-small"  # of embeddings, for new collections
 
@@ -203,7 +204,7 @@ class MonitoringSettings(Group):
         None,
         ge=0,
         le=65_535,
-        description="0: /healthz alone; empty: consumer 9464, reclusterer 9465, producer 9466, web 9467, or 4 further",
+        description="0: /healthz alone; empty: consumer 9464, reclusterer 9465, producer 9466, web 9467, watch 9468, +5",
     )
     look_every: Duration = Field(timedelta(seconds=15), description="time between two looks at Kafka and Milvus")
     silence: Duration = Field(timedelta(minutes=5), description="silence after which a service counts as dead")
@@ -247,6 +248,9 @@ class Settings(BaseSettings):
     pages: PageSettings = PageSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     feeds: FeedSettings = FeedSettings()
+    watch: tuple[WatchSettings, ...] = Field((), description="what is looked for, and who is told; [[watch]] tables")
+    watching: WatchingSettings = WatchingSettings()
+    mail: MailSettings = MailSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -291,6 +295,7 @@ class Settings(BaseSettings):
                 "; ".join(lines) + ".", f"Correct it in {file}, the environment or the flags."
             ) from None
         require_keep_covers_window(settings)
+        require_sound_watches(settings)
         return settings
 
     @property
@@ -319,6 +324,27 @@ def require_keep_covers_window(settings: Settings) -> None:
         )
 
 
+def require_sound_watches(settings: Settings) -> None:
+    """Raises `SettingsError` where watches contradict one another or the other settings."""
+    names = [watch.name for watch in settings.watch]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"Two watches are named {twice[0]!r}.", "Give each watch a name of its own.")
+    kafka = settings.kafka
+    own = {kafka.topic, kafka.dead_letter_topic, kafka.events_topic, kafka.lease_topic}
+    for watch in settings.watch:
+        for target in watch.kafka:
+            if target.topic in own:
+                raise SettingsError(
+                    f"The watch {watch.name!r} would write to {target.topic!r}, a topic of newstide's own.",
+                    "Name another topic.",
+                )
+        if watch.mail and (settings.mail.host is None or settings.mail.sender is None):
+            raise SettingsError(
+                f"The watch {watch.name!r} sends mails, but mail.host or mail.sender is not set.",
+                "Set both under [mail].",
+            )
+
+
 def as_environment(settings: Settings) -> dict[str, str]:
     """The variables that give another process these very settings, secrets among them.
 
@@ -340,7 +366,13 @@ def _written(name: str, value: Any) -> str | None:
         return value.get_secret_value()
     if isinstance(value, timedelta):
         return f"{value.total_seconds():f}s"
+    if isinstance(value, tuple):
+        return json.dumps([one.model_dump(exclude_defaults=True) for one in value], default=_plain) if value else None
     return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
@@ -358,6 +390,6 @@ def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
 
 
 def _show(fault: Any) -> str:
-    secret = any(word in str(part) for part in fault["loc"] for word in ("password", "token"))
+    secret = any(word in str(part) for part in fault["loc"] for word in ("password", "token", "url"))
     given = repr(fault.get("input"))
-    return "(hidden)" if secret or "@" in given else given
+    return "(hidden)" if secret or "@" in given or isinstance(fault.get("input"), dict) else given

@@ -43,6 +43,15 @@ def ensure_topics(settings: KafkaSettings, timeout: float = 60.0) -> None:
         settings.events_topic: _topic(settings, settings.partitions, _BY_BROKERS_CLOCK),
         settings.lease_topic: _topic(settings, 1),  # holding this topic's one partition is holding the lease
     }
+    _make_missing(settings, wanted, timeout)
+
+
+def ensure_topic(settings: KafkaSettings, name: str, timeout: float) -> None:
+    """Makes one topic where it is missing; as `ensure_topics`."""
+    _make_missing(settings, {name: _topic(settings, settings.partitions)}, timeout)
+
+
+def _make_missing(settings: KafkaSettings, wanted: dict[str, dict[str, Any]], timeout: float) -> None:
     with admin_client(settings, timeout) as admin:
         missing = {name: topic for name, topic in wanted.items() if name not in set(admin.list_topics())}
         if missing:

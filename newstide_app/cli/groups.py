@@ -7,7 +7,7 @@ from typer.core import TyperGroup
 GROUPS = {
     "Start here": ("demo", "up", "produce", "stories", "doctor"),
     "Look": ("headlines", "search", "web", "export", "evaluate"),
-    "Run": ("consume", "recluster", "dead-letters"),
+    "Run": ("consume", "recluster", "watch", "dead-letters"),
     "Maintain": (),  # and what no other group names
 }
 

@@ -13,7 +13,7 @@ from newstide import __version__
 from newstide.core import logs
 from newstide.core.errors import NewstideError
 from newstide.core.threads import let_idle_threads_sleep
-from newstide_app.cli import dead_letters, look, maintenance, produce
+from newstide_app.cli import dead_letters, look, maintenance, produce, watch
 from newstide_app.cli.groups import Grouped
 from newstide_app.cli.options import (
     AsJson,
@@ -41,6 +41,7 @@ app = typer.Typer(
 look.register(app)
 maintenance.register(app)
 dead_letters.register(app)
+watch.register(app)
 
 
 def main() -> None:
@@ -262,7 +263,7 @@ def doctor(
 @app.command()
 def health(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(help="consumer, reclusterer, producer or web.")],
+    service: Annotated[str, typer.Argument(help="consumer, reclusterer, producer, web or watch.")],
     max_age: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Asks a service's /healthz; this command goes with the next version."""

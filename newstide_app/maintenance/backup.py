@@ -13,7 +13,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +199,9 @@ def _write(store: Store, backup: "_Backup") -> Counter[str]:
     for frame in backup.frames("runs"):
         store.insert_runs([RunRow(**row) for row in _objects(frame, "mean")])
         counts["runs"] += len(frame)
+    last = store.last_run()
+    if last is not None:  # the next run sees as changes what happened after the backup: it is to alert nobody
+        store.insert_run(replace(last, counts={**last.counts, "restored": True}))
     return counts
 
 

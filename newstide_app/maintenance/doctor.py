@@ -22,6 +22,7 @@ from newstide.milvus.model import model_for
 from newstide.milvus.schema import require_same_model
 from newstide_app.maintenance import doctor_kafka
 from newstide_app.maintenance.doctor_time import time_findings
+from newstide_app.maintenance.doctor_watch import look_at_watches
 from newstide_app.maintenance.findings import Finding, Findings, Status, Visit, span
 from newstide_app.maintenance.model import rate, unread
 from newstide_app.services.endpoints import read_endpoints
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> Findings:
         ("runs", _runs),
         ("scripts", _scripts),
         ("pages", _pages),
+        ("watches", look_at_watches),
         ("services", _services),
     )
     findings: list[Finding] = []

@@ -4,7 +4,7 @@ Each service has a registry of its own. What is recorded is handed in: no room n
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from prometheus_client import (
 if TYPE_CHECKING:
     from clustering.run.report import RunReport
     from consumers.tally import Tally
+    from newstide_app.watch.outbox import TargetState
 
 _BATCH_SECONDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _RUN_SECONDS = (0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600)
@@ -254,10 +255,62 @@ class FeedMetrics:
         self._failing.set(failing)
 
 
+class WatchMetrics:
+    """What watches were told of, and how their targets fare."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, what: str, labels: Sequence[str] = ()) -> Counter:
+            return Counter(f"newstide_watch_{name}", what, labels, registry=registry)
+
+        def gauge(name: str, what: str) -> Gauge:
+            return Gauge(f"newstide_watch_{name}", what, ["target"], registry=registry)
+
+        self._events = counter("events", "Events of stories that were read.")
+        self._quiet = counter("events_quiet", "Of them, those of a run that alerts nobody.")
+        self._unreadable = counter("events_unreadable", "Messages of the topic that are no events.")
+        self._matched = counter("matches", "Events that a watch matches, by what became of them.", ["watch", "outcome"])
+        self._tries = counter("deliveries", "Tries to deliver, by how they went.", ["target", "outcome"])
+        self._seconds = Histogram(
+            "newstide_watch_delivery_seconds",
+            "From an event's time to its delivery.",
+            buckets=_RUN_SECONDS,
+            registry=registry,
+        )
+        self._waiting = gauge("waiting", "Messages that wait for a target.")
+        self._failing = gauge("target_failing", "1 while the last delivery to a target failed.")
+        self._dropped = gauge("dropped", "Messages that a target's full queue has dropped, ever.")
+
+    def read(self, events: int, quiet: int) -> None:
+        """Events were read, so many of them of runs that alert nobody."""
+        self._events.inc(events)
+        self._quiet.inc(quiet)
+
+    def unreadable(self) -> None:
+        """A message is no event."""
+        self._unreadable.inc()
+
+    def matched(self, watch: str, outcome: str) -> None:
+        """A watch matched an event: it is `queued`, `held` for a digest, `told` before, or `known`."""
+        self._matched.labels(watch, outcome).inc()
+
+    def tried(self, target: str, outcome: str, seconds: float) -> None:
+        """A delivery was tried: it is `delivered`, so many seconds after the event, `failed` or `refused`."""
+        self._tries.labels(target, outcome).inc()
+        if outcome == "delivered":
+            self._seconds.observe(seconds)
+
+    def targets(self, states: Mapping[str, "TargetState"]) -> None:
+        """How targets fare now."""
+        for name, state in states.items():
+            self._waiting.labels(name).set(state.waiting)
+            self._failing.labels(name).set(state.failing_since is not None)
+            self._dropped.labels(name).set(state.dropped)
+
+
 def every_name() -> set[str]:
     """The names of all series that any service exposes: what a dashboard or an alert rule may ask for."""
     registry = make_registry("", "")
-    for kind in (ServerMetrics, ConsumerMetrics, RunMetrics, FeedMetrics):
+    for kind in (ServerMetrics, ConsumerMetrics, RunMetrics, FeedMetrics, WatchMetrics):
         kind(registry)
     names = {"up"}  # Prometheus' own: whether a service could be asked
     for family in registry.collect():

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from consumers.tally import Tally
     from producers.feed_poller import OnPoll
 
-PORTS = {"consumer": 9464, "reclusterer": 9465, "producer": 9466, "web": 9467}
+PORTS = {"consumer": 9464, "reclusterer": 9465, "producer": 9466, "web": 9467, "watch": 9468}
 _NEXT = len(PORTS)  # ports further for the next process of the same service
 _TRIES = 16
 

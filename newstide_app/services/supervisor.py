@@ -112,7 +112,7 @@ def service(name: str, command: Sequence[str], settings: Settings) -> Service:
 
 
 def up(settings: Settings, *, feeds: Sequence[str], every: str, stop: Event) -> None:
-    """Runs everything until `stop` is set: local servers, consumer, reclusterer, web and, with feeds, a producer."""
+    """Runs everything until `stop` is set: local servers, consumer, reclusterer, web, and watches and feeds where set."""
     with LocalServices(settings) as local:
         upgrade(local.settings.milvus)
         running = local.settings
@@ -122,6 +122,8 @@ def up(settings: Settings, *, feeds: Sequence[str], every: str, stop: Event) -> 
             service("recluster", ["recluster", "--every", every], running),
             Service("web", web.command, running),
         ]
+        if settings.watch:
+            services.append(service("watch", ["watch"], running))
         if feeds:
             urls = [argument for feed in feeds for argument in ("--rss", feed)]
             services.append(service("produce", ["produce", *urls], running))
