@@ -132,6 +132,8 @@ def test_one_storys_feed_has_its_headlines_and_its_past(client: httpx.Client, st
 def test_what_a_reader_has_is_not_sent_again(client: httpx.Client) -> None:
     for path in ("/feed.atom", "/feed.json"):
         first = client.get(path)
+        head = client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
         assert client.get(path).headers["etag"] == first.headers["etag"]
         for known in (
             {"If-None-Match": first.headers["etag"]},

@@ -71,6 +71,15 @@ def test_a_plan_comes_back_as_it_was_written() -> None:
     assert not len(empty.stories)
 
 
+def test_a_plan_that_an_earlier_version_wrote_is_read() -> None:
+    content = json.loads(PLAN.encode())
+    for name in ("titles", "challenged", "importance", "first_seen_at"):
+        del content["stories"][0][name]
+    del content["events"][0]["previous_titles"]
+    story = Plan.decode(json.dumps(content).encode()).stories.iloc[0]
+    assert (story["titles"], story["challenged"], story["importance"], story["first_seen_at"]) == ({}, [], 0.0, 2)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text(max_size=5), parts, max_size=3),

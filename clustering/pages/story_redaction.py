@@ -97,7 +97,8 @@ def _clean(contents: dict[str, Any], hides: Hides, hides_title: Callable[[str], 
         changed, event["previous_titles"] = changed or len(left) < len(event["previous_titles"]), left
         if hidden(event["title"]):
             changed, event["title"] = True, TAKEN_DOWN
-        event["sources"] = [name for name in event["sources"] if not hides("", 0, "", name)]
+        named = [name for name in event["sources"] if not hides("", 0, "", name)]
+        changed, event["sources"] = changed or len(named) < len(event["sources"]), named
     sources = [one for one in contents["sources"] if one["headlines"] > 0 and not hides("", 0, "", one["source"])]
     changed, contents["sources"] = changed or len(sources) < len(contents["sources"]), sources
     if removed:

@@ -134,6 +134,9 @@ def _add_runs(app: FastAPI, reader: Reader, settings: Settings) -> None:
         return answer(request, await ask(reader, question, {"items": [], "total": 0, "next": None}))
 
 
+_READ = ("/api/", "/feed.", "/story/")  # addresses of FastAPI's routes
+
+
 class HeadAsGet:
     """Answers HEAD as GET without a body, which FastAPI's routes do not."""
 
@@ -142,7 +145,7 @@ class HeadAsGet:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes on."""
-        if scope["type"] != "http" or scope["method"] != "HEAD" or not scope["path"].startswith("/api/"):
+        if scope["type"] != "http" or scope["method"] != "HEAD" or not scope["path"].startswith(_READ):
             await self._app(scope, receive, send)
             return
 

@@ -23,7 +23,7 @@ _TAGS = 10  # languages that a browser may wish for
 def add_story_pages(app: FastAPI, reader: Reader, pages: PageSettings) -> None:
     """Adds the route."""
 
-    @app.api_route("/story/{number}", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.get("/story/{number}", include_in_schema=False)
     async def story(request: Request, number: str) -> Response:
         label = int(number) if number.isascii() and number.isdecimal() and len(number) < len(str(LAST_LABEL)) else -1
 
