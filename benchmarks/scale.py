@@ -51,8 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not found:
         shutil.rmtree(folder, ignore_errors=True)
     settings = Settings(data_dir=folder / "newstide").updated(
-        kafka={"local_port": 0},
-        milvus={"local_port": 0, "timeout": "PT10M"},  # while Lite merges its files, it answers nobody
+        milvus={"timeout": "PT10M"},  # while Lite merges its files, it answers nobody
     )
     with LocalServices(settings) as local:
         for row in measured(chosen.rows, local.settings, real_day(folder), found):
