@@ -94,7 +94,8 @@ def test_a_day_of_news_becomes_stories_a_map_and_events(day: Day) -> None:
     born = {event["story"] for event in events_of(settings) if event["kind"] == "born"}
     assert born == set(stories["cluster_label"])
     pages = {path.name for path in settings.snapshots_dir.glob("*.html")}
-    assert pages == {"run-000001.html", "latest.html", "index.html"}
+    of_stories = {name for name in pages if name.startswith("story-")}
+    assert pages - of_stories == {"run-000001.html", "latest.html", "index.html"}
 
 
 def test_sent_twice_it_is_there_once_and_no_label_changes(day: Day) -> None:
@@ -234,7 +235,14 @@ def test_plain_pymilvus_reads_the_labels_as_the_readme_shows(
     assert all(int(line.split()[0]) >= 0 for line in lines)
 
 
-@pytest.mark.parametrize(("name", "rows"), [("giveme5w1h", 409), ("abp_stream", 5_000)])
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("giveme5w1h", 409),
+        ("abp_stream", 1_500),
+        pytest.param("abp_stream", 5_000, marks=pytest.mark.slow),  # its twin: the line above
+    ],
+)
 def test_real_headlines_all_arrive_and_none_stays_provisional(
     settings: Settings, store: Store, tmp_path: Path, real_headlines: Path, name: str, rows: int
 ) -> None:
