@@ -85,9 +85,10 @@ class DeadlineTransport(httpx.HTTPTransport):
     """The transport of httpx over connections that end at the deadline, for which httpx has no argument."""
 
     def __init__(self, deadline: Deadline, context: ssl.SSLContext | None = None) -> None:
-        super().__init__()
+        context = context or httpx.create_ssl_context()
+        super().__init__(verify=context)  # else it makes a context too, which takes many times as long as a request
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context or httpx.create_ssl_context(),
+            ssl_context=context,
             max_keepalive_connections=0,
             network_backend=_Network(deadline),
         )

@@ -58,7 +58,9 @@ class WebhookTarget:
         deadline = Deadline(self._seconds)
         try:
             with (
-                httpx.Client(transport=DeadlineTransport(deadline, self._context), timeout=self._seconds) as client,
+                httpx.Client(
+                    transport=DeadlineTransport(deadline, self._context), timeout=self._seconds, trust_env=False
+                ) as client,
                 _sent(client, request_to(client, "POST", self._url, self._address(deadline), headers, body)) as answer,
             ):
                 _require_taken(answer)
