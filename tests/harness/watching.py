@@ -82,7 +82,10 @@ class Receiver:
     def take(self, handler: BaseHTTPRequestHandler) -> None:
         """One request."""
         self.tries += 1
-        body = handler.rfile.read(int(handler.headers["Content-Length"]))
+        length = int(handler.headers["Content-Length"])
+        body = handler.rfile.read(length)
+        if len(body) < length:  # the sender was killed while it sent
+            return
         what = self.answer()
         if what == "hang":
             self.released.wait(30)
