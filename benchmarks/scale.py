@@ -79,7 +79,7 @@ def measured(
         "rows written": (rows, BEGIN, after),
         "+1 %": (share, after, end),
         "-1 %": (1, end + _WINDOW - _FILLED, end + _WINDOW),  # with the newest headline, the window moves
-        "after a restart": (1, end + _WINDOW, end + _WINDOW + 1),
+        "after a restart": (1, end + _WINDOW - _FILLED + 1, end + _WINDOW),
     }
     with closing(store), ExitStack() as stack:
         process: Connection | None = None

@@ -48,11 +48,10 @@ def test_every_step_is_measured(found: list[dict[str, Any]]) -> None:
     assert table(found).row_count == len(STEPS)
 
 
-def test_a_run_searches_and_writes_what_is_new(found: list[dict[str, Any]]) -> None:
-    first, more, _, one = (row["report"] for row in found[1:])
+def test_a_run_searches_what_is_new(found: list[dict[str, Any]]) -> None:
+    first, more = found[1]["report"], found[2]["report"]
     assert (first["searched"], first["written"]) == (ROWS, first["stories"])
     assert more["searched"] <= ROWS // 50
-    assert one["written"] <= one["stories"] / 2  # for one headline, after a run that a hundredth had left
 
 
 def test_what_was_measured_is_not_measured_again(found: list[dict[str, Any]], day: RealDay, settings: Settings) -> None:
