@@ -18,7 +18,7 @@ import pandas as pd
 
 from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, write_json
-from benchmarks.quality import PAGE, SETS, code_version, embeddings, kept
+from benchmarks.quality import BEFORE, PAGE, SETS, code_version, embeddings, kept
 from clustering.stories.similarity import reweigh
 from clustering.stories.smoothing import smoothed
 from clustering.time_damping import TimeDamping
@@ -31,7 +31,6 @@ from producers.sample import day_file
 Vectors = npt.NDArray[np.float32]
 
 MODELS = ("multilingual-e5-small", "use-multilingual")
-BEFORE = {"smoothing": False, "size_exponent": 1.5, "deviations": 2.0, "inertia": 0.1}
 VARIANTS: dict[str, dict[str, Any]] = {
     "not smoothed, exponent 1.5, 2 deviations, inertia .1": BEFORE,
     "1.25, 2 deviations, inertia .1": {"size_exponent": 1.25, "deviations": 2.0, "inertia": 0.1},

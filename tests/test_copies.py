@@ -13,6 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from clustering.neighbours import ExactSearcher, update_graph
 from clustering.stories.clusters import Clusters, cluster_rows
+from clustering.stories.copies import lists_of_points
 from clustering.stories.similarity import reweigh, to_distance
 from clustering.tree import cluster_neighbours
 from newstide.core.headline import Headline, from_fields
@@ -27,7 +28,7 @@ Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 def day() -> tuple[list[Headline], Vectors]:
     lines = day_file().read_text(encoding="utf-8").splitlines()
     headlines = [from_fields(json.loads(line), 4_000_000_000_000).headline for line in lines]
-    embedder = load_embedder(EmbeddingSettings(model="use-multilingual"))
+    embedder = load_embedder(EmbeddingSettings())
     return headlines, embedder.encode([headline.text for headline in headlines])
 
 
@@ -45,11 +46,7 @@ def clustered(headlines: list[Headline], vectors: Vectors, settings: ClusteringS
 
 @pytest.mark.parametrize(
     ("selection", "smoothing", "least"),
-    [
-        ("eom", False, 0.99),
-        ("calibrated", False, 0.99),
-        ("calibrated", True, 0.95),  # copies take places in others' lists, so these are smoothed over fewer neighbours
-    ],
+    [("eom", False, 0.99), ("calibrated", False, 0.99), ("calibrated", True, 0.99)],
 )
 def test_five_copies_of_every_tenth_headline_leave_the_others_where_they_are(
     day: tuple[list[Headline], Vectors], selection: str, smoothing: bool, least: float
@@ -67,6 +64,29 @@ def test_five_copies_of_every_tenth_headline_leave_the_others_where_they_are(
     assert adjusted_rand_score(alone.labels[others], among.labels[:n][others]) > least
     for first, copy in zip(np.repeat(copied, 5), range(n, len(rows)), strict=True):
         assert among.labels[copy] == among.labels[first] >= 0
+
+
+@pytest.mark.parametrize(("exact_points", "least"), [(300, 1.0), (299, 0.95)])
+@pytest.mark.parametrize("times", [1, 5, 40])  # 40 are more than a list holds
+def test_points_among_copies_list_what_they_would_alone_or_among_many_points_almost(
+    times: int, exact_points: int, least: float
+) -> None:
+    rng = np.random.default_rng(4)
+    middles = rng.normal(size=(8, 16))
+    vectors = (middles[rng.integers(0, 8, 300)] + 0.5 * rng.normal(size=(300, 16))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = np.concatenate((np.arange(300), np.repeat(np.arange(0, 300, 10), times)))
+
+    def lists(chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        ids = [f"{row:06d}" for row in range(len(chosen))]
+        graph, _ = update_graph(None, ids, lambda _: vectors[chosen], ExactSearcher(), k=12, spare=4)
+        return lists_of_points(graph, np.arange(300), chosen, 64, exact_points)
+
+    alone, among = lists(np.arange(300)), lists(rows)
+    assert among.shape == alone.shape
+    assert among.min() >= 0
+    assert all(len({*row, own}) == 13 for own, row in enumerate(among.tolist()))
+    assert np.mean([np.isin(ours, theirs).mean() for ours, theirs in zip(among, alone, strict=True)]) >= least
 
 
 @pytest.mark.parametrize("min_samples", [1, 3])

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustering.arrays import Indices, Labels, Vectors
-from clustering.kernels import kernel, parallel_range
 from clustering.neighbours.graph import NeighbourGraph
+from clustering.stories.copies import lists_of_points, points_of, stories_of_points
 from clustering.stories.newcomers import Pairs, Parted, part_newcomers
 from clustering.stories.reattach import reattached
 from clustering.stories.selection import belonging, select_calibrated
@@ -104,17 +104,17 @@ def cluster_rows(
     times_ms = headlines["published_at"].to_numpy(np.int64)
     rows = point = np.arange(n)
     if settings.deduplicate:
-        rows, point = _points(headlines["title"].tolist(), times_ms)
+        rows, point = points_of(headlines["title"].tolist(), times_ms)
     means = _means(vectors, languages, rows) if settings.centre else no_means(vectors.shape[1])
     centred = centre(vectors, languages, means) if settings.centre else vectors
     own = centred if len(rows) == n else centred[rows]
-    lists = _restrict(graph.indices, graph.similarities, rows, point)
+    lists = lists_of_points(graph, rows, point, settings.memory_mb)
     damping = TimeDamping(times_ms[rows] / _DAY, settings.time_weight, settings.time_scale.total_seconds() / 86_400)
     threshold = smoothed_threshold = _threshold(own, settings, known_theta)
     if settings.smoothing and settings.selection == "calibrated":
         own = smoothed(lists, own, threshold.theta, damping)
         smoothed_threshold = _threshold(own, settings, known_smoothed_theta)
-    stories = None if previous is None else _stories_of_points(previous, point, len(rows))
+    stories = None if previous is None else stories_of_points(previous, point, len(rows))
     labels, probabilities = _cluster_points(lists, own, damping, smoothed_threshold.theta, stories, settings)
     labels, probabilities = _give_to_copies(labels, probabilities, point, settings.min_cluster_size)
     parted = Parted(labels, apart=apart)
@@ -191,26 +191,6 @@ def _part(graph: NeighbourGraph, rows: Labels) -> NeighbourGraph:
     )
 
 
-def _points(titles: Sequence[str], times_ms: Labels) -> tuple[Labels, Labels]:
-    """As `collapse_titles`, but the row that stands for a point is its earliest, of equals the first.
-
-    So a copy that comes in later changes neither where a point lies nor when it was.
-    """
-    first, point = collapse_titles(titles)
-    by_time = np.lexsort((times_ms, point))
-    return by_time[np.searchsorted(point[by_time], np.arange(len(first)))], point
-
-
-def _stories_of_points(previous: Labels, point: Labels, points: int) -> Labels:
-    """(points,) the story that most copies were in, of equals the oldest; -1 where none was in any."""
-    stories = np.full(points, -1, np.int64)
-    known = previous >= 0
-    pairs, counts = np.unique(np.stack((point[known], previous[known])), axis=1, return_counts=True)
-    for place in np.lexsort((-pairs[1], counts)):  # the last one to be written is the one
-        stories[pairs[0, place]] = pairs[1, place]
-    return stories
-
-
 def _means(vectors: Vectors, languages: Sequence[str], rows: Labels) -> Means:
     """Of the points: what was copied often would pull all others its way."""
     return language_means(vectors[rows], [languages[row] for row in rows])
@@ -221,55 +201,6 @@ def _threshold(points: Vectors, settings: ClusteringSettings, known_theta: float
     if known_theta is not None and abs(fresh.theta - known_theta) <= settings.theta_drift:
         return Threshold(known_theta, fresh.mean, fresh.deviation)
     return fresh
-
-
-def _restrict(
-    indices: Indices,
-    similarities: Vectors,
-    rows: Labels,
-    point: Labels,
-) -> Indices:
-    """The lists of the points: (points, k), each the nearest of all that its copies list, no point twice."""
-    if len(rows) == len(point):
-        return indices
-    copies = np.argsort(point, kind="stable")
-    start = np.searchsorted(point[copies], np.arange(len(rows) + 1))
-    return _merged_lists(indices, similarities, point, copies, start)
-
-
-@kernel(parallel=True)
-def _merged_lists(
-    indices: Indices,
-    similarities: Vectors,
-    point: Labels,
-    copies: Labels,
-    start: Labels,
-) -> Indices:
-    k = indices.shape[1]
-    points = len(start) - 1
-    lists = np.full((points, k), -1, np.int32)
-    for own in parallel_range(points):
-        width = (start[own + 1] - start[own]) * k
-        others = np.empty(width, np.int64)
-        alike = np.full(width, -np.inf, np.float32)
-        filled = 0
-        for copy in copies[start[own] : start[own + 1]]:
-            for place in range(k):
-                if indices[copy, place] >= 0 and point[indices[copy, place]] != own:
-                    others[filled] = point[indices[copy, place]]
-                    alike[filled] = similarities[copy, place]
-                    filled += 1
-        kept = 0
-        for candidate in np.argsort(-alike[:filled], kind="mergesort"):  # most alike first, then as they were listed
-            known = False
-            for place in range(kept):
-                known = known or lists[own, place] == others[candidate]
-            if not known:
-                lists[own, kept] = others[candidate]
-                kept += 1
-                if kept == k:
-                    break
-    return lists
 
 
 def _cluster_points(
