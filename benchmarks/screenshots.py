@@ -141,10 +141,22 @@ def _gallery(tab: "Page") -> None:
     tab.goto(tab.url.split("#")[0].replace("latest.html", "index.html"))
 
 
+def _since(tab: "Page") -> None:
+    """Lists what changed in the last 24 hours."""
+    tab.select_option("#since", "24h")
+
+
+def _language(tab: "Page") -> None:
+    """Colours the map by language."""
+    tab.select_option("#colour", "language")
+
+
 ACTS: "dict[str, Callable[[Page], None]]" = {
     "story": _story,
     "search": _search,
     "selection": _selection,
+    "since": _since,
+    "language": _language,
     "gallery": _gallery,
 }
 

@@ -353,3 +353,16 @@ def test_the_command_ends_at_once_on_sigterm_though_a_page_listens(folder: Path)
         terminate(process, 10)
     assert process.stderr is not None
     assert TOKEN.encode() not in process.stderr.read()
+
+
+def test_the_api_describes_itself_on_a_page_without_other_servers(client: httpx.Client) -> None:
+    answer = client.get("/api/docs")
+    assert answer.status_code == 200
+    assert directives(answer)["default-src"] == ["'none'"]
+    assert "script-src" not in directives(answer)
+    for path, operations in client.get("/api/openapi.json").json()["paths"].items():
+        assert f"GET {path}" in answer.text
+        for parameter in operations["get"].get("parameters", []):
+            assert f"<code>{parameter['name']}</code>" in answer.text
+    assert "http://" not in answer.text
+    assert "https://" not in answer.text

@@ -18,6 +18,7 @@ from newstide_app.services.http import server
 from newstide_app.services.monitoring import monitored
 from newstide_app.web.access import Guard
 from newstide_app.web.api import HeadAsGet, add_api
+from newstide_app.web.docs_page import add_docs
 from newstide_app.web.errors import describe_problems, handle_problems
 from newstide_app.web.feed_routes import add_feeds
 from newstide_app.web.live import Watch
@@ -52,7 +53,7 @@ def make_app(settings: Settings, host: str = "") -> FastAPI:
         version=__version__,
         summary="Stories, headlines and runs, read-only.",
         openapi_url="/api/openapi.json",
-        docs_url=None,  # its page would fetch scripts from elsewhere
+        docs_url=None,  # its page would fetch scripts from elsewhere; `docs_page` has one that does not
         redoc_url=None,
         lifespan=lifespan,
         middleware=[
@@ -65,6 +66,7 @@ def make_app(settings: Settings, host: str = "") -> FastAPI:
     add_api(app, reader, settings)
     add_feeds(app, reader, settings.pages)
     add_story_pages(app, reader, settings.pages)
+    add_docs(app)
     describe = app.openapi
     app.openapi = lambda: describe_problems(describe())  # type: ignore[method-assign]
     app.router.routes += [

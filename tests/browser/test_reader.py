@@ -3,19 +3,23 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from clustering.pages import page_file
 from clustering.pages.colours import AGES, PALETTES, QUIET
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import write_snapshot
 from newstide.core.settings import Settings
+from newstide.milvus import StoryEvent
 from tests.browser.conftest import Visitor
 from tests.harness.screen import box_of, drag, hash_of
-from tests.harness.snapshots import make_snapshot
+from tests.harness.snapshots import BEGIN, make_snapshot
 from tests.harness.web import served
 
 pytestmark = pytest.mark.browser
@@ -30,6 +34,8 @@ TITLES = [
     "Football: the harbour derby ends in a draw",
 ]
 COPY = "Bridge reopens after repairs"
+HOUR = 3_600_000
+FINISHED = BEGIN + 25 * HOUR  # when the run of these pages ended
 SMALL = 8  # stories of two headlines
 
 
@@ -48,9 +54,42 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = headlines.index[headlines["cluster_label"] == label]
         headlines.loc[rows[2:], "cluster_label"] = -1
         stories.loc[label, "size"] = 2
+    stories["first_seen_at"] = FINISHED - 30 * HOUR
+    stories["parents"] = pd.Series([{9: [10], 13: [77]}.get(label, []) for label in range(50)], dtype=object)
+    stories.loc[11, "successor"] = 12
+    titles = [{"de": f"Nachricht {label}"} if label < 20 else {} for label in range(50)]
+    stories["titles"] = pd.Series(titles, dtype=object)
+    changes = [
+        event(24 * 8, "grown", 1, 5, 3),  # longer ago than the page tells of
+        event(20, "born", 5, 4, 0),
+        event(10, "closed", 88, 0, 6, "A strike that is over"),
+        event(5, "born", 6, 3, 0),
+        event(0.5, "grown", 2, 8, 5),
+    ]
+    snapshot = replace(snapshot, changes=changes)
     write_snapshot(directory / "snapshots", snapshot, max_points=1000)
     write_index(directory / "snapshots")
     return directory
+
+
+def event(hours: float, kind: str, story: int, size: int, before: int, title: str = "") -> StoryEvent:
+    """What a run decided so many hours before the page."""
+    at = int(FINISHED - hours * HOUR)
+    return StoryEvent(
+        id=f"1/{story}/{kind}",
+        run=1,
+        at=at,
+        newest_at=at,
+        kind=kind,
+        story=story,
+        title=title,
+        size=size,
+        previous_size=before,
+        importance=1.0,
+        languages=["en"],
+        sources=[],
+        parents=[],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -291,3 +330,79 @@ def test_while_the_map_is_moved_its_last_frame_is_and_it_is_drawn_once_at_rest(d
     assert after[0] == pytest.approx(near[0] - 60 * (near[1] - near[0]) / box["width"], rel=0.01)
     drag(desk, middle, (middle[0] + 3, middle[1]))  # a hand that trembles clicks
     assert desk.evaluate("window.draws") == 1
+
+
+def listed(page: Page) -> set[int]:
+    numbers: list[int] = page.eval_on_selector_all("#stories [data-story]", "all => all.map(e => +e.dataset.story)")
+    return set(numbers)
+
+
+def test_since_a_time_lists_what_changed_and_says_how_much(desk: Page) -> None:
+    for choice, numbers, said in (
+        ("1h", {2}, "1 grew"),
+        ("24h", {2, 5, 6}, "2 born, 1 grew, 1 closed"),
+        ("surging", {6}, "1 surging"),
+    ):
+        desk.select_option("#since", choice)
+        expect(desk.locator("#since-told")).to_contain_text(said)
+        expect(desk.locator("#since-told")).to_contain_text("(UTC)")
+        assert listed(desk) == numbers
+        assert f"since={choice}" in hash_of(desk)
+    desk.select_option("#since", "24h")
+    expect(desk.locator("#gone a")).to_have_text("A strike that is over")
+    expect(desk.locator("#gone a")).to_have_attribute("href", "story/88")
+
+
+def test_what_lies_further_back_than_the_page_tells_is_asked_of_the_server(desk: Page) -> None:
+    old = {"at": "2026-09-12T08:00:00Z", "kind": "grown", "story": 1, "size": 5, "previous_size": 3, "title": "x"}
+    desk.route("**/api/changes*", lambda route: route.fulfill(json={"items": [old], "next": None}))
+    desk.select_option("#since", "date")
+    with desk.expect_request("**/api/changes?since=*"):
+        desk.fill("#since-date", "2026-09-11")
+    expect(desk.locator("[data-story='1']")).to_be_visible()
+    expect(desk.locator("#since-told")).not_to_contain_text("asking")
+    assert 1 in listed(desk)
+    desk.unroute("**/api/changes*")
+
+
+def test_my_last_visit_is_kept_by_the_browser(desk: Page) -> None:
+    expect(desk.locator("#since option[value=visit]")).to_be_disabled()
+    desk.evaluate("at => localStorage.setItem('newstide visit', `0 ${at}`)", FINISHED - 2 * HOUR)
+    desk.clock.set_fixed_time(FINISHED + HOUR)
+    desk.reload()
+    expect(desk.locator("#since option[value=visit]")).to_be_enabled()
+    desk.select_option("#since", "visit")
+    expect(desk.locator("#since-told")).to_contain_text("1 grew")
+    assert listed(desk) == {2}
+
+
+@pytest.mark.parametrize("order", ["importance", "seen"])
+def test_stories_are_sorted_by_importance_and_by_when_they_were_first_seen(desk: Page, order: str) -> None:
+    desk.select_option("#sort", order)
+    assert f"sort={order}" in hash_of(desk)
+    numbers = desk.eval_on_selector_all("#stories [data-story]", "all => all.map(e => +e.dataset.story)")
+    data = page_file.data(desk.content())
+    assert data is not None
+    values = {story["number"]: story[order] for story in data["stories"]}
+    assert [values[number] for number in numbers] == sorted((values[n] for n in numbers), reverse=True)
+
+
+def test_kin_open_from_a_story_and_lead_to_their_own_page_where_this_one_does_not_have_them(desk: Page) -> None:
+    desk.click("[data-story='9']")
+    desk.locator("#story .kin button", has_text="story 10").click()
+    expect(desk.locator("#story")).to_contain_text("Story 10 ·")
+    expect(desk.locator("#story .kin")).to_contain_text("split off story 9")
+    expect(desk.get_by_role("link", name="its own page")).to_have_attribute("href", "story/10")
+    desk.evaluate("() => { location.hash = 'story=13'; }")
+    expect(desk.locator("#story .kin a")).to_have_attribute("href", "story/77")
+
+
+def test_titles_are_in_the_language_that_the_browser_wishes_for(browser: Browser, address: str) -> None:
+    context = browser.new_context(locale="de-AT")
+    page = context.new_page()
+    page.goto(f"{address}/run-000001.html")
+    title = page.locator("[data-story='7'] .title bdi")
+    expect(title).to_have_text("Nachricht 7")
+    expect(title).to_have_attribute("lang", "de")
+    expect(page.locator("[data-story='21'] .title bdi")).not_to_contain_text("Nachricht")
+    context.close()

@@ -74,7 +74,7 @@ def _stories_of(headlines: pd.DataFrame) -> pd.DataFrame:
         {
             "cluster_label": label,
             "title": rows["title"].iloc[0],
-            "titles": {"en": rows["title"].iloc[0]},
+            "titles": {},
             "importance": round(1 + len(rows) / 10, 3),
             "first_seen_at": int(rows["published_at"].min()),
             "keywords": ["storm", "harbour"],
@@ -106,7 +106,7 @@ def _many_stories(headlines: pd.DataFrame) -> pd.DataFrame:
     )
     return stories.assign(
         keywords=stories["title"].str.split(),
-        titles=stories["title"].map(lambda title: {"en": title}),
+        titles=stories["title"].map(lambda _: {}),
         importance=stories["size"] / 10,
         first_seen_at=stories["first_published_at"],
         parents=pd.Series([[] for _ in range(len(stories))], index=stories.index, dtype=object),

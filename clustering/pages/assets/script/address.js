@@ -2,6 +2,7 @@
 import { begin, BINS, data, end, storyOf, timeOf } from "./data.js";
 import { $, root } from "./dom.js";
 import { order } from "./list.js";
+import { beginOf } from "./since.js";
 import { state } from "./state.js";
 import { MODES } from "./tones.js";
 
@@ -26,6 +27,7 @@ export function write() {
     at.set("time", `${Math.round(timeOf(state.from))}-${Math.round(timeOf(state.to))}`);
   }
   if (state.sort !== "size") at.set("sort", state.sort);
+  if (state.since) at.set("since", state.since);
   if (state.hits !== "relevance") at.set("hits", state.hits);
   if (state.colour !== "story") at.set("colour", state.colour);
   if (state.theme) at.set("theme", state.theme);
@@ -55,6 +57,7 @@ export function recall() {
   state.language = data.languages.includes(text("lang")) ? text("lang") : "";
   state.source = data.sources.includes(text("source")) ? text("source") : "";
   state.sort = Object.hasOwn(order, text("sort")) ? text("sort") : "size";
+  state.since = beginOf(text("since")) === null ? "" : text("since");
   state.hits = text("hits") === "time" ? "time" : "relevance";
   state.colour = MODES.includes(text("colour")) ? text("colour") : "story";
   const time = text("time").match(/^(\d{1,15})-(\d{1,15})$/);

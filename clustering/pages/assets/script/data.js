@@ -39,7 +39,17 @@ export function inItsLanguage(text, language, tag = "bdi") {
   if (language) node.lang = language;
   return node;
 }
-export const storyTitle = (story) => inItsLanguage(story.title, titleLanguage.get(story.title) || story.languages[0]);
+// A story's title and its language: what the reader's browser wishes for first, then what the pages are set to.
+const wishes = [...navigator.languages, ...data.wanted].map((tag) => tag.split("-")[0].toLowerCase());
+export function titleOf(story) {
+  const tag = wishes.find((wish) => Object.hasOwn(story.titles, wish));
+  if (tag !== undefined) return { text: story.titles[tag], language: tag };
+  return { text: story.title, language: titleLanguage.get(story.title) || story.languages[0] };
+}
+export function storyTitle(story) {
+  const { text, language } = titleOf(story);
+  return inItsLanguage(text, language);
+}
 export const headlineLink = (row) => linkTo(data.url[row], inItsLanguage(data.title[row], languageOf(row)));
 export function linkTo(url, text) {
   const node = make(/^https?:\/\//i.test(url) ? "a" : "span");

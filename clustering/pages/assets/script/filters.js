@@ -1,13 +1,14 @@
 // Which headlines match what the reader asks for.
 import { BINS, count, data, rowsOf, sourceOf, stories, timeOf } from "./data.js";
 import { asks, parsed, refuses, relevance, wants } from "./search.js";
+import { chosenSince } from "./since.js";
 import { state } from "./state.js";
 import { fold } from "./words.js";
 
 export let mask = null; // 1 for each row that matches, as drawn
 export let search = parsed("");
 let folded = null; // titles, and titles with sources, as they are compared; made when the first search needs them
-const foldedStory = new Map(stories.map((story) => [story.number, fold(story.title + " " + story.keywords.join(" "))]));
+const foldedStory = new Map(stories.map((story) => [story.number, fold([story.title, ...Object.values(story.titles), ...story.keywords].join(" "))]));
 
 export function refilter() {
   search = parsed(state.query);
@@ -15,7 +16,7 @@ export function refilter() {
 }
 export const searching = () => asks(search);
 export function filtering() {
-  return Boolean(searching() || state.language || state.source || state.from > 0 || state.to < BINS);
+  return Boolean(searching() || state.language || state.source || state.from > 0 || state.to < BINS || chosenSince());
 }
 // Whether a row matches and, while a story is open, belongs to it.
 export const lit = (row) => mask[row] === 1 && (state.story === null || data.label[row] === state.story);
@@ -41,6 +42,7 @@ function matches() {
   const to = state.to < BINS ? timeOf(state.to) : Infinity;
   const wanted = searching();
   const inStory = new Set();
+  const since = chosenSince();
   if (wanted) {
     folded ??= data.title.map((text, row) => {
       const title = fold(text);
@@ -52,6 +54,7 @@ function matches() {
   for (let row = 0; row < count; row++) {
     if (state.language && data.language[row] !== language) continue;
     if (state.source && data.source[row] !== source) continue;
+    if (since && !since.has(data.label[row])) continue;
     if (data.time[row] < from || data.time[row] > to) continue;
     if (wanted && refuses(search, folded[row].text)) continue;
     if (wanted && !inStory.has(data.label[row]) && !wants(search, folded[row].text)) continue;

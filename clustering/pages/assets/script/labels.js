@@ -1,7 +1,7 @@
 // Titles on the map. The largest stories in view get theirs first, each beside its headlines where it covers the fewest
 // points. A title that would cover another, or a button, is left out until one zooms in.
 import { $, make } from "./dom.js";
-import { count, data, stories, storyTitle } from "./data.js";
+import { count, data, stories, storyTitle, titleOf } from "./data.js";
 import { mask, matching } from "./filters.js";
 import { isMuted } from "./reading.js";
 import { state } from "./state.js";
@@ -111,7 +111,7 @@ function obstacles(box) {
 const known = new Map();
 function broken(story, room, font) {
   const key = `${story.number} ${room} ${font}`;
-  if (!known.has(key)) known.set(key, fitted(story.title, room));
+  if (!known.has(key)) known.set(key, fitted(titleOf(story).text, room));
   return known.get(key);
 }
 function fitted(title, room) {

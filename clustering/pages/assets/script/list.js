@@ -1,22 +1,26 @@
 // The list of stories, and below it the headlines that a search found.
-import { colour, count, data, headlineLink, rowsOf, stories, storyOf, storyTitle } from "./data.js";
+import { colour, count, data, headlineLink, inItsLanguage, rowsOf, stories, storyOf, storyTitle } from "./data.js";
 import { copiesOf, originOf } from "./copies.js";
 import { $, button, inParts, make } from "./dom.js";
 import { filtering, foundRows, mask, search, searching } from "./filters.js";
 import { moreLike } from "./near.js";
+import { toStory } from "./places.js";
 import { isMuted, readAt } from "./reading.js";
 import { markHits } from "./search.js";
+import { chosenSince, gain, goneSince, saidOfSince } from "./since.js";
 import { change, openStory, SHOWN, state } from "./state.js";
 import { said, several, when } from "./words.js";
 
 const EMPTY = "No headlines yet. `newstide produce FILE` sends some; `newstide produce --rss URL` polls a feed.";
 const SMALL = 2; // headlines of a story that is folded away below the others
 
-const growth = (story) => story.size - story.previous;
+const growth = (story) => (chosenSince() ? gain(story) : story.size - story.previous);
 export const order = {
   size: (a, b) => b.size - a.size || a.number - b.number,
   growth: (a, b) => growth(b) - growth(a) || b.size - a.size,
   latest: (a, b) => b.last - a.last,
+  seen: (a, b) => b.seen - a.seen || b.size - a.size,
+  importance: (a, b) => b.importance - a.importance || b.size - a.size,
 };
 const absorbed = new Map(); // story -> those that went into it in this run
 for (const { number, successor } of stories) {
@@ -39,12 +43,14 @@ export function list() {
   const active = filtering();
   const hits = new Map();
   if (active) for (const [number, rows] of rowsOf) hits.set(number, rows.reduce((sum, row) => sum + mask[row], 0));
-  const matched = stories.filter((story) => !active || hits.get(story.number));
+  const since = chosenSince();
+  const leaving = ({ open, number }) => !open && since?.has(number) && !searching();
+  const matched = stories.filter((story) => !active || hits.get(story.number) || leaving(story));
   const hushed = searching() ? [] : matched.filter(({ number }) => isMuted(number)); // a search finds them all the same
   const heard = state.muted ? matched : matched.filter((story) => !hushed.includes(story));
   const small = active ? [] : heard.filter(({ open, size }) => open && size <= SMALL);
   const folds = small.length > 0 && small.length < heard.length;
-  const visible = (folds && !state.small ? heard.filter((story) => !small.includes(story)) : heard).sort(order[state.sort]);
+  const visible = (folds && !state.small ? heard.filter((story) => !small.includes(story)) : heard).sort(order[state.since === "surging" ? "growth" : state.sort]);
   const found = copiesOf(foundRows());
   $("count").textContent = counted(heard, active) + (searching() ? `, ${several(found.length, "headline")} found` : "");
   $("stories").replaceChildren(...visible.slice(0, state.shown).map((story) => listed(story, active, hits.get(story.number))));
@@ -52,6 +58,11 @@ export function list() {
   $("more").hidden = visible.length <= state.shown;
   line("small", folds && (state.small || $("more").hidden), state.small ? "Fold the small ones away" : smallOnes(small), state.small);
   line("muted", hushed.length > 0, `${said(hushed.length)} muted: ${state.muted ? "hide" : "show"}`, state.muted);
+  $("since-told").textContent = saidOfSince();
+  $("since-told").hidden = !since;
+  const gone = searching() ? [] : goneSince();
+  $("gone").hidden = !gone.length;
+  $("gone").querySelector("ul").replaceChildren(...gone.map(goneStory));
   $("stories-found").hidden = !searching() || !visible.length;
   $("found").hidden = !found.length;
   const copies = found.reduce((sum, { length }) => sum + length, 0);
@@ -61,6 +72,11 @@ export function list() {
   $("found-rows").replaceChildren(...(found.length ? entries(found, { step: SHOWN, withStory: true }) : []));
 }
 const smallOnes = (small) => `${said(small.length)} of ${small.every(({ size }) => size === SMALL) ? "two" : "one or two"} headlines`;
+function goneStory([number, title]) {
+  const item = make("li");
+  item.append(toStory(number, inItsLanguage(title)));
+  return item;
+}
 // A line below the stories that shows more of them, or fewer.
 function line(id, there, text, open) {
   $(id).hidden = !there;
@@ -75,10 +91,13 @@ function counted(visible, active) {
   return data.storiesLeftOut ? `${all}${also}, the largest of ${said(stories.length + data.storiesLeftOut)}` : all + also;
 }
 function listed(story, active, found) {
-  const size = active && found !== story.size ? `${said(found)}/${said(story.size)}` : said(story.size);
+  const size = active && found !== story.size && found !== undefined ? `${said(found)}/${said(story.size)}` : said(story.size);
   const meta = make("span", undefined, "meta");
   const facts = [when(story.last), story.languages.slice(0, 4).join(" "), story.keywords.slice(0, 3).join(", ")];
-  meta.append(...badges(story), facts.filter(Boolean).join(" · "));
+  const gained = chosenSince() ? gain(story) : 0;
+  if (gained > 0) meta.append(make("span", gained === story.size ? "new" : `+${said(gained)}`, "badge grown"));
+  else meta.append(...badges(story));
+  meta.append(facts.filter(Boolean).join(" · "));
   const entry = button(undefined, () => openStory(story.number));
   entry.dataset.story = story.number;
   entry.style.setProperty("--story", colour(story.number));

@@ -10,6 +10,7 @@ import { askNear } from "./near.js";
 import { onOtherTab, setRead } from "./reading.js";
 import { age, ask, findPlace, keepPlace, renew } from "./renewal.js";
 import { save, select, selectInView } from "./selection.js";
+import { beginOf, lastVisit, resince } from "./since.js";
 import { change, closeStory, onChange, SHOWN, state } from "./state.js";
 import { tell } from "./story.js";
 import { histogram } from "./timeline.js";
@@ -24,6 +25,7 @@ let lastMapped = "";
 let lastRead = null;
 
 function showState() {
+  resince();
   refilter();
   histogram();
   list();
@@ -32,7 +34,7 @@ function showState() {
   for (const id of ["list", "story", "selection", "near"]) $(id).hidden = id !== state.panel;
 }
 // What the map shows of the state.
-const mapped = () => [state.story, state.query, state.language, state.source, state.from, state.to, state.colour, dark()].join("\n");
+const mapped = () => [state.story, state.query, state.language, state.source, state.from, state.to, state.since, state.colour, dark()].join("\n");
 onChange(({ focus = false, closed = null, recoloured = false }) => {
   if (closed !== null) unpin();
   if (state.story !== null && state.story !== lastRead) setRead(state.story);
@@ -84,6 +86,21 @@ addEventListener("keydown", (event) => {
   next.focus();
 });
 $("filters").addEventListener("submit", (event) => event.preventDefault());
+// "a date" shows a field for it.
+function sinceShown() {
+  const fixed = [...$("since").options].some(({ value }) => value === state.since);
+  $("since").value = fixed ? state.since : "date";
+  $("since-date").hidden = $("since").value !== "date";
+  if (!fixed) $("since-date").value = state.since;
+  $("since").querySelector("[value=visit]").disabled = lastVisit === null;
+}
+$("since").addEventListener("change", () => {
+  const asked = $("since").value;
+  $("since-date").hidden = asked !== "date";
+  if (asked === "date") $("since-date").focus();
+  else change({ since: asked, shown: SHOWN });
+});
+$("since-date").addEventListener("change", () => change({ since: beginOf($("since-date").value) === null ? "" : $("since-date").value, shown: SHOWN }));
 $("colour").addEventListener("change", () => change({ colour: $("colour").value }));
 onOtherTab(() => change({}, { recoloured: true }));
 for (const id of ["language", "source", "sort"]) {
@@ -114,6 +131,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 addEventListener("popstate", () => {
   clearTimeout(typing);
   recall();
+  sinceShown();
   change({ panel: state.story === null ? "list" : "story", shown: SHOWN });
   if (drawn()) go(state.view || home);
 });
@@ -149,6 +167,7 @@ new ResizeObserver(([{ contentRect: { width, height } }]) => {
 }).observe($("stage"));
 
 recall();
+sinceShown();
 state.panel = state.story === null ? "list" : "story";
 age();
 showState();

@@ -3,7 +3,7 @@ import { BINS } from "./data.js";
 
 export const SHOWN = 60; // stories and found headlines listed at first
 export const state = {
-  story: null, query: "", language: "", source: "", from: 0, to: BINS, sort: "size", hits: "relevance", colour: "story",
+  story: null, query: "", language: "", source: "", from: 0, to: BINS, sort: "size", since: "", hits: "relevance", colour: "story",
   theme: "", view: null, panel: "list", shown: SHOWN, selected: [], small: false, muted: false,
 };
 let show = () => {};

@@ -1,10 +1,11 @@
 // One story: its title, what became of it, its headlines over time and one by one.
-import { BINS, begin, colour, data, end, rowsOf, storyOf, storyTitle } from "./data.js";
+import { BINS, begin, colour, data, end, rowsOf, stories, storyOf, storyTitle } from "./data.js";
 import { $, button, make, svg } from "./dom.js";
 import { filtering, lit } from "./filters.js";
 import { isMuted, setMuted, setRead } from "./reading.js";
 import { badges, headlines } from "./list.js";
 import { zoomTo } from "./map.js";
+import { alone, placeOf, toStory } from "./places.js";
 import { change, closeStory, SHOWN, state } from "./state.js";
 import { bars } from "./timeline.js";
 import { said, several, when } from "./words.js";
@@ -30,20 +31,49 @@ export function tell() {
   const meta = make("p", undefined, "meta");
   const span = `${when(story.first)} – ${when(story.last)}`;
   meta.append(...badges(story), `Story ${number} · ${several(story.size, "headline")} · ${span}`);
+  const kin = lineage(story);
   const chips = make("div", undefined, "chips");
   chips.append(...story.keywords.map((word) => make("span", word)));
   const names = story.sources.slice(0, 8).join(", ") + (story.sourceCount > 8 ? " …" : "");
   const from = `${several(story.sourceCount, "source")}: ${names} · ${story.languages.join(" ")}`;
   const title = make("h2");
   title.append(storyTitle(story));
-  const parts = [top, title, meta];
+  const parts = [top, title, meta, ...kin];
   if (all.length) parts.push(timeline(all));
   parts.push(chips, make("p", from, "meta"));
+  if (!alone()) {
+    const page = make("a", "its own page");
+    page.href = placeOf(number);
+    const leads = make("p", undefined, "meta");
+    leads.append(page, ": its history, sources and nearest stories");
+    parts.push(leads);
+  }
   if (filtering()) parts.push(make("p", `${said(rows.length)} of ${said(all.length)} match`, "matching"));
   if (story.size > all.length) parts.push(make("p", `${said(all.length)} of its headlines are on this page.`, "meta"));
   $("story").style.setProperty("--story", colour(number));
   $("story").replaceChildren(...parts, ...headlines(rows));
   $("story").scrollTop = 0;
+}
+
+// Where a story came from and what became of it; each of them opens.
+function lineage({ number, parents, successor }) {
+  const links = (word, numbers) => (numbers.length ? [[word, numbers]] : []);
+  const all = [
+    ...links("from", parents),
+    ...links("took in", stories.filter((other) => other.successor === number).map((other) => other.number)),
+    ...links("split off", stories.filter((other) => other.parents.includes(number)).map((other) => other.number)),
+    ...links("went into", successor >= 0 ? [successor] : []),
+  ];
+  return all.map(([word, numbers]) => {
+    const line = make("p", `${word} `, "meta kin");
+    numbers.forEach((one, at) => line.append(at ? ", " : "", toStory(one, kinTitle(one))));
+    return line;
+  });
+}
+function kinTitle(number) {
+  const text = make("span", `story ${number}`);
+  if (storyOf.has(number)) text.append(": ", storyTitle(storyOf.get(number)));
+  return text;
 }
 
 // A story's own life: its headlines from its first to its last, in a dozen bars; a click on one chooses its time.
