@@ -75,21 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def event(hours: float, kind: str, story: int, size: int, before: int, title: str = "") -> StoryEvent:
     """What a run decided so many hours before the page."""
     at = int(FINISHED - hours * HOUR)
-    return StoryEvent(
-        id=f"1/{story}/{kind}",
-        run=1,
-        at=at,
-        newest_at=at,
-        kind=kind,
-        story=story,
-        title=title,
-        size=size,
-        previous_size=before,
-        importance=1.0,
-        languages=["en"],
-        sources=[],
-        parents=[],
-    )
+    return StoryEvent(f"1/{story}/{kind}", 1, at, at, kind, story, title, size, before, 1.0)
 
 
 @pytest.fixture(scope="module")
