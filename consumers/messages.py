@@ -1,12 +1,12 @@
 """Reads messages as headlines: an object with a title is one; its unreadable values are left out and counted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from newstide.core.envelopes import Found, open_message
+from newstide.core.envelopes import Found, open_bare, open_message
 from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import pick, text_within
 from newstide.core.headline import MAX_ID_BYTES, Headline, derive_id, from_fields
@@ -18,8 +18,7 @@ from newstide.core.times import Zone, parse_time
 _TEXTS = ("description", "source", "url", "language")
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A headline, or the reason for a refusal, with the record from which it came.
 
     Attributes:
@@ -28,7 +27,8 @@ class Item:
         place: The value's place in the record's array, from 1; 0: the record holds one value alone.
         headline: The headline; None where the value was refused.
         fault: Why the value was refused; empty where it was not.
-        derived_id: The id that the headline gets where another headline has its id.
+        link: The link as the message gives it.
+        day: The time as the message gives it, epoch milliseconds; None where it gives none.
         former: The headline as an earlier version read it, where that differs.
         ahead: Whether the headline's time was too far ahead, and so was replaced.
         unread: Names of fields whose value could not be read.
@@ -40,11 +40,18 @@ class Item:
     place: int = 0
     headline: Headline | None = None
     fault: str = ""
-    derived_id: str = ""
+    link: str = ""
+    day: int | None = None
     former: Headline | None = None
     ahead: bool = False
     unread: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    unknown: Sequence[str] = ()
+
+    @property
+    def derived_id(self) -> str:
+        """The id that the headline gets where another headline has its id; empty where the value was refused."""
+        headline = self.headline
+        return "" if headline is None else derive_id(self.link, headline.source, headline.title, self.day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +67,16 @@ class MessageReader:
     limits: LimitSettings
     zone: tzinfo = field(init=False)
     names: Mapping[str, str] = field(init=False)
+    _ahead_ms: float = field(init=False)
+    _most_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", {str(name): path for name, path in self.consumer.fields.items()})
+        object.__setattr__(self, "_ahead_ms", self.limits.ahead.total_seconds() * 1000)
+        object.__setattr__(self, "_most_bytes", self.consumer.max_message_bytes)
         object.__setattr__(self, "zone", ZoneInfo(self.consumer.timezone))
 
-    def items(self, record: Any, now_ms: int) -> Iterator[Item]:
+    def items(self, record: Any, now_ms: int) -> Iterable[Item]:
         """The items of a record, one after another; a message without a value has none.
 
         Args:
@@ -73,16 +84,20 @@ class MessageReader:
                 any timestamp: one too far ahead of now, or -1 (no timestamp), counts as now.
             now_ms: The current time, epoch milliseconds.
         """
-        if record.value is None:
-            return
-        limit = self.consumer.max_message_bytes
-        if len(record.value) > limit:
-            yield Item(record, fault=f"The message has {len(record.value):,} bytes; {limit:,} are allowed.")
-            return
-        late = record.timestamp > now_ms + self.limits.ahead.total_seconds() * 1000
+        value = record.value
+        if value is None:
+            return ()
+        if len(value) > (limit := self._most_bytes):
+            return (Item(record, fault=f"The message has {len(value):,} bytes; {limit:,} are allowed."),)
+        late = record.timestamp > now_ms + self._ahead_ms
         timestamp = now_ms if late or record.timestamp < 0 else record.timestamp
+        if not record.headers and (bare := open_bare(value, self.names)) is not None:
+            return (self._item(record, bare, timestamp, late=late),)
+        return self._opened(record, timestamp, late=late)
+
+    def _opened(self, record: Any, timestamp: int, *, late: bool) -> Iterator[Item]:
         try:
-            for found in open_message(record.value, record.headers, own=self.names, most_bytes=limit):
+            for found in open_message(record.value, record.headers, own=self.names, most_bytes=self._most_bytes):
                 yield self._item(record, found, timestamp, late=late)
         except InvalidHeadline as error:
             yield Item(record, fault=str(error))
@@ -92,52 +107,46 @@ class MessageReader:
             return Item(record, found.raw, found.place, fault=found.fault)
         values, unknown = pick(found.fields, self.names)
         unread: list[str] = []
-        fields: dict[str, Any] = {"title": text_within("title", values.get("title"))}
+        title = values.get("title")
+        fields: dict[str, Any] = {"title": title if title.__class__ is str else text_within("title", title)}
         for name in _TEXTS:
-            fields[name] = self._text(name, values.get(name), unread)
-        published = self._time(values.get("published_at"), fields["language"] or "", unread)
+            value = values.get(name)
+            fields[name] = value if value is None or value.__class__ is str else self._text(name, value, unread)
+        given = values.get("published_at")
+        published = None if given is None else self._time(given, fields["language"] or "", unread)
         fields["published_at"] = published
-        fields["id"] = self._id(found, values, unread)
-        if not fields["id"] and not fields["url"] and found.origin is not None:
+        if "id" in values:
+            fields["id"] = self._id(found, values["id"], unread)
+        if found.origin is not None and not fields.get("id") and not fields["url"]:
             place = f"\n{found.place}" if found.place else ""
             fields["id"] = derive_id("", found.origin.source, f"{found.origin.id}{place}", None)
         try:
             decoded = from_fields(fields, timestamp, self.limits)
         except InvalidHeadline as error:
-            return Item(record, found.raw, found.place, fault=str(error), unknown=tuple(unknown))
+            return Item(record, found.raw, found.place, fault=str(error), unknown=unknown)
         headline = decoded.headline
-        if fields["url"] and not headline.url:
+        link = headline.url
+        if fields["url"] and not link:
             unread.append("url")
-        derived = headline.id  # as it is where the message brings none
-        if fields["id"]:
-            derived = derive_id(clean_plain(fields["url"] or ""), headline.source, headline.title, published)
+            link = clean_plain(fields["url"])
         ahead = decoded.ahead or (late and published is None)
         return Item(
-            record,
-            found.raw,
-            found.place,
-            headline,
-            derived_id=derived,
-            former=decoded.former,
-            ahead=ahead,
-            unread=tuple(unread),
-            unknown=tuple(unknown),
+            record, found.raw, found.place, headline, "", link, published, decoded.former, ahead, tuple(unread), unknown
         )
 
     def _text(self, name: str, value: Any, unread: list[str]) -> str | None:
         text = text_within(name, value)
-        if text is None and value is None:
-            return None
         if not isinstance(text, str):
             unread.append(name)
             return None
         return text
 
     def _time(self, value: Any, language: str, unread: list[str]) -> int | None:
-        value = text_within("published_at", value)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
-            unread.append("published_at")
-            return None
+        if value.__class__ is not str:
+            value = text_within("published_at", value)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
+                unread.append("published_at")
+                return None
         parsed = parse_time(value, language=language, timezone=self.zone)
         if parsed is None:
             return None
@@ -147,11 +156,9 @@ class MessageReader:
             unread.append("time zone")
         return parsed.milliseconds
 
-    def _id(self, found: Found, values: Mapping[str, Any], unread: list[str]) -> str | None:
+    def _id(self, found: Found, given: Any, unread: list[str]) -> str | None:
         """The headline's id: a message's `id` counts as it is; an enveloped id, or one of another name, by its form."""
-        value = text_within("id", values.get("id"))
-        if value is None and values.get("id") is None:
-            return None
+        value = text_within("id", given)
         text = clean_plain(str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
         own = not found.enveloped and ("id" in (found.fields or ()) or "id" in self.names)
         fits = 0 < len(text.encode()) <= MAX_ID_BYTES

@@ -139,7 +139,7 @@ class Writer:
         if clashing:
             tally.clashes += len(clashing)
             self._say_clash(clashing[0])
-            renamed = [replace(one, headline=replace(headline_of(one), id=one.derived_id)) for one in clashing]
+            renamed = [one._replace(headline=replace(headline_of(one), id=one.derived_id)) for one in clashing]
             more, known, still = self._compared(renamed, missing)
             settled += known + [Settled(item, Outcome.EDIT) for item in still]
             missing += more

@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import has_title
@@ -21,6 +21,7 @@ MOST_LEVELS = 3_000  # levels of nesting that a message's JSON may have
 _LEVELS_READ = 200  # a headline's values lie less deep; Python's parser manages about a thousand levels
 _JSON_IN_JSON = 3  # times that a JSON text may lie within a JSON text
 _LONGEST_NUMBER = 300  # digits of an integer that is read as one
+_ENVELOPES = frozenset({"specversion", "payload", "op"})  # names by which envelopes are known
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 _SPACE = re.compile("[\\s\x1e]*")  # also what stands between the texts of a JSON sequence (RFC 7464)
 _BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -34,8 +35,7 @@ class Origin:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Something in a message that should be a headline.
 
     Attributes:
@@ -53,6 +53,20 @@ class Found:
     enveloped: bool = False
     origin: Origin | None = None
     fault: str = ""
+
+
+def open_bare(value: bytes, own: Mapping[str, str]) -> Found | None:
+    """A message without headers that is one object with a title and no envelope, as most are; None for any other."""
+    if value[:1] != b"{" or value.count(b"[") + value.count(b"{") > _LEVELS_READ:
+        return None
+    try:
+        text = value.decode()
+        fields, end = _JSON.raw_decode(text)
+    except ValueError:
+        return None
+    if end != len(text) or not has_title(fields, own) or not _ENVELOPES.isdisjoint(fields):
+        return None
+    return Found(fields, fields)
 
 
 def open_message(

@@ -51,7 +51,6 @@ WITHIN: Mapping[str, tuple[str, ...]] = {
 }
 _FIELD_OF = {name: field for field, names in NAMES.items() for name in names}
 _EMPTY = (None, "")
-_LAST = max(map(len, NAMES.values()))  # a rank that no name has
 _DEPTH = 4  # levels of objects within objects that are searched
 
 
@@ -61,7 +60,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
-def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The values of a headline's fields in an object, and the object's names that belong to no field.
 
     Args:
@@ -72,17 +71,17 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
         Field to value, unchanged, without missing and empty values; and the names that belong to no field.
     """
     found: dict[str, Any] = {}
-    unknown: list[str] = []
-    tops = {path.partition(".")[0] for path in own.values()} if own else ()
-    ranks: dict[str, int] = {}
-    for name, field, rank in _ranked(tuple(fields)):
-        if name in tops:
-            continue
-        if field is None:
-            unknown.append(name)
-        elif field not in own and rank < ranks.get(field, _LAST) and (value := fields[name]) not in _EMPTY:
-            ranks[field] = rank
-            found[field] = value
+    candidates, unknown = _sorted(tuple(fields))
+    if own:
+        tops = {path.partition(".")[0] for path in own.values()}
+        candidates = [(field, [name for name in names if name not in tops]) for field, names in candidates if field not in own]
+        unknown = tuple(name for name in unknown if name not in tops)
+    for field, names in candidates:
+        for name in names:
+            value = fields[name]
+            if value is not None and value != "":
+                found[field] = value
+                break
     for field, path in own.items():
         value = at_path(fields, path)
         if value not in _EMPTY:
@@ -91,15 +90,20 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
 
 
 @lru_cache(maxsize=256)  # a producer's objects have the same names, again and again
-def _ranked(names: tuple[Any, ...]) -> list[tuple[str, str | None, int]]:
-    """Each name with the field that it may be, and its rank among that field's names: the lowest counts."""
-    ranked: list[tuple[str, str | None, int]] = []
+def _sorted(names: tuple[Any, ...]) -> tuple[list[tuple[str, list[str]]], tuple[str, ...]]:
+    """Each field with the names that may be its own, the first that counts first; and the names of no field."""
+    ranked: dict[str, list[tuple[int, str]]] = {}
+    unknown: list[str] = []
     for name in names:
         if isinstance(name, str):
             plain = plain_name(name)
             field = _FIELD_OF.get(plain)
-            ranked.append((name, field, -1 if field is None else NAMES[field].index(plain) - (name == field)))
-    return ranked
+            if field is None:
+                unknown.append(name)
+            else:
+                ranked.setdefault(field, []).append((NAMES[field].index(plain) - (name == field), name))
+    by_rank = {field: sorted(found, key=lambda one: one[0]) for field, found in ranked.items()}
+    return [(field, [name for _, name in found]) for field, found in by_rank.items()], tuple(unknown)
 
 
 def at_path(fields: Mapping[str, Any], path: str) -> Any:
@@ -123,7 +127,7 @@ def text_within(field: str, value: Any) -> Any:
 
 def has_title(fields: Mapping[str, Any], own: Mapping[str, str]) -> bool:
     """Whether the object is a headline: it has a title under one of its names."""
-    if not own and isinstance(title := fields.get("title"), str) and title.strip():  # most objects
+    if not own and (title := fields.get("title")).__class__ is str and title.strip():  # most objects
         return True
     title = text_within("title", pick(fields, own)[0].get("title"))
     return isinstance(title, str) and bool(title.strip())

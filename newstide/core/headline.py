@@ -162,29 +162,33 @@ def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = D
 
 def _read_as_formerly(fields: Mapping[str, Any], headline: Headline) -> bool:
     """Whether it is clear without decoding again that version 0.1 read the same headline, as it did for most."""
-    for value, text in (
-        (fields.get("title"), headline.title),
-        (fields.get("description"), headline.description),
-        (fields.get("source"), headline.source),
-        (fields.get("url"), headline.url),
-        (fields.get("id"), headline.id),
-    ):
-        if value is not text and isinstance(value, str) and not reads_as_formerly(value):
-            return False
-    return True
+    get = fields.get
+    return (
+        _was_same(get("title"), headline.title)
+        and _was_same(get("description"), headline.description)
+        and _was_same(get("source"), headline.source)
+        and _was_same(get("url"), headline.url)
+        and _was_same(get("id"), headline.id)
+    )
+
+
+def _was_same(value: Any, text: str) -> bool:
+    if value is None or (value is text and len(text) != 1):  # cleaning may hand back a single character itself
+        return True
+    return not isinstance(value, str) or reads_as_formerly(value)
 
 
 def _headline(
     fields: Mapping[str, Any], day: int | None, at: int, limits: Limits, clean_text: _Clean, clean_name: _Clean
 ) -> Headline:
     """The headline of these fields; its id is derived with the time `day`, if any, and its time is `at`."""
-    title = _text(fields, "title", clean_text)
-    source = _text(fields, "source", clean_text)[:MAX_SOURCE].strip()
-    url = _text(fields, "url", clean_name)
+    title = _text("title", fields.get("title"), clean_text)
+    source = _text("source", fields.get("source"), clean_text)[:MAX_SOURCE].strip()
+    url = _text("url", fields.get("url"), clean_name)
     return Headline(
         id=_id(fields, source, url, title, day, clean_name),
         title=title,
-        description=_text(fields, "description", clean_text, lines=True)[: limits.description],
+        description=_text("description", fields.get("description"), clean_text, lines=True)[: limits.description],
         source=source,
         url=url if len(url) <= MAX_URL and _LINK.match(url) else "",
         language=parse_language(fields.get("language")),
@@ -252,10 +256,7 @@ def _language(value: str) -> str:
     return "-".join([primary.lower(), *rest])
 
 
-def _text(fields: Mapping[str, Any], name: str, clean_text: _Clean, *, lines: bool = False) -> str:
-    value = fields.get(name)
-    if value.__class__ is str:
-        return clean_text(value, lines=True) if lines else clean_text(value)
+def _text(name: str, value: Any, clean_text: _Clean, *, lines: bool = False) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):

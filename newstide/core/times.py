@@ -157,7 +157,7 @@ def parse_zone(name: str) -> tzinfo:
 
 def _iso(text: str, timezone: tzinfo) -> ParsedTime | None:
     """The usual forms of ISO 8601, which the standard library reads fastest; None where the text has another form."""
-    if text[10:11] not in ("T", " ") or text[13:14] != ":":
+    if text[10:11] not in ("T", " ") or text[13:14] != ":" or text[-1] not in "0123456789Z":
         return None
     try:
         moment = datetime.fromisoformat(text)
