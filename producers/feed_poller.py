@@ -84,8 +84,11 @@ class FeedPoller:
         self._headline_limits = headline_limits
         self._on_rejected = on_rejected
         self._refused: set[tuple[str, str]] = set()
-        self._gone: set[str] = set()
         self._failures: dict[str, int] = {}
+        self._gone: set[str] = set()
+        for url in self._urls:
+            if reason := self._state.ended(url):
+                self._has_ended(url, reason)
         self._not_before: dict[str, float] = {}
         self._sending = Lock()
 
@@ -181,6 +184,12 @@ class FeedPoller:
         tally.nothing = _NOTHING_NEW
         return len(poll.rows) + len(refused) + poll.twice, len(refused)
 
+    def _has_ended(self, url: str, reason: str) -> None:
+        self._tally[url].nothing = "the feed has ended."
+        self._gone.add(url)
+        self._failures[url] = 1
+        log.warning("a feed has ended and is not polled any more; take it out", feed=url, reason=reason)
+
     def close(self) -> None:
         """Closes the file of remembered items."""
         self._state.close()
@@ -197,10 +206,8 @@ class FeedPoller:
         """Logs the failure once; the first retry comes with the next tick, later ones after two, four, ... ticks."""
         self._tally[url].nothing = "the feed could not be read, or its items not be sent."
         if isinstance(error, FeedGone):
-            self._tally[url].nothing = "the feed has ended."
-            self._gone.add(url)
-            self._failures[url] = 1
-            log.warning("a feed has ended and is not polled any more", feed=url, reason=error.message)
+            self._state.end(url, error.message)
+            self._has_ended(url, error.message)
             return
         failures = self._failures[url] = self._failures.get(url, 0) + 1
         if failures == 1:

@@ -112,9 +112,13 @@ def poll_feed(
     try:
         page = fetch(address, state.validators(url), allow_private=allow_private, limits=limits)
     except SourceError:
-        if address != url:  # the new address fails: the next look asks the feed's own address
+        if address == url:
+            raise
+        # The new address fails. Where the feed's own address fails as well, or leads there, the move stays remembered.
+        page = fetch(url, state.validators(url), allow_private=allow_private, limits=limits)
+        if not page.moved_to:
             state.move(url, "")
-        raise
+        address = url
     if page.moved_to and page.moved_to != address:
         log.info("the feed has moved for good", feed=url, to=page.moved_to)
         state.move(url, page.moved_to)

@@ -280,6 +280,59 @@ def test_a_feed_that_is_gone_is_said_and_not_asked_again(site: Site) -> None:
     assert len(site.asked) == asked + 1
 
 
+def test_a_feed_that_is_gone_stays_gone_after_a_restart_and_that_is_said(site: Site, tmp_path: Path) -> None:
+    url = site.page("/gone", "", 410)
+    for _ in range(2):
+        with FeedPoller([url], tmp_path / "feeds.sqlite", lambda _rows: None, True) as poller:
+            poller.tick(url, timedelta())
+            assert poller.tallies[0].nothing == "the feed has ended."
+    assert len(site.asked) == 1
+
+
+def test_a_permanent_redirect_outlives_a_failure_of_the_new_address(site: Site) -> None:
+    site.page("/new", rss("One"))
+    url = site.page("/old", "", 301, Location="/new")
+    state = FeedState(":memory:")
+    poll_feed(url, state, NOW, allow_private=True)
+    for status in (500, 404):
+        site.page("/new", "", status)
+        with pytest.raises(SourceError, match=str(status)):
+            poll_feed(url, state, NOW, allow_private=True)
+    assert state.address(url).endswith("/new")
+    site.page("/newer", rss("One"))
+    site.page("/old", "", 308, Location="/newer")
+    assert poll_feed(url, state, NOW, allow_private=True).rows
+    assert state.address(url).endswith("/newer")
+
+
+@pytest.mark.parametrize("damage", ["no data base", "a page"])
+def test_a_damaged_file_of_remembered_items_is_set_aside_and_polling_goes_on(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "feeds.sqlite"
+    state = FeedState(path)
+    state.remember(
+        "u",
+        [Known(f"{number:032x}", "", f"https://a.example/{number}", "x" * 50) for number in range(2000)],
+        "",
+        "",
+        NOW,
+    )
+    state.close()
+    content = path.read_bytes()
+    path.write_bytes(
+        b"no data base at all" * 100 if damage == "no data base" else content[:8192] + b"\xff" * 8192 + content[16384:]
+    )
+    wrong = path.read_bytes()
+    state = FeedState(path)
+    assert state.known("u") == []
+    state.remember("u", [Known("a", "", "", "One")], "", "", NOW)
+    state.close()
+    (aside,) = tmp_path.glob("feeds.sqlite.damaged-*")
+    assert aside.read_bytes() == wrong
+    again = FeedState(path)
+    assert [one.id for one in again.known("u")] == ["a"]
+    again.close()
+
+
 def test_a_permanent_redirect_is_remembered_until_it_leads_nowhere(site: Site, tmp_path: Path) -> None:
     site.page("/new", rss("One"))
     url = site.page("/old", "", 301, Location="/new")

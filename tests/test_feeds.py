@@ -105,9 +105,9 @@ def test_the_memory_of_a_feed_is_bounded_and_keeps_what_the_feed_still_lists(mon
     assert len(known) == 5
 
 
-def test_a_damaged_memory_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    (tmp_path / "feeds.sqlite").write_bytes(b"no database at all, but long enough to be looked at" * 10)
-    with pytest.raises(SourceError, match=r"feeds\.sqlite does not hold the state of feeds"):
+def test_a_memory_that_cannot_be_opened_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "feeds.sqlite").mkdir()
+    with pytest.raises(SourceError, match=r"feeds\.sqlite cannot hold the state of feeds"):
         FeedState(tmp_path / "feeds.sqlite")
 
 

@@ -194,3 +194,26 @@ def test_nothing_in_an_array_is_nothing_wrong(tmp_path: Path) -> None:
         items, tally = told(write(tmp_path / "a.json", content))
         assert rows(items) == []
         assert tally.given == 0
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_json_feed_in_a_file_gives_its_items_and_not_its_own_title(tmp_path: Path, indent: int | None) -> None:
+    feed = {
+        "version": "https://jsonfeed.org/version/1.1",
+        "title": "Velm Daily",
+        "language": "de",
+        "items": [
+            {"id": "1", "title": A["title"], "url": A["url"], "date_published": A["publishedAt"]},
+            {"id": "2", "content_text": "A note without a title"},
+            {"id": "3", "title": B["title"], "url": B["url"], "language": "fr"},
+        ],
+    }
+    path = tmp_path / "feed.json"
+    path.write_text(json.dumps(feed, indent=indent))
+    items = read(path)
+    assert [row.headline.title for row in rows(items)] == BOTH
+    assert [(row.headline.source, row.headline.language) for row in rows(items)] == [
+        ("Velm Daily", "de"),
+        ("Velm Daily", "fr"),
+    ]
+    assert len(rejects(items)) == 1

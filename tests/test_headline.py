@@ -235,6 +235,9 @@ def test_a_headline_that_is_cleaned_in_another_way_now_tells_how_it_was_read_bef
     assert undated.former is not None
     assert undated.former.id == derive_id("", "", "Pell &amp; Orvane sign", None)
     assert decode(message(title="Pell & Orvane sign"), NOON).former is None
+    sign = decode(message(title="A", source="\u06dd"), NOON)  # version 0.1 took the Arabic sign out
+    assert sign.former is not None
+    assert (sign.headline.source, sign.former.source) == ("\u06dd", "")
 
 
 texts = st.text(max_size=200)

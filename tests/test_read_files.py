@@ -34,6 +34,22 @@ def read(path: Path | str, **options: Any) -> list[Row | Rejected]:
     return list(read_files([path], now=lambda: NOW, **options))
 
 
+def test_an_item_that_an_earlier_file_of_the_command_had_is_counted_as_the_same_and_sent_once(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    first.write_text(
+        "title,url\nOne,https://a.example/1\nTwo of one link,https://a.example/1\nThree,https://a.example/3\n"
+    )
+    second.write_text(
+        "title,url\nOne,https://a.example/1\nTwo of one link,https://a.example/1\nFour,https://a.example/3\n"
+    )
+    alone = [row.headline.id for row in rows(read(second))]
+    tallies: list[Tally] = []
+    both = rows(read_files([first, second], now=lambda: NOW, tallies=tallies))
+    assert [row.headline.title for row in both] == ["One", "Two of one link", "Three", "Four"]
+    assert [(tally.given, tally.twice, tally.read) for tally in tallies] == [(3, 0, 3), (1, 2, 3)]
+    assert both[3].headline.id == alone[2]  # the files before change no id
+
+
 def rows(items: Iterable[Row | Rejected]) -> list[Row]:
     return [item for item in items if isinstance(item, Row)]
 

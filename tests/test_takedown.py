@@ -16,6 +16,7 @@ from clustering.neighbours import load_graph
 from clustering.pages.redaction import clean_pages
 from clustering.run.reclusterer import recluster
 from newstide.core.errors import SettingsError
+from newstide.core.headline import from_fields
 from newstide.core.settings import Settings, as_environment
 from newstide.kafka.local_broker import LocalKafka
 from newstide.milvus import Store, open_store, schema, tombstones
@@ -114,7 +115,10 @@ def test_a_source_goes_with_all_it_sent_and_later_headlines_of_it_are_kept_out_u
     assert len(target.headlines) == len(own)
     assert store.count_headlines() == len(rows)
     assert source in (settings.snapshots_dir / "latest.html").read_text(encoding="utf-8")
-    forget(settings, "source", source)
+    long = "The Orvane &amp; Pell Gazette " * 20
+    cut = from_fields({"title": "x", "source": long}, 1).headline.source
+    assert look_up(settings, "source", long).value == cut
+    forget(settings, "source", f" <b>{source}</b>\u00ad ")  # as it was sent: the consumer cleans it
 
     assert set(store.headlines("", ["id"])["id"]) == set(others["id"])
     assert not any(source in names for names in store.stories()["sources"])

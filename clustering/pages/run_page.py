@@ -101,6 +101,7 @@ def export_page(directory: Path, run: int, target: Path) -> Path:
         OSError: The disk is full or not writable.
     """
     page = page_path(directory, run).read_text(encoding="utf-8")
+    sweep_half_written(target.parent)  # a killed export may hold what has been taken down since
     replace_text(target, standalone(page, (directory / PLOTLY).read_text(encoding="utf-8")))
     return target
 

@@ -74,7 +74,9 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
     candidates, unknown = _sorted(tuple(fields))
     if own:
         tops = {path.partition(".")[0] for path in own.values()}
-        candidates = [(field, [name for name in names if name not in tops]) for field, names in candidates if field not in own]
+        candidates = [
+            (field, [name for name in names if name not in tops]) for field, names in candidates if field not in own
+        ]
         unknown = tuple(name for name in unknown if name not in tops)
     for field, names in candidates:
         for name in names:

@@ -190,7 +190,7 @@ def _headline(
         title=title,
         description=_text("description", fields.get("description"), clean_text, lines=True)[: limits.description],
         source=source,
-        url=url if len(url) <= MAX_URL and _LINK.match(url) else "",
+        url=url if is_link(url) else "",
         language=parse_language(fields.get("language")),
         published_at=at,
     )
@@ -241,6 +241,11 @@ def parse_time(value: Any) -> int:
     if parsed.zone is not Zone.GIVEN:
         raise InvalidHeadline(f"published_at {shorten(str(value))!r} has no time zone.")
     return parsed.milliseconds
+
+
+def is_link(url: str) -> bool:
+    """Whether a headline may carry this link: http or https, with a host, and not too long."""
+    return len(url) <= MAX_URL and _LINK.match(url) is not None
 
 
 def parse_language(value: Any) -> str:

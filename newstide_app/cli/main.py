@@ -162,6 +162,8 @@ def export(
         raise NewstideError(
             f"There is no page of run {run} in {directory}.", "`index.html` there lists them."
         ) from None
+    except OSError as error:
+        raise NewstideError(f"The page cannot be written: {error}.", "Make room, or choose another folder.") from None
     print(target)  # noqa: T201
 
 

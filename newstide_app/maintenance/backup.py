@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from newstide.core import logs
 from newstide.core.errors import BackupDamaged, BrokerUnavailable, NewstideError, SchemaMismatch
-from newstide.core.files import replacing
+from newstide.core.files import replacing, sweep_half_written
 from newstide.core.plain import plain
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
@@ -83,6 +83,7 @@ def back_up(settings: Settings, file: Path) -> BackupReport:
         NewstideError: The file cannot be written.
     """
     started = time.perf_counter()
+    sweep_half_written(file.parent)  # a killed backup may hold what has been taken down since
     store = open_store(settings.milvus, None, older=True)
     now = iso_time(int(time.time() * 1000))
     rows: Counter[str] = Counter()
@@ -250,6 +251,9 @@ class _Backup:
             ) from error
         try:
             self._read_foot()
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            self._parquet.close()
+            raise BackupDamaged(f"The foot of {file} cannot be read: {error!r:.80}.", "Take another backup.") from None
         except BaseException:
             self._parquet.close()
             raise
@@ -294,8 +298,12 @@ class _Backup:
                 raise BackupDamaged(
                     f"{self.file} is damaged in row group {place} ({kind}): {_line(error)}.", "Take another backup."
                 ) from error
-            frame = _frame(table, kind, self.card.dim)
-            require_numbers_left(frame, kind, f"{self.file}, row group {place} ({kind})")
+            where = f"{self.file}, row group {place} ({kind})"
+            try:
+                frame = _frame(table, kind, self.card.dim)
+                require_numbers_left(frame, kind, where)
+            except (ValueError, TypeError, LookupError, AttributeError, pa.ArrowException) as error:
+                raise BackupDamaged(f"{where} cannot be read: {_line(error)}.", "Take another backup.") from error
             yield frame
 
     def report(self, done: str, started: float, **more: Any) -> BackupReport:

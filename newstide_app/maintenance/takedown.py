@@ -13,8 +13,9 @@ import pandas as pd
 
 from clustering.pages.redaction import clean_pages
 from newstide.core.errors import EmptyStore, NewstideError, SettingsError
+from newstide.core.headline import MAX_SOURCE
 from newstide.core.settings import Settings
-from newstide.core.text import clean_plain
+from newstide.core.text import clean, clean_plain
 from newstide.milvus import (
     Blocklist,
     Store,
@@ -163,7 +164,8 @@ def _checked(kind: str, value: str) -> str:
     """The value as headlines carry it."""
     if kind not in KINDS:
         raise SettingsError(f"{kind!r} is not one of {', '.join(KINDS)}.")
-    cleaned = clean_plain(value)
+    # A source is cleaned of markup and cut, as the consumer does it with what was sent.
+    cleaned = clean(value)[:MAX_SOURCE].strip() if kind == "source" else clean_plain(value)
     if not cleaned:
         raise SettingsError(f"--{kind} is empty.")
     return cleaned

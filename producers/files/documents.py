@@ -93,9 +93,18 @@ class _Records:
 
     def _opened(self, line: int, document: Any) -> Iterator[Item]:
         path = self._options.records
-        if path is None and isinstance(document, Mapping) and self._has_title(document):
+        if path is None and isinstance(document, Mapping) and not _is_json_feed(document) and self._has_title(document):
             self._flat = True
             yield self._item(line, document)
+        elif path is None and _is_json_feed(document):
+            self._titled = True
+            self._tally.note("JSON Feed: its items are the headlines")
+            beside = {name: document[name] for name in ("language",) if document.get(name)}
+            if document.get("title"):
+                beside["source"] = document["title"]
+            yield from self._elements(
+                [{**beside, **item} if isinstance(item, Mapping) else item for item in document["items"]]
+            )
         elif path is None and is_telegram(document):
             self._titled = True
             self._tally.note("Telegram export: a message's first line is its title")
@@ -339,6 +348,15 @@ def _arrays(document: Any) -> list[str]:
         elif isinstance(value, Mapping):
             waiting.extend((f"{path}.{key}" if path else str(key), inner, depth + 1) for key, inner in value.items())
     return list(found)
+
+
+def _is_json_feed(document: Any) -> bool:
+    """Whether a document is a JSON Feed, which has a title and items of its own."""
+    return (
+        isinstance(document, Mapping)
+        and str(document.get("version", "")).startswith("https://jsonfeed.org/version/")
+        and isinstance(document.get("items"), list)
+    )
 
 
 def _is_empty_answer(document: Mapping[str, Any]) -> bool:

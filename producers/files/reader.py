@@ -63,7 +63,7 @@ def read_files(
         limits: The limits of a headline's values.
         options: All options of reading; they replace `mapping`, `file_format` and `assume_zone`.
         tallies: Gets a tally for each file, which counts while the rows are taken. A row that repeats an earlier one
-            of the same file is counted there, and not yielded.
+            of these files is counted there, and not yielded.
 
     Raises:
         SourceError: A file is missing or damaged, is no table of headlines, or too many of its times cannot be read.
@@ -71,12 +71,16 @@ def read_files(
         SettingsError: An option is invalid.
     """
     chosen = options or Options(mapping=mapping or {}, file_format=file_format, zone=assume_zone)
-    for path in paths:
+    before = Seen()
+    for number, path in enumerate(paths, 1):
         name = "standard input" if str(path) == "-" else str(path)
         tally = Tally(name)
         if tallies is not None:
             tallies.append(tally)
-        yield from _read_file(path, name, chosen, tally, _Builder(chosen, now, limits, tally))
+        build = _Builder(chosen, now, limits, tally, before)
+        yield from _read_file(path, name, chosen, tally, build)
+        if number < len(paths):
+            before.absorb(build.seen)
 
 
 def _read_file(
@@ -144,11 +148,12 @@ def _begins_json(first: str, kind: str) -> bool:
 class _Builder:
     """Makes a row a headline or rejects it, and counts the values that are left out."""
 
-    def __init__(self, options: Options, now: Callable[[], float], limits: Limits, tally: Tally) -> None:
+    def __init__(self, options: Options, now: Callable[[], float], limits: Limits, tally: Tally, before: Seen) -> None:
         self._now, self._limits, self._tally = now, limits, tally
         self._insisted = options.own_ids or "id" in options.mapping
         self._extra = tuple(options.extra)
-        self._seen = Seen()
+        self.seen = Seen()  # of this file, within which the first headline of a link has the link's id
+        self._before = before  # of the files before
 
     def __call__(self, item: Item, dates: Dates) -> Row | Rejected | None:
         if item.fault:
@@ -197,14 +202,16 @@ class _Builder:
         The first headline of a link has the link's id; a later one with another title gets the id of link and title.
         """
         title = headline.title.casefold()
-        before = self._seen.look(headline.id, title)
+        before = self.seen.look(headline.id, title)
+        if before is Before.SAME or self._before.holds(headline.id, title):
+            return None
         if before is Before.NEW:
             return headline
-        if before is Before.SAME:
-            return None
         id_ = headline.id if own or not headline.url else id_of_link_and_title(headline.url, headline.title)
-        before = self._seen.look(f"{id_}\n{title}", title)
-        return replace(headline, id=id_) if before is Before.NEW else None
+        key = f"{id_}\n{title}"
+        if self.seen.look(key, title) is not Before.NEW or self._before.holds(key, title):
+            return None
+        return replace(headline, id=id_)
 
     def _rejected(self, item: Item, reason: str) -> Rejected:
         raw = item.raw if isinstance(item.raw, str) else _text_of(item.raw)

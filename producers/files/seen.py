@@ -1,4 +1,4 @@
-"""The rows that a file has had already, in 16 bytes a row: digests of a key and its content, without the texts."""
+"""The rows that files have had already, in 16 bytes a row: digests of a key and its content, without the texts."""
 
 from array import array
 from enum import Enum
@@ -44,6 +44,34 @@ class Seen:
                 return Before.NEW
             slot = (slot + 1) & mask
         return Before.SAME if self._contents[slot] == held else Before.OTHER
+
+    def holds(self, key: str, content: str) -> bool:
+        """Whether the key came before with this content; remembers nothing."""
+        keys, mask = self._keys, self._slots - 1
+        wanted = hash(key) or 1
+        slot = wanted & mask
+        while (there := keys[slot]) != wanted:
+            if not there:
+                return False
+            slot = (slot + 1) & mask
+        return self._contents[slot] == hash(content)
+
+    def absorb(self, other: "Seen") -> None:
+        """Takes over what another table remembers; a key that is known keeps its content."""
+        for key, content in zip(other._keys, other._contents, strict=True):
+            if key:
+                self._put(key, content)
+
+    def _put(self, key: int, content: int) -> None:
+        mask = self._slots - 1
+        slot = key & mask
+        while self._keys[slot] not in (0, key):
+            slot = (slot + 1) & mask
+        if not self._keys[slot]:
+            self._keys[slot], self._contents[slot] = key, content
+            self._filled += 1
+            if self._filled > _FULL * self._slots:
+                self._grow()
 
     def _grow(self) -> None:
         old_keys, old_contents = self._keys, self._contents
