@@ -19,7 +19,7 @@ export function copiesOf(rows) {
   }
   return rows.filter((row) => first.has(row)).map((row) => first.get(row));
 }
-// "Northway Agency + 2", and a button that shows who the two are.
+// "the first outlet + 2", and a button that shows who the two are.
 export function originOf(copies) {
   const [row, ...others] = copies;
   const meta = make("span", undefined, "meta");
