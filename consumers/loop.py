@@ -35,12 +35,12 @@ from newstide.kafka import patches
 from newstide.kafka.producer import Sender
 from newstide.milvus import Store
 
-# The errors after which a batch is tried again, for as long as it takes, and what the log says of each once.
-_WAITS: dict[type[NewstideError], str] = {
-    StoreUnavailable: "Milvus is away; waiting for it",
-    DeliveryError: "Kafka takes no dead letters; waiting for it",
-    EmbedderError: "the model fails on every text; trying again",
-    StoreRefused: "Milvus refuses the requests of every batch; trying again",
+# The errors after which a batch is tried again, for as long as it takes: what it waits for, and what the log says once.
+_WAITS: dict[type[NewstideError], tuple[str, str]] = {
+    StoreUnavailable: ("Milvus", "Milvus is away; waiting for it"),
+    DeliveryError: ("Kafka", "Kafka takes no dead letters; waiting for it"),
+    EmbedderError: ("the model", "the model fails on every text; trying again"),
+    StoreRefused: ("Milvus", "Milvus refuses the requests of every batch; trying again"),
 }
 
 _LONGEST_NAME = 60  # characters of an unknown field's name that the counts keep
@@ -148,6 +148,7 @@ class _Work:
     settings: Settings
     tally: Tally
     stop: Event
+    lines: logs.OnceAMinute = field(default_factory=logs.OnceAMinute)
 
     def finish(self, records: Sequence[Any]) -> bool:
         """Stores a batch; waits, without leaving the group, while Milvus is away or Kafka takes no dead letter.
@@ -162,7 +163,7 @@ class _Work:
             wait=wait_exponential_jitter(initial=0.5, max=30),
             stop=stop_when_event_set(self.stop),
             sleep=self.membership.wait,
-            before_sleep=_say_once,
+            before_sleep=self._say_once,
             reraise=True,
         )
         try:
@@ -179,6 +180,7 @@ class _Work:
             log.info("stopped before the current batch was written; it will be read again", messages=len(records))
             return False
         finally:
+            self.tally.waits = None
             self.membership.read_on()
         if (attempts := retrying.statistics.get("attempt_number", 1)) > 1:
             log.info("the batch is written; going on", attempts=attempts)
@@ -223,11 +225,22 @@ class _Work:
         for letter in letters:
             send_dead_letter(self.sender, self.settings.kafka.dead_letter_topic, letter)
             record = letter.record
-            log.warning("dead letter", partition=record.partition, offset=record.offset, reason=letter.reason)
+            if (left_out := self.lines.left_out(logs.kind_of(letter.reason))) is not None:
+                more = {"more_since_the_last_line": left_out} if left_out else {}
+                log.warning(
+                    "dead letter", partition=record.partition, offset=record.offset, reason=letter.reason, **more
+                )
             self.membership.stay()
         while not self.sender.settled(0.5):
             self.membership.stay()
         self.sender.flush()
+
+    def _say_once(self, state: RetryCallState) -> None:
+        error = None if state.outcome is None else state.outcome.exception()
+        what, words = next(told for kind, told in _WAITS.items() if isinstance(error, kind))
+        self.tally.waits = what, str(error)
+        if state.attempt_number == 1:
+            log.warning(words, reason=str(error))
 
 
 def _timed(items: Iterator[Item], tally: Tally) -> Iterator[Item]:
@@ -281,9 +294,3 @@ def _caught_up(consumer: KafkaConsumer, handover: Handover) -> bool:
         return all(consumer.position(one) >= end for one, end in ends.items() if one not in waiting)
     except KafkaError:  # Kafka is away, which the next poll reports
         return False
-
-
-def _say_once(state: RetryCallState) -> None:
-    error = None if state.outcome is None else state.outcome.exception()
-    if state.attempt_number == 1 and error is not None:
-        log.warning(next(words for kind, words in _WAITS.items() if isinstance(error, kind)), reason=str(error))

@@ -32,6 +32,7 @@ class Tally:
     lost: int = 0  # messages that Kafka had removed before they were read
     new_topics: int = 0  # how often the topic was found to be made anew under its name
     waiting: dict[int, int] = field(default_factory=dict)  # messages behind a batch that cannot be read, by partition
+    waits: tuple[str, str] | None = None  # what a batch waits for (`Milvus`, `Kafka`, `the model`), and why
     unread: Counter[str] = field(default_factory=Counter)  # values that could not be read, by field
     unknown: Counter[str] = field(default_factory=Counter)  # values of unknown fields, by name
     seconds: dict[str, float] = field(default_factory=dict)  # by stage; for inserting, the seconds that the loop waited

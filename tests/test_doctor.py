@@ -6,8 +6,10 @@ import shutil
 from collections import namedtuple
 from pathlib import Path
 from threading import Event
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pandas as pd
 import pytest
 from kafka import KafkaAdminClient
 from rich.console import Console
@@ -16,9 +18,10 @@ from newstide.core.local_server import free_port
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.embedding import ModelCard
 from newstide.kafka.producer import Sender
-from newstide.milvus import open_store
+from newstide.milvus import Store, open_store
+from newstide_app.maintenance import doctor
 from newstide_app.maintenance.doctor import examine, print_findings
-from newstide_app.maintenance.findings import Finding, Findings
+from newstide_app.maintenance.findings import Finding, Findings, Visit
 from newstide_app.services.monitoring import monitored
 from newstide_app.services.run import run_consumer
 
@@ -184,6 +187,18 @@ def test_a_service_that_is_not_ready_is_shown_with_its_reason(tmp_path: Path) ->
         assert "consumer is starting" in waiting.seen
         monitor.beat()
         assert named(examine(settings), "consumer")[0].status == "ok"
+
+
+def test_a_run_is_overdue_by_the_usual_gap_between_runs_and_after_an_hour_in_any_case(tmp_path: Path) -> None:
+    def late_after(*minutes: float) -> float:
+        runs = pd.DataFrame({"started_at": [int(at * 60_000) for at in minutes]})
+        visit = Visit(Settings(data_dir=tmp_path), store=cast("Store", SimpleNamespace(runs=lambda: runs)))
+        return doctor._late_after(visit) / 60
+
+    assert late_after(0) == 60
+    assert late_after(0, 5, 10, 15, 100, 105, 110) == 15
+    assert late_after(0, 1, 2, 3) == 10
+    assert late_after(0, 60, 120, 180) == 60
 
 
 def test_it_fits_a_narrow_terminal(tmp_path: Path) -> None:

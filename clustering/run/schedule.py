@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from threading import Event
+from threading import Event, Thread
 from typing import Protocol
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
@@ -77,7 +77,11 @@ def run_every(
                     log.warning("the clock was set; a run begins now, and the next ones are counted from it")
                     job.modify(next_run_time=datetime.now().astimezone())
         finally:
-            scheduler.shutdown(wait=True)
+            closing = Thread(target=scheduler.shutdown, name="the last run")
+            closing.start()
+            while closing.is_alive():  # the loop turns as long as the run at hand takes
+                closing.join(1.0)
+                on_beat()
 
 
 class _Ticks:

@@ -1,6 +1,7 @@
 """Structured logs on stderr: one line an event, coloured for a person, JSON where no terminal listens."""
 
 import logging
+import re
 import sys
 import time
 from threading import Lock
@@ -8,6 +9,8 @@ from threading import Lock
 import structlog
 
 _MINUTE = 60.0
+_MOST_KINDS = 200  # of lines that are told apart, since senders may invent any number of values
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|\d+|:.*", re.DOTALL)  # what differs between two lines of one kind
 
 
 def configure(level: str = "info", *, json: bool | None = None) -> None:
@@ -43,27 +46,45 @@ def get(component: str) -> structlog.typing.FilteringBoundLogger:
     return logger
 
 
+class OnceAMinute:
+    """Says which lines are shown: the first of each kind a minute, since what others send us may repeat a thousandfold."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[float, int]] = {}  # kind -> (when it was last said, how many were left out since)
+        self._lock = Lock()
+
+    def left_out(self, kind: str) -> int | None:
+        """How many lines of this kind were left out since the last one that was shown; None: leave this one out too."""
+        now = time.monotonic()
+        with self._lock:
+            if kind not in self._said and len(self._said) >= _MOST_KINDS:
+                kind = ""
+            last, left_out = self._said.get(kind, (now - _MINUTE, 0))
+            shown = now - last >= _MINUTE
+            self._said[kind] = (now, 0) if shown else (last, left_out + 1)
+        return left_out if shown else None
+
+
+def kind_of(reason: str) -> str:
+    """A reason without the values in it: what two reasons of one kind have in common."""
+    return _VALUES.sub("", reason)
+
+
 class FirstOfAMinute(logging.Filter):
     """Lets the first line of each kind through a minute; the next one that passes says how many were left out.
 
-    A kind is a message before its values are filled in. What others send us may make a library say the same thing a
-    thousand times a second.
+    A kind is a message before its values are filled in.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[str, tuple[float, int]] = {}  # kind -> (when it was last said, how many were left out since)
-        self._lock = Lock()
+        self._lines = OnceAMinute()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is shown."""
-        kind, now = str(record.msg), time.monotonic()
-        with self._lock:
-            last, left_out = self._said.get(kind, (now - _MINUTE, 0))
-            if now - last < _MINUTE:
-                self._said[kind] = (last, left_out + 1)
-                return False
-            self._said[kind] = (now, 0)
+        left_out = self._lines.left_out(str(record.msg))
+        if left_out is None:
+            return False
         if left_out:
             record.msg, record.args = f"{record.getMessage()} ({left_out:,} more since the last of these lines)", ()
         return True

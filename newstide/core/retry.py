@@ -21,13 +21,16 @@ T = TypeVar("T")
 _LONGEST = 5.0  # seconds between two tries
 
 
-def once_there(connect: Callable[[], T], stop: Event, component: str) -> T | None:
+def once_there(
+    connect: Callable[[], T], stop: Event, component: str, *, on_wait: Callable[[str], None] = lambda _reason: None
+) -> T | None:
     """What `connect` returns, as soon as the servers that it asks are there; None where `stop` was set before.
 
     Args:
         connect: Is called again while it raises `Unavailable`, but for refusals, which waiting would not change.
         stop: Ends the waiting when it is set.
         component: The component that the log names as waiting.
+        on_wait: Is told the reason before each wait.
 
     Raises:
         Unavailable: A server refuses.
@@ -35,8 +38,12 @@ def once_there(connect: Callable[[], T], stop: Event, component: str) -> T | Non
     log = logs.get(component)
 
     def say(state: RetryCallState) -> None:
-        if state.attempt_number == 1 and state.outcome is not None:
-            log.warning("waiting for a server", reason=str(state.outcome.exception()))
+        if state.outcome is None:
+            return
+        reason = str(state.outcome.exception())
+        on_wait(reason)
+        if state.attempt_number == 1:
+            log.warning("waiting for a server", reason=reason)
 
     retrying = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, Unavailable) and error.passing),

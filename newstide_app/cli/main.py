@@ -269,7 +269,7 @@ def health(
     max_age: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Asks a service's /healthz; this command goes with the next version."""
-    from newstide_app.services.monitoring import check_health
+    from newstide_app.services.cards import check_health
 
     if max_age is not None:
         duration(max_age, "--max-age")

@@ -25,11 +25,12 @@ from newstide_app.maintenance.doctor_time import time_findings
 from newstide_app.maintenance.doctor_watch import look_at_watches
 from newstide_app.maintenance.findings import Finding, Findings, Status, Visit, span
 from newstide_app.maintenance.model import rate, unread
+from newstide_app.services.cards import running_services
 from newstide_app.services.endpoints import read_endpoints
-from newstide_app.services.monitoring import running_services
 
 _SCARCE, _LITTLE = 1.0, 5.0  # GiB of disk
-_OLD_RUN = 3600.0  # seconds
+_OLD_RUN, _SOON = 3600.0, 600.0  # seconds: a run of this age is overdue in any case, and in none
+_GAPS = 10  # between the last runs
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -237,10 +238,19 @@ def _runs(visit: Visit) -> Iterator[Finding]:
     yield from (Finding(*one) for one in time_findings(visit.store, visit.settings, last))
     age = time.time() - last.finished_at / 1000
     seen = f"run {last.run} finished {span(age)} ago; {waiting:,} headlines have come since"
-    if waiting and age > _OLD_RUN:
+    if waiting and age > _late_after(visit):
         yield Finding("runs", "warn", seen, "See whether `newstide recluster` is running; its log says why runs fail.")
     else:
         yield Finding("runs", "ok", seen)
+
+
+def _late_after(visit: Visit) -> float:
+    """Seconds after which a run is overdue: several times the usual gap between the last ones, but an hour at most."""
+    assert visit.store is not None
+    begun = visit.store.runs()["started_at"].to_numpy()[-_GAPS - 1 :] / 1000
+    gaps = begun[1:] - begun[:-1]
+    usual = float(sorted(gaps)[len(gaps) // 2]) if len(gaps) else _OLD_RUN
+    return min(max(visit.settings.monitoring.missed_runs * usual, _SOON), _OLD_RUN)
 
 
 def _scripts(visit: Visit) -> Iterator[Finding]:

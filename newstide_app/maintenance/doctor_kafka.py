@@ -9,7 +9,7 @@ from newstide.kafka.losses import losses
 from newstide.kafka.topics import reachable
 from newstide_app.maintenance.dead_letters import waiting
 from newstide_app.maintenance.findings import Finding, Visit, span
-from newstide_app.services.monitoring import figures_of, running_services
+from newstide_app.services.cards import figures_of, running_services
 
 _STANDSTILL = 60.0  # seconds for which a consumer may do nothing while messages wait
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _BATCH_SECONDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _RUN_SECONDS = (0.05, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 1800, 3600)
+_WAITED_FOR = ("Kafka", "Milvus", "the model")
 _RUN_STATUS = ("finished", "nothing new", "no headlines", "failed", "standing by")
 
 
@@ -123,6 +124,9 @@ class ConsumerMetrics:
             ["partition"],
             registry=registry,
         )
+        self._waiting = Gauge("newstide_waiting", "1 while a batch waits for it.", ["what"], registry=registry)
+        for what in _WAITED_FOR:
+            self._waiting.labels(what)
         self._progress = Gauge(
             "newstide_last_progress_timestamp_seconds",
             "When messages were last done with, or the service began; epoch seconds.",
@@ -149,6 +153,8 @@ class ConsumerMetrics:
             self._unreadable.clear()
             for partition, behind in list(counts.waiting.items()):
                 self._unreadable.labels(str(partition)).set(behind)
+            for what in _WAITED_FOR:
+                self._waiting.labels(what).set(counts.waits is not None and counts.waits[0] == what)
             for stage, seconds in list(counts.seconds.items()):
                 spent = seconds - self._known_seconds.get(stage, 0.0)
                 if spent > 0:

@@ -10,14 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, build_opener
+from typing import TYPE_CHECKING
 
 from prometheus_client import make_asgi_app
-from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -32,15 +28,11 @@ from newstide.core.settings import MilvusSettings, Settings
 from newstide.kafka.lag import progress
 from newstide.milvus import open_store
 from newstide.milvus.connection import Connection
+from newstide_app.services import silence
+from newstide_app.services.cards import card_of
 from newstide_app.services.endpoints import with_endpoints
 from newstide_app.services.http import serving
-from newstide_app.services.metrics import (
-    ConsumerMetrics,
-    FeedMetrics,
-    RunMetrics,
-    ServerMetrics,
-    make_registry,
-)
+from newstide_app.services.metrics import ConsumerMetrics, FeedMetrics, RunMetrics, ServerMetrics, make_registry
 
 if TYPE_CHECKING:
     from clustering.run.report import RunReport
@@ -65,10 +57,11 @@ class Monitor:
         self._settings = settings
         self._lock = Lock()
         self._reasons: dict[str, str] = {"start": f"{service} is starting."}
-        self._beat: float | None = None
-        self._silence = settings.monitoring.silence.total_seconds()
+        self.last_beat: float | None = None  # on the monotonic clock
+        self.silence = settings.monitoring.silence.total_seconds()  # allowed between two beats
         self._success = time.monotonic()
         self._run_every: float | None = None
+        self._ran = False
 
     def consuming(self) -> Callable[["Tally"], None]:
         """For the consumer's loop: to be called after every poll."""
@@ -76,6 +69,8 @@ class Monitor:
 
         def record(counts: "Tally") -> None:
             metrics.record(counts)
+            waits = counts.waits
+            self.set("batch", "" if waits is None else f"A batch waits for {waits[0]}: {waits[1]}")
             self.beat()
 
         return record
@@ -91,16 +86,28 @@ class Monitor:
             return
         if report is not None:
             self.runs.finished(report)
+            if report.status == "finished":
+                unwritten = self._settings.pages.enabled and not report.page
+                self.set("page", f"The page of run {report.run} could not be written; see the log." * unwritten)
         elif stood_by:
             self.runs.stood_by()
         else:
             self.runs.failed()
             return
-        self._success = time.monotonic()
+        self._success, self._ran = time.monotonic(), True
+
+    def found(self, run: int, finished_at: float) -> None:
+        """The last run that was made before this process began, and when it finished (epoch seconds).
+
+        Its age must not begin anew with each start.
+        """
+        if self.runs is not None and not self._ran:
+            self.runs.found(run, finished_at)
+            self._success = min(self._success, time.monotonic() - (time.time() - finished_at))
 
     def polling(self, every: float) -> "OnPoll":
         """For the poller of feeds: to be called after every look at one, of which there is one every so many seconds."""
-        self._silence = max(self._silence, 3 * every)
+        self.silence = max(self.silence, 3 * every)
         metrics = FeedMetrics(self.registry)
 
         def record(*, well: bool, read: int, rejected: int, failing: int) -> None:
@@ -111,9 +118,9 @@ class Monitor:
 
     def beat(self, at: float | None = None) -> None:
         """The loop turns; `at` is when it did, on the monotonic clock, where it is not now."""
-        if self._beat is None:
+        if self.last_beat is None:
             self.set("start", "")
-        self._beat = time.monotonic() if at is None else at
+        self.last_beat = time.monotonic() if at is None else at
 
     def set(self, what: str, reason: str) -> None:
         """Why the service is not ready, or with an empty reason that this is over."""
@@ -125,12 +132,12 @@ class Monitor:
 
     def not_alive(self) -> str:
         """Why the service counts as dead, or nothing."""
-        if self._beat is None:
+        if self.last_beat is None:
             return ""  # the first start may fetch a model's weights for half an hour
-        silent = time.monotonic() - self._beat
+        silent = time.monotonic() - self.last_beat
         return (
-            f"The loop of the {self.service} has been silent for {silent:.0f} s; {self._silence:.0f} s are allowed."
-            if silent > self._silence
+            f"The loop of the {self.service} has been silent for {silent:.0f} s; {self.silence:.0f} s are allowed."
+            if silent > self.silence
             else ""
         )
 
@@ -148,13 +155,16 @@ class Monitor:
 
 
 @contextmanager
-def monitored(service: str, settings: Settings, *, asks: Iterable[str] = ("kafka", "milvus")) -> Iterator[Monitor]:
+def monitored(
+    service: str, settings: Settings, *, asks: Iterable[str] = ("kafka", "milvus"), ends_silent: bool = False
+) -> Iterator[Monitor]:
     """Serves a service's metrics and health while it runs; with `monitoring.port` 0 its `/healthz` alone, to this machine.
 
     Args:
         service: One of `PORTS`.
         settings: Addresses, ports and limits.
         asks: The servers it cannot do without.
+        ends_silent: Whether the process ends once the loop has been silent for `monitoring.silence`.
 
     Raises:
         SettingsError: The configured address or port cannot be bound.
@@ -171,7 +181,10 @@ def monitored(service: str, settings: Settings, *, asks: Iterable[str] = ("kafka
         for name in asks
         if name in looks
     ]
-    card = _card(settings.data_dir, service, os.getpid())
+    if ends_silent:
+        arguments = (service, lambda: monitor.last_beat, lambda: monitor.silence, stop)
+        threads.append(Thread(target=silence.watch, args=arguments, name="watch the loop", daemon=True))
+    card = card_of(settings.data_dir, service, os.getpid())
     try:
         told = {"service": service, "pid": os.getpid(), "address": address, "metrics": not off}
         replace_text(card, json.dumps(told) + "\n")
@@ -188,73 +201,6 @@ def monitored(service: str, settings: Settings, *, asks: Iterable[str] = ("kafka
         stop.set()
         with suppress(OSError):
             card.unlink()
-
-
-def running_services(data_dir: Path) -> list[dict[str, Any]]:
-    """The services that run on this data folder and machine: `service`, `pid`, `address`, and `not_ready` (lines)."""
-    return [
-        {**service, "not_ready": _reasons(f"{service['address']}/readyz")}
-        for service in _cards(data_dir)
-        if service.get("metrics", True)
-    ]
-
-
-def check_health(data_dir: Path, service: str) -> str:
-    """Asks the `/healthz` of a service that runs on this data folder and machine; the address that answered.
-
-    Raises:
-        NewstideError: No such service runs here, or its loop has been silent for too long.
-    """
-    found = [str(card["address"]) for card in _cards(data_dir) if card.get("service") == service]
-    if not found:
-        raise NewstideError(
-            f"No {service} runs on {data_dir}.",
-            "Name the data folder that it runs on with --data-dir, or ask on its own machine.",
-        )
-    reasons = {address: _reasons(f"{address}/healthz") for address in found}
-    for address, reason in reasons.items():
-        if not reason:
-            return f"{address}/healthz"
-    raise NewstideError(" ".join(reasons[found[0]]), "See its log.")
-
-
-def _cards(data_dir: Path) -> list[dict[str, Any]]:
-    """What the living services of this data folder have written about themselves."""
-    found = []
-    for card in sorted((data_dir / "monitoring").glob("*.json")):
-        try:
-            service = json.loads(card.read_text())
-            os.kill(int(service["pid"]), 0)
-            found.append({**service, "address": str(service["address"])})
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # it was killed
-    return found
-
-
-def figures_of(address: str) -> dict[str, dict[str, float]] | None:
-    """What a service says at /metrics: name to label (its one label's value, or nothing) to value; None: no answer."""
-    try:
-        with build_opener(ProxyHandler({})).open(f"{address}/metrics", timeout=3) as answer:
-            families = list(text_string_to_metric_families(answer.read().decode()))
-    except (OSError, ValueError):
-        return None
-    figures: dict[str, dict[str, float]] = {}
-    for sample in (sample for family in families for sample in family.samples):
-        figures.setdefault(sample.name, {})["/".join(sample.labels.values())] = sample.value
-    return figures
-
-
-def _reasons(address: str) -> list[str]:
-    """The text that an address answers with where its status is not 200; empty where all is well."""
-    if urlsplit(address).scheme != "http":
-        return [f"{address} is no address."]
-    try:
-        with build_opener(ProxyHandler({})).open(address, timeout=3):
-            return []
-    except OSError as error:
-        read = getattr(error, "read", None)
-        text = read().decode(errors="replace").strip() if read is not None else str(error)
-        return text.splitlines() or [type(error).__name__]
 
 
 class _Metrics:
@@ -351,7 +297,6 @@ def _ask_milvus(monitor: Monitor, settings: Settings, stop: Event) -> None:
 
 
 def _tell_last_run(monitor: Monitor, settings: MilvusSettings) -> None:
-    """The last good run is older than this process: its age must not begin anew with each start."""
     try:
         store = open_store(settings, None)
     except EmptyStore:
@@ -360,8 +305,8 @@ def _tell_last_run(monitor: Monitor, settings: MilvusSettings) -> None:
         last = store.last_run()
     finally:
         store.close()
-    if last is not None and monitor.runs is not None:
-        monitor.runs.found(last.run, last.finished_at / 1000)
+    if last is not None:
+        monitor.found(last.run, last.finished_at / 1000)
 
 
 def _ask_again_and_again(
@@ -380,7 +325,3 @@ def _ask_again_and_again(
         monitor.set(server, reason)
         if stop.wait(settings.monitoring.look_every.total_seconds()):
             return
-
-
-def _card(data_dir: Path, service: str, pid: int) -> Path:
-    return data_dir / "monitoring" / f"{service}-{pid}.json"

@@ -35,7 +35,7 @@ def run_consumer(settings: Settings, *, stop: Event, drain: bool) -> "Tally":
     """`newstide consume`."""
     if drain:  # it ends by itself; nobody asks how it fares
         return _consume(settings, None, stop=stop, drain=True)
-    with monitored("consumer", settings) as monitor:
+    with monitored("consumer", settings, ends_silent=True) as monitor:
         return _consume(settings, monitor, stop=stop, drain=False)
 
 
@@ -44,10 +44,16 @@ def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain:
     from consumers.tally import Tally
 
     log = logs.get("consumer")
-    embedder = once_there(lambda: model_in_use(settings, stop=stop), stop, "consumer")
+
+    def starting(reason: str) -> None:
+        if monitor is not None:
+            monitor.set("start", f"The consumer is starting: {reason}")
+
+    starting("it loads the model, which the first start fetches.")
+    embedder = once_there(lambda: model_in_use(settings, stop=stop), stop, "consumer", on_wait=starting)
     if embedder is None:
         return Tally()
-    connections = once_there(lambda: _connections(settings, embedder, stop), stop, "consumer")
+    connections = once_there(lambda: _connections(settings, embedder, stop), stop, "consumer", on_wait=starting)
     if connections is None:
         return Tally()
     cut_off = Thread(target=_cut_off, args=(connections, stop), name="cut off", daemon=True)
@@ -134,9 +140,14 @@ def run_reclusterer(
                     "Another reclusterer is at work.", "Stop the other reclusterer, or leave the work to it."
                 )
             return recluster(settings, lease=lease, force=force)
-    with monitored("reclusterer", settings) as monitor, warming_up(settings):
+    with monitored("reclusterer", settings, ends_silent=True) as monitor, warming_up(settings):
         monitor.reclustering(every.total_seconds())
-        once_there(lambda: ensure_topics(settings.kafka, timeout=1.0), stop, "reclusterer")
+        once_there(
+            lambda: ensure_topics(settings.kafka, timeout=1.0),
+            stop,
+            "reclusterer",
+            on_wait=lambda reason: monitor.set("start", f"The reclusterer is starting: {reason}"),
+        )
         if stop.is_set():
             return None
         log.info("reclustering", every=str(every), window=str(settings.clustering.window))
@@ -174,5 +185,5 @@ def run_feeds(
 
     if once:
         return produce(lambda **_counts: None)
-    with monitored("producer", settings, asks=["kafka"]) as monitor:
+    with monitored("producer", settings, asks=["kafka"], ends_silent=True) as monitor:
         return produce(monitor.polling(every.total_seconds()))

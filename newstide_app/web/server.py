@@ -86,7 +86,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
             host=host,
             way_out="set NEWSTIDE_PAGES_TOKEN, or bind 127.0.0.1",
         )
-    with monitored("web", settings, asks=["milvus"]) as monitor:
+    with monitored("web", settings, asks=["milvus"], ends_silent=True) as monitor:
 
         async def turned() -> None:
             monitor.beat()

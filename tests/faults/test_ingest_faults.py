@@ -5,11 +5,13 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import structlog
 
 from consumers.read_batch import BatchReader
 from newstide.core.errors import EmbedderError, EmptyStore, StoreRefused, StoreUnavailable
@@ -44,6 +46,40 @@ def test_one_bad_row_is_found_and_the_rest_of_its_batch_written(
     found = reasons(settings)
     assert len(found) == 2
     assert any(refused in reason for reason in found)
+
+
+def test_a_flood_of_dead_letters_says_the_first_of_each_kind_and_stores_them_all(
+    settings: Settings, store: Store
+) -> None:
+    values = [b"{broken %d" % number for number in range(300)] + [b'{"title": "", "id": "n%d"}' % n for n in range(300)]
+    send(settings, [(b"k", value) for value in values])
+    with structlog.testing.capture_logs() as logged:
+        assert drained(settings).dead_letters == 600
+    lines = [line for line in logged if line["event"] == "dead letter"]
+    assert 2 <= len(lines) <= 4, lines
+    assert len(reasons(settings)) == 600
+
+
+def test_a_batch_that_waits_says_for_what_while_the_loop_turns(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = threading.Event()
+    away.set()
+    insert = Store.insert_headlines
+
+    def insert_once_back(self: Store, rows: Sequence[HeadlineRow]) -> int:
+        if away.is_set():
+            raise StoreUnavailable("Milvus is away.")
+        return insert(self, rows)
+
+    monkeypatch.setattr("consumers.group._SHOW_UP_EVERY", 0.2)
+    monkeypatch.setattr(Store, "insert_headlines", insert_once_back)
+    send(settings, good(range(5)))
+    worker = Worker(settings, Hashing(), {})
+    wait_for("it says what it waits for", lambda: worker.seen.waits == ("Milvus", "Milvus is away."))
+    away.clear()
+    wait_for("it goes on", lambda: worker.seen.stored == 5 and worker.seen.waits is None)
+    worker.end()
 
 
 def test_a_slow_model_and_a_milvus_that_stays_away_never_overrun_the_poll_interval(
