@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,7 +15,9 @@ from typer.testing import CliRunner
 from clustering.map.layout import load_layout
 from clustering.neighbours import load_graph
 from clustering.pages.redaction import clean_pages
+from clustering.run import reclusterer
 from clustering.run.reclusterer import recluster
+from clustering.run.window import Window, fix_window
 from newstide.core.errors import SettingsError
 from newstide.core.headline import from_fields
 from newstide.core.settings import Settings, as_environment
@@ -154,9 +157,9 @@ def test_a_row_that_was_on_its_way_and_a_page_that_lies_elsewhere_are_cleaned_by
     assert row["title"] in (settings.snapshots_dir / "latest.html").read_text(encoding="utf-8")
     for _ in range(runs_before):  # a slow model: the row comes only after a run that has taken its like down
         recluster(settings)
-    store._headlines.put(
-        [{str(name): value for name, value in kept.items()} | {"ingested_at": int(time.time() * 1000)}]
-    )
+    # As a consumer writes it whose clock is decades behind: no clock says that it came after the take-down.
+    written = {str(name): value for name, value in kept.items()} | {"ingested_at": 0, "label_run": 0}
+    store._headlines.put([written])
     assert store.known_ids([row["id"]])
 
     recluster(settings)
@@ -164,6 +167,28 @@ def test_a_row_that_was_on_its_way_and_a_page_that_lies_elsewhere_are_cleaned_by
     assert not store.known_ids([row["id"]])
     for page in settings.snapshots_dir.glob("*.html"):
         assert row["title"] not in page.read_text(encoding="utf-8"), page.name
+
+
+def test_a_row_that_comes_in_between_is_left_out_of_the_run_and_gone_after_the_next(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = store.headlines("cluster_label >= 0", ["id", "title", "url"])
+    row = rows[[sum(title in other for other in rows["title"]) == 1 for title in rows["title"]]].iloc[0]
+    kept = store.headlines_by_id([row["id"]], [*schema.columns("headlines"), "embedding"]).to_dict("records")[0]
+    forget(settings, "id", row["id"])
+
+    def fix_later(*arguments: Any) -> Window:
+        written = {str(name): value for name, value in kept.items()} | {"ingested_at": 0, "label_run": 0}
+        store._headlines.put([written])
+        return fix_window(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reclusterer, "fix_window", fix_later)
+        recluster(settings, force=True)
+    assert store.headlines_by_id([row["id"]], ["label_run"])["label_run"].tolist() == [0]
+    assert row["title"] not in (settings.snapshots_dir / "latest.html").read_text(encoding="utf-8")
+    recluster(settings)
+    assert not store.known_ids([row["id"]])
 
 
 def test_a_page_with_a_bad_byte_holds_nothing_up(tmp_path: Path) -> None:

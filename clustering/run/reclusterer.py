@@ -24,7 +24,7 @@ from clustering.run.repair import finish_what_was_cut_off
 from clustering.run.report import RunReport, count_by_kind, finished
 from clustering.run.retention import clear_old, enforce_tombstones, thin_old_pages
 from clustering.run.story_book import StoryBook, retitled, story_rows
-from clustering.run.window import Labelled, Window, fix_window, read_window, window_lengths
+from clustering.run.window import Labelled, Window, fix_window, read_window, window_lengths, without_blocked
 from clustering.run.workplace import Memory, Workplace, now_ms, timed
 from clustering.stories.clusters import Clusters, cluster_rows
 from clustering.stories.lineage import Lineage, label_stability
@@ -165,6 +165,7 @@ class _Run:
         newest = find_newest(self._store, self._last, self._started, ahead)
         self._say_of(newest)
         window = fix_window(self._store, self._settings.clustering.window, newest)
+        window = without_blocked(window, self._store.tombstones.now())
         known = None if labelled is None else labelled.still(self._store, self._last, window.begin)
         frame = None if known is None else read_window(self._store, window, known)
         if not force and self._nothing_new(window, frame):

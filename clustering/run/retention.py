@@ -14,13 +14,12 @@ from clustering.pages.story_redaction import drop_old_from_story_pages
 from clustering.pages.thinning import drop_pages, oldest_on, thin_pages
 from clustering.run.lease import MayWrite
 from newstide.core import logs
+from newstide.core.files import replace_text
 from newstide.core.settings import Settings, require_keep_covers_window
 from newstide.milvus import Blocklist, RunRow, Store, filters, remove_headlines
 from newstide.milvus.collection import chunks
 from newstide.milvus.removal import COLUMNS
-from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
 
-_ON_THE_WAY = 60_000  # ms: how long a headline may take from the consumer's look at the tombstones into Milvus
 _BATCH = 5_000  # rows
 _STORIES = 1_000  # whose events are deleted at once
 _RECENT = 10  # runs for which a newest headline is not believed that was suddenly later by more than `keep`
@@ -105,47 +104,38 @@ def delete_due(store: Store, due: Due) -> int:
 def enforce_tombstones(store: Store, settings: Settings, lease: MayWrite) -> int:
     """Takes down, before a run, what slipped through: rows on their way when they were blocked, and pages that lie here.
 
-    `newstide forget` does it at once where it runs; here it is done again for the tombstones since the last time, which a
-    file in the data folder remembers, and rows are looked for during the next ten minutes: a consumer with a slow model may
-    write what it read before. The lease is asked before anything is removed.
+    `newstide forget` does it at once where it runs. A row that a consumer wrote later is one that no run has labelled, and
+    stays so until it is removed here: a run leaves out what is blocked (`without_blocked`). Pages are cleaned by the
+    tombstones that a file in the data folder does not name yet. No clock is asked. The lease is asked before anything is
+    removed.
 
     Returns:
         How many headlines were removed.
     """
-    blocked = store.tombstones.current()
-    done = settings.data_dir / "taken-down-until"
-    since = _read(done)
-    again = min(since, int(time.time() * 1000) - TAKEN_DOWN_WITHIN)
-    stones = [stone for stone in blocked.tombstones if stone.created_at > again]
-    if not stones:
+    blocked = store.tombstones.now()
+    done = settings.data_dir / "taken-down"
+    known = _read(done)
+    news = Blocklist.of([stone for stone in blocked.tombstones if stone.key not in known])
+    if not blocked.keys:
+        return 0
+    unlabelled = store.iterate_headlines(filters.PROVISIONAL, COLUMNS, batch_size=_BATCH)
+    slipped = [frame[[blocked.blocks_row(row) for row in frame.to_dict("records")]] for frame in unlabelled]
+    rows = pd.concat([*slipped, pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
+    if rows.empty and not news.keys:
         return 0
     lease.require()
-    recent = Blocklist.of(stones)
-    first, last = (choose(stone.created_at for stone in stones) for choose in (min, max))
-    slipped = [
-        frame[
-            [
-                recent.blocks(id_=id_, url=url, source=source)
-                for id_, url, source in zip(frame["id"], frame["url"], frame["source"], strict=True)
-            ]
-        ]
-        for frame in store.iterate_headlines(filters.ingested_since(first - _ON_THE_WAY), COLUMNS, batch_size=_BATCH)
-    ]
-    rows = pd.concat([*slipped, pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
-    if rows.empty and last <= since:
-        return 0
-    stories = remove_headlines(store, rows, recent)
+    stories = remove_headlines(store, rows, news if rows.empty else blocked)
     try:
-        pages = clean_pages(settings.snapshots_dir, recent.hides, recent.hides_title)
+        pages = clean_pages(settings.snapshots_dir, news.hides, news.hides_title) if news.keys else []
         done.parent.mkdir(parents=True, exist_ok=True)
-        done.write_text(f"{last}\n")
+        replace_text(done, "".join(f"{key}\n" for key in sorted(blocked.keys)))
     except OSError as error:
         log.warning(
             "headlines that were taken down could not be removed from pages; the next run tries again",
             reason=str(error),
         )
         return len(rows)
-    log.info("taken down", tombstones=len(stones), headlines=len(rows), stories=stories, pages=len(pages))
+    log.info("taken down", tombstones=len(news.keys), headlines=len(rows), stories=stories, pages=len(pages))
     return len(rows)
 
 
@@ -232,8 +222,9 @@ def _old_pages(store: Store, directory: Path, before: int) -> list[int]:
     return old
 
 
-def _read(file: Path) -> int:
+def _read(file: Path) -> frozenset[str]:
+    """The keys of the tombstones by which the pages here are cleaned already."""
     try:
-        return int(file.read_text())
+        return frozenset(file.read_text().split("\n"))
     except (OSError, ValueError):
-        return -1
+        return frozenset()

@@ -147,6 +147,20 @@ def fix_window(store: Store, length: timedelta | None, newest: Newest) -> Window
     return Window(where, begin, newest, unlabelled, too_old)
 
 
+def without_blocked(window: Window, blocked: Blocklist) -> Window:
+    """The window without unlabelled rows that were taken down: they stay unlabelled, and are removed before the next run.
+
+    Args:
+        window: From `fix_window`.
+        blocked: Read from Milvus after the window's rows, so that it names whatever was blocked before a row arrived.
+    """
+    rows = window.unlabelled
+    if not blocked.keys or rows.empty:
+        return window
+    keep = [not blocked.blocks_row(row) for row in rows.to_dict("records")]
+    return replace(window, unlabelled=rows[keep].reset_index(drop=True))
+
+
 def window_lengths(length: timedelta | None, recent: pd.DataFrame) -> list[float]:
     """Milliseconds of this run's window and of those of recent runs (rows of `runs`); infinite where there is no limit."""
     lengths = [length]

@@ -7,8 +7,9 @@ made with the first of them; they belong to no model and outlive a change of it.
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from newstide.milvus.filters import equals
 from newstide.milvus.own_collection import OwnCollection
 
 KINDS = ("id", "url", "source")
-FRESH = 2.0  # seconds for which tombstones in memory count as current
 TAKEN_DOWN_WITHIN = 600_000  # ms from a tombstone until its last row is removed, rows on their way to Milvus included
+FRESH = 2.0  # seconds for which tombstones in memory count as current
 _READ_ANYWAY = 10.0  # seconds after which all tombstones are read again, even if their number is the same
 _COLUMNS = ["key", "cause", "point", "title", "created_at"]
 
@@ -61,6 +62,10 @@ class Blocklist:
             frozenset(stone.point for stone in tombstones if stone.point),
             frozenset(stone.title for stone in tombstones if stone.title),
         )
+
+    def blocks_row(self, row: Mapping[Any, Any]) -> bool:
+        """Whether a row was taken down, under its id or, with its title, time, url and source, under another."""
+        return self.blocks(id_=row["id"]) or self.hides(row["title"], row["published_at"], row["url"], row["source"])
 
     def blocks(self, *, id_: str = "", url: str = "", source: str = "") -> bool:
         """Whether a headline with this id, url or source is blocked; empty values are ignored."""
@@ -107,6 +112,11 @@ class Tombstones:
         self._collection = OwnCollection(connection, "tombstones", name)
         self._current = Blocklist()
         self._checked = self._read = float("-inf")
+
+    def now(self) -> Blocklist:
+        """All tombstones that Milvus holds now."""
+        self._checked = self._read = float("-inf")
+        return self.current()
 
     def current(self) -> Blocklist:
         """All tombstones, at most two seconds old, mostly from memory: the consumer asks before every batch."""

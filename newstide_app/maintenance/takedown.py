@@ -95,6 +95,10 @@ def forget(settings: Settings, kind: str, value: str) -> Forgotten:
         target = _target(store, settings, kind, value)
         tombstones = _tombstones(target)
         store.tombstones.add(tombstones)
+        target = _target(store, settings, kind, value)  # rows too that came in before the tombstones were there
+        late = _tombstones(target)
+        store.tombstones.add(late)
+        tombstones = list({stone.key: stone for stone in [*tombstones, *late]}.values())
         blocked = Blocklist.of(tombstones)
         stories = remove_headlines(store, target.headlines, blocked)
         for suffix in store.suffixes_of_other_models():
