@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -246,10 +247,9 @@ def _runs(visit: Visit) -> Iterator[Finding]:
 
 def _late_after(visit: Visit) -> float:
     """Seconds after which a run is overdue: several times the usual gap between the last ones, but an hour at most."""
-    assert visit.store is not None
+    assert visit.store is not None  # noqa: S101 - there is a last run
     begun = visit.store.runs()["started_at"].to_numpy()[-_GAPS - 1 :] / 1000
-    gaps = begun[1:] - begun[:-1]
-    usual = float(sorted(gaps)[len(gaps) // 2]) if len(gaps) else _OLD_RUN
+    usual = float(np.median(np.diff(begun))) if len(begun) > 1 else _OLD_RUN
     return min(max(visit.settings.monitoring.missed_runs * usual, _SOON), _OLD_RUN)
 
 
