@@ -1,8 +1,10 @@
 """The web server at its limits: too many, too slow, too late, malformed."""
 
+import asyncio
 import base64
 import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -10,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import httpx
+import pandas as pd
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,7 +26,9 @@ from starlette.routing import Route
 from newstide.core.errors import StoreSlow
 from newstide.core.logs import FirstOfAMinute
 from newstide.core.settings import MilvusSettings, Settings
+from newstide.milvus import Store
 from newstide.milvus.connection import Connection
+from newstide_app.queries import HeadlineFilter, Lately, newest_headlines
 from newstide_app.services import http
 from newstide_app.web.shared_store import Reader
 from tests.harness.web import served, write_run
@@ -265,3 +270,57 @@ def test_a_slow_question_is_slow_and_turns_nobody_else_away(monkeypatch: pytest.
     with pytest.raises(StoreSlow):
         reader._read(slow)
     assert reader._read(lambda asked: asked is store), "the same store, at once"
+
+
+def test_readers_of_one_page_ask_milvus_once_and_an_error_is_kept_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader(Settings())
+    monkeypatch.setattr(reader, "_try_to_open", object)
+    asked, answers = [0], threading.Event()
+
+    def question(_store: Any) -> int:
+        asked[0] += 1
+        if asked[0] == 1:
+            raise StoreSlow("Milvus did not answer within 20 s.")
+        answers.wait(30)
+        return asked[0]
+
+    async def ask() -> list[int]:
+        with pytest.raises(StoreSlow):
+            await reader.read(question, "/api/stories?")
+        readers = [asyncio.ensure_future(reader.read(question, "/api/stories?")) for _ in range(20)]
+        await asyncio.sleep(0)
+        readers.pop().cancel()  # who goes away takes no answer from the others
+        answers.set()
+        return [await one for one in readers]
+
+    assert asyncio.run(ask()) == [2] * 19
+    assert asked == [2]
+
+
+def test_the_newest_headlines_are_read_in_a_short_look_back_however_many_came_at_once() -> None:
+    class Counting:
+        """The newest headlines of a million, one a millisecond."""
+
+        read = 0
+
+        def newest_published_at(self, after: int) -> int | None:
+            return None if after >= 1_000_000 else 1_000_000
+
+        def last_run(self) -> None:
+            return None
+
+        def headlines(self, where: str, _columns: Any) -> pd.DataFrame:
+            first, last = (int(number) for number in re.findall(r"published_at [<>]= (\d+)", where))
+            times = list(range(max(first, 0), last + 1))
+            self.read += len(times)
+            return pd.DataFrame({"id": [f"{at:09d}" for at in times], "published_at": times})
+
+        def headlines_by_id(self, ids: Any, _columns: Any) -> list[str]:
+            return list(ids)
+
+    store, lately = Counting(), Lately()
+    first = newest_headlines(cast("Store", store), HeadlineFilter(), 50, None, lately)
+    store.read = 0
+    assert newest_headlines(cast("Store", store), HeadlineFilter(), 50, None, lately) == first
+    assert store.read <= 400, "eight pages at most"
+    assert first[1] == (1_000_000 - 49, f"{1_000_000 - 49:09d}")

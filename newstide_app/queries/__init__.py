@@ -4,6 +4,7 @@ from newstide_app.queries.changes import ChangeKind, change_record, changes_sinc
 from newstide_app.queries.headlines import (
     Cursor,
     HeadlineFilter,
+    Lately,
     State,
     headlines_like,
     list_headlines,
@@ -29,6 +30,7 @@ __all__ = [
     "ChangeKind",
     "Cursor",
     "HeadlineFilter",
+    "Lately",
     "Sort",
     "State",
     "Status",

@@ -29,8 +29,22 @@ HEADLINE_COLUMNS = [
     "label_run",
 ]
 _FIRST_SPAN = 3_600_000  # ms looked back for the newest headlines; where they are few, eight times as far, and so on
+_CROWD = 8  # times the headlines of a page that a look back may bring before it is made shorter
 _TIES = 50  # hits looked at beyond a page: how many copies of a title may lie about its end
 _DIGITS = 5  # of a similarity; what differs by less is equally near
+
+
+@dataclass
+class Lately:
+    """What the last look for the newest headlines found, so that the next reads less; for one open store.
+
+    Attributes:
+        newest: No headline was later then, epoch ms; it may have been deleted since.
+        span: How far to look back first, ms.
+    """
+
+    newest: int = -1
+    span: int = _FIRST_SPAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,7 @@ class HeadlineFilter:
 
 
 def newest_headlines(
-    store: Store, wanted: HeadlineFilter, limit: int, after: Cursor | None = None
+    store: Store, wanted: HeadlineFilter, limit: int, after: Cursor | None = None, lately: Lately | None = None
 ) -> tuple[pd.DataFrame, Cursor | None]:
     """A page of headlines, newest first, those of the same moment by id.
 
@@ -84,6 +98,7 @@ def newest_headlines(
         wanted: Which.
         limit: Headlines a page.
         after: The last headline of the page before.
+        lately: Of this store, where it is asked more than once.
 
     Returns:
         The page, and where the next begins, or None at the end.
@@ -93,7 +108,7 @@ def newest_headlines(
     if wanted.labels and min(wanted.labels) >= 0:
         keys = store.headlines(filters.all_of(where, behind), ["id", "published_at"])
     else:
-        keys = _looking_back(store, wanted, limit, after)
+        keys = _looking_back(store, wanted, limit, after, lately or Lately())
     keys = keys.sort_values(["published_at", "id"], ascending=[False, True])
     page = keys.head(limit)
     frame = store.headlines_by_id(page["id"].tolist(), HEADLINE_COLUMNS)
@@ -168,27 +183,33 @@ def list_headlines(
     return facts, frame.sort_values(["published_at", "id"], ascending=[False, True]).head(limit).reset_index(drop=True)
 
 
-def _looking_back(store: Store, wanted: HeadlineFilter, limit: int, after: Cursor | None) -> pd.DataFrame:
+def _looking_back(
+    store: Store, wanted: HeadlineFilter, limit: int, after: Cursor | None, lately: Lately
+) -> pd.DataFrame:
     """Ids and times of at least `limit + 1` headlines from the newest back, where there are so many."""
-    bounds = [_newest(store)]
+    bounds = [_newest(store, lately)]
     if wanted.until is not None:
         bounds.append(wanted.until - 1)
     if after is not None:
         bounds.append(after[0])
-    upper, floor, span = min(bounds), max(wanted.since or 0, 0), _FIRST_SPAN
+    upper, floor, span = min(bounds), max(wanted.since or 0, 0), lately.span
     where, behind = wanted.expression(), "" if after is None else filters.behind(*after)
     parts: list[pd.DataFrame] = []
     while upper >= floor and sum(map(len, parts)) <= limit:
         lower = max(upper - span + 1, floor)
         slice_ = filters.all_of(filters.published_since(lower), filters.published_until(upper))
         parts.append(store.headlines(filters.all_of(slice_, where, behind), ["id", "published_at"]))
+        if len(parts) == 1 and len(parts[0]) > _CROWD * limit:  # the next look reads no more than it needs
+            lately.span = max(1, span * 2 * limit // len(parts[0]))
         upper, span = lower - 1, span * 8
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["id", "published_at"])
 
 
-def _newest(store: Store) -> int:
-    """The latest publication time, epoch ms; -1 where there is no headline."""
-    last = store.last_run()
-    known = -1 if last is None else int(last.counts.get("newest") or -1)
-    newer = store.newest_published_at(known)
-    return known if newer is None else newer
+def _newest(store: Store, lately: Lately) -> int:
+    """A time (epoch ms) after which no headline was published, and not much before it one was; -1 where there is none."""
+    if lately.newest < 0:
+        last = store.last_run()
+        lately.newest = -1 if last is None else int(last.counts.get("newest") or -1)
+    newer = store.newest_published_at(lately.newest)
+    lately.newest = max(lately.newest, -1 if newer is None else newer)
+    return lately.newest

@@ -56,10 +56,10 @@ def page_size(pages: PageSettings, default: int = 50, description: str | None = 
     return Field(min(default, pages.most_items), ge=1, le=pages.most_items, description=description)
 
 
-async def ask(reader: Reader, question: Callable[[Store], T], empty: T) -> T:
-    """The answer, or `empty` before anything was ingested."""
+async def ask(reader: Reader, question: Callable[[Store], T], empty: T, same: str = "") -> T:
+    """The answer, or `empty` before anything was ingested; for `same`, see `Reader.read`."""
     try:
-        return await reader.read(question)
+        return await reader.read(question, same)
     except EmptyStore:
         return empty
 
@@ -97,6 +97,11 @@ def moment(name: str, text: str | None) -> int | None:
 def further(request: Request, offset: int, limit: int, total: int) -> str | None:
     """The address of the next page, None at the end."""
     return address(request, offset=offset + limit) if offset + limit < total else None
+
+
+def named(request: Request) -> str:
+    """What a request asks for, whoever asks."""
+    return f"{request.url.path}{address(request)}"
 
 
 def address(request: Request, **changed: int | str) -> str:

@@ -23,6 +23,7 @@ from newstide_app.web.answers import (
     answer,
     ask,
     further,
+    named,
     page_size,
     read_cursor,
     times,
@@ -65,11 +66,11 @@ def _add_headlines(app: FastAPI, reader: Reader, pages: PageSettings) -> None:
         wanted = _headline_filter(query)
 
         def question(store: Store) -> dict[str, Any]:
-            frame, following = newest_headlines(store, wanted, query.limit, after)
+            frame, following = newest_headlines(store, wanted, query.limit, after, reader.lately)
             next_page = None if following is None else address(request, cursor=written(following))
             return {"items": records(frame), "next": next_page}
 
-        return answer(request, await ask(reader, question, {"items": [], "next": None}))
+        return answer(request, await ask(reader, question, {"items": [], "next": None}, named(request)))
 
 
 def _add_search(app: FastAPI, reader: Reader, pages: PageSettings) -> None:

@@ -1,12 +1,13 @@
 """The store as the API reads it: opened at the first question, again after Milvus has been away."""
 
+import asyncio
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -20,6 +21,7 @@ from newstide.embedding import Embedder
 from newstide.milvus import Store, open_store
 from newstide.milvus.model import model_for
 from newstide.milvus.schema import require_same_model
+from newstide_app.queries import Lately
 from newstide_app.services.endpoints import with_endpoints
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ T = TypeVar("T")
 _AT_ONCE = 4  # questions to Milvus; pages are served beside them
 _PATIENCE = timedelta(seconds=20)  # a reader at a browser does not wait as long as a service does
 _KEPT = 10.0  # seconds
+_SHARED = 1.0  # seconds for which an answer is given to all who ask the same
 _AWAY = 2.0  # seconds for which nobody else tries
 
 
@@ -43,9 +46,16 @@ class Reader:
         self._embedder: Embedder | None = None
         self._stories: tuple[int, float, pd.DataFrame] | None = None
         self._away: tuple[float, StoreUnavailable] | None = None
+        self._shared: dict[str, asyncio.Future[Any]] = {}
+        self.lately = Lately()
 
-    async def read(self, question: Callable[[Store], T]) -> T:
+    async def read(self, question: Callable[[Store], T], same: str = "") -> T:
         """Asks the store something.
+
+        Args:
+            question: Asked in a thread, with the store.
+            same: Names the question: whoever asks the same while it is being asked, or within a second after, gets the
+                same answer, so that many readers of one page are one reader to Milvus. Empty: it is asked by itself.
 
         Raises:
             StoreSlow: Milvus did not answer this question in time; others are asked all the same.
@@ -54,7 +64,23 @@ class Reader:
         """
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(_AT_ONCE)
-        return await anyio.to_thread.run_sync(self._read, question, limiter=self._limiter)
+        if not same:
+            return await anyio.to_thread.run_sync(self._read, question, limiter=self._limiter)
+        asked = self._shared.get(same)
+        if asked is None:
+            asked = self._shared[same] = asyncio.ensure_future(
+                anyio.to_thread.run_sync(self._read, question, limiter=self._limiter)
+            )
+            asked.add_done_callback(lambda done: self._forget_soon(same, done))
+        answer: T = await asyncio.shield(asked)  # a reader who goes away takes no answer from the others
+        return answer
+
+    def _forget_soon(self, same: str, done: "asyncio.Future[Any]") -> None:
+        """An answer is kept for a second, an error for nobody."""
+        if done.cancelled() or done.exception() is not None:
+            self._shared.pop(same, None)
+        else:
+            done.get_loop().call_later(_SHARED, self._shared.pop, same, None)
 
     def stories(self, store: Store) -> pd.DataFrame:
         """All stories, kept until the next run; not for long, since headlines may be taken down between two runs."""
@@ -135,6 +161,7 @@ class Reader:
         self._away = None
         if self._store is None:
             self._stories = None
+            self.lately = Lately()
             self._store = self._try_to_open()
         return self._store
 

@@ -39,6 +39,7 @@ from newstide_app.web.answers import (
     ask,
     further,
     moment,
+    named,
     page_size,
     times,
     written,
@@ -93,7 +94,7 @@ def add_stories(app: FastAPI, reader: Reader, pages: PageSettings) -> None:
             following = further(request, query.offset, query.limit, len(found))
             return {"items": story_records(page, languages), "total": len(found), "next": following}
 
-        return answer(request, await ask(reader, question, {"items": [], "total": 0, "next": None}))
+        return answer(request, await ask(reader, question, {"items": [], "total": 0, "next": None}, named(request)))
 
     _add_detail(app, reader, pages)
     _add_changes(app, reader, pages)
