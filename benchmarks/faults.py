@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import document
-from benchmarks.machine import RESULTS, machine_card, write_json
+from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
 from newstide.core import logs
 from tests.harness.kills import SEED, run
 from tests.harness.services import local_servers
@@ -55,9 +55,7 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
         "minutes": f"{result['seconds'] / 60:.0f}",
     }
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
-    where = (
-        f"{card['processor']}, {card['cores']} cores, load {card['load_at_start']} at the start; seed {card['seed']}."
-    )
+    where = machine_line(card)
     return "\n".join(["| what | figure |", "|---|---|", *lines, "", where])
 
 
@@ -68,7 +66,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20, help="kills of each: consumer, reclusterer, broker, Milvus")
     parser.add_argument("--fuzz", type=int, help="number of fuzzed messages to send, instead of kills")
     parser.add_argument("--json", type=Path, help="default: faults.json or fuzz.json in benchmarks/results")
-    parser.add_argument("--no-docs", action="store_true", help="leave docs/reliability.md as it is")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     parser.add_argument("--folder", type=Path, help="folder for all data, which is kept; default: a temporary one")
     chosen = parser.parse_args()
     card = machine_card(SEED)
@@ -90,7 +88,7 @@ def main() -> None:
             wrong = result["lost"] or result["duplicated"] or result["disagreements"]
             console.print(table(result), result["met"], result["ended_by_itself"])
     write_json(chosen.json or RESULTS / f"{name}.json", card, [result])
-    if not chosen.no_docs:
+    if chosen.write:
         document.replace(PAGE, name, text)
     if wrong:
         raise SystemExit(1)

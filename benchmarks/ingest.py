@@ -29,7 +29,7 @@ from rich.table import Table
 
 from benchmarks import document
 from benchmarks.faults import PAGE
-from benchmarks.machine import RESULTS, machine_card, write_json
+from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
 from newstide.core import logs
 from newstide.core.headline import Headline, encode
 from newstide.core.settings import Settings
@@ -302,7 +302,7 @@ def figures(rows: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:
     }
     lines = [f"| {kind} | {' | '.join(show(row) for row in rows)} |" for kind, show in kinds.items()]
     head = f"| what | {' | '.join(row['model'] for row in rows)} |"
-    where = f"{card['processor']}, {card['cores']} cores, load {card['load_at_start']} at the start; one run."
+    where = machine_line(card) + " One run."
     return "\n".join([head, "|---" * (len(rows) + 1) + "|", *lines, "", where])
 
 

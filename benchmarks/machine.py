@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -34,6 +35,7 @@ def machine_card(seed: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
         "seed": seed,
+        "commit": _commit(),
         "load_at_start": round(os.getloadavg()[0], 2),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -49,8 +51,19 @@ def machine_line(card: Mapping[str, Any]) -> str:
     """The card as the sentence under a table."""
     return (
         f"{card['processor']}, {card['cores']} cores, {card['memory_gb']} GB, load {card['load_at_start']} at the start; "
-        f"seed {card['seed']}."
+        f"seed {card['seed']}; commit {card.get('commit', 'unknown')}."
     )
+
+
+def _commit() -> str:
+    """The commit that is measured, with a `+` where files differ from it."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
 def _processor() -> str:

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks import document
 from benchmarks.faults import PAGE
-from benchmarks.machine import machine_card, write_json
+from benchmarks.machine import machine_card, machine_line, write_json
 from newstide.core import logs
 from newstide.core.errors import BrokerUnavailable
 from newstide.core.headline import encode
@@ -240,7 +240,7 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
         "what is missed": "; ".join(result["missed"]) or "nothing",
     }
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
-    where = f"{card['processor']}, {card['cores']} cores, load {card['load_at_start']} at the start."
+    where = machine_line(card)
     return "\n".join(["| what | figure |", "|---|---|", *lines, "", where, "", f"![The curve]({CURVE.name})"])
 
 

@@ -20,6 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.machine import machine_line
 from newstide.core.headline import encode
 from newstide.core.local_server import free_port
 from newstide.core.settings import Settings
@@ -246,7 +247,7 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
         "what is wrong": "; ".join(wrong(result)) or "nothing",
     }
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
-    where = f"{card['processor']}, {card['cores']} cores, load {card['load_at_start']} at the start; seed {SEED}."
+    where = machine_line(card)
     return "\n".join(["| what | figure |", "|---|---|", *lines, "", where])
 
 
