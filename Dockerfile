@@ -37,14 +37,14 @@ LABEL org.opencontainers.image.title="newstide" \
 # Named volumes take over the owner of the folders they are mounted on.
 RUN groupadd --system --gid 10001 newstide \
     && useradd --system --uid 10001 --gid newstide --create-home newstide \
-    && install --directory --owner newstide --group newstide /data /pages /home/newstide/.cache
+    && install --directory --owner newstide --group newstide /data /pages /compiled /home/newstide/.cache
 COPY producers/sample/day.jsonl /samples/day.jsonl
 COPY --from=packages /opt/newstide /opt/newstide
 ENV PATH=/opt/newstide/bin:${PATH} \
     HOME=/home/newstide \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    NUMBA_CACHE_DIR=/home/newstide/.cache/numba \
+    NUMBA_CACHE_DIR=/tmp/numba \
     NEWSTIDE_DATA_DIR=/data \
     NEWSTIDE_PAGES_DIRECTORY=/pages
 WORKDIR /data

@@ -36,7 +36,7 @@ from tests.harness.compose import (
     wait_until_it_listens,
 )
 
-OURS = ("consumer", "reclusterer", "watch", "web", "producer")
+OURS = ("consumer", "reclusterer", "watch", "web", "feeds", "producer")
 RAW, EXAMPLE = compose_file(), example()
 COMPOSE: dict[str, Any] = interpolate(RAW, EXAMPLE)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -69,12 +69,12 @@ def test_every_variable_stands_in_the_example_with_its_default() -> None:
 
 
 def test_every_image_is_pinned_to_a_version() -> None:
-    pattern = re.compile(r"[\w./-]+:(v?\d+\.\d+\.\d+|RELEASE\.[\dTZ-]+)")
+    pattern = re.compile(r"[\w./-]+:(v?\d+\.\d+\.\d+|RELEASE\.[\dTZ-]+)(@sha256:[0-9a-f]{64})?")
     assert [name for name, service in SERVICES.items() if not pattern.fullmatch(service["image"])] == []
     (base,) = [words[0] for _, words in instructions("ARG") if words[0].startswith("PYTHON=")]
     assert re.fullmatch(r"PYTHON=python:3\.12\.\d+-slim-\w+", base)
     assert {words[0] for _, words in instructions("FROM")} == {"${PYTHON}"}
-    assert SERVICES["kafka"]["image"].split(":")[1:] == [
+    assert SERVICES["kafka"]["image"].partition("@")[0].split(":")[1:] == [
         one.version for one in read_jars() if one.artifact == "kafka_2.13"
     ]
 
@@ -131,6 +131,7 @@ def test_the_dockerfile_converts_the_packaged_model_where_it_is_the_image_s(tmp_
 def test_every_command_is_one_of_newstides() -> None:
     for name in OURS:
         command = SERVICES[name]["command"]
+        command = command.split() if isinstance(command, str) else command
         assert parses(command), name
         assert not parses(command, "--no-such-flag"), name
         durations = [value for flag, value in pairwise(command) if flag in ("--every", "--max-age")]
@@ -187,10 +188,12 @@ def test_our_containers_can_write_where_newstide_writes_and_nowhere_else() -> No
     (user,) = [words for _, words in instructions("USER")]
     targets = {name: {volume.split(":", 1)[1] for volume in SERVICES[name]["volumes"]} for name in OURS}
     assert targets["consumer"] == {"/data", "/home/newstide/.cache"}
-    assert targets["reclusterer"] == {"/data", "/pages", "/home/newstide/.cache"}
-    assert targets["watch"] == {"/data", "/home/newstide/.cache"}
-    assert targets["web"] == {"/pages:ro", "/home/newstide/.cache"}
-    assert IMAGE["NUMBA_CACHE_DIR"].startswith("/home/newstide/.cache/")
+    assert targets["reclusterer"] == {"/data", "/pages", "/compiled", "/home/newstide/.cache:ro"}
+    assert targets["watch"] == {"/data", "/home/newstide/.cache:ro"}
+    assert targets["web"] == {"/pages:ro", "/home/newstide/.cache:ro"}
+    assert targets["feeds"] == targets["producer"] == {"/data"}
+    assert environment("reclusterer")["NUMBA_CACHE_DIR"] == "/compiled", "a folder that no other service has"
+    assert IMAGE["NUMBA_CACHE_DIR"].startswith("/tmp/"), "of the container alone"  # noqa: S108
     for name in OURS:
         service = SERVICES[name]
         mounts = {target.split(":")[0] for target in targets[name]}
@@ -220,10 +223,36 @@ def test_every_container_that_may_write_to_its_root_or_be_root_is_named_in_the_d
         assert user.startswith("`" + service["user"] if "user" in service else "root"), name
 
 
+def test_no_container_can_take_all_memory_of_the_machine() -> None:
+    for name, service in SERVICES.items():
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+
+
+def test_whatever_is_set_in_the_variables_file_reaches_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {
+        "NEWSTIDE_KEEP": "90d",
+        "NEWSTIDE_PAGES_TOKEN": "a-token-of-some-length",
+        "NEWSTIDE_PAGES_ALLOWED_HOSTS": "news.example.org",
+        "FEEDS": "--rss https://example.org/a.xml --rss https://example.org/b.xml",
+        "NEWSTIDE_MONITORING_SILENCE": "2m",
+    }
+    filled = interpolate(RAW, {**EXAMPLE, **chosen})["services"]
+    assert filled["reclusterer"]["environment"]["NEWSTIDE_KEEP"] == "90d"
+    assert filled["feeds"]["command"].split().count("--rss") == 2
+    assert parses(filled["feeds"]["command"].split())
+    for name in ("consumer", "reclusterer", "web", "feeds"):
+        with monkeypatch.context() as patch:
+            for variable, value in filled[name]["environment"].items():
+                patch.setenv(variable, str(value))
+            settings = Settings.load()
+        assert settings.monitoring.silence.total_seconds() == 120, name
+        assert (settings.pages.token is not None) == (name == "web")
+
+
 def test_every_service_says_how_it_is_and_waits_only_for_those_that_do() -> None:
     for name, service in SERVICES.items():
         check = service["healthcheck"]
-        if service.get("profiles") == ["producer"]:  # runs only when asked for
+        if name == "producer":  # runs only when asked for
             assert (name, check, service["restart"]) == ("producer", {"disable": True}, "no")
             continue
         assert check["test"][0] == "CMD", name
@@ -234,11 +263,12 @@ def test_every_service_says_how_it_is_and_waits_only_for_those_that_do() -> None
             assert other in SERVICES
 
 
-@pytest.mark.parametrize("name", ["consumer", "reclusterer"])
+@pytest.mark.parametrize("name", ["consumer", "reclusterer", "feeds"])
 def test_a_service_is_healthy_while_its_loop_turns(name: str, tmp_path: Path) -> None:
     command = SERVICES[name]["healthcheck"]["test"][1:]
     assert command[:2] == ["python", "-c"]
-    assert f" or {PORTS[name]})" in command[2], "also where monitoring.port is 0"
+    service = {"feeds": "producer"}.get(name, name)
+    assert f" or {PORTS[service]})" in command[2], "also where monitoring.port is 0"
     port = free_port(0)
 
     def healthy() -> bool:
@@ -248,7 +278,7 @@ def test_a_service_is_healthy_while_its_loop_turns(name: str, tmp_path: Path) ->
 
     assert not healthy()
     settings = Settings.load(data_dir=tmp_path, monitoring={"port": port, "silence": "30s"})
-    with monitored(name, settings, asks=[]) as monitor:
+    with monitored(service, settings, asks=[]) as monitor:
         assert healthy()  # it is starting
         monitor.beat()
         assert healthy()
