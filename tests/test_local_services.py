@@ -109,6 +109,33 @@ def test_what_was_up_and_fails_is_tried_until_it_comes_up_and_said_once(
     assert said.count("a local server cannot be started") == 1
 
 
+def test_on_a_full_disk_a_server_is_down_until_there_is_room_and_both_is_said_once(
+    server: Listener, keeper: Keeper, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = [10 * server.least_room]
+    looks: list[int] = []
+
+    def found() -> int:
+        looks.append(room[0])
+        return room[0]
+
+    monkeypatch.setattr(server, "room", found)
+    keeper.start()
+    keeper.wait_until_up()
+    room[0] = server.least_room - 1
+    until(lambda: not server.alive())
+    room[0] = server.least_room  # a little room is not enough, else it would come and go
+    seen = len(looks)
+    until(lambda: len(looks) > seen + 5)
+    assert not server.alive()
+    room[0] = 2 * server.least_room
+    until(lambda: server.alive() and listens(server.port))
+    said = "".join(capsys.readouterr())
+    assert said.count("the disk is full") == 1
+    assert said.count("there is room again") == 1
+    assert "a local server ended" not in said
+
+
 def test_a_port_that_was_taken_meanwhile_is_left_and_the_new_address_is_known(server: Listener, keeper: Keeper) -> None:
     keeper.start()
     keeper.wait_until_up()

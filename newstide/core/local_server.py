@@ -45,6 +45,7 @@ class LocalServer(ABC):
 
     name = "the server"
     stop_within = 10.0  # seconds, then it is killed
+    least_room = 64 * 2**20  # bytes of free disk with less of which the server is better not running
 
     def __init__(self, data_dir: Path, port: int, *, owned: bool = False) -> None:
         self.data_dir = data_dir.absolute()
@@ -65,6 +66,17 @@ class LocalServer(ABC):
     def alive(self) -> bool:
         """Whether the server's process runs."""
         return self._process is not None and self._process.poll() is None
+
+    def room(self) -> int:
+        """Bytes that are free where the server's folder lies."""
+        folder = next(path for path in (self.data_dir, *self.data_dir.parents) if path.exists())
+        return shutil.disk_usage(folder).free
+
+    def kill(self) -> None:
+        """Ends the server at once, without the writes of an ordered end; its log brings all back at the next start."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def start(self) -> None:
         """Starts the server and waits until a client can talk to it. Does nothing where it runs already.

@@ -16,6 +16,9 @@ class LocalMilvus(LocalServer):
     """One Milvus Lite server."""
 
     name = "Milvus Lite"
+    # A flush that fails for want of room is answered as if it were done (3.2.2), the rows are in the log alone, and the
+    # next flush removes that log.
+    least_room = 128 * 2**20
 
     def __init__(self, data_dir: Path, *, port: int = 19530, owned: bool = False) -> None:
         super().__init__(data_dir, port, owned=owned)

@@ -1,6 +1,8 @@
 """The local Kafka and Milvus Lite, where none are configured: started side by side, and started again when they end.
 
 Each has a keeper, a thread of its own, so that one that takes long to recover holds up neither the other nor the services.
+Where the disk is nearly full, a keeper ends its server and starts it again once there is room: a server that ran on would
+end by itself, or lose what it could not write.
 """
 
 import os
@@ -111,6 +113,7 @@ class Keeper(LastingThread):
         self._server = server
         self._stopping = stopping
         self._settled = Event()
+        self._held = False  # down for want of room
         self._error: BaseException | None = None
 
     def run(self) -> None:
@@ -128,6 +131,9 @@ class Keeper(LastingThread):
     def _keep(self) -> None:
         up_since, failures, said = time.monotonic(), 0, ""
         while not self._stopping.wait(_LOOK_EVERY):
+            if self._without_room():
+                up_since, failures, said = time.monotonic(), 0, "no room"
+                continue
             if self._server.alive():
                 failures = 0 if time.monotonic() - up_since > _STEADY else failures
                 continue
@@ -150,6 +156,24 @@ class Keeper(LastingThread):
             else:
                 up_since, said = time.monotonic(), ""
                 self.address = self._server.address
+
+    def _without_room(self) -> bool:
+        """Whether the disk is too full for the server, which is then held down; said once, and once when there is room."""
+        room = self._server.room()
+        if room < self._server.least_room and not self._held:
+            self._held = True
+            log.error(
+                "the disk is full; the server is down until there is room, and everything waits",
+                server=self._server.name,
+                folder=str(self._server.data_dir),
+                free_mb=room >> 20,
+                needed_mb=2 * self._server.least_room >> 20,
+            )
+            self._server.kill()
+        elif self._held and room >= 2 * self._server.least_room:
+            self._held = False
+            log.info("there is room again; starting the server", server=self._server.name)
+        return self._held
 
     def wait_until_up(self) -> None:
         """Returns once the server has come up; raises what it failed with."""
