@@ -10,6 +10,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from clustering.kernel_cache import checked
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # In a kernel: a number as int64, a truth value as one that is no constant. What kernels give to one another has one type
@@ -28,7 +30,7 @@ def kernel(*, parallel: bool = False, fastmath: set[str] | bool = False) -> Call
 
     def compile_function(function: Function) -> Function:
         try:
-            compiled = numba.njit(function, cache=True, parallel=parallel, fastmath=fastmath)
+            compiled = checked(numba.njit(function, cache=True, parallel=parallel, fastmath=fastmath))
         except RuntimeError:  # neither beside the code nor in the user's folder can anything be written
             compiled = numba.njit(function, parallel=parallel, fastmath=fastmath)
         return cast("Function", compiled)

@@ -1,0 +1,85 @@
+"""Numba's cache of compiled code with checksums: what is damaged is compiled anew, what cannot be kept is done without.
+
+By itself, numba raises at each start what a damaged file of its cache makes pickle raise, and what a full disk says; and it
+runs machine code whatever has become of it on disk.
+"""
+
+import hashlib
+import pickle
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from numba.core import caching
+
+from newstide.core import logs
+
+_DIGEST = hashlib.sha256().digest_size
+_MARK = b"sha256:"  # before the digest; a file that numba wrote by itself begins as a pickle does, and has none
+_PICKLE = b"\x80"
+
+_numba: Any = caching  # it has no types
+
+log = logs.get("kernels")
+
+
+class CheckedCacheFile(_numba.IndexDataCacheFile):  # type: ignore[misc]
+    """The cache of one kernel: numba's own, with a digest before each file of code.
+
+    Args:
+        cache_path: The folder.
+        filename_base: Of its files.
+        source_stamp: Of the kernel's source.
+    """
+
+    def load(self, key: Any) -> Any:
+        """The code under a key, or None where it is not there or damaged."""
+        try:
+            return super().load(key)
+        except Exception as error:  # noqa: BLE001 - whatever pickle makes of damaged bytes
+            self._forget(error)
+            return None
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keeps code under a key, where that can be done."""
+        try:
+            try:
+                super().save(key, data)
+            except OSError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a damaged index
+                self._forget(error)
+                super().save(key, data)
+        except OSError as error:
+            log.warning("compiled code cannot be kept; the next start compiles it again", reason=str(error))
+
+    def _forget(self, error: Exception) -> None:
+        log.warning("compiled code is damaged and is compiled anew", file=self._index_path, reason=repr(error))
+        with suppress(OSError):
+            self.flush()
+
+    def _load_data(self, name: str) -> Any:
+        path = Path(self._data_path(name))
+        content = path.read_bytes()
+        if not content.startswith(_PICKLE):
+            start = len(_MARK) + _DIGEST
+            expected, content = content[:start], content[start:]
+            if expected != _MARK + hashlib.sha256(content).digest():
+                raise ValueError(f"the checksum of {path.name} is wrong")
+        return pickle.loads(content)  # noqa: S301 - numba's own format, from a folder of this user
+
+    def _save_data(self, name: str, data: Any) -> None:
+        content = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(_MARK + hashlib.sha256(content).digest() + content)
+
+
+def checked(compiled: Any) -> Any:
+    """A dispatcher of `numba.njit(cache=True)`, whose cache is checked from now on."""
+    plain = compiled._cache._cache_file
+    compiled._cache._cache_file = CheckedCacheFile(
+        cache_path=plain._cache_path,
+        filename_base=plain._index_name.removesuffix(".nbi"),
+        source_stamp=plain._source_stamp,
+    )
+    return compiled
