@@ -17,6 +17,7 @@ from clustering.run.reclusterer import recluster
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.milvus import Store, open_store
 from newstide_app.maintenance.dead_letters import letters, replay, waiting
+from newstide_app.maintenance.reembed import reembed
 from producers.sample import day_file
 from tests.harness.consuming import drained
 from tests.harness.newsroom import add_headlines
@@ -89,6 +90,36 @@ def labels(settings: Settings) -> dict[str, int]:
         return dict(zip(rows["id"], rows["cluster_label"].astype(int), strict=True))
     finally:
         store.close()
+
+
+@pytest.mark.slow  # its twin, cut off by an exception: tests/test_reembed.py
+def test_a_reembed_that_is_killed_turns_no_reader_and_the_next_one_goes_on_from_there(newsroom: Settings) -> None:
+    code = """
+import os, signal
+from newstide.core.settings import Settings
+from newstide.milvus import Store
+from newstide_app.maintenance import reembed
+reembed._BATCH, calls, plain = 20, [], Store.insert_headlines
+def insert(self, rows, **named):
+    calls.append(plain(self, rows, **named))
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return calls[-1]
+Store.insert_headlines = insert
+reembed.reembed(Settings.load(), "use-multilingual")
+"""
+    before = labels(newsroom)
+    store = open_store(newsroom.milvus, None)
+    card = store.card
+    store.close()
+    assert child(code, newsroom).returncode == -signal.SIGKILL
+    store = open_store(newsroom.milvus, None)
+    assert store.card == card, "readers stay with the model that has all headlines"
+    store.close()
+    assert labels(newsroom) == before
+    done = reembed(newsroom, "use-multilingual")
+    assert (done.kept, done.embedded, done.failed) == (40, 80, 0)
+    assert set(labels(newsroom)) == set(before)
 
 
 def test_an_export_that_is_killed_leaves_no_half_file_and_the_next_one_works(
