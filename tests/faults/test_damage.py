@@ -24,6 +24,7 @@ from tests.harness.newsroom import add_headlines
 from tests.harness.workers import good, send
 
 ROOT = Path(__file__).parents[2]
+_SLOW = pytest.mark.slow  # of several kinds of one damage one is enough at each change
 
 
 def child(code: str, settings: Settings, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -172,7 +173,7 @@ print(find(np.array([1, 2, 2], np.int64), 0))
 """
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "index"])
+@pytest.mark.parametrize("damage", ["flipped", *(pytest.param(one, marks=_SLOW) for one in ("cut", "empty", "index"))])
 def test_damaged_compiled_code_is_compiled_anew(damage: str, tmp_path: Path) -> None:
     def run() -> subprocess.CompletedProcess[str]:
         return child(_COMPILE, Settings(data_dir=tmp_path), NUMBA_CACHE_DIR=str(tmp_path / "compiled"))
@@ -206,6 +207,7 @@ def read_only(newsroom: Settings) -> Iterator[Settings]:
     subprocess.run(["/bin/umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.slow  # its twin: tests/faults/test_full_disk.py
 def test_in_a_read_only_data_folder_a_run_writes_its_labels_and_names_what_it_cannot_write(read_only: Settings) -> None:
     add_headlines(read_only, day()[120:140])
     with structlog.testing.capture_logs() as logged:
