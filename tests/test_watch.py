@@ -24,7 +24,7 @@ from newstide_app.cli.main import app
 from newstide_app.maintenance.doctor import examine
 from newstide_app.maintenance.doctor_watch import look_at_watches
 from newstide_app.maintenance.findings import Visit
-from newstide_app.services.monitoring import figures_of, running_services
+from newstide_app.services.cards import figures_of, running_services
 from newstide_app.watch.alerts import Alert
 from newstide_app.watch.outbox import Outbox, outbox_file
 from newstide_app.watch.service import run_watch
