@@ -127,12 +127,7 @@ class ConsumerMetrics:
         self._waiting = Gauge("newstide_waiting", "1 while a batch waits for it.", ["what"], registry=registry)
         for what in _WAITED_FOR:
             self._waiting.labels(what)
-        self._progress = Gauge(
-            "newstide_last_progress_timestamp_seconds",
-            "When messages were last done with, or the service began; epoch seconds.",
-            registry=registry,
-        )
-        self._progress.set(time.time())
+        self._progress = _now_gauge(registry)
         self._known: dict[str, int] = {}
         self._known_names: dict[tuple[str, str], int] = {}
         self._known_seconds: dict[str, float] = {}
@@ -166,6 +161,14 @@ class ConsumerMetrics:
         if now > before:
             counter.labels(field).inc(now - before)
             self._known_names[name, field] = now
+
+
+def _now_gauge(registry: CollectorRegistry) -> Gauge:
+    """When messages were last done with, which is now, as the service begins."""
+    what = "When messages were last done with, or the service began; epoch seconds."
+    progress = Gauge("newstide_last_progress_timestamp_seconds", what, registry=registry)
+    progress.set(time.time())
+    return progress
 
 
 class RunMetrics:
