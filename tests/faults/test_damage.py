@@ -15,6 +15,8 @@ import structlog
 from clustering.pages.run_page import export_page
 from clustering.run.reclusterer import recluster
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings, as_environment
+from newstide.kafka.lag import progress
+from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
 from newstide_app.maintenance.dead_letters import letters, replay, waiting
 from newstide_app.maintenance.reembed import reembed
@@ -109,6 +111,8 @@ def insert(self, rows, **named):
 Store.insert_headlines = insert
 reembed.reembed(Settings.load(), "use-multilingual")
 """
+    ensure_topics(newsroom.kafka)
+    progress(newsroom.kafka, newsroom.kafka.group)  # waits for the coordinator, which a new group has not got yet
     before = labels(newsroom)
     store = open_store(newsroom.milvus, None)
     card = store.card
