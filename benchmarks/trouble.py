@@ -255,7 +255,7 @@ def _looked_at(up: Up, feed: Feed) -> dict[str, Any]:
         until("all are there", lambda: not missing(), every=2.0)
     lost = len(missing())
     up.process.send_signal(signal.SIGSTOP)  # no service is started again: what is compared stays as it is
-    with suppress(StopIteration):
+    with suppress(TimeoutError):
         up.server("newstide_app recluster").terminate()
     time.sleep(5.0)
     with opened(up.known()) as store:

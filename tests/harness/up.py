@@ -79,8 +79,16 @@ class Up:
         return [root, *root.children(recursive=True)]
 
     def server(self, word: str) -> psutil.Process:
-        """The one process of the tree whose command holds this word."""
-        return next(one for one in self.tree() if word in " ".join(one.cmdline()) and "setpriv" not in one.name())
+        """The one process of the tree whose command holds this word, as soon as there is one."""
+        found: list[psutil.Process] = []
+
+        def runs() -> bool:
+            with suppress(psutil.Error):
+                found.extend(one for one in self.tree() if word in " ".join(one.cmdline()) and one.name() != "setpriv")
+            return bool(found)
+
+        until(f"a process of {word} runs", runs)
+        return found[0]
 
     def kill_all(self) -> None:
         """Kills it and all that it started, before any of them sees another die."""
