@@ -7,7 +7,7 @@ written to collections which readers do not use any more.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
@@ -195,7 +195,7 @@ class _Work:
         for some in chunks_of(items, self.settings.consumer.batch_size):
             for settled in self.writer.write(some, tally):
                 _note(fates[id(settled.item.record)], settled, tally)
-        undone = [record for record in records if not fates[id(record)].done]
+        undone = _from_the_first_undone(records, fates)
         for record in undone:
             fates[id(record)].outcomes[Outcome.LEFT] += 1
         letters = [letter for record in records if (letter := _counted(record, fates[id(record)], tally)) is not None]
@@ -254,6 +254,18 @@ def _timed(items: Iterator[Item], tally: Tally) -> Iterator[Item]:
         yield item
 
 
+def _from_the_first_undone(records: Sequence[Any], fates: Mapping[int, _Fate]) -> list[Any]:
+    """The records that are read again: of each partition, the first that is not done and all after it."""
+    stopped = set()
+    again = []
+    for record in records:
+        if not fates[id(record)].done:
+            stopped.add(record.partition)
+        if record.partition in stopped:
+            again.append(record)
+    return again
+
+
 def _note(fate: _Fate, settled: Settled, tally: Tally) -> None:
     item = settled.item
     fate.outcomes[settled.outcome] += 1
@@ -266,11 +278,15 @@ def _note(fate: _Fate, settled: Settled, tally: Tally) -> None:
 
 
 def _counted(record: Any, fate: _Fate, tally: Tally) -> Letter | None:
-    """Counts a record and its items; returns the dead letter of refused items, if any."""
+    """Counts a record and its items; returns the dead letter of refused items, if any.
+
+    Of a record that is read again, only what was written counts, which is then a duplicate.
+    """
     outcomes = fate.outcomes
     taken = outcomes.total() - outcomes[Outcome.REFUSED]
+    again = bool(outcomes[Outcome.LEFT])
     whole = bool(fate.refused) and not taken
-    if not outcomes[Outcome.LEFT]:  # otherwise the partition's new owner reads the record again
+    if not again:
         tally.messages += 1
         tally.tombstones += not outcomes
         tally.dead_letters += whole
@@ -278,10 +294,10 @@ def _counted(record: Any, fate: _Fate, tally: Tally) -> Letter | None:
     for outcome in (Outcome.STORED, Outcome.DUPLICATE, Outcome.EDIT, Outcome.TAKEN_DOWN):
         setattr(tally, outcome.value, getattr(tally, outcome.value) + outcomes[outcome])
         tally.headlines += outcomes[outcome]
-    if not whole:
+    if not whole and not again:
         tally.refused += len(fate.refused)
         tally.headlines += len(fate.refused)
-    return letter_of(record, fate.refused, whole=whole) if fate.refused and not outcomes[Outcome.LEFT] else None
+    return letter_of(record, fate.refused, whole=whole) if fate.refused and not again else None
 
 
 def _caught_up(consumer: KafkaConsumer, handover: Handover) -> bool:

@@ -200,7 +200,9 @@ def test_a_headline_and_a_run_of_a_clock_400_days_ahead_end_no_story_and_keep_no
     found = state(place)
     alone = found.rows.pop("ahead")
     assert alone[-1] == -1
-    assert differences(found, state(control)) == []
+    assert [one for one in differences(found, state(control)) if "keywords" not in one] == [], (
+        "the control's keywords are of the run that last changed a story; here all went and came back"
+    )
     store = open_store(place.milvus, None)
     try:
         own = filters.all_of(filters.equals("id", "ahead"), filters.PROVISIONAL)

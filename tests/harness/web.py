@@ -22,7 +22,8 @@ from tests.harness.snapshots import make_snapshot
 def served(settings: Settings) -> Iterator[httpx.Client]:
     """A client of a running server."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(make_app(settings), host="127.0.0.1", port=port, log_level="warning"))
+    options: dict[str, Any] = {"log_level": "warning", "timeout_graceful_shutdown": 5}  # as in production
+    server = uvicorn.Server(uvicorn.Config(make_app(settings), host="127.0.0.1", port=port, **options))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
