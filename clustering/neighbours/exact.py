@@ -61,7 +61,8 @@ def least_to_offer(lists: NeighbourLists, searched: Indices, complete: Flags, sl
     """The product below which an offered row cannot enter each row's list, (n,); infinite for rows that are searched."""
     width = lists.indices.shape[1]
     last = np.take_along_axis(lists.similarities, np.maximum(lists.lengths - 1, 0)[:, None], axis=1)[:, 0]
-    least: Vectors = np.where(lists.lengths > 0, last - np.float32(slack), np.inf).astype(np.float32)
+    known = np.where(lists.lengths > 0, last, np.float32(np.inf))  # what lies in an empty list is no similarity
+    least: Vectors = (known - np.float32(slack)).astype(np.float32)
     least[complete & (lists.lengths < width)] = -np.inf
     least[searched] = np.inf
     return least
