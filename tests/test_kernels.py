@@ -58,6 +58,7 @@ ORACLES: dict[str, str] = {
     "neighbours.neighbour_lists.gather": _BRUTE_FORCE,
     "neighbours.neighbour_lists.offer": _BRUTE_FORCE,
     "neighbours.neighbour_lists.similarity": _BRUTE_FORCE,
+    "neighbours.neighbour_lists.write_most_similar": _FIRST_GRAPH,
     "neighbours.neighbour_lists.write_ranked": _BRUTE_FORCE,
     "neighbours.by_cells._nearest": _ALL_CELLS,
     "neighbours.by_cells._means": _ALL_CELLS,

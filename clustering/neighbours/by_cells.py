@@ -21,7 +21,7 @@ from clustering.neighbours.neighbour_lists import (
     PointArrays,
     Points,
     similarity,
-    write_ranked,
+    write_most_similar,
 )
 from newstide.core import logs
 
@@ -184,23 +184,18 @@ def _search_among(
     products: Vectors, rows: Indices, among: Indices, points: PointArrays, lists: NeighbourListArrays
 ) -> None:
     """Writes the lists of `rows`, whose products with the rows `among` (ascending), they among them, are given."""
-    vectors, norms, slack = points.vectors, points.norms, points.slack
     width = min(lists.indices.shape[1], len(among) - 1)
     for place in parallel_range(len(rows)):
         row = rows[place]
         products[place, np.searchsorted(among, row)] = -np.inf
-        least = kth_largest(products[place], width) - np.float32(2 * slack)
+        least = kth_largest(products[place], width) - np.float32(2 * points.slack)
         candidates = among[at_least(products[place], least, 2 * width)]
-        values = np.empty(len(candidates), np.float32)
-        for number in range(len(candidates)):
-            values[number] = similarity(vectors, norms, as_int64(row), as_int64(candidates[number]))
-        write_ranked(lists, row, candidates, values)
+        write_most_similar(lists, row, candidates, points)
 
 
 @kernel(parallel=True)
 def _follow(listed: Indices, points: PointArrays, lists: NeighbourListArrays) -> None:
     """Writes each row's list anew from what it lists and what the first of these list; `listed` are the lists before."""
-    vectors, norms = points.vectors, points.norms
     n, width = listed.shape
     for row in parallel_range(n):
         met = np.empty(width + _FOLLOWED * width, np.int32)
@@ -212,7 +207,4 @@ def _follow(listed: Indices, points: PointArrays, lists: NeighbourListArrays) ->
                 count += width
         candidates = np.unique(met[:count])
         candidates = candidates[(candidates >= 0) & (candidates != row)]
-        values = np.empty(len(candidates), np.float32)
-        for number in range(len(candidates)):
-            values[number] = similarity(vectors, norms, as_int64(row), as_int64(candidates[number]))
-        write_ranked(lists, row, candidates, values)
+        write_most_similar(lists, row, candidates, points)

@@ -18,7 +18,7 @@ from clustering.neighbours.neighbour_lists import (
     Points,
     offer,
     similarity,
-    write_ranked,
+    write_most_similar,
 )
 
 _LARGEST_BLOCK_MB = 256  # larger blocks are not faster
@@ -71,18 +71,14 @@ def least_to_offer(lists: NeighbourLists, searched: Indices, complete: Flags, sl
 @kernel(parallel=True)
 def _search(products: Vectors, rows: Indices, points: PointArrays, lists: NeighbourListArrays) -> None:
     """Writes the lists (mutated) of `rows`; `products` (len(rows), n) are those of each with all rows, and mutated."""
-    vectors, norms, slack = points.vectors, points.norms, points.slack
     n = products.shape[1]
     width = min(lists.indices.shape[1], n - 1)
     for place in parallel_range(len(rows)):
         row = rows[place]
         products[place, row] = -np.inf
-        least = kth_largest(products[place], width) - np.float32(2 * slack)
+        least = kth_largest(products[place], width) - np.float32(2 * points.slack)
         candidates = at_least(products[place], least, 2 * width)
-        values = np.empty(len(candidates), np.float32)
-        for number in range(len(candidates)):
-            values[number] = similarity(vectors, norms, as_int64(row), as_int64(candidates[number]))
-        write_ranked(lists, row, candidates, values)
+        write_most_similar(lists, row, candidates, points)
 
 
 @kernel()

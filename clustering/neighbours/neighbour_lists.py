@@ -221,3 +221,12 @@ def write_ranked(lists: NeighbourListArrays, row: int, candidates: Indices, valu
     lengths[row] = 0
     for number in range(len(candidates)):
         offer(lists, as_int64(row), as_int64(candidates[number]), values[number], as_flag(True))
+
+
+@kernel()
+def write_most_similar(lists: NeighbourListArrays, row: int, candidates: Indices, points: PointArrays) -> None:
+    """Makes the most similar of `candidates` (ascending rows, none twice, without `row`) the list of `row` (mutated)."""
+    values = np.empty(len(candidates), np.float32)
+    for number in range(len(candidates)):
+        values[number] = similarity(points.vectors, points.norms, as_int64(row), as_int64(candidates[number]))
+    write_ranked(lists, row, candidates, values)
