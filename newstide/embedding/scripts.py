@@ -6,6 +6,7 @@ ISO 15924 codes: `Beng`, `Latn`.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -40,16 +41,24 @@ def unreadable_script(title: str, card: ModelCard) -> str | None:
     """
     if card.scripts is None or (title.isascii() and "Latn" in card.scripts):
         return None
-    letters = {one: count for one, count in Counter(title).items() if unicodedata.category(one)[0] in "LM"}
     written = _ANY.union(card.scripts)
     others: Counter[str] = Counter()
-    for letter, count in letters.items():
-        if written.isdisjoint(unicodedata.script_extension(letter)):
-            others[unicodedata.script(letter)] += count
-    total = sum(letters.values())
+    total = 0
+    for one, count in Counter(title).items():
+        is_letter, scripts = _letter(one)
+        if is_letter:
+            total += count
+            if written.isdisjoint(scripts):
+                others[unicodedata.script(one)] += count
     if total < _FEWEST or 2 * others.total() <= total:
         return None
     return max(sorted(others), key=others.__getitem__)
+
+
+@cache
+def _letter(one: str) -> tuple[bool, frozenset[str]]:
+    """Whether a character is a letter or a mark, and the scripts that it is used in; a run asks it of every title."""
+    return unicodedata.category(one)[0] in "LM", frozenset(unicodedata.script_extension(one))
 
 
 def unreadable_scripts(titles: Sequence[str], card: ModelCard) -> tuple[npt.NDArray[np.bool_], Counter[str]]:
