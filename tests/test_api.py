@@ -16,10 +16,11 @@ from newstide.core.errors import UnknownStory
 from newstide.core.headline import parse_time
 from newstide.core.settings import PageSettings, Settings
 from newstide.core.text import iso_time
-from newstide.milvus import Store, open_store
+from newstide.milvus import Store
 from newstide_app.queries import StoryFilter, chosen_stories, story_lineage
 from newstide_app.web.shared_store import Reader
 from tests.harness.newsroom import add_headlines
+from tests.harness.services import opened
 from tests.harness.web import get, served
 
 HOSTILE = 'x" or id != "'
@@ -42,9 +43,8 @@ def client(newsroom: Settings) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def store(newsroom: Settings) -> Iterator[Store]:
-    opened = open_store(newsroom.milvus, None)
-    yield opened
-    opened.close()
+    with opened(newsroom) as store:
+        yield store
 
 
 def all_pages(client: httpx.Client, path: str, **parameters: Any) -> list[dict[str, Any]]:

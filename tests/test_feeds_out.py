@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from newstide.core.settings import Settings
-from newstide.milvus import TAKEN_DOWN, Store, open_store
+from newstide.milvus import TAKEN_DOWN, Store
 from newstide_app.queries.words import Words
 from tests.harness.atom import NS, check_atom
+from tests.harness.services import opened
 from tests.harness.web import served
 
 
@@ -30,9 +31,8 @@ def client(settings: Settings) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def store(newsroom: Settings) -> Iterator[Store]:
-    opened = open_store(newsroom.milvus, None)
-    yield opened
-    opened.close()
+    with opened(newsroom) as store:
+        yield store
 
 
 def atom(client: httpx.Client, path: str = "/feed.atom", **parameters: Any) -> Any:

@@ -20,17 +20,17 @@ import newstide
 from clustering.pages.colours import INK, PAPER, colour
 from newstide.core.errors import NewstideError, SettingsError
 from newstide.core.settings import Settings, as_environment
-from newstide.milvus import Store, open_store
+from newstide.milvus import Store
 from newstide_app.notebook import News
+from tests.harness.services import opened
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
 @pytest.fixture(scope="module")
 def store(newsroom: Settings) -> Iterator[Store]:
-    opened = open_store(newsroom.milvus, None)
-    yield opened
-    opened.close()
+    with opened(newsroom) as store:
+        yield store
 
 
 def example() -> Any:

@@ -15,8 +15,9 @@ from clustering.pages.story_facts import Kin, folded, read_stories
 from clustering.pages.story_page import story_html, write_story
 from clustering.pages.story_redaction import clean_story_pages, drop_old_from_story_pages
 from newstide.core.settings import Settings
-from newstide.milvus import TAKEN_DOWN, Store, open_store
+from newstide.milvus import TAKEN_DOWN, Store
 from newstide_app.web.story_pages import wished_languages
+from tests.harness.services import opened
 from tests.harness.stories import HOUR, NASTY, made
 from tests.harness.web import get, served
 
@@ -29,9 +30,8 @@ def client(newsroom: Settings) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def store(newsroom: Settings) -> Iterator[Store]:
-    opened = open_store(newsroom.milvus, None)
-    yield opened
-    opened.close()
+    with opened(newsroom) as store:
+        yield store
 
 
 def largest(store: Store) -> dict[str, Any]:

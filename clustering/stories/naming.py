@@ -166,24 +166,11 @@ def _theta_of_arrivals(theta: float, rows: int) -> float:
     return max(theta, _CHANCE) if rows < _FEW else theta
 
 
-_TOLD = (
-    "title",
-    "titles",
-    "challenged",
-    "previous_titles",
-    "keywords",
-    "languages",
-    "sources",
-)  # what is said of a story's headlines
+# What is said of a story's headlines.
+_TOLD = ("title", "titles", "challenged", "previous_titles", "keywords", "languages", "sources")
 _COLUMNS = [
     "cluster_label",
-    "title",
-    "titles",
-    "challenged",
-    "previous_titles",
-    "keywords",
-    "languages",
-    "sources",
+    *_TOLD,
     "size",
     "importance",
     "first_published_at",

@@ -60,11 +60,6 @@ def published_until(milliseconds: int) -> str:
     return f"published_at <= {int(milliseconds)}"
 
 
-def ingested_since(milliseconds: int) -> str:
-    """Headlines written at this time or later."""
-    return f"ingested_at >= {int(milliseconds)}"
-
-
 def ingested_before(milliseconds: int) -> str:
     """Headlines written earlier than this time."""
     return f"ingested_at < {int(milliseconds)}"
