@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from newstide.core import errors
 from tests.harness.longest import LONGEST
 
 ROOT = Path(__file__).parents[1]
+DELIBERATE = {name for name, one in vars(errors).items() if isinstance(one, type)}
 MOST_LINES, MOST_OF_A_FUNCTION, MOST_POSITIONAL = 400, 60, 8
 _ASIDE = {".json", ".jsonl", ".md", ".ipynb", ".svg", ".png", ".lock"}  # data, prose and pictures
 _LISTS = ("LICENSE", "constraints.txt")
@@ -83,6 +85,19 @@ def test_no_function_but_a_kernel_or_a_command_has_more_than_eight_positional_ar
             if not aside and given > MOST_POSITIONAL:
                 many[f"{name}:{function.name}"] = given
     assert many == {}
+
+
+def test_every_error_that_newstide_raises_on_purpose_is_in_one_file() -> None:
+    elsewhere = [
+        f"{name}:{node.name}"
+        for name, module in modules()
+        if not name.startswith(("tests/", "benchmarks/")) and name != "newstide/core/errors.py"
+        for node in ast.walk(module)
+        if isinstance(node, ast.ClassDef)
+        and not node.name.startswith("_")
+        and any(ast.unparse(base) in DELIBERATE for base in node.bases)
+    ]
+    assert elsewhere == []
 
 
 def test_no_import_and_no_page_names_a_module_where_it_lay_once() -> None:

@@ -16,7 +16,7 @@ import trustme
 from aiosmtpd.smtp import AuthResult
 from typer.testing import CliRunner
 
-from newstide.core.errors import NewstideError, SettingsError
+from newstide.core.errors import NewstideError, SettingsError, Undelivered
 from newstide.core.local_server import free_port
 from newstide.core.settings import KafkaSettings, Settings, as_environment
 from newstide.kafka.consumer import records_of
@@ -28,7 +28,6 @@ from newstide_app.services.cards import figures_of, running_services
 from newstide_app.watch.alerts import Alert
 from newstide_app.watch.outbox import Outbox, outbox_file
 from newstide_app.watch.service import run_watch
-from newstide_app.watch.targets import Undelivered
 from newstide_app.watch.trial import dry_run, send_test
 from newstide_app.watch.webhook import WebhookTarget, signature, signing_key
 from tests.harness.watching import (

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from newstide.core.errors import SettingsError
+from newstide.core.errors import NoEvent, SettingsError
 from newstide.core.watch_settings import WatchSettings
 from newstide_app.watch.alerts import Alert, as_document, as_text, key_of, subject
-from newstide_app.watch.events import NoEvent, read_event
+from newstide_app.watch.events import read_event
 from newstide_app.watch.matching import Watch
 from newstide_app.watch.words import Words
 from tests.harness.watching import HOSTILE_TITLE, as_event, made_event

@@ -135,3 +135,22 @@ class PlanDamaged(NewstideError):
 
 class RunFailed(NewstideError):
     """A reclustering run could not finish; the last good labels and page stay in place."""
+
+
+class NoEvent(NewstideError):
+    """A message of the topic of events tells of no story."""
+
+
+class Undelivered(NewstideError):
+    """A target did not take an alert.
+
+    Args:
+        message: Why; neither an address nor a secret stands in it, since logs, metrics and `doctor` show it.
+        refused: Whether the alert itself is refused, so that others may still go.
+        wait: Seconds that the target asks us to wait; 0 where it names none.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.refused = refused
+        self.wait = wait

@@ -14,7 +14,7 @@ from newstide.core.time_names import Names, fold, names_of
 from newstide.core.zones import find_zone
 
 Span = slice | None
-_Put = Callable[..., None]  # appends a text to the canonical form, with its place in the shape
+_Put = Callable[[str], None]  # appends a text to the canonical form, with its place in the shape
 
 _DIGITS = re.compile("0+")
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d]|[/\u0300-\u036f])*")

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from threading import Event, Thread
 
 from newstide.core import logs
+from newstide.core.errors import Undelivered
 from newstide_app.watch.outbox import Outbox, Queued
-from newstide_app.watch.targets import Target, Undelivered
+from newstide_app.watch.targets import Target
 
 _FIRST_WAIT = 1.0  # seconds before a delivery is tried again; each further wait is twice as long
 _TRIES_REFUSED = 5  # of an alert that its target refuses

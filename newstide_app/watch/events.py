@@ -4,17 +4,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError
 
-from newstide.core.errors import InvalidHeadline, NewstideError
+from newstide.core.errors import InvalidHeadline, NoEvent
 from newstide.core.headline import parse_time
 from newstide.core.text import clean_plain, shorten
 from newstide.core.watch_settings import EventKind
 
 _LONGEST_TITLE = 2_000  # as a headline's
 _MOST_NAMES = 100
-
-
-class NoEvent(NewstideError):
-    """A message of the topic is no event of a story."""
 
 
 def _line(text: str) -> str:

@@ -8,12 +8,12 @@ from email.message import EmailMessage
 from email.utils import formatdate
 
 from newstide.core import logs
-from newstide.core.errors import SettingsError
+from newstide.core.errors import SettingsError, Undelivered
 from newstide.core.outgoing import is_public, look_up
 from newstide.core.tls import tls_context
 from newstide.core.watch_settings import MailSettings
 from newstide_app.watch.alerts import Alert, as_text, subject
-from newstide_app.watch.targets import Undelivered, secret
+from newstide_app.watch.targets import secret
 
 _REFUSED = range(500, 600)  # answers after which the same mail is refused again
 

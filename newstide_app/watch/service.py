@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from newstide.core import logs
-from newstide.core.errors import NewstideError, SettingsError, Unavailable
+from newstide.core.errors import NewstideError, NoEvent, SettingsError, Unavailable
 from newstide.core.local_server import locked
 from newstide.core.retry import once_there
 from newstide.core.settings import KafkaSettings, Settings
@@ -24,7 +24,7 @@ from newstide.kafka.topics import ensure_topics
 from newstide_app.services.metrics import WatchMetrics
 from newstide_app.services.monitoring import Monitor, monitored
 from newstide_app.watch.delivery import Deliveries
-from newstide_app.watch.events import NoEvent, StoryEvent, read_event
+from newstide_app.watch.events import StoryEvent, read_event
 from newstide_app.watch.matching import Watch
 from newstide_app.watch.meaning import Meanings
 from newstide_app.watch.outbox import Outbox, outbox_file

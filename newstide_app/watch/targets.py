@@ -4,25 +4,10 @@ import os
 from contextlib import ExitStack
 from typing import Protocol
 
-from newstide.core.errors import NewstideError, SettingsError
+from newstide.core.errors import SettingsError
 from newstide.core.settings import Settings
 from newstide.core.watch_settings import check_url
 from newstide_app.watch.alerts import Alert
-
-
-class Undelivered(NewstideError):
-    """A target did not take an alert.
-
-    Args:
-        message: Why; neither an address nor a secret stands in it, since logs, metrics and `doctor` show it.
-        refused: Whether the alert itself is refused, so that others may still go.
-        wait: Seconds that the target asks us to wait; 0 where it names none.
-    """
-
-    def __init__(self, message: str, *, refused: bool = False, wait: float = 0.0) -> None:
-        super().__init__(message)
-        self.refused = refused
-        self.wait = wait
 
 
 class Target(Protocol):

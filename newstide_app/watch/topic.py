@@ -7,12 +7,11 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from newstide.core.errors import Unavailable
+from newstide.core.errors import Unavailable, Undelivered
 from newstide.core.settings import KafkaSettings
 from newstide.kafka.producer import make_producer
 from newstide.kafka.topics import ensure_topic
 from newstide_app.watch.alerts import Alert, as_document
-from newstide_app.watch.targets import Undelivered
 
 _SPARE = 5.0  # seconds for the client's report
 

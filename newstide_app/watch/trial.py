@@ -6,15 +6,15 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from newstide.core.errors import SettingsError
+from newstide.core.errors import NoEvent, SettingsError, Undelivered
 from newstide.core.settings import Settings
 from newstide.core.text import iso_time
 from newstide.kafka.consumer import records_of
 from newstide_app.watch.alerts import Alert, as_text
-from newstide_app.watch.events import NoEvent, StoryEvent, read_event
+from newstide_app.watch.events import StoryEvent, read_event
 from newstide_app.watch.outbox import Outbox
 from newstide_app.watch.service import meanings_of, watches_of
-from newstide_app.watch.targets import Undelivered, targets_of
+from newstide_app.watch.targets import targets_of
 
 TEST_TITLE = "This is a test of your watch"
 

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 import httpx
 
 from newstide import __version__
-from newstide.core.errors import SettingsError
+from newstide.core.errors import SettingsError, Undelivered
 from newstide.core.outgoing import Deadline, DeadlineTransport, is_public, look_up, request_to
 from newstide_app.watch.alerts import Alert, Style, as_document
-from newstide_app.watch.targets import Undelivered
 
 _REFUSED = (400, 405, 406, 413, 414, 415, 422, 431)  # the alert itself is not taken
 _LONGEST_ASKED = 3600.0  # seconds of Retry-After that are heeded
