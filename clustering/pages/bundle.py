@@ -20,7 +20,7 @@ def script(entry: str) -> str:
     """The script of a page: a module of `assets/script` and all that it imports.
 
     Args:
-        entry: Its name, without `.js`.
+        entry: The script's name, without `.js`.
 
     Raises:
         ValueError: A module is missing, imports what another does not export, imports in a circle, or takes a name that

@@ -14,7 +14,7 @@ def run_facts(row: RunRow, model: str, layout: Layout, settings: Settings, secon
     Args:
         row: The run.
         model: The embedding model's name.
-        layout: Its map.
+        layout: The run's map.
         settings: In force.
         seconds: What the run took, with the map, up to the writing of its page.
 

@@ -56,7 +56,7 @@ def put_together(template: str, data: dict[str, Any], entry: str, *, unsafe_eval
     """A page's HTML.
 
     Args:
-        template: Its name.
+        template: The template's name.
         data: What `data` gives back; compressed where it is much.
         entry: The page's script: a module of `assets/script`.
         unsafe_eval: Whether scripts may compile texts, as Plotly's WebGL drawing does.
@@ -103,7 +103,7 @@ def oldest_headline(page: Path) -> int | None:
     """When the oldest headline on a story's page was published (epoch ms); None where the file does not say.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with page.open(encoding="utf-8", errors="replace") as file:
         found = _OLDEST.search(file.read(_HEAD))
@@ -119,7 +119,7 @@ def data(page: str) -> dict[str, Any] | None:
     """The data of a page; None where the file is no page of a run.
 
     Raises:
-        ValueError: It is damaged.
+        ValueError: The page is damaged.
     """
     found = _DATA.search(page)
     if found is None:
@@ -141,7 +141,7 @@ def with_data(page: str, content: dict[str, Any]) -> str:
     """The page with other data; everything else stays as it is, byte by byte.
 
     Raises:
-        ValueError: It is none of these pages.
+        ValueError: The text is none of newstide's pages.
     """
     found = _DATA.search(page)
     if found is None:

@@ -30,7 +30,7 @@ class Snapshot:
     """What a page shows.
 
     Attributes:
-        run: Its number.
+        run: The run's number.
         finished_at: Epoch milliseconds.
         headlines: `id`, `title`, `source`, `url`, `language`, `published_at` (epoch ms), `cluster_label`,
             `label_probability`, `x`, `y`.
@@ -90,7 +90,7 @@ def export_page(directory: Path, run: int, target: Path) -> Path:
 
     Args:
         directory: Of the pages.
-        run: Its number.
+        run: The run's number.
         target: The file to write.
 
     Returns:

@@ -78,7 +78,7 @@ def read_stories(
         numbers: Of the stories.
         kin: All stories.
         known: `HEADLINE_COLUMNS` of headlines that are in memory already.
-        known_from: These are all that were published later than this time (epoch ms); None: all there are.
+        known_from: The headlines are all that were published later than this time (epoch ms); None: all there are.
     """
     there = sorted(number for number in set(numbers) if kin.row(number) is not None)
     for some in chunks(there, _AT_ONCE):

@@ -85,7 +85,7 @@ def oldest_on(page: Path) -> int | None:
     """The publication time (epoch ms) of the oldest headline of a page's window; None where it is no such page, or damaged.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The page cannot be read.
     """
     try:
         data = page_file.data(page.read_text(encoding="utf-8"))

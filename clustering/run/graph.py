@@ -42,7 +42,7 @@ def current_graph(place: Workplace, where: str, rows: pd.DataFrame, run: int) ->
         place: Of the run.
         where: The filter of the window, for the searches of Milvus.
         rows: The run's rows, ascending by id, with `id` and `label_run`.
-        run: Its number, which seeds the samples that are compared.
+        run: The run's number, which seeds the samples that are compared.
     """
     wanted, store = place.settings.clustering, place.store
     path = place.settings.data_dir / "cache" / "graph.bin"

@@ -60,7 +60,7 @@ class Remembered:
 
     Attributes:
         stories: As the run left them.
-        run: Its number.
+        run: The run's number.
         suffix: Of the collections.
         blocked: Keys of the tombstones there were when it began.
         as_of: When that was, epoch ms.

@@ -16,7 +16,7 @@ class Newest:
     """The newest headline, by which the window is set.
 
     Attributes:
-        at: Its publication time, epoch ms; None where there is no headline.
+        at: The headline's publication time, epoch ms; None where there is no headline.
         ahead: Headlines that are dated further ahead of the clock than `limits.ahead`.
         clock_behind: Whether most headlines are, so that the clock is what is wrong.
     """

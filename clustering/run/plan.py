@@ -75,7 +75,7 @@ class Plan:
         """What `encode` made.
 
         Raises:
-            PlanDamaged: It is anything else: of another version, say.
+            PlanDamaged: The text is no plan of this version.
         """
         try:
             found = _Written.model_validate_json(content)
@@ -157,7 +157,7 @@ def send_events(sender: Sender, topic: str, events: Sequence[StoryEvent], quiet:
     """Sends the run's events and waits until Kafka has them; `quiet` says why the run is to alert nobody, where it is.
 
     Raises:
-        DeliveryError: It does not acknowledge them.
+        DeliveryError: Kafka does not acknowledge the events.
     """
     for event in events:
         value = asdict(event) | {"at": iso_time(event.at), "newest_at": iso_time(event.newest_at), "quiet": quiet}

@@ -89,8 +89,8 @@ class _Rows:
     """The rows that a run clusters, and what is known of them.
 
     Attributes:
-        window: Its bounds, and what is new in it.
-        frame: Its rows, ascending by id.
+        window: The window's bounds, and what is new in it.
+        frame: The window's rows, ascending by id.
         readable: (n,) which of their titles the model can read.
         unreadable: How many it cannot, by script.
         blocked: Keys of the tombstones there were before they were read.

@@ -63,7 +63,7 @@ class Labelled:
 
     Attributes:
         rows: `COLUMNS`.
-        run: Its number.
+        run: The run's number.
         suffix: Of the collections.
         blocked: Keys of the tombstones there were before the run read what was new.
         as_of: When it did, epoch ms.

@@ -29,7 +29,7 @@ class Event:
 
     Attributes:
         kind: What happened.
-        story: Its number.
+        story: The story's number.
         size: Rows now; 0 when closed.
         previous_size: Rows of the window that carried the number before.
         parents: Of a story that was born: those it was split from, or whose rows it takes back. Of one that has grown: the

@@ -19,7 +19,7 @@ def pair_closeness(parent: Indices, leaves: LeafOrder, times: Values, scale: flo
 
     Args:
         parent: (nodes,) of the tree; see `leaf_order`.
-        leaves: Its leaves in order.
+        leaves: The tree's leaves in order.
         times: (n,) of the leaves.
         scale: In the unit of `times`.
 

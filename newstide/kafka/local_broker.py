@@ -113,7 +113,7 @@ class LocalKafka(LocalServer):
         beside = folder.with_name("formatting")
         shutil.rmtree(beside, ignore_errors=True)
         file = self._write("format.properties", {**properties, "log.dirs": beside.name})
-        # Its first letter must be no hyphen: the tool would take it for an option.
+        # The id's first letter must be no hyphen: the tool would take it for an option.
         cluster = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         done = subprocess.run(
             [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", file],

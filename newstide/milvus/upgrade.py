@@ -38,7 +38,7 @@ def upgrade(settings: MilvusSettings) -> Upgraded:
     """Brings the collections of every model there is from schema 2 to this version's.
 
     Raises:
-        SchemaMismatch: They were made by something else, or with a schema from which there is no way in place.
+        SchemaMismatch: Something else made the collections, or newstide cannot upgrade their schema in place.
         StoreUnavailable: Milvus is away; the same call goes on.
     """
     connection = Connection(settings)

@@ -96,7 +96,7 @@ def moment(text: str | None) -> int | None:
     """The value of `--since` in epoch milliseconds: a time, or how long ago.
 
     Raises:
-        SettingsError: It is neither.
+        SettingsError: The text is neither a time nor a duration.
     """
     if text is None:
         return None

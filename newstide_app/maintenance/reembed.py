@@ -54,7 +54,7 @@ class ReembedReport:
         at_work: Who has to be stopped first, where they were not.
         old: Suffix of the old collections, empty where they are removed.
         dropped: Suffixes of collections that were removed.
-        seconds: It took.
+        seconds: The time that the command took.
     """
 
     model: str

@@ -36,7 +36,7 @@ class Target:
     Attributes:
         kind: `id`, `url` or `source`.
         value: As headlines carry it.
-        headlines: Its headlines, `COLUMNS`.
+        headlines: The story's headlines, `COLUMNS`.
         stories: How many stories show or count something of them.
         pages: The pages of this machine that hold them.
     """

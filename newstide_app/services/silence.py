@@ -24,7 +24,7 @@ def watch(
     The silence is counted in looks, so that a process that was suspended, or a machine that slept, gets its time anew.
 
     Args:
-        service: Its name, for the log.
+        service: The service's name, for the log.
         last_beat: When the loop last turned; None before its first turn, which may take long (a model's download).
         allowed: Seconds of silence that are allowed.
         stop: Ends the watch.

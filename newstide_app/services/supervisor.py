@@ -79,7 +79,7 @@ class Service:
         """Starts the service again where it has ended; waits longer each time where it keeps ending.
 
         Raises:
-            NewstideError: It has never come up.
+            NewstideError: The server has never come up.
         """
         now = time.monotonic()
         if self.process is None:

@@ -66,7 +66,7 @@ def read_event(value: bytes | None) -> StoryEvent:
     """An event from a message's value.
 
     Raises:
-        NoEvent: It is none; the message says why.
+        NoEvent: The message of the topic is no event; the error says why.
     """
     try:
         event = StoryEvent.model_validate_json(value or b"")

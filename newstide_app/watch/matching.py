@@ -21,7 +21,7 @@ class Watch:
     """One watch: its settings, ready to be asked.
 
     Raises:
-        SettingsError: Its words cannot be read.
+        SettingsError: The watch's words cannot be read.
     """
 
     def __init__(self, settings: WatchSettings) -> None:

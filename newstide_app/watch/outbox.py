@@ -119,7 +119,7 @@ class Outbox:
         """Queues an event's alert for each target of a watch that it matches.
 
         Args:
-            event: It matches the watch.
+            event: The event, which matches the watch.
             watch: Name of the watch.
             targets: Names of its targets.
             most_an_hour: Messages an hour; further ones are held for a digest.

@@ -17,7 +17,7 @@ class Target(Protocol):
         """Tells them, and returns once they have it.
 
         Raises:
-            Undelivered: They do not have it, as far as we know.
+            Undelivered: As far as we know, the target's readers do not have the alert.
         """
         ...
 
@@ -26,7 +26,7 @@ def secret(variable: str, least: int = 1) -> str:
     """The value of an environment variable.
 
     Raises:
-        SettingsError: It is not set, or shorter than `least` characters.
+        SettingsError: The variable is not set, or shorter than `least` characters.
     """
     value = os.environ.get(variable, "")
     if len(value) < least:
@@ -39,7 +39,7 @@ def secret_url(variable: str) -> str:
     """The address that an environment variable holds.
 
     Raises:
-        SettingsError: It holds none; the message does not show what it holds.
+        SettingsError: The variable holds no such address; the message does not show what it holds.
     """
     try:
         return check_url(secret(variable).strip())

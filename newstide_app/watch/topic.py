@@ -21,7 +21,7 @@ class TopicTarget:
 
     Args:
         settings: The Kafka.
-        topic: Its name.
+        topic: The topic's name.
         seconds: Longest wait for Kafka's acknowledgement.
         public_url: Where the pages are, for links.
     """

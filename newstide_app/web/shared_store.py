@@ -97,7 +97,7 @@ class Reader:
         """(1, dim) a text as the store's model sees it; the model is loaded with the first.
 
         Raises:
-            EmbedderError: It cannot be loaded.
+            EmbedderError: The model cannot be loaded.
             ModelMismatch: The store holds another model's vectors.
         """
         with self._encoding:

@@ -56,9 +56,9 @@ class Ready:
     """A file as it is sent.
 
     Attributes:
-        body: Its bytes, as they are and packed (None where that does not pay).
+        body: The file's bytes, as they are and packed (None where that does not pay).
         tag: Of what it holds.
-        policy: Its content-security policy.
+        policy: The file's content-security policy.
     """
 
     body: bytes
@@ -76,7 +76,7 @@ class Pages:
     """Serves the files right in a folder: no folder in it, no hidden file, no link to elsewhere.
 
     Args:
-        directory: It need not exist yet.
+        directory: The folder of pages, which need not exist yet.
     """
 
     def __init__(self, directory: Path) -> None:

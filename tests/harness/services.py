@@ -209,7 +209,7 @@ def until(
         alive: Whether to give up as soon as that service is dead.
 
     Raises:
-        TimeoutError: It did not happen within some minutes.
+        TimeoutError: The condition did not come true within some minutes.
         RuntimeError: The service has ended.
     """
     deadline = time.monotonic() + _PATIENCE
