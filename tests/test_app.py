@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from producers.sample import day_file
+from tests.harness.watching import Receiver, receiving
 
 NEWSTIDE = [sys.executable, "-m", "newstide_app"]
+CONFIG = "newstide.toml"
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -55,9 +57,18 @@ def test_the_demo_ends_by_itself_and_tells_its_stories_as_one_json_object(tmp_pa
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def hook() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, hook: Receiver) -> Iterator[Path]:
     """A `newstide up` of its own, with the day sent to it and one run made; stopped at the end by its process id."""
     folder = tmp_path_factory.mktemp("up")
+    (folder / CONFIG).write_text(
+        f'[[watch]]\nname = "meteors"\nwords = "meteorite"\n[[watch.webhook]]\nurl = "{hook.address}"\n'
+    )
     ports = {
         "NEWSTIDE_KAFKA_LOCAL_PORT": "19292",
         "NEWSTIDE_MILVUS_LOCAL_PORT": "19730",
@@ -65,7 +76,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     }
     with (folder / "up.log").open("w") as log:
         process = subprocess.Popen(
-            [*NEWSTIDE, "up", "--every", "5s"],
+            [*NEWSTIDE, "--config", str(folder / CONFIG), "up", "--every", "5s"],
             env=environment(folder, NEWSTIDE_CLUSTERING_WINDOW="none", **ports),
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -140,21 +151,41 @@ def test_the_pages_are_served_and_the_services_give_signs_of_life(running: Path)
     assert run(running, "health", "nobody").returncode == 1
 
 
-def test_a_service_that_dies_is_started_again(running: Path) -> None:
-    def pids() -> list[int]:
-        ours = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                mine = f"NEWSTIDE_DATA_DIR={running}".encode() in (process / "environ").read_bytes().split(b"\0")
-                if mine and (process / "cmdline").read_bytes().endswith(b"newstide_app\0consume\0"):
-                    ours.append(int(process.name))
-            except OSError:  # another user's, or just gone
-                continue
-        return ours
+def pids(folder: Path, command: str) -> list[int]:
+    """The processes of a service that `newstide up` on this folder has started."""
+    ours = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            mine = f"NEWSTIDE_DATA_DIR={folder}".encode() in (process / "environ").read_bytes().split(b"\0")
+            if mine and (process / "cmdline").read_bytes().endswith(f"\0{command}\0".encode()):
+                ours.append(int(process.name))
+        except OSError:  # another user's, or just gone
+            continue
+    return ours
 
-    (before,) = wait_for("one consumer", lambda: pids() if len(pids()) == 1 else None)
+
+def test_a_service_that_dies_is_started_again(running: Path) -> None:
+    (before,) = wait_for("one consumer", lambda: pids(running, "consume") if len(pids(running, "consume")) == 1 else 0)
     os.kill(before, signal.SIGKILL)
-    wait_for("another consumer", lambda: len(pids()) == 1 and pids()[0] != before)
+    wait_for("another consumer", lambda: len(now := pids(running, "consume")) == 1 and now[0] != before)
+
+
+def test_up_keeps_watches_going_which_tell_what_happens_next_and_doctor_shows_them(
+    running: Path, hook: Receiver
+) -> None:
+    (before,) = wait_for("the watches", lambda: pids(running, "watch"))
+    assert hook.tries == 0  # the first run alerts nobody
+    os.kill(before, signal.SIGKILL)
+    wait_for("the watches again", lambda: len(now := pids(running, "watch")) == 1 and now[0] != before)
+    titles = [f"Meteorite of {kilos} kilos falls on a barn in Lapland" for kilos in (40, 41, 42, 43, 45)]
+    sent = running / "meteorite.jsonl"
+    sent.write_text("\n".join(json.dumps({"title": title, "language": "en"}) for title in titles))
+    assert run(running, "produce", str(sent)).returncode == 0
+    wait_for("the alert", lambda: hook.taken)
+    assert [(one["watch"], one["events"][0]["kind"]) for one in hook.taken] == [("meteors", "born")]
+    found = json.loads(run(running, "--config", str(running / CONFIG), "doctor", "--json").stdout)["findings"]
+    told = {finding["name"]: (finding["status"], finding["seen"]) for finding in found}
+    assert told["watch meteors/webhook"] == ("ok", "1 delivered, 0 waiting")
 
 
 def test_two_on_one_folder_are_refused(running: Path) -> None:

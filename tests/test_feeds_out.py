@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 
 from newstide.core.settings import Settings
-from newstide.milvus import TAKEN_DOWN, Store
-from newstide_app.queries.words import Words
+from newstide.milvus import TAKEN_DOWN, Store, StoryEvent, filters
 from tests.harness.atom import NS, check_atom
 from tests.harness.services import opened
 from tests.harness.web import served
@@ -110,10 +109,32 @@ def test_stories_are_chosen_by_words_language_source_and_size(client: httpx.Clie
     assert first["cluster_label"] in found(q=word)
     assert found(q="xyzzy") == set()
     assert atom(client, q="xyzzy").entries == []
-    surging = found(show="surging")
-    grown = {event.story for event in store.events.since(0) if event.kind in ("grown", "merged")}
-    assert surging == {number for number in grown if by_number[number]["status"] == "open"}
     assert client.get("/feed.atom", params={"colour": "red"}).status_code == 422
+
+
+def test_stories_surge_that_at_least_doubled_in_six_hours_by_three_headlines(settings: Settings, store: Store) -> None:
+    rows, last = store.stories(centroids=True), store.last_run()
+    assert last is not None
+    some = rows[rows["status"] == "open"].sort_values("size").tail(4)
+    numbers = [int(number) for number in some["cluster_label"]]
+    now, long_ago = last.finished_at, last.finished_at - 7 * 3_600_000
+    told = [(8, 4, now), (9, 5, now), (4, 2, now), (8, 2, long_ago)]  # size, what it was, and when that was told
+    events = [
+        StoryEvent(f"900/{number}/grown", 900, at, at, "grown", number, "x", size, before, 1.0)
+        for number, (size, before, at) in zip(numbers, told, strict=True)
+    ]
+    past = [event for event in store.events.since(0) if event.story in numbers]
+    try:
+        store.events.delete(filters.of_stories(numbers))
+        store.events.put(events)
+        store.upsert_stories(some.assign(size=[size for size, _, _ in told], first_seen_at=long_ago))
+        with served(settings) as client:
+            shown = {number_of(entry) for entry in atom(client, show="surging").entries}
+        assert shown & set(numbers) == {numbers[0]}
+    finally:
+        store.events.delete("run == 900")
+        store.events.put(past)
+        store.upsert_stories(some)
 
 
 def test_one_storys_feed_has_its_headlines_and_its_past(client: httpx.Client, store: Store) -> None:
@@ -148,15 +169,23 @@ def test_what_a_reader_has_is_not_sent_again(client: httpx.Client) -> None:
 def test_closed_stories_say_so_and_those_that_were_taken_down_go(settings: Settings, store: Store) -> None:
     rows = store.stories(centroids=True)
     two = rows[rows["status"] == "open"].sort_values("size").head(2)
+    ended, gone = (int(number) for number in two["cluster_label"])
+    now = max(event.at for event in store.events.since(0)) + 1
+    event = StoryEvent(f"900/{ended}/closed", 900, now, now, "closed", ended, "x", 0, 4, 1.0, successor=gone)
     try:
-        closed, gone = two.iloc[[0]].copy(), two.iloc[[1]].assign(title=TAKEN_DOWN)
-        store.upsert_stories(pd.concat([closed.assign(status="closed"), gone]))
+        store.upsert_stories(pd.concat([two.iloc[[0]].assign(status="closed"), two.iloc[[1]].assign(title=TAKEN_DOWN)]))
+        store.events.put([event])
         with served(settings) as client:
             answer = client.get("/feed.json").json()
-        tags = {int(item["id"].rpartition("/")[2]): item["tags"] for item in answer["items"]}
-        assert "closed" in tags[int(closed.iloc[0]["cluster_label"])]
-        assert int(gone.iloc[0]["cluster_label"]) not in tags
+            items = {int(item["id"].rpartition("/")[2]): item for item in answer["items"]}
+            assert "closed" in items[ended]["tags"]
+            assert items[ended]["content_text"] == f"This story has closed. It went on as story {gone}."
+            assert gone not in items
+            (last, *_) = atom(client, f"/story/{ended}.atom").entries
+            assert (last.id.rpartition("/event/")[2], last.summary) == ("900/closed", items[ended]["content_text"])
+            assert client.get(f"/story/{gone}.atom").status_code == 404
     finally:
+        store.events.delete("run == 900")
         store.upsert_stories(two)
 
 
@@ -185,17 +214,3 @@ def test_without_a_public_address_links_are_of_the_server_that_was_asked(newsroo
         root = check_atom(client.get("/feed.atom").text)
         links = [link.get("href", "") for link in root.iter(NS + "link")]
         assert all(link.startswith(str(client.base_url)) for link in links)
-
-
-def test_words_are_all_wanted_phrases_either_or_and_not() -> None:
-    def match(text: str, *texts: str) -> bool:
-        return Words(text).match(texts)
-
-    assert match("storm harb", "Harbour closed", "after the STORM")
-    assert not match("storm arbour", "Harbour closed after the storm")  # from the beginning of a word on
-    assert match('"after the storm"', "Closed after the storm")
-    assert not match('"the after storm"', "Closed after the storm")
-    assert match("flood OR storm closed", "Closed after the storm")
-    assert not match("storm -harbour", "Harbour closed after the storm")
-    assert match("ecole -eglise", "L’École et l’été")
-    assert match("", "anything")

@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -14,13 +14,11 @@ from typing import Any
 import pytest
 import trustme
 from aiosmtpd.smtp import AuthResult
-from typer.testing import CliRunner
 
 from newstide.core.errors import NewstideError, SettingsError, Undelivered
 from newstide.core.local_server import free_port
 from newstide.core.settings import KafkaSettings, Settings, as_environment
 from newstide.kafka.consumer import records_of
-from newstide_app.cli.main import app
 from newstide_app.maintenance.doctor import examine
 from newstide_app.maintenance.doctor_watch import look_at_watches
 from newstide_app.maintenance.findings import Visit
@@ -357,35 +355,18 @@ def test_a_test_is_marked_and_a_watch_that_is_not_there_is_named(hook: Receiver)
         send_test(settings, "storms")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["watch"], "No watch is set"),
-        (["watch", "--since", "1h"], "--since belongs to --dry-run"),
-        (["watch", "--dry-run", "--test", "a"], "--test sends something"),
-        (["watch", "--dry-run", "--since", "soon"], "is not a duration"),
-    ],
-)
-def test_what_the_command_cannot_do_is_said(
-    arguments: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_the_hours_limit_holds_back_is_delivered_as_one_digest_once_there_is_room(
+    kafka_settings: KafkaSettings, tmp_path: Path, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    outcome = CliRunner().invoke(app, ["--data-dir", str(tmp_path), *arguments])
-    assert isinstance(outcome.exception, SettingsError)
-    assert reason in str(outcome.exception)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (lambda watch: [watch, watch], "Two watches are named 'floods'"),
-        (lambda watch: [watch | {"kafka": [{"topic": "story-events"}]}], "a topic of newstide's own"),
-        (lambda watch: [watch | {"mail": [{"to": ["a@example.org"]}]}], "mail.host or mail.sender is not set"),
-    ],
-)
-def test_watches_that_contradict_the_settings_are_refused(change: Callable[[Any], Any], reason: str) -> None:
-    with pytest.raises(SettingsError, match=reason):
-        Settings.load(watch=change({"name": "floods", "webhook": [{"url_env": "HOOK"}]}))
+    monkeypatch.setattr("newstide_app.watch.outbox.HOUR", 3.0)
+    with watching(settings_with(kafka_settings, tmp_path, hooked(hook, most_an_hour=2))):
+        send_events(kafka_settings, [made_event(n) for n in range(6)])
+        until("the digest is told", lambda: len(hook.taken) == 3)
+    assert [one["message"] for one in hook.taken] == ["alert", "alert", "digest"]
+    told = [[event["story"] for event in one["events"]] for one in hook.taken]
+    assert [len(some) for some in told] == [1, 1, 4]
+    assert sorted(number for some in told for number in some) == list(range(6))
+    assert hook.bad == []
 
 
 def test_a_second_service_on_the_same_folder_is_refused(

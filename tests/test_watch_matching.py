@@ -1,16 +1,20 @@
-"""Which events a watch is told of, and what it says: words, conditions, texts for each kind of target."""
+"""Which events a watch is told of, and what it says: conditions, texts for each kind of target, refused settings."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from newstide.core.errors import NoEvent, SettingsError
+from newstide.core.settings import Settings
 from newstide.core.watch_settings import WatchSettings
+from newstide_app.cli.main import app
 from newstide_app.watch.alerts import Alert, as_document, as_text, key_of, subject
 from newstide_app.watch.events import read_event
 from newstide_app.watch.matching import Watch
-from newstide_app.watch.words import Words
 from tests.harness.watching import HOSTILE_TITLE, as_event, made_event
 
 
@@ -18,34 +22,16 @@ def watch(**fields: Any) -> Watch:
     return Watch(WatchSettings(name="floods", kafka=({"topic": "alerts"},), **fields))
 
 
-@pytest.mark.parametrize(
-    ("words", "title", "wanted"),
-    [
-        ("flood", "Flood in Valencia", True),
-        ("flood", "Floods in Valencia", False),
-        ("flood*", "Floods in Valencia", True),
-        ("flood bridge", "Bridge closed by flood", True),
-        ("flood bridge", "Flood in Valencia", False),
-        ("flood OR storm", "Storm over Bavaria", True),
-        ("flood OR storm Bavaria", "Storm over Wales", False),
-        ('"high water"', "High  Water in Cologne", True),
-        ('"high water"', "Water is high", False),
-        ("flood -insurance", "Flood insurance rises", False),
-        ('-"flood insurance"', "Flood in Valencia", True),
-        ("überschwemmung", "U\u0308berschwemmung in Köln", True),
-        ("洪水", "武汉洪水致三人死亡", True),
-        ("C++", "A C++ flaw", True),
-        ("a-b", "An a-b test", True),
-    ],
-)
-def test_words_are_found_as_people_write_them(words: str, title: str, wanted: bool) -> None:
-    assert Words(words).match(title) is wanted
-
-
 @pytest.mark.parametrize("words", ["", "  ", 'flood "high', "OR flood", "flood OR", "a OR OR b", "a OR -b", '""', "*"])
-def test_words_that_say_nothing_are_refused_with_the_value(words: str) -> None:
-    with pytest.raises(SettingsError, match="words"):
-        Words(words)
+def test_words_of_which_a_part_would_be_passed_over_are_refused_with_the_value(words: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        watch(words=words)
+    assert f"In the words {words!r} of the watch 'floods'" in refused.value.message
+
+
+def test_words_are_looked_for_in_the_title() -> None:
+    events = [as_event(made_event(n, title=title)) for n, title in enumerate(["Floods in Valencia", "Flood insurance"])]
+    assert watch(words="flood -insurance").matching(events) == events[:1]
 
 
 @pytest.mark.parametrize(
@@ -186,3 +172,34 @@ def test_a_digest_lists_fifty_and_counts_the_rest() -> None:
 def test_a_watch_that_cannot_be_used_is_refused(fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         WatchSettings(**{"name": "floods", **fields})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["watch"], "No watch is set"),
+        (["watch", "--since", "1h"], "--since belongs to --dry-run"),
+        (["watch", "--dry-run", "--test", "a"], "--test sends something"),
+        (["watch", "--dry-run", "--since", "soon"], "is not a duration"),
+    ],
+)
+def test_what_the_command_cannot_do_is_said(
+    arguments: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = CliRunner().invoke(app, ["--data-dir", str(tmp_path), *arguments])
+    assert isinstance(outcome.exception, SettingsError)
+    assert reason in str(outcome.exception)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda watch: [watch, watch], "Two watches are named 'floods'"),
+        (lambda watch: [watch | {"kafka": [{"topic": "story-events"}]}], "a topic of newstide's own"),
+        (lambda watch: [watch | {"mail": [{"to": ["a@example.org"]}]}], "mail.host or mail.sender is not set"),
+    ],
+)
+def test_watches_that_contradict_the_settings_are_refused(change: Callable[[Any], Any], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        Settings.load(watch=change({"name": "floods", "webhook": [{"url_env": "HOOK"}]}))

@@ -43,6 +43,13 @@ def test_a_story_is_told_of_once_a_kind_unless_it_doubles(outbox: Outbox) -> Non
     assert add(outbox, 2, "grown", run=4, size=10) == "queued"
 
 
+def test_what_one_watch_was_told_is_news_to_another(outbox: Outbox) -> None:
+    assert add(outbox, 1) == "queued"
+    event = as_event(made_event(1, at=AT))
+    assert outbox.add(event, "storms", ["storms/webhook"], 1000, NOW) == "queued"
+    assert outbox.add(as_event(made_event(1, run=8, at=AT)), "storms", ["storms/webhook"], 1000, NOW) == "told"
+
+
 def test_a_story_that_ended_is_told_of_once_though_its_size_is_nothing(outbox: Outbox) -> None:
     assert add(outbox, 1, "closed", run=1, size=0, previous_size=6) == "queued"
     assert add(outbox, 1, "closed", run=2, size=0, previous_size=7) == "told"

@@ -18,7 +18,8 @@ from newstide_app.queries.words import Words
 Show = Literal["new", "surging"]
 
 ENTRIES = 100
-_SURGING = 86_400_000  # ms before the last run in which a story has grown
+_SURGE = 6 * 3_600_000  # ms before the last run in which a story has at least doubled, as on the page
+_SURGE_ROWS = 3  # headlines that it has gained in them
 _NAMED = 5  # sources
 
 
@@ -52,7 +53,7 @@ class FeedFilter:
     """Which stories a feed is about; an empty field leaves it open.
 
     Attributes:
-        show: The new ones, or those that have grown within a day.
+        show: The new ones, or those that surge: that have at least doubled within six hours, by three headlines or more.
         q: Words; see `Words`.
         languages: BCP 47, to the letter.
         sources: To the letter.
@@ -78,10 +79,7 @@ def story_entries(store: Store, stories: pd.DataFrame, chosen: FeedFilter, wante
     there = stories[(stories["title"] != "") & (stories["title"] != TAKEN_DOWN) & (stories["size"] >= chosen.least)]
     rows = [row for row in there.to_dict("records") if _is_wanted(row, chosen)]
     if chosen.show == "surging":
-        last = store.last_run()
-        grown = {} if last is None else _grown(store, last.finished_at - _SURGING)
-        rows = [row for row in rows if int(row["cluster_label"]) in grown and row["status"] == "open"]
-        rows.sort(key=lambda row: (-grown[int(row["cluster_label"])], -int(row["cluster_label"])))
+        rows = _surging(store, rows)
     else:
         rows.sort(key=lambda row: (-int(row["first_seen_at"]), -int(row["cluster_label"])))
     rows = rows[:ENTRIES]
@@ -134,9 +132,22 @@ def _is_wanted(row: dict[Any, Any], chosen: FeedFilter) -> bool:
     return not chosen.q or Words(chosen.q).match([row["title"], *row["titles"].values(), *row["keywords"]])
 
 
-def _grown(store: Store, since: int) -> dict[int, int]:
-    """By story, when it has grown last."""
-    return {event.story: event.at for event in store.events.since(since) if event.kind in ("grown", "merged")}
+def _surging(store: Store, rows: Sequence[dict[Any, Any]]) -> list[dict[Any, Any]]:
+    """Those of these stories that surge, the one that has gained most first."""
+    last = store.last_run()
+    if last is None:
+        return []
+    since = last.finished_at - _SURGE
+    before: dict[int, int] = {}  # by story, its size when these hours began
+    for event in store.events.since(since):  # oldest first
+        before.setdefault(event.story, 0 if event.kind == "born" else event.previous_size)
+
+    def gained(row: dict[Any, Any]) -> int:
+        size, number = int(row["size"]), int(row["cluster_label"])
+        return size - (0 if int(row["first_seen_at"]) >= since else before.get(number, size))
+
+    found = [row for row in rows if row["status"] == "open" and gained(row) >= max(_SURGE_ROWS, int(row["size"]) / 2)]
+    return sorted(found, key=lambda row: (-gained(row), int(row["cluster_label"])))
 
 
 def _story_entry(row: dict[Any, Any], last: StoryEvent | None, wanted: Sequence[str]) -> Entry:

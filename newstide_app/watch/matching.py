@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from newstide.core.errors import SettingsError
 from newstide.core.language_means import primary_language
 from newstide.core.watch_settings import WatchSettings
+from newstide_app.queries.words import Words
 from newstide_app.watch.events import StoryEvent
-from newstide_app.watch.words import Words
 
 
 class Meanings(Protocol):
@@ -21,13 +22,18 @@ class Watch:
     """One watch: its settings, ready to be asked.
 
     Raises:
-        SettingsError: The watch's words cannot be read.
+        SettingsError: A part of its words makes no sense, and would be passed over.
     """
 
     def __init__(self, settings: WatchSettings) -> None:
         self.settings = settings
         self.name = settings.name
         self._words = None if settings.words is None else Words(settings.words)
+        if self._words is not None and self._words.problem:
+            raise SettingsError(
+                f"In the words {settings.words!r} of the watch {self.name!r}, {self._words.problem}.",
+                'Write words side by side where all are wanted: flood OR "high water" -insurance.',
+            )
         self._languages = {language.casefold() for language in settings.languages}
         self._sources = {source.casefold() for source in settings.sources}
 
@@ -51,7 +57,7 @@ class Watch:
             return False
         if self._sources and self._sources.isdisjoint(source.casefold() for source in event.sources):
             return False
-        return self._words is None or self._words.match(event.title)
+        return self._words is None or self._words.match([event.title])
 
     def _speaks(self, language: str) -> bool:
         tag = language.casefold()

@@ -8,7 +8,7 @@ import { fold } from "./words.js";
 export let mask = null; // 1 for each row that matches, as drawn
 export let search = parsed("");
 let folded = null; // titles, and titles with sources, as they are compared; made when the first search needs them
-const foldedStory = new Map(stories.map((story) => [story.number, fold([story.title, ...Object.values(story.titles), ...story.keywords].join(" "))]));
+const foldedStory = new Map(stories.map((story) => [story.number, fold([story.title, ...Object.values(story.titles), ...story.keywords].join("\n"))]));
 
 export function refilter() {
   search = parsed(state.query);
@@ -46,7 +46,7 @@ function matches() {
   if (wanted) {
     folded ??= data.title.map((text, row) => {
       const title = fold(text);
-      return { title, text: `${title} ${fold(sourceOf(row))}` };
+      return { title, text: `${title}\n${fold(sourceOf(row))}` };
     });
     for (const [number, text] of foldedStory) if (wants(search, text)) inStory.add(number);
   }

@@ -1,9 +1,10 @@
-// What a search asks for: words by their beginnings, "a phrase", either OR, -not; whatever the case and the accents.
+// What a search asks for: words by their beginnings, "words as they stand", either OR, -not; whatever the case and the accents.
+// Feeds and watches read their words alike: newstide_app/queries/words.py. tests/data/words.json holds both to it.
 import { fold } from "./words.js";
 
 const LETTER = /[\p{L}\p{N}]/u;
 // Scripts that put no space between words: what is looked for may begin anywhere.
-const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+const UNSPACED = /[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Thai}\p{scx=Lao}\p{scx=Khmer}\p{scx=Myanmar}]/u;
 const PART = /(-?)(?:"([^"]*)"?|([^\s"]+))/g;
 const inside = (letter) => letter !== undefined && LETTER.test(letter) && !UNSPACED.test(letter);
 
@@ -16,9 +17,11 @@ export function parsed(query) {
       either = search.all.length > 0;
       continue;
     }
-    const text = fold(phrase ?? word).trim().replace(/\s+/g, " ");
-    if (!text || text === "-") continue;
-    const term = { text, whole: phrase !== undefined, free: !inside(text[0]) };
+    const asked = fold(phrase ?? word).trim().replace(/\s+/g, " ");
+    if (/^[ *-]*$/.test(asked)) continue;
+    const open = asked.endsWith("*") && LETTER.test(asked.at(-2)); // any ending will do
+    const text = open ? asked.slice(0, -1) : asked;
+    const term = { text, whole: phrase !== undefined && !open, free: !inside(text[0]) };
     if (minus) search.none.push(term);
     else if (either) search.all.at(-1).push(term);
     else search.all.push([term]);

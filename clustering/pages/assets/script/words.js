@@ -7,8 +7,8 @@ export const zone = parts.find(({ type }) => type === "timeZoneName").value;
 export const when = (ms) => clock.format(new Date(ms));
 export const said = (number) => number.toLocaleString();
 export const several = (number, thing, things = `${thing}s`) => `${said(number)} ${number === 1 ? thing : things}`;
-// Without case and accents, as texts are compared.
-export const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/ς/g, "σ");
+// Without case and accents, as texts are compared; `folded` of newstide_app/queries/words.py does the same.
+export const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/ς/g, "σ").replace(/ß/g, "ss");
 
 export function shorten(text, most) {
   const letters = Array.from(text);
