@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,21 +14,11 @@ from typing import Any
 import pytest
 
 from producers.sample import day_file
+from tests.harness.console import NEWSTIDE, environment, started, typed
 from tests.harness.watching import Receiver, receiving
 
-NEWSTIDE = [sys.executable, "-m", "newstide_app"]
 CONFIG = "newstide.toml"
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NEWSTIDE_")}
-    return {**kept, "NEWSTIDE_DATA_DIR": str(folder), "COLUMNS": "100", **more}
-
-
-def run(folder: Path, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*NEWSTIDE, *command], env=environment(folder), capture_output=True, text=True, timeout=timeout, check=False
-    )
+_LISTENS = {"consume", "recluster"}  # for signals: in a process of their own
 
 
 def wait_for(what: str, condition: Any, seconds: float = 90) -> Any:
@@ -42,7 +31,7 @@ def wait_for(what: str, condition: Any, seconds: float = 90) -> Any:
 
 
 def test_the_demo_ends_by_itself_and_tells_its_stories_as_one_json_object(tmp_path: Path) -> None:
-    finished = run(tmp_path, "demo", "--json", timeout=240)
+    finished = started(tmp_path, "demo", "--json", timeout=240)
     assert finished.returncode == 0, finished.stderr
     report = json.loads(finished.stdout)
     assert {"headlines", "stories", "noise_share", "bcubed_f1", "ami", "page", "seconds"} <= set(report)
@@ -83,7 +72,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, hook: Receiver) -> Iterato
         )
     try:
         wait_for("the services", (folder / "endpoints.json").exists)
-        sent = run(folder, "produce", str(day_file()))
+        sent = started(folder, "produce", str(day_file()))
         assert sent.returncode == 0, sent.stderr
         wait_for("the last run", lambda: _rows_of_last_run(folder) == 800, 150)
         yield folder
@@ -100,26 +89,26 @@ def _rows_of_last_run(folder: Path) -> int:
 
 
 def test_up_finds_a_second_terminal_and_shows_it_stories(running: Path) -> None:
-    shown = run(running, "stories", "--limit", "3")
+    shown = started(running, "stories", "--limit", "3")
     assert shown.returncode == 0, shown.stderr
     assert len(re.findall(r"^ *\d+ +\d+ ", shown.stdout, re.MULTILINE)) == 3
-    stories = json.loads(run(running, "stories", "--json").stdout)
+    stories = json.loads(typed(running, "stories", "--json").stdout)
     assert stories[0]["size"] >= stories[1]["size"]
     assert {"cluster_label", "title", "keywords", "languages", "status"} <= set(stories[0])
     number = str(stories[0]["cluster_label"])
-    told = json.loads(run(running, "headlines", number, "--json", "--limit", "500").stdout)
+    told = json.loads(typed(running, "headlines", number, "--json", "--limit", "500").stdout)
     assert told["story"]["title"] == stories[0]["title"]
     assert len(told["headlines"]) == stories[0]["size"]
-    assert stories[0]["title"] in run(running, "headlines", number).stdout
+    assert stories[0]["title"] in typed(running, "headlines", number).stdout
 
 
 def test_search_finds_by_meaning_across_languages(running: Path) -> None:
-    found = json.loads(run(running, "search", "earthquake in Chile", "--json", "--limit", "5").stdout)
+    found = json.loads(typed(running, "search", "earthquake in Chile", "--json", "--limit", "5").stdout)
     assert len(found) == 5
     assert found[0]["similarity"] >= found[-1]["similarity"] > 0.3
-    said = run(running, "search", "Erdbeben in Chile", "--urls").stdout
+    said = typed(running, "search", "Erdbeben in Chile", "--urls").stdout
     assert f"story {found[0]['cluster_label']}: " in said
-    english = json.loads(run(running, "search", "Erdbeben in Chile", "--json", "--language", "en").stdout)
+    english = json.loads(typed(running, "search", "Erdbeben in Chile", "--json", "--language", "en").stdout)
     assert {headline["language"] for headline in english} == {"en"}
 
 
@@ -132,12 +121,12 @@ def test_up_says_where_the_map_is_and_how_to_send_and_stop(running: Path) -> Non
 
 
 def test_doctor_says_what_is_in_force_and_reachable(running: Path) -> None:
-    told = run(running, "doctor", "--json")
+    told = typed(running, "doctor", "--json")
     assert told.returncode == 0, told.stdout + told.stderr
     findings = json.loads(told.stdout)
     assert findings["well"] is True
     assert {finding["name"] for finding in findings["findings"]} >= {"Kafka", "Milvus", "model", "pages"}
-    assert "ok" in run(running, "doctor").stdout
+    assert "ok" in typed(running, "doctor").stdout
 
 
 def test_the_pages_are_served_and_the_services_give_signs_of_life(running: Path) -> None:
@@ -147,8 +136,8 @@ def test_the_pages_are_served_and_the_services_give_signs_of_life(running: Path)
         with urllib.request.urlopen(pages + path, timeout=10) as answer:  # noqa: S310 - our own server
             assert words in answer.read().decode()
     for service in ("consumer", "reclusterer"):
-        assert run(running, "health", service).returncode == 0
-    assert run(running, "health", "nobody").returncode == 1
+        assert typed(running, "health", service).returncode == 0
+    assert typed(running, "health", "nobody").returncode == 1
 
 
 def pids(folder: Path, command: str) -> list[int]:
@@ -180,16 +169,16 @@ def test_up_keeps_watches_going_which_tell_what_happens_next_and_doctor_shows_th
     titles = [f"Meteorite of {kilos} kilos falls on a barn in Lapland" for kilos in (40, 41, 42, 43, 45)]
     sent = running / "meteorite.jsonl"
     sent.write_text("\n".join(json.dumps({"title": title, "language": "en"}) for title in titles))
-    assert run(running, "produce", str(sent)).returncode == 0
+    assert typed(running, "produce", str(sent)).returncode == 0
     wait_for("the alert", lambda: hook.taken)
     assert [(one["watch"], one["events"][0]["kind"]) for one in hook.taken] == [("meteors", "born")]
-    found = json.loads(run(running, "--config", str(running / CONFIG), "doctor", "--json").stdout)["findings"]
+    found = json.loads(typed(running, "--config", str(running / CONFIG), "doctor", "--json").stdout)["findings"]
     told = {finding["name"]: (finding["status"], finding["seen"]) for finding in found}
     assert told["watch meteors/webhook"] == ("ok", "1 delivered, 0 waiting")
 
 
 def test_two_on_one_folder_are_refused(running: Path) -> None:
-    second = run(running, "up")
+    second = started(running, "up")
     assert second.returncode == 1
     assert "already running" in second.stderr
 
@@ -208,7 +197,7 @@ def test_two_on_one_folder_are_refused(running: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_clear_message_and_no_traceback(tmp_path: Path, command: list[str], words: str) -> None:
-    finished = run(tmp_path, *command)
+    finished = started(tmp_path, *command) if command[0] in _LISTENS else typed(tmp_path, *command)
     assert finished.returncode == 1
     assert words in finished.stderr
     assert "Traceback" not in finished.stderr
@@ -216,9 +205,9 @@ def test_a_mistake_is_one_clear_message_and_no_traceback(tmp_path: Path, command
 
 def test_a_run_is_exported_as_one_file_and_one_that_is_not_there_is_said(running: Path, tmp_path: Path) -> None:
     target = tmp_path / "map.html"
-    finished = run(running, "export", "1", "--to", str(target))
+    finished = typed(running, "export", "1", "--to", str(target))
     assert finished.returncode == 0, finished.stderr
     assert target.stat().st_size > 4_000_000
-    missing = run(running, "export", "99999")
+    missing = typed(running, "export", "99999")
     assert missing.returncode == 1
     assert "no page of run 99999" in missing.stderr
