@@ -43,6 +43,7 @@ _CLOSENESS = "tests/test_selection.py::test_closeness_in_time_is_the_mean_over_a
 _ALL_CELLS = "tests/test_neighbours_cells.py::test_in_all_cells_the_lists_are_those_of_the_exact_searcher"
 _AS_WRITTEN = "tests/test_settling.py::test_forces_are_the_same_compiled_and_as_written"
 _NUMPYS_MEANS = "tests/test_settling.py::test_means_and_closeness_are_numpys"
+_LISTED = "tests/test_layout_bounded.py::test_lists_among_some_rows_are_those_of_a_search_of_what_is_listed"
 ORACLES: dict[str, str] = {
     "kernels.dot": "tests/test_kernels.py::test_products_are_numpys_in_double_precision",
     "kernels.inverse_norms": "tests/test_kernels.py::test_products_are_numpys_in_double_precision",
@@ -72,8 +73,8 @@ ORACLES: dict[str, str] = {
     "map.settling._move": _AS_WRITTEN,
     "map.settling._next": _AS_WRITTEN,
     "map.settling._clipped": _AS_WRITTEN,
-    "map.bounded._nearest_among": "tests/test_layout_bounded.py::"
-    "test_nearest_among_some_rows_are_found_through_the_lists_of_all",
+    "map.bounded._nearest_among": _LISTED,
+    "map.bounded._listed_twice": _LISTED,
     "stories.naming._means": _NUMPYS_MEANS,
     "stories.naming._closeness": _NUMPYS_MEANS,
     "neighbours.by_search._rank": _EXACT_INDEX,

@@ -21,7 +21,7 @@ def vectors() -> Vectors:
 def mapped(vectors: Vectors, ids: Ids, wanted: object, previous: Layout | None = None) -> Map:
     wide, alike = neighbours(vectors, 40)
     rows = np.asarray(wanted, np.int64)
-    return lay_out_some(vectors, wide[:, :30], alike[:, :30], wide, ids, rows, previous, settings=SETTINGS)
+    return lay_out_some(vectors, wide, alike, 30, ids, rows, previous, settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,8 @@ def test_where_all_rows_are_drawn_all_are_laid_out(vectors: Vectors) -> None:
 
 def test_nearest_among_some_rows_are_found_through_the_lists_of_all(vectors: Vectors) -> None:
     rows = np.arange(0, ROWS, 3)
-    lists, alike = lists_among(rows, neighbours(vectors, 40)[0], vectors[rows], 15)
+    wide, cosines = neighbours(vectors, 40)
+    lists, alike = lists_among(rows, wide, cosines, vectors[rows], 15)
     true, cosines = neighbours(vectors[rows], 15)
     recall = np.mean([np.isin(one, other).mean() for one, other in zip(true, lists, strict=True)])
     assert recall > 0.98
@@ -72,7 +73,24 @@ def test_nearest_among_some_rows_are_found_through_the_lists_of_all(vectors: Vec
     assert np.allclose(alike[:, 0], cosines[:, 0], atol=1e-5)
 
 
+@pytest.mark.parametrize(("width", "k"), [(40, 5), (12, 8)], ids=["own lists are enough", "others' lists are needed"])
+def test_lists_among_some_rows_are_those_of_a_search_of_what_is_listed(vectors: Vectors, width: int, k: int) -> None:
+    rows = np.sort(np.random.default_rng(0).permutation(ROWS)[:DRAWN])
+    wide, cosines = neighbours(vectors, width)
+    lists, alike = lists_among(rows, wide, cosines, vectors[rows], k)
+    products = vectors[rows].astype(np.float64) @ vectors[rows].astype(np.float64).T
+    for own, row in enumerate(rows):
+        listed = {*wide[row].tolist(), *wide[wide[row]].ravel().tolist()} - {row}
+        some = [at for at, other in enumerate(rows) if other in listed]
+        nearest = sorted(some, key=lambda at: (-products[own, at], at))[:k]  # noqa: B023
+        there = lists[own][lists[own] >= 0].tolist()
+        assert there == nearest
+        assert np.allclose(alike[own][: len(there)], products[own, there], atol=1e-6)
+        assert (alike[own][len(there) :] == -1).all()
+
+
 def test_rows_without_listed_neighbours_among_the_drawn_have_empty_lists() -> None:
-    lists, alike = lists_among(np.array([0, 3]), np.array([[1], [0], [3], [2]], np.int32), np.eye(2, 3, dtype="f4"), 2)
+    lists = np.array([[1], [0], [3], [2]], np.int32)
+    lists, alike = lists_among(np.array([0, 3]), lists, np.ones((4, 1), "f4"), np.eye(2, 3, dtype="f4"), 2)
     assert lists.tolist() == [[-1, -1], [-1, -1]]
     assert alike.tolist() == [[-1, -1], [-1, -1]]

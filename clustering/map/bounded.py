@@ -32,7 +32,7 @@ def lay_out_some(
     vectors: Vectors,
     indices: Indices,
     similarities: Vectors,
-    wide_indices: Indices,
+    k: int,
     ids: npt.NDArray[np.object_],
     wanted: Labels,
     previous: Layout | None,
@@ -44,9 +44,9 @@ def lay_out_some(
 
     Args:
         vectors: (n, dim) unit rows.
-        indices: (n, k) neighbours, most similar first; -1 = missing.
-        similarities: (n, k) cosines.
-        wide_indices: (n, k or more) lists with neighbours in reserve.
+        indices: (n, k or more) lists with neighbours in reserve, most similar first; -1 = missing.
+        similarities: (n, k or more) cosines.
+        k: How many neighbours are to be used.
         ids: (n,)
         wanted: (m,) rows to lay out, as many as there is room for: what was laid out before takes the places of others.
         previous: The last map, or None.
@@ -54,15 +54,15 @@ def lay_out_some(
         weights: Fingerprint of the model that made the vectors.
     """
     if len(wanted) >= len(ids):
-        layout = lay_out(vectors, indices, similarities, ids, previous, settings, weights)
+        layout = lay_out(vectors, indices[:, :k], similarities[:, :k], ids, previous, settings, weights)
         return Map(layout.positions, layout)
     rows = _chosen(ids, wanted, previous)
     own = np.ascontiguousarray(vectors[rows])
-    lists, alike = lists_among(rows, wide_indices, own, indices.shape[1])
+    lists, alike = lists_among(rows, indices, similarities, own, k)
     layout = lay_out(own, lists, alike, ids[rows], previous, settings, weights)
     positions = np.full((len(ids), 2), np.nan, np.float32)
     positions[rows] = layout.positions
-    return Map(placed(positions, wide_indices), layout)
+    return Map(placed(positions, indices), layout)
 
 
 def _chosen(ids: npt.NDArray[np.object_], wanted: Labels, previous: Layout | None) -> Labels:
@@ -75,12 +75,17 @@ def _chosen(ids: npt.NDArray[np.object_], wanted: Labels, previous: Layout | Non
     return np.sort(order[: len(wanted)])
 
 
-def lists_among(rows: Labels, indices: Indices, vectors: Vectors, k: int) -> tuple[Indices, Vectors]:
-    """The nearest of some rows among themselves, as far as the lists of all rows tell: the listed, and what these list.
+def lists_among(
+    rows: Labels, indices: Indices, similarities: Vectors, vectors: Vectors, k: int
+) -> tuple[Indices, Vectors]:
+    """The nearest of some rows among themselves, as far as the lists of all rows tell.
+
+    A row's own list tells it, where it names enough of them; else, also the lists of those that it names.
 
     Args:
         rows: (m,) ascending.
-        indices: (n, any) the lists of all rows.
+        indices: (n, any) the lists of all rows, most similar first; -1 behind a list's end.
+        similarities: (n, any) cosines.
         vectors: (m, dim) unit, of these rows.
         k: How many to find.
 
@@ -91,32 +96,53 @@ def lists_among(rows: Labels, indices: Indices, vectors: Vectors, k: int) -> tup
     number[rows] = np.arange(len(rows), dtype=np.int32)
     lists = np.full((len(rows), k), -1, np.int32)
     alike = np.full(lists.shape, -1, np.float32)
-    _nearest_among(rows, number, indices, vectors, lists, alike)
+    _nearest_among(rows, number, indices, similarities, vectors, lists, alike)
     return lists, alike
 
 
 @kernel(parallel=True)
 def _nearest_among(
-    rows: Labels, number: Indices, indices: Indices, vectors: Vectors, lists: Indices, alike: Vectors
+    rows: Labels,
+    number: Indices,
+    indices: Indices,
+    similarities: Vectors,
+    vectors: Vectors,
+    lists: Indices,
+    alike: Vectors,
 ) -> None:
-    width = indices.shape[1]
+    """Fills `lists` and `alike`."""
+    k = lists.shape[1]
     for own in parallel_range(len(rows)):
-        found = np.empty(width * (width + 1), np.int32)
         count = 0
-        for near in indices[rows[own]]:
-            if near < 0:
-                continue
-            found[count] = number[near]
-            count += 1
-            for further in indices[near]:
-                found[count] = number[further] if further >= 0 else np.int32(-1)
+        for place in range(indices.shape[1]):
+            near = indices[rows[own], place]
+            if near >= 0 and number[near] >= 0 and count < k:
+                lists[own, count], alike[own, count] = number[near], similarities[rows[own], place]
                 count += 1
-        some = np.unique(found[:count])
-        some = some[(some >= 0) & (some != own)]
+        if count == k:
+            continue
+        some = _listed_twice(own, rows[own], number, indices)
         values = np.empty(len(some), np.float32)
         for place in range(len(some)):
             values[place] = dot(vectors, as_int64(own), as_int64(some[place]))
         order = np.argsort(-values, kind="mergesort")
-        for rank in range(min(lists.shape[1], len(some))):
-            lists[own, rank] = some[order[rank]]
-            alike[own, rank] = values[order[rank]]
+        for rank in range(min(k, len(some))):
+            lists[own, rank], alike[own, rank] = some[order[rank]], values[order[rank]]
+
+
+@kernel()
+def _listed_twice(own: int, row: int, number: Indices, indices: Indices) -> Indices:
+    """The numbers, ascending, of those that a row lists and of those that these list, without the row's own."""
+    width = indices.shape[1]
+    found = np.empty(width * (width + 1), np.int32)
+    count = 0
+    for near in indices[row]:
+        if near < 0:
+            continue
+        found[count] = number[near]
+        count += number[near] >= 0
+        for further in indices[near]:
+            if further >= 0 and number[further] >= 0 and number[further] != own:
+                found[count] = number[further]
+                count += 1
+    return np.unique(found[:count])

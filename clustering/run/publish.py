@@ -118,9 +118,9 @@ def laid_out(path: Path, graph: NeighbourGraph, drawn: npt.NDArray[np.int64], we
     """The map, started from the one at `path`; `drawn` are the rows that the page wants to draw."""
     found = lay_out_some(
         graph.vectors,
-        graph.indices,
-        graph.similarities,
         graph.wide_indices,
+        graph.wide_similarities,
+        graph.k,
         graph.ids,
         drawn,
         load_layout(path),
