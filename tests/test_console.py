@@ -78,3 +78,9 @@ def test_help_lists_every_command_in_groups() -> None:
         name = command.name or command.callback.__name__  # type: ignore[union-attr]
         assert f"\n  {name} " in text, name
     assert text.index("demo") < text.index("recluster") < text.index("backup")
+
+
+def test_in_80_columns_help_says_in_whole_sentences_what_a_command_does() -> None:
+    for group in ([], ["dead-letters"]):
+        _, _, listed = CliRunner().invoke(app, [*group, "--help"], env={"COLUMNS": "80"}).output.partition("--help")
+        assert "..." not in listed, listed

@@ -43,7 +43,7 @@ def replay_letters(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many would be sent; send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sends refused messages to the topic of headlines again, after their cause is mended."""
+    """Sends refused messages again, once their cause is mended."""
     from newstide_app.maintenance.dead_letters import replay
 
     report = replay(settings_of(context, services=True).kafka, reason=reason, limit=limit, dry_run=dry_run)
@@ -58,7 +58,7 @@ def skip_batch(
     yes: Annotated[bool, typer.Option("--yes", help="Skip the batch; without this, only show it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Passes over a batch that cannot be read and holds its partition up."""
+    """Passes over a batch that holds its partition up."""
     from newstide_app.maintenance.skipping import look_at_batch, skip
 
     settings = settings_of(context, services=True).kafka

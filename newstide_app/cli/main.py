@@ -186,7 +186,7 @@ def demo(
     context: typer.Context,
     as_json: AsJson = False,
 ) -> None:
-    """Sends the bundled day of headlines through the whole pipeline."""
+    """Sends the bundled day of headlines through everything."""
     from newstide_app.demo import print_report, run_demo
 
     report = run_demo(settings_of(context), quiet=as_json)
@@ -268,7 +268,7 @@ def health(
     service: Annotated[str, typer.Argument(help="consumer, reclusterer, producer, web or watch.")],
     max_age: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Asks a service's /healthz; this command goes with the next version."""
+    """Asks a service's /healthz; goes with the next version."""
     from newstide_app.services.cards import check_health
 
     if max_age is not None:

@@ -103,7 +103,7 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Deletes headlines that are older than `keep`, however many, after asking."""
+    """Deletes headlines that are older than `keep`; asks first."""
     from newstide_app.maintenance import prune as pruning
 
     context.obj |= {} if keep is None else {"keep": keep}
@@ -150,7 +150,7 @@ def restore(
     check: Annotated[bool, typer.Option("--check", help="Read and check the whole file; write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Brings a backup into Milvus; rows that are there already stay as they are."""
+    """Brings a backup into Milvus; rows that are there stay."""
     from newstide_app.maintenance.backup import check_file
     from newstide_app.maintenance.backup import restore as restore_file
 
@@ -172,7 +172,7 @@ def reembed(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Embeds all headlines by another model, and points readers at its vectors."""
+    """Embeds all headlines by another model, and turns to it."""
     from newstide_app.maintenance.reembed import reembed as reembed_all
 
     with milvus_of(settings_of(context, services=True)) as settings:
@@ -183,7 +183,7 @@ def reembed(
 
 
 def upgrade(context: typer.Context, as_json: AsJson = False) -> None:
-    """Brings what an earlier version made in Milvus up to date, where it is."""
+    """Brings what an earlier version made in Milvus up to date."""
     from newstide_app.maintenance.upgrade import upgrade as upgrade_all
 
     with milvus_of(settings_of(context, services=True)) as settings:

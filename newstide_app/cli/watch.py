@@ -26,7 +26,7 @@ def watch(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tells of what happens to stories, by webhook, mail or topic, until stopped."""
+    """Tells of stories by webhook, mail or topic, until stopped."""
     if test is not None and (dry_run or since is not None):
         raise SettingsError("--test sends something, and --dry-run sends nothing.", "Give one of the two.")
     if since is not None and not dry_run:

@@ -4,10 +4,9 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from newstide.core.errors import EmptyStore
-from newstide.core.language_means import Means, centre
+from newstide.core.language_means import Means, Vectors, centre
 from newstide.core.settings import Settings
 from newstide.embedding import Embedder
 from newstide.milvus import open_store
@@ -30,7 +29,7 @@ class Meanings:
         self._settings = settings
         self._sentences = sentences
         self._embedder: Embedder | None = None
-        self._vectors: dict[str, npt.NDArray[np.float32]] = {}
+        self._vectors: dict[str, Vectors] = {}
         self._chance: tuple[float, float] | None = None
         self._means: Means | None = None
         self._read_at = -_KNOWN_FOR
@@ -47,11 +46,9 @@ class Meanings:
             self._read()
         if self._chance is None or self._means is None or self._embedder is None:
             return [-np.inf] * len(events)
-        mean, deviation = self._chance
         languages = [event.languages[0] if event.languages else "" for event in events]
-        titles = centre(self._embedder.encode([event.title for event in events]), languages, self._means)
-        sentence = centre(self._vectors[watch][None], [""], self._means)[0]
-        return [float(one) for one in (titles @ sentence - mean) / deviation]
+        titles = self._embedder.encode([event.title for event in events])
+        return above_chance(titles, languages, self._vectors[watch], self._means, self._chance)
 
     def _read(self) -> None:
         """The model once, and the last run's figures."""
@@ -71,3 +68,20 @@ class Meanings:
         finally:
             store.close()
         self._read_at = time.monotonic()
+
+
+def above_chance(
+    titles: Vectors, languages: Sequence[str], sentence: Vectors, means: Means, chance: tuple[float, float]
+) -> list[float]:
+    """By how many standard deviations above chance titles are alike to a sentence.
+
+    Args:
+        titles: (n, dim) embeddings.
+        languages: (n,) BCP 47 tags, empty where unknown.
+        sentence: (dim,) an embedding; its language is not known.
+        means: Of the space in which headlines are compared.
+        chance: Mean and standard deviation of random pairs' similarity there.
+    """
+    mean, deviation = chance
+    alike = centre(titles, languages, means) @ centre(sentence[None], [""], means)[0]
+    return [float(one) for one in (alike - mean) / deviation]
