@@ -9,8 +9,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from benchmarks import document
@@ -57,7 +59,7 @@ def main() -> int:
     return 0
 
 
-def measure(settings: Settings) -> dict[str, object]:
+def measure(settings: Settings) -> dict[str, Any]:
     """What each least number of deviations finds, and by sentence how alike the stories are that are meant."""
     embedder = load_embedder(settings.embedding)
     rows = read_labelled(day_file(), needs_time=False).sort_values("id", ignore_index=True)
@@ -87,11 +89,13 @@ def measure(settings: Settings) -> dict[str, object]:
             }
             for least in DEVIATIONS
         ],
-        "by_sentence": [_sentence(text, own, which, stories) for text, own, which in zip(SENTENCES, alike, right, strict=True)],
+        "by_sentence": [
+            _sentence(text, own, which, stories) for text, own, which in zip(SENTENCES, alike, right, strict=True)
+        ],
     }  # fmt: skip
 
 
-def _sentence(text: str, alike: "np.ndarray", right: "np.ndarray", stories: pd.DataFrame) -> dict[str, object]:
+def _sentence(text: str, alike: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], stories: pd.DataFrame) -> Any:
     wrong = np.flatnonzero(~right)[np.argsort(-alike[~right])][:3]
     return {
         "sentence": text,
