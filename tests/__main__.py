@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     _print_summary(parts, time.monotonic() - started)
     failed = any(part.code not in (0, _NOTHING_TO_RUN) for part in parts)
-    return int(failed or (chosen.coverage and not _covered_enough()))
+    covered = _covered_enough() if chosen.coverage else True
+    return int(failed or not covered)
 
 
 def _run(name: str, command: Sequence[str]) -> Part:

@@ -25,9 +25,11 @@ MODEL, E5 = "use-multilingual", "multilingual-e5-small"
     ("file", "model", "least_f1", "least_ami"),
     [
         ("giveme5w1h", MODEL, 0.88, 0.87),
-        pytest.param("giveme5w1h", E5, 0.89, 0.90, marks=pytest.mark.slow),
         pytest.param("uci_stories", MODEL, 0.73, 0.79, marks=pytest.mark.slow),
-        pytest.param("allsides_roundups", MODEL, 0.635, 0.40, marks=pytest.mark.slow),
+        pytest.param("allsides_roundups", MODEL, 0.589, 0.38, marks=pytest.mark.slow),
+        pytest.param("giveme5w1h", E5, 0.92, 0.90, marks=pytest.mark.slow),
+        pytest.param("uci_stories", E5, 0.77, 0.79, marks=pytest.mark.slow),
+        pytest.param("allsides_roundups", E5, 0.645, 0.40, marks=pytest.mark.slow),
     ],
 )
 def test_stories_are_as_right_as_promised_and_better_than_the_tutorial_s(
@@ -40,3 +42,13 @@ def test_stories_are_as_right_as_promised_and_better_than_the_tutorial_s(
     assert ours["ami"] >= least_ami
     assert ours["f1"] >= theirs["f1"] + 0.05
     assert ours["noise_share"] < NOISE.get(file, 0.2)
+
+
+@pytest.mark.slow  # its twin: the first line of the table above
+@pytest.mark.parametrize(("model", "least_mean"), [(MODEL, 0.752), (E5, 0.79)])
+def test_of_the_three_sets_a_model_s_mean_is_what_is_promised(
+    real_headlines: Path, model: str, least_mean: float
+) -> None:
+    """What smoothing costs on one set, other sets gain: the default was chosen for all of them."""
+    files = [real_headlines / f"{name}.parquet" for name in ("giveme5w1h", "uci_stories", "allsides_roundups")]
+    assert sum(_report(path, model, tutorial=False)["f1"] for path in files) / len(files) >= least_mean

@@ -5,10 +5,11 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from clustering.stories.lineage import Kind
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.kafka.consumer import records_of
 from producers.sample import day_file
@@ -16,7 +17,7 @@ from tests.harness.newsroom import add_headlines
 from tests.harness.services import Service, opened, until
 
 PORTION = 60
-KINDS = ("born", "grown", "merged", "split", "closed")
+KINDS = get_args(Kind)
 TAKES_OVER_WITHIN = 60.0  # seconds; ten of them the session of the one that was killed
 
 
