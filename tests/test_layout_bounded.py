@@ -82,7 +82,7 @@ def test_lists_among_some_rows_are_those_of_a_search_of_what_is_listed(vectors: 
     for own, row in enumerate(rows):
         listed = {*wide[row].tolist(), *wide[wide[row]].ravel().tolist()} - {row}
         some = [at for at, other in enumerate(rows) if other in listed]
-        nearest = sorted(some, key=lambda at: (-products[own, at], at))[:k]  # noqa: B023
+        nearest = sorted(some, key=lambda at: (-products[own, at], at))[:k]
         there = lists[own][lists[own] >= 0].tolist()
         assert there == nearest
         assert np.allclose(alike[own][: len(there)], products[own, there], atol=1e-6)
