@@ -1,5 +1,6 @@
 """The command line: `newstide COMMAND`. Each command reads the settings in force and calls one function."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ from newstide_app.cli.options import (
     print_json,
     settings_of,
 )
+
+_YIELDS = 5  # steps of priority by which the scheduled reclusterer lets consumers and readers go first
 
 app = typer.Typer(
     name="newstide",
@@ -118,6 +121,8 @@ def recluster(
     chosen = given(window=window, selection=selection, neighbours=neighbours, tutorial=tutorial)
     context.obj |= {} if keep is None else {"keep": keep}
     settings = settings_of(context, services=True, clustering=chosen)
+    if not once:
+        os.nice(_YIELDS)
     report = run_reclusterer(
         settings, stop=stop_on_signals(), every=None if once else duration(every, "--every"), force=force
     )
