@@ -19,7 +19,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-WORKERS = 3  # on two cores: the tests mostly wait for Kafka, Milvus, processes and Chromium
+WORKERS = 4  # on two cores: the tests mostly wait for Kafka, Milvus, processes and Chromium
 _NOTHING_TO_RUN = 5  # pytest's exit code
 _SHOWN = 25  # files whose times are listed
 
