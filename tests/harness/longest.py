@@ -1,31 +1,33 @@
 """The test files that take longest, longest first: workers take them in this order, and none is left alone with one.
 
+Those that wait for servers stand between those that keep the processors busy with a browser.
+
 As `python -m tests` lists the files' times at its end; a file that is missing here comes after them.
 """
 
 LONGEST = (
-    "tests/browser/test_live.py",
-    "tests/browser/test_map.py",
-    "tests/browser/test_list.py",
-    "tests/browser/test_reader.py",
-    "tests/browser/test_lasso.py",
-    "tests/browser/test_address.py",
-    "tests/browser/test_accessibility.py",
     "tests/faults/test_outages.py",
+    "tests/browser/test_live.py",
     "tests/faults/test_clocks.py",
+    "tests/browser/test_map.py",
     "tests/test_app.py",
-    "tests/browser/test_threads.py",
+    "tests/browser/test_list.py",
     "tests/faults/test_ingest_faults.py",
+    "tests/browser/test_reader.py",
     "tests/test_pipeline.py",
-    "tests/browser/test_phone.py",
-    "tests/browser/test_desk.py",
+    "tests/browser/test_lasso.py",
     "tests/test_repair.py",
-    "tests/browser/test_hostile.py",
+    "tests/browser/test_address.py",
     "tests/faults/test_topic_faults.py",
+    "tests/browser/test_accessibility.py",
     "tests/faults/test_rebalances.py",
+    "tests/browser/test_threads.py",
     "tests/test_restarts.py",
+    "tests/browser/test_phone.py",
     "tests/test_reembed.py",
+    "tests/browser/test_desk.py",
     "tests/e5/test_vectors.py",
+    "tests/browser/test_hostile.py",
     "tests/test_local_kafka.py",
     "tests/test_backup.py",
     "tests/test_scale.py",
