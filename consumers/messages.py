@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from newstide.core.envelopes import Found, open_bare, open_message
 from newstide.core.errors import InvalidHeadline
-from newstide.core.field_names import pick, text_within
+from newstide.core.field_names import pick
+from newstide.core.field_values import value_of
 from newstide.core.headline import MAX_ID_BYTES, Headline, derive_id, from_fields
 from newstide.core.ids import stands_alone
 from newstide.core.settings import ConsumerSettings, LimitSettings
@@ -108,7 +109,7 @@ class MessageReader:
         values, unknown = pick(found.fields, self.names)
         unread: list[str] = []
         title = values.get("title")
-        fields: dict[str, Any] = {"title": title if title.__class__ is str else text_within("title", title)}
+        fields: dict[str, Any] = {"title": title if title.__class__ is str else value_of("title", title)}
         for name in _TEXTS:
             value = values.get(name)
             fields[name] = value if value is None or value.__class__ is str else self._text(name, value, unread)
@@ -129,21 +130,23 @@ class MessageReader:
         if fields["url"] and not link:
             unread.append("url")
             link = clean_plain(fields["url"])
+        if fields["language"] and not headline.language:
+            unread.append("language")
         ahead = decoded.ahead or (late and published is None)
         return Item(
             record, found.raw, found.place, headline, "", link, published, decoded.former, ahead, tuple(unread), unknown
         )
 
     def _text(self, name: str, value: Any, unread: list[str]) -> str | None:
-        text = text_within(name, value)
-        if not isinstance(text, str):
+        text = value_of(name, value)
+        if text is not None and not isinstance(text, str):
             unread.append(name)
             return None
         return text
 
     def _time(self, value: Any, language: str, unread: list[str]) -> int | None:
         if value.__class__ is not str:
-            value = text_within("published_at", value)
+            value = value_of("published_at", value)
             if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
                 unread.append("published_at")
                 return None
@@ -158,7 +161,7 @@ class MessageReader:
 
     def _id(self, found: Found, given: Any, unread: list[str]) -> str | None:
         """The headline's id: a message's `id` counts as it is; an enveloped id, or one of another name, by its form."""
-        value = text_within("id", given)
+        value = given if isinstance(given, (int, float, list)) else value_of("id", given)
         text = clean_plain(str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
         own = not found.enveloped and ("id" in (found.fields or ()) or "id" in self.names)
         fits = 0 < len(text.encode()) <= MAX_ID_BYTES

@@ -216,6 +216,8 @@ def _read(
     )
     if entry["times"] and published_at is None:
         listing.left_out.append(LeftOut("published_at", str(entry["times"][0]), number))
+    if entry["languages"] and not language:
+        listing.left_out.append(LeftOut("language", str(entry["languages"][0]), number))
     if link and not headline.url:
         listing.left_out.append(LeftOut("url", link, number))
 

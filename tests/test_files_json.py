@@ -217,3 +217,47 @@ def test_a_json_feed_in_a_file_gives_its_items_and_not_its_own_title(tmp_path: P
         ("Velm Daily", "fr"),
     ]
     assert len(rejects(items)) == 1
+
+
+def test_what_cannot_be_read_of_a_row_is_left_out_and_counted_by_its_field(tmp_path: Path) -> None:
+    odd = [
+        {"source": True},
+        {"url": {"x": 1}},
+        {"description": {"x": [1]}},
+        {"published_at": {"x": 1}},
+        {"language": 5},
+    ]
+    lines = "".join(json.dumps(one | {"title": f"Title {n}"}) + "\n" for n, one in enumerate(odd))
+    items, tally = told(write(tmp_path / "a.jsonl", lines), undated=True)
+    assert len(rows(items)) == len(odd)
+    assert {name: found.count for name, found in tally.left_out.items()} == {
+        "source": 1, "link": 1, "description": 1, "time": 1, "language": 1,
+    }  # fmt: skip
+
+
+def test_a_title_is_found_under_another_name_and_several_titles_are_none(tmp_path: Path) -> None:
+    lines: list[Any] = [
+        {"title": None, "headline": "One"},
+        {"title": " ", "headline": {"main": "Two"}},
+        {"title": ["Three"]},
+        {"title": ["Four", "Five"], "url": ["https://v.example/4"]},
+    ]
+    items = read(write(tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in lines)))
+    assert [row.headline.title for row in rows(items)] == ["One", "Two", "Three"]
+    assert "title is a JSON list" in rejects(items)[0].reason
+
+
+def test_wrapped_objects_doubly_encoded_ones_and_sloppy_json_are_read(tmp_path: Path) -> None:
+    wrapped = {"_index": "news", "_id": "0123456789abcdef01", "_source": {"title": "One"}}
+    texts = [
+        json.dumps(wrapped),
+        json.dumps({"payload": {"article": {"title": "One"}}, "offset": 1}),
+        json.dumps(json.dumps({"title": "One"})),
+        '\ufeff{"title": "One"}',
+        '{"title": "\tOne"}',
+        '{"title": "One", "deep": ' + "[" * 2_900 + "]" * 2_900 + "}",
+    ]
+    for text in texts:
+        assert titles(write(tmp_path / "a.jsonl", f"{text}\n{text}\n")) == ["One"], text[:60]
+    (row,) = rows(read(write(tmp_path / "a.jsonl", json.dumps(wrapped))))
+    assert row.headline.id == "0123456789abcdef01"

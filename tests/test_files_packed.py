@@ -7,6 +7,7 @@ import lzma
 import pickle
 import sqlite3
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -195,3 +196,30 @@ def test_an_encoding_can_be_named(tmp_path: Path) -> None:
     for wrong in ("klingon", "base64", "utf\0-8"):
         with pytest.raises(SettingsError, match="no encoding"):
             read(file, encoding=wrong)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("filling", [b"\n", b"x"])
+def test_a_file_that_unpacks_to_implausibly_much_is_refused_at_once(
+    tmp_path: Path, filling: bytes, twice: bool
+) -> None:
+    content = b"title\n" + filling * 20_000_000
+    for packed in (gzip.compress(content, 1), bz2.compress(content, 1), zipped({"a.csv": content})):
+        file = write(tmp_path / "a.csv", gzip.compress(packed) if twice else packed)
+        began = time.process_time()
+        with pytest.raises(SourceError, match="unpacks to more than 200 times its size"):
+            read(file)
+        assert time.process_time() - began < 3
+
+
+def test_a_line_without_an_end_costs_itself_alone(tmp_path: Path) -> None:
+    for end in (b"\n", b"\r", b"\r\n"):
+        assert titles(write(tmp_path / "a.csv", end.join((b"title", b"x" * 6_000_000, b"One", b"")))) == ["One"]
+
+
+def test_characters_in_twice_three_bytes_are_read(tmp_path: Path) -> None:
+    sound = "title\nMill — sold\nFête at Écluse\nDépôt shut\n".encode()
+    odd = b"Otters \xed\xa0\xbd\xed\xb8\x80 return\nTorn \xed\xa0\xbd\n"
+    items, tally = told(write(tmp_path / "a.csv", sound + odd))
+    assert [row.headline.title for row in rows(items)][-1] == "Otters 😀 return"
+    assert (tally.given, tally.rejected) == (4, 1)

@@ -73,6 +73,12 @@ SPECTRUM = {
     "blanks before quotes": ('title, b\n"one, two", "x, y"\n', ["one, two"]),
     "backslashed quotes": ('title,b\n"one \\"two\\", three",1\n', ['one "two", three']),
     "Excel's hint": ("sep=;\ntitle;b\none, two;1\n", ["one, two"]),
+    "Excel's hint in quotes": ('"sep=;"\ntitle;b\none, two;1\n', ["one, two"]),
+    "backslashed quotes that close nothing": ('title,b\n"he said \\"one\\"",1\n', ['he said "one"']),
+    "notes above the header": ("# of the archive\n# in October\ntitle,source\none,two\n", ["one"]),
+    "a name above the header": ("Headlines of October\n\ntitle;source\none;two\n", ["one"]),
+    "titles in two columns": ("title,headline\n,one\ntwo,other\n  ,three\n", ["one", "two", "three"]),
+    "a mark in the middle": ("title,b\none,1\n\ufefftwo,2\n", ["one", "two"]),
     "no last line end": ("title,b\none,1", ["one"]),
     "more columns than cells": ("title,b,c\none\n", ["one"]),
     "a quoted header": ('"title","b"\n"one","1"\n', ["one"]),
@@ -88,6 +94,15 @@ def test_csv_as_programs_write_it(tmp_path: Path, kind: str) -> None:
     items, tally = told(write(tmp_path / "a.csv", text))
     assert [row.headline.title for row in rows(items)] == expected
     assert (tally.rejected, tally.read) == (0, len(expected))
+
+
+def test_a_header_that_comes_again_and_a_ruled_line_are_no_headlines(tmp_path: Path) -> None:
+    joined = write(tmp_path / "a.csv", "\ufefftitle,source\none,x\n\ufefftitle,source\ntitle,source\ntwo,y\n")
+    assert titles(joined) == ["one", "two"]
+    assert [row.reason for row in rejects(read(joined))] == ["The row repeats the header."] * 2
+    drawn = write(tmp_path / "b.csv", "| title | source |\n|---|:--|\n| one | x |\n")
+    assert titles(drawn) == ["one"]
+    assert "'---' stands for a missing title" in rejects(read(drawn))[0].reason
 
 
 NAUGHTY = [

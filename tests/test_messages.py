@@ -16,6 +16,8 @@ from consumers.messages import Item, MessageReader
 from newstide.core.errors import SettingsError
 from newstide.core.headline import Headline, derive_id
 from newstide.core.settings import ConsumerSettings, LimitSettings, Settings, as_environment
+from producers.files import read_files
+from producers.rows import Row
 
 NOW = 1_790_000_000_000
 
@@ -112,11 +114,23 @@ EVENT = {"specversion": "1.0", "type": "news", "source": "/velm/desk", "id": "ce
         {"before": None, "after": ARTICLE, "op": "u", "source": {"db": "news", "table": "item"}, "ts_ms": 1},
         {"schema": {}, "payload": {**EVENT, "data": ARTICLE}},
         {"status": "ok", "totalResults": 1, "articles": [ARTICLE]},
+        {"status": "ok", "articles": [{**ARTICLE, "tags": [{"title": "harbours"}]}]},
+        {**EVENT, "data_base64": base64.b64encode(gzip.compress(json.dumps(ARTICLE).encode(), mtime=0)).decode()},
+        {"_index": "news", "_id": "7", "_source": {**ARTICLE, "tags": [{"title": "harbours"}]}},
+        {"topic": "t", "key": "k", "value": ARTICLE},
+        {"payload": {"article": ARTICLE}, "headers": {}},
+        {"message": json.dumps(ARTICLE), "host": {"name": "h"}},
+        {"database": "d", "table": "t", "type": "insert", "data": ARTICLE},
+        {"title": None, "headline": "Pell harbour dredged"},
+        {"title": " ", "headline": "Pell harbour dredged"},
+        {"title": {"x": 1}, "headline": ["Pell harbour dredged"]},
         [ARTICLE],
         json.dumps(ARTICLE),
         json.dumps(json.dumps(ARTICLE)),
         b"\xef\xbb\xbf" + json.dumps(ARTICLE).encode(),
-        json.dumps(ARTICLE).encode("utf-16"),
+        *(json.dumps(ARTICLE).encode(name) for name in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be")),
+        b"\xef\xbb\xbf\xef\xbb\xbf" + json.dumps(ARTICLE).encode() + b"\n\0",
+        b'{"title": "Pell\tharbour\ndredged"}',
         gzip.compress(json.dumps(ARTICLE).encode(), mtime=0),  # without the hour, of which the test's name would tell
         gzip.compress(b'{"title": "Pell ', mtime=0) + gzip.compress(b'harbour dredged"}', mtime=0),
         b"\0\0\0\0\x07" + json.dumps(ARTICLE).encode(),
@@ -177,7 +191,14 @@ def test_several_objects_are_so_many_headlines_with_their_places() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, b'{"before": {"id": 1}, "after": null, "op": "d"}', b'{"schema": 1, "payload": null}']
+    "value",
+    [
+        None,
+        b'{"before": {"id": 1}, "after": null, "op": "d"}',
+        b'{"schema": 1, "payload": null}',
+        b'{"id": 7, "title": "x", "__deleted": "true"}',
+        b'{"database": "d", "table": "t", "type": "DELETE", "data": [{"title": "x"}]}',
+    ],
 )
 def test_a_tombstone_holds_nothing(value: bytes | None) -> None:
     assert items(value) == []
@@ -228,7 +249,10 @@ def test_unknown_fields_never_refuse_a_headline(unknown: str) -> None:
         ({"published_at": ["2026"]}, "published_at"),
         ({"url": "javascript:alert(1)"}, "url"),
         ({"url": 7}, "url"),
-        ({"source": ["a", "b"]}, "source"),
+        ({"source": {"x": 1}}, "source"),
+        ({"source": True}, "source"),
+        ({"published_at": {"x": 1}}, "published_at"),
+        ({"language": "of the hills"}, "language"),
         ({"description": {"x": 1}}, "description"),
         ({"id": "x" * 129}, "id"),
         ({"id": [1]}, "id"),
@@ -239,6 +263,27 @@ def test_what_cannot_be_read_of_a_headline_is_left_out_and_counted(fields: dict[
     assert item.headline is not None
     assert item.headline.title == "Pell harbour dredged"
     assert name in item.unread
+
+
+def test_a_value_is_read_as_in_a_file_whatever_holds_it(tmp_path: Path) -> None:
+    nested: list[dict[str, Any]] = [
+        {"source": ["Velm Courier", "b"]},
+        {"source": [{"name": "Velm Courier"}], "description": ["One.", "Two."]},
+        {"source": {"publisher": 7, "label": 7}, "url": [{"href": "https://k.example/1"}]},
+        {"source": 7.0, "date": {"_seconds": 1_789_936_200}, "language": "German"},
+        {"title": ["Pell harbour dredged"], "lang": "deu"},
+        {"title": "", "headline": "Pell harbour dredged", "published_at": "2026-09-20"},
+        {"source": True, "description": {"x": [1]}, "url": {"x": 1}},
+    ]
+    path = tmp_path / "a.jsonl"
+    rows = []
+    for one in nested:
+        path.write_text(json.dumps({**ARTICLE, **one}), encoding="utf-8")
+        (row,) = read_files([path], now=lambda: NOW / 1000)
+        assert isinstance(row, Row)
+        rows.append(row.headline)
+    assert rows == [headline({**ARTICLE, **one}) for one in nested]
+    assert [row.language for row in rows[3:5]] == ["de", "de"]
 
 
 def test_a_time_without_a_zone_is_in_the_settings_zone() -> None:

@@ -10,21 +10,23 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import has_title
+from newstide.core.field_values import WRAPPERS, unwrapped
 from newstide.core.text import shorten
 
 MOST_LEVELS = 3_000  # levels of nesting that a message's JSON may have
 _LEVELS_READ = 200  # a headline's values lie less deep; Python's parser manages about a thousand levels
 _JSON_IN_JSON = 3  # times that a JSON text may lie within a JSON text
 _LONGEST_NUMBER = 300  # digits of an integer that is read as one
-_ENVELOPES = frozenset({"specversion", "payload", "op"})  # names by which envelopes are known
+_ENVELOPES = frozenset({"specversion", "payload", "op", "__deleted"})  # names by which envelopes are known
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
-_SPACE = re.compile("[\\s\x1e]*")  # also what stands between the texts of a JSON sequence (RFC 7464)
-_BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+# Also what stands between the texts of a JSON sequence (RFC 7464), of joined files, and at the end of what C programs write.
+_SPACE = re.compile("[\\s,\\x00\\x1e\ufeff]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +92,17 @@ def open_message(
     envelope = _binary_event(headers)
     documents = _documents(_text_of(value, most_bytes))
     many = len(documents) > 1
-    numbers = _Places(many or isinstance(documents[0], list))
+    numbers = _Places(many or isinstance(documents[0], list), most_bytes)
     for document in documents:
         yield from _opened(document, envelope, envelope is not None, numbers, own or {}, 0)
 
 
 class _Places:
-    """Numbers the values that have been found in an array."""
+    """Numbers the values that have been found in an array; knows to how many bytes each may unpack."""
 
-    def __init__(self, counts: bool) -> None:
+    def __init__(self, counts: bool, most_bytes: int) -> None:
         self.counts = counts
+        self.most_bytes = most_bytes
         self._last = 0
 
     def next(self) -> int:
@@ -118,11 +121,12 @@ class _Rest:
 def _opened(
     value: Any, origin: Origin | None, enveloped: bool, places: _Places, own: Mapping[str, str], texts: int
 ) -> Iterator[Found]:
-    if isinstance(value, str) and texts < _JSON_IN_JSON and value.lstrip()[:1] in ("{", "[", '"'):
+    packed = isinstance(value, bytes)
+    if packed or (isinstance(value, str) and texts < _JSON_IN_JSON and value.lstrip()[:1] in ("{", "[", '"')):
         try:
-            documents = _documents(value)
+            documents = _documents(_text_of(value, places.most_bytes) if packed else value)
         except InvalidHeadline as error:
-            yield Found(value, place=places.next(), fault=str(error))
+            yield Found(value.decode("latin-1") if packed else value, place=places.next(), fault=str(error))
             return
         for document in documents:
             yield from _opened(document, origin, enveloped, places, own, texts + 1)
@@ -147,6 +151,8 @@ def _opened(
 
 def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[tuple[Any, Origin | None, bool]]:
     """Yields an envelope's content, its origin and True; or the object and False. A deleted row yields nothing."""
+    if _is_deleted(value):
+        return
     if "specversion" in value and ("data" in value or "data_base64" in value):
         yield _event_data(value), _origin(value.get("source"), value.get("id")), True
     elif value.keys() == {"schema", "payload"}:
@@ -156,18 +162,40 @@ def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[tuple[
         after = value.get("after")
         if after is not None:
             yield after, _row_origin(value.get("source"), after), True
-    elif not has_title(value, own) and len(lists := list(_lists_of_headlines(value, own))) == 1:
+    elif has_title(value, own):
+        yield value, None, False
+    elif (inner := unwrapped(_with_objects(value), lambda fields: has_title(fields, own))) is not None:
+        yield inner, None, True
+    elif len(lists := list(_lists_of_headlines(value, own))) == 1:
         yield lists[0], None, True
     else:
         yield value, None, False
+
+
+def _is_deleted(value: Mapping[str, Any]) -> bool:
+    """Whether an object says that a row was deleted, as Debezium's unwrapped rows, Maxwell and Canal do."""
+    if str(value.get("__deleted", "")).lower() == "true":
+        return True
+    return "database" in value and "table" in value and str(value.get("type")).lower() == "delete"
+
+
+def _with_objects(value: dict[str, Any]) -> dict[str, Any]:
+    """The object with its wrapping texts that are JSON objects as objects: `{"message": "{...}"}`."""
+    opened_ = dict(value)
+    for name in WRAPPERS:
+        text = value.get(name)
+        if isinstance(text, str) and text.lstrip()[:1] == "{":
+            with suppress(InvalidHeadline):
+                opened_[name] = _documents(text)[0]
+    return opened_
 
 
 def _event_data(event: Mapping[str, Any]) -> Any:
     if "data" in event:
         return event["data"]
     try:
-        return base64.b64decode(str(event["data_base64"]), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+        return base64.b64decode(str(event["data_base64"]), validate=True)
+    except (binascii.Error, ValueError):
         return None
 
 
@@ -187,7 +215,7 @@ def _lists_of_headlines(value: Any, own: Mapping[str, str]) -> Iterator[list[Any
     for inner in value.values() if isinstance(value, dict) else value:
         if isinstance(inner, list) and any(isinstance(one, dict) and has_title(one, own) for one in inner):
             yield inner
-        elif isinstance(inner, (dict, list)):
+        elif isinstance(inner, list) or (isinstance(inner, dict) and not has_title(inner, own)):
             yield from _lists_of_headlines(inner, own)
 
 
@@ -202,19 +230,25 @@ def _binary_event(headers: Sequence[tuple[str, bytes]]) -> Origin | None:
 def _text_of(value: bytes, most_bytes: int) -> str:
     if value[:2] == b"\x1f\x8b":
         value = _gunzipped(value, most_bytes)
-    if value[:1] == b"\0" and len(value) > 5:
-        if value[5:6] not in (b"{", b"["):  # a registry puts these five bytes before JSON, too
+    encoding = json.detect_encoding(value)
+    if value[:1] == b"\0" and len(value) > 5 and not _is_wide(value):
+        if value[5:].lstrip()[:1] not in (b"{", b"["):  # a registry puts these five bytes before JSON, too
             number = int.from_bytes(value[1:5], "big")
             raise InvalidHeadline(
                 f"The message has the prefix of a schema registry (schema {number}): it is Avro or Protobuf. Have it "
                 "sent as JSON, or put a converter in between."
             )
-        value = value[5:]
-    encoding = next((name for bom, name in _BOMS if value.startswith(bom)), "utf-8-sig")
+        value, encoding = value[5:], "utf-8"
     try:
         return value.decode(encoding)
     except UnicodeDecodeError as error:
-        raise InvalidHeadline(f"The message is not UTF-8: byte {error.start} is 0x{value[error.start]:02x}.") from None
+        name = encoding.removesuffix("-sig").upper()
+        raise InvalidHeadline(f"The message is not {name}: byte {error.start} is 0x{value[error.start]:02x}.") from None
+
+
+def _is_wide(value: bytes) -> bool:
+    """Whether zeros at the beginning belong to the first bracket of JSON in UTF-16 or UTF-32."""
+    return value[1:2] in (b"{", b"[") or (value[:3] == b"\0\0\0" and value[3:4] in (b"{", b"["))
 
 
 def _gunzipped(value: bytes, most_bytes: int) -> bytes:
@@ -237,7 +271,7 @@ def _gunzipped(value: bytes, most_bytes: int) -> bytes:
 def _documents(text: str) -> list[Any]:
     """The JSON documents that a text holds, one after another; a `_Rest` for unreadable text after them."""
     if text.count("[") + text.count("{") > _LEVELS_READ:
-        text = _without_depths(text)
+        text = without_depths(text)
     found: list[Any] = []
     place = _after_space(text, 0)
     while place < len(text) or not found:
@@ -260,8 +294,12 @@ def _decoded(text: str, place: int) -> tuple[Any, int]:
         raise InvalidHeadline(f"The message is not JSON: {shorten(str(error), 200)}") from None
 
 
-def _without_depths(text: str) -> str:
-    """The JSON with `null` for everything that lies deeper than a headline does."""
+def without_depths(text: str) -> str:
+    """The JSON with `null` for everything that lies deeper than a headline does.
+
+    Raises:
+        InvalidHeadline: The JSON is nested more than 3,000 levels deep.
+    """
     kept: list[str] = []
     depth, since = 0, 0
     for token in _TOKEN.finditer(text):
@@ -293,4 +331,5 @@ def _nothing(_name: str) -> None:
 
 
 _CONSTANT: Callable[[str], Any] = _nothing
-_JSON = json.JSONDecoder(parse_constant=_CONSTANT, parse_int=_integer)
+# Not strict: many a program writes line breaks and tabs into JSON texts as they are.
+_JSON = json.JSONDecoder(parse_constant=_CONSTANT, parse_int=_integer, strict=False)

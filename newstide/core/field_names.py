@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from newstide.core.field_values import at_path, value_of
+
 # Names without case and punctuation (`article_title`, `headline.main`); the first that an object has is taken. `name` is
 # not a title's name: an object with a `name` is a person, an outlet or a tag.
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -38,20 +40,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "uuid", "guid", "articleid", "newsid"),
 }  # fmt: skip
 
-# Where a value is an object, the keys under which that object holds the value itself:
-# `{"rendered": ...}`, `{"$date": ...}`, `{"name": ...}`.
-WITHIN: Mapping[str, tuple[str, ...]] = {
-    "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t"),
-    "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title"),
-    "source": ("name", "title", "label", "domain", "#text", "_text", "id"),
-    "url": ("url", "href", "link", "canonical", "#text", "_text", "$t"),
-    "published_at": ("$date", "$numberLong", "$numberDouble", "value", "datetime", "date", "#text", "_text", "$t"),
-    "language": ("code", "iso", "id", "name", "value"),
-    "id": ("$oid", "#text", "_text", "value"),
-}
 _FIELD_OF = {name: field for field, names in NAMES.items() for name in names}
 _EMPTY = (None, "")
-_DEPTH = 4  # levels of objects within objects that are searched
 
 
 @lru_cache(maxsize=4096)  # a producer uses few names, again and again
@@ -68,7 +58,8 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
         own: Field to the producer's own name or dotted path; such a field is read under that name alone.
 
     Returns:
-        Field to value, unchanged, without missing and empty values; and the names that belong to no field.
+        Field to value, unchanged, without missing and blank values (of several titles, the first that can be read); and
+        the names that belong to no field.
     """
     found: dict[str, Any] = {}
     candidates, unknown = _sorted(tuple(fields))
@@ -81,7 +72,10 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
     for field, names in candidates:
         for name in names:
             value = fields[name]
-            if value is not None and value != "":
+            if value is None or value == "" or (value.__class__ is str and value.isspace()):
+                continue
+            found.setdefault(field, value)
+            if field != "title" or isinstance(value_of(field, value), str):
                 found[field] = value
                 break
     for field, path in own.items():
@@ -108,28 +102,9 @@ def _sorted(names: tuple[Any, ...]) -> tuple[list[tuple[str, list[str]]], tuple[
     return [(field, [name for _, name in found]) for field, found in by_rank.items()], tuple(unknown)
 
 
-def at_path(fields: Mapping[str, Any], path: str) -> Any:
-    """The value under a name, or under a dotted path of names (`headline.main`); None where there is none."""
-    if path in fields:
-        return fields[path]
-    value: Any = fields
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
-def text_within(field: str, value: Any) -> Any:
-    """The value itself or, where it is an object, the value under one of the field's known keys; None where none is."""
-    for _ in range(_DEPTH):
-        if not isinstance(value, Mapping):
-            return value
-        value = next((value[name] for name in WITHIN[field] if value.get(name) not in _EMPTY), None)
-    return None
-
-
 def has_title(fields: Mapping[str, Any], own: Mapping[str, str]) -> bool:
     """Whether the object is a headline: it has a title under one of its names."""
     if not own and (title := fields.get("title")).__class__ is str and title.strip():  # most objects
         return True
-    title = text_within("title", pick(fields, own)[0].get("title"))
+    title = value_of("title", pick(fields, own)[0].get("title"))
     return isinstance(title, str) and bool(title.strip())

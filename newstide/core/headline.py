@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from newstide.core.errors import InvalidHeadline
 from newstide.core.ids import names_a_site
+from newstide.core.languages import language_tag
 from newstide.core.outlets import without_outlet
 from newstide.core.text import (
     clean,
@@ -38,7 +39,6 @@ MAX_ID_BYTES = 128  # of UTF-8: Milvus servers count a VARCHAR in bytes
 REPLAYS = "replays"  # a Kafka header: how often a message was sent again from the dead letters
 CUT = "cut"  # a Kafka header of a truncated dead letter: how many bytes the whole message has
 
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8})*")
 _LINK = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 
 
@@ -249,16 +249,8 @@ def is_link(url: str) -> bool:
 
 
 def parse_language(value: Any) -> str:
-    """A BCP 47 tag with a lower-case primary subtag (`pt-BR`), or an empty string for anything else."""
-    return _language(value) if isinstance(value, str) else ""
-
-
-@lru_cache  # there are few languages, and every headline has one
-def _language(value: str) -> str:
-    if not _LANGUAGE.fullmatch(value.strip()) or len(value.strip()) > 35:
-        return ""
-    primary, *rest = value.strip().replace("_", "-").split("-")
-    return "-".join([primary.lower(), *rest])
+    """The language that a text names, as a BCP 47 tag (`pt-BR`); an empty string for anything else."""
+    return language_tag(value) if isinstance(value, str) else ""
 
 
 def _text(name: str, value: Any, clean_text: _Clean, *, lines: bool = False) -> str:

@@ -44,6 +44,7 @@ _NO_TITLES = frozenset(
      "[deleted]", "(removed)", "(deleted)", "[no title]", "(no title)"]
 )  # fmt: skip
 _LONGEST_NO_TITLE = max(map(len, _NO_TITLES))
+_RULED = re.compile(r"[\s\-–—_=:|.*~]+")  # what rules off the parts of a table
 _BARE_LINK = re.compile(r"<?(?:https?://|www\.)\S+", re.IGNORECASE)
 
 
@@ -98,8 +99,10 @@ def reads_as_formerly(text: str) -> bool:
 
 
 def is_no_title(title: str) -> bool:
-    """Whether a cleaned text stands for a missing title: `nan`, `[Removed]`, a bare link."""
+    """Whether a cleaned text stands for a missing title: `nan`, `[Removed]`, `---`, a bare link."""
     if len(title) <= _LONGEST_NO_TITLE and title.casefold() in _NO_TITLES:
+        return True
+    if title and not title[0].isalnum() and _RULED.fullmatch(title):
         return True
     return title[:1] in "hHwW<" and _BARE_LINK.fullmatch(title) is not None
 

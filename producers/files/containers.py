@@ -10,7 +10,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,9 @@ DAMAGE = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zipfile.Bad
 PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
 TABLES = (".csv", ".tsv", ".tab", ".psv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt")
 _HEAD = 4096  # first bytes by which a file's kind is known
+_BOMB = 8 * 2**20  # unpacked bytes from which on a file's ratio is looked at
+_PROBE = 16 * 2**20  # unpacked bytes that are looked at before the first row
+_RATIO = 200  # times that a file's packed bytes may unpack to; tables unpack to 3 to 50 times
 _LAYERS = 4  # layers of packing; a file with more of them is hostile
 _CODINGS = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
 
@@ -82,20 +85,42 @@ class Source(io.RawIOBase):
     def __init__(self, raw: Any) -> None:
         self._raw = raw
         self._head = b""
+        self._place = 0  # of the next byte within the head
+        self._damage: BaseException | None = None  # behind the head
+        self.came = 0  # bytes that were read so far, ahead included
 
     def head(self, size: int = _HEAD) -> bytes:
         """The next bytes, as many as there are up to `size`; they stay unread."""
-        while len(self._head) < size and (piece := self._raw.read(size - len(self._head))):
-            self._head += piece
-        return self._head[:size]
+        if len(self._head) - self._place < size and self._damage is None:
+            pieces = [self._head[self._place :]]
+            missing = size - len(pieces[0])
+            try:
+                while missing > 0 and (piece := self._raw.read(missing)):
+                    pieces.append(piece)
+                    missing -= len(piece)
+                    self.came += len(piece)
+            except DAMAGE as error:
+                if not any(pieces):
+                    raise
+                self._damage = error  # told once the bytes before it are read
+            self._head, self._place = b"".join(pieces), 0
+        return self._head[self._place : self._place + size]
 
     def take(self, size: int) -> bytes:
         """The next bytes, `size` at most and as few as come at once; empty at the end."""
         if self._head:
-            piece, self._head = self._head[:size], self._head[size:]
-            return piece
+            piece = self._head[self._place : self._place + size]
+            self._place += len(piece)
+            if self._place == len(self._head):
+                self._head, self._place = b"", 0
+            if piece:
+                return piece
+        if self._damage is not None:
+            raise self._damage
         read = getattr(self._raw, "read1", self._raw.read)
-        return bytes(read(size) or b"")
+        piece = bytes(read(size) or b"")
+        self.came += len(piece)
+        return piece
 
     def readable(self) -> bool:
         """Always."""
@@ -106,6 +131,40 @@ class Source(io.RawIOBase):
         piece = self.take(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+class _Bounded:
+    """A stream of unpacked bytes that ends in an error where far fewer packed ones were read.
+
+    Args:
+        raw: The unpacked bytes.
+        packed: Says how many packed bytes were read.
+        name: The file's name in messages.
+    """
+
+    def __init__(self, raw: Any, packed: Callable[[], int], name: str) -> None:
+        self._raw, self._packed, self._name = raw, packed, name
+        self._came = 0
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, `size` at most.
+
+        Raises:
+            SourceError: The packed bytes unpack to implausibly many.
+        """
+        read = getattr(self._raw, "read1", self._raw.read)
+        piece = bytes(read(size) or b"")
+        self._came += len(piece)
+        if self._came > _BOMB and self._came > _RATIO * (packed := self._packed()):
+            raise _bomb(self._name, packed, self._came)
+        return piece
+
+
+def _bomb(name: str, packed: int, unpacked: int) -> SourceError:
+    return SourceError(
+        f"{name} unpacks to more than {_RATIO} times its size: {packed:,} bytes give {unpacked:,} or more.",
+        "No table does that. If it is one all the same, unpack it first.",
+    )
 
 
 @contextmanager
@@ -158,16 +217,21 @@ def _unpacked(file: Any, path: str, name: str, stack: ExitStack) -> Opened:
     packing: list[str] = []
     inner = Path(path).name
     whole: IO[bytes] | None = file if file.seekable() else None
+    packed: Callable[[], int] | None = None
     for _ in range(_LAYERS):
         head = source.head()
         coding = next((coding for start, coding in _CODINGS if head.startswith(start)), "")
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-            member, inner = _member(Opened(source, inner, (), whole), name, stack)
-            source, coding = Source(member), "zip"
+            member, inner, size = _member(Opened(source, inner, (), whole), name, stack)
+            packed = packed or (lambda size=size: size)  # type: ignore[misc]
+            source, coding = Source(_Bounded(member, packed, name)), "zip"
         elif coding:
             suffix = Path(inner).suffix.lower()
             inner = inner[: -len(suffix)] if suffix in PACKED else inner
-            source = Source(_decoder(coding, source))
+            packed = packed or (lambda outer=source: outer.came)  # type: ignore[misc]
+            source = Source(_Bounded(_decoder(coding, source), packed, name))
+            if file.seekable():  # a pipe is not waited for
+                source.head(_PROBE)
         else:
             _require_table(head, name, packing)
             return Opened(source, inner, tuple(packing), whole)
@@ -189,8 +253,8 @@ def _decoder(coding: str, source: Source) -> Any:
     return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
 
 
-def _member(found: Opened, name: str, stack: ExitStack) -> tuple[Any, str]:
-    """The one table of a zip archive, and its name."""
+def _member(found: Opened, name: str, stack: ExitStack) -> tuple[Any, str, int]:
+    """The one table of a zip archive, its name, and its packed size in bytes."""
     file = stack.enter_context(seekable(found))
     file.seek(0)
     archive = stack.enter_context(zipfile.ZipFile(file))
@@ -213,7 +277,10 @@ def _member(found: Opened, name: str, stack: ExitStack) -> tuple[Any, str]:
             "Unpack it, and name the files that hold headlines.",
         )
     try:
-        return stack.enter_context(archive.open(chosen[0])), Path(chosen[0]).name
+        info = archive.getinfo(chosen[0])
+        if info.file_size > max(_BOMB, _RATIO * info.compress_size):
+            raise _bomb(name, info.compress_size, info.file_size)
+        return stack.enter_context(archive.open(info)), Path(chosen[0]).name, info.compress_size
     except RuntimeError:  # a password is needed
         raise SourceError(f"{name} is an encrypted zip archive.", "Unpack it with its password first.") from None
 

@@ -90,7 +90,8 @@ def _row(number: int, text: str, delimiter: str, width: int, source: Lines) -> C
         if not width or len(fields) <= width:
             return CsvRow(number, fields, text)
     except csv.Error:
-        pass
+        if '\\"' in text and (other := _otherwise(text, delimiter, width)) is not None:
+            return CsvRow(number, other, text)
     fields, more, fault = _parse(text, delimiter, source)
     if width and len(fields) > width and any(field.strip() for field in fields[width:]):
         fault = fault or f"The row has {len(fields)} fields, the header {width}: perhaps a delimiter is not quoted."

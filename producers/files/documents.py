@@ -5,13 +5,17 @@ whose objects have titles is read; where several arrays have such objects, an er
 """
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from newstide.core.errors import SourceError
+from newstide.core.envelopes import without_depths
+from newstide.core.errors import InvalidHeadline, SourceError
+from newstide.core.field_names import pick
+from newstide.core.field_values import at_path, unwrapped, value_of
 from newstide.core.text import shorten
-from producers.files.columns import at_path, cell, find_known_columns, listed, no_column, no_title
+from producers.files.arrays import LOOKED_AT, arrays_in, followed, table_of, titled_arrays
+from producers.files.columns import find_known_columns, listed, no_column, no_title
 from producers.files.containers import Source
 from producers.files.encodings import Line, printable, undecodable, whole_text
 from producers.files.options import Item, Options
@@ -21,10 +25,8 @@ from producers.tally import Tally
 _MAX_DOCUMENT = 256 * 1024 * 1024  # bytes of a document that is not JSON lines, and so is parsed as a whole
 _HOPELESS = 1_000  # records without a title after which a file is given up
 _LAYOUTS = 10_000  # layouts of records whose columns are remembered
-_LOOKED_AT = 50  # elements of an array that show whether it holds headlines
-_DEEPEST = 60  # levels to which arrays are searched
 _RESULTS = ("articles", "results", "docs", "items", "data", "entries", "news", "stories", "posts", "records")
-_WRAPPERS = ("_source", "data", "attributes", "node", "article", "item", "post", "doc", "document", "story", "fields")
+_NAMES = 200  # names of columns that are kept for messages
 
 
 def read_json_lines(lines: Iterator[Line], file: str, options: Options, tally: Tally) -> Iterator[Item]:
@@ -48,13 +50,16 @@ def read_document(stream: Source, file: str, options: Options, tally: Tally) -> 
     text = whole_text(data, options.encoding, tally.note).strip("\ufeff \t\r\n\0")
     records = _Records(file, options, tally)
     try:
-        documents = list(_documents(text))
-    except (ValueError, RecursionError) as error:
+        try:
+            documents = list(_documents(text))
+        except RecursionError:
+            documents = list(_documents(without_depths(text)))
+    except (ValueError, RecursionError, InvalidHeadline) as error:
         lines = [(number, line, True) for number, line in enumerate(text.splitlines(keepends=True), 1)]
-        if any(_is_object(line) for _, line, _ in lines[:_LOOKED_AT]):  # only the file's first line is broken
+        if any(_is_object(line) for _, line, _ in lines[:LOOKED_AT]):  # only the file's first line is broken
             yield from records.items(_parsed_lines(iter(lines)))
             return
-        reason = "its values are nested too deeply" if isinstance(error, RecursionError) else shorten(str(error), 200)
+        reason = shorten(str(error), 200) if isinstance(error, ValueError) else "its values are nested too deeply"
         raise SourceError(f"{file} is no JSON document: {reason}.", "Check that the file is complete.") from None
     yield from records.items(enumerate(documents, 1))
 
@@ -93,6 +98,9 @@ class _Records:
 
     def _opened(self, line: int, document: Any) -> Iterator[Item]:
         path = self._options.records
+        if isinstance(document, str) and document.lstrip()[:1] in ("{", "["):
+            with suppress(ValueError, RecursionError):  # JSON in JSON
+                document = parse_json(document)
         if path is None and isinstance(document, Mapping) and not _is_json_feed(document) and self._has_title(document):
             self._flat = True
             yield self._item(line, document)
@@ -121,18 +129,21 @@ class _Records:
         """The headlines in a document that is no headline itself."""
         path = self._options.records
         if path is not None:
-            elements = list(_followed(document, path.split(".")))
+            elements = list(followed(document, path.split(".")))
             if not elements:
                 raise SourceError(
-                    f"{self._file} holds no array at --records {path!r}; it has {listed(_arrays(document))}.",
+                    f"{self._file} holds no array at --records {path!r}; it has {listed(arrays_in(document))}.",
                     "Correct the path.",
                 )
             yield from self._elements(elements)
             return
-        if isinstance(document, Mapping) and (table := _of_columns(document, self._has_title)) is not None:
+        if isinstance(document, Mapping) and (table := table_of(document, self._has_title)) is not None:
             yield from self._elements(table)
             return
-        found = _titled_arrays(document, self._has_title)
+        if isinstance(document, Mapping) and (inner := unwrapped(document, self._has_title)) is not None:
+            yield self._item(line, inner)
+            return
+        found = titled_arrays(document, self._has_title)
         if len(found) > 1:
             raise SourceError(
                 f"{self._file} holds several arrays with titles: {listed(found)}.",
@@ -169,7 +180,9 @@ class _Records:
         fields = {}
         for field, column in columns.items():
             value = record[column] if column in record else at_path(record, column)
-            fields[field] = value if value.__class__ is str else cell(field, value)
+            fields[field] = value if value.__class__ is str else value_of(field, value)
+        if not self._options.mapping and not _is_text(fields.get("title")):  # another name may have the title
+            fields["title"] = value_of("title", pick(record, {})[0].get("title"))
         return Item(line, fields, record)
 
     def _columns(self, record: Mapping[str, Any]) -> dict[str, str]:
@@ -187,7 +200,7 @@ class _Records:
                     known.pop(field, None)
             if not self._paths:
                 self._layouts[keys] = known
-            if len(self._tally.names) < _LAYOUTS:
+            if len(self._tally.names) < _NAMES:
                 self._tally.names = list(dict.fromkeys([*self._tally.names, *map(str, keys)]))
             self._tally.columns = {**known, **self._tally.columns}
         return known
@@ -196,11 +209,8 @@ class _Records:
         column = self._columns_quietly(record).get("title")
         if column is None:
             return False
-        value = record[column] if column in record else at_path(record, column)
-        if isinstance(value, list) and len(value) > 1:  # a column's titles, or pieces of a title
-            return False
-        value = cell("title", value)
-        return bool(value) and isinstance(value, str | int | float)
+        value = value_of("title", record[column] if column in record else at_path(record, column))
+        return isinstance(value, str | int | float) and not isinstance(value, bool) and bool(value)
 
     def _columns_quietly(self, record: Mapping[str, Any]) -> dict[str, str]:
         found = find_known_columns(
@@ -211,18 +221,12 @@ class _Records:
         return found
 
     def _holds_titles(self, elements: list[Any]) -> bool:
-        objects = [element for element in elements[:_LOOKED_AT] if isinstance(element, Mapping)]
+        objects = [element for element in elements[:LOOKED_AT] if isinstance(element, Mapping)]
         return any(self._has_title(self._unwrapped(element)) for element in objects)
 
     def _unwrapped(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The record inside a wrapping object such as `{"_source": {...}}`."""
-        if self._has_title(record):
-            return record
-        for name in _WRAPPERS:
-            inner = record.get(name)
-            if isinstance(inner, Mapping) and self._has_title(inner):
-                return {**{key: value for key, value in record.items() if key != name}, **inner}
-        return record
+        """The record inside a wrapping object such as `{"_source": {...}}`; else the object itself."""
+        return unwrapped(record, self._has_title) or record
 
     def _hopeless(self) -> SourceError:
         return no_title(self._tally.names, self._file)
@@ -239,7 +243,7 @@ def _parsed_lines(lines: Iterator[Line]) -> Iterator[tuple[int, Any]]:
             reason = f"The line cannot be decoded: byte 0x{byte:02x}."
         else:
             try:
-                yield number, parse_json(text)
+                yield number, parse_json(text.lstrip("\ufeff"))
                 continue
             except RecursionError:
                 reason = "The line's JSON is nested too deeply."
@@ -256,23 +260,32 @@ def parse_json(text: str) -> Any:
         RecursionError: The value is nested too deeply.
     """
     try:
-        return json.loads(text)
+        return _PLAIN.decode(text)
     except json.JSONDecodeError:
         raise
     except ValueError:  # an integer of more digits than Python converts
-        return json.loads(text, parse_int=_integer)
+        return _LONG.decode(text)
+    except RecursionError:
+        try:
+            return _LONG.decode(without_depths(text))
+        except InvalidHeadline:
+            raise RecursionError from None
 
 
 def _integer(digits: str) -> int | str:
     return int(digits) if len(digits) < 1_000 else digits
 
 
+# Not strict: many a program writes line breaks and tabs into JSON texts as they are.
+_PLAIN = json.JSONDecoder(strict=False)
+_LONG = json.JSONDecoder(strict=False, parse_int=_integer)
+
+
 def _documents(text: str) -> Iterator[Any]:
     """The JSON values of a text, one after another."""
-    decoder = json.JSONDecoder(parse_int=_integer)
     place = 0
     while place < len(text):
-        document, place = decoder.raw_decode(text, place)
+        document, place = _LONG.raw_decode(text, place)
         yield document
         while place < len(text) and text[place] in " \t\r\n,\x1e\ufeff":
             place += 1
@@ -285,69 +298,12 @@ def _is_object(text: str) -> bool:
         return False
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
 def _kind(value: Any) -> str:
     return type(value).__name__
-
-
-def _titled_arrays(document: Any, has_title: Callable[[Mapping[str, Any]], bool]) -> dict[str, list[Any]]:
-    """Path to elements of each array whose objects have titles; arrays at one path through a list count as one."""
-    found: dict[str, list[Any]] = {}
-    waiting: list[tuple[str, Any, int]] = [("", document, 0)]
-    while waiting:
-        path, value, depth = waiting.pop()
-        if depth > _DEEPEST:
-            continue
-        if isinstance(value, list):
-            objects = [element for element in value[:_LOOKED_AT] if isinstance(element, Mapping)]
-            wrapped = [
-                element[name] for element in objects for name in _WRAPPERS if isinstance(element.get(name), Mapping)
-            ]
-            if any(map(has_title, objects)) or any(map(has_title, wrapped)):
-                found[path] = value + found.get(path, [])
-            else:
-                waiting.extend((path, element, depth + 1) for element in value if isinstance(element, Mapping | list))
-        elif isinstance(value, Mapping) and (not has_title(value) or depth == 0):
-            waiting.extend(
-                (f"{path}.{key}" if path else str(key), inner, depth + 1)
-                for key, inner in value.items()
-                if isinstance(inner, Mapping | list)
-            )
-    return dict(reversed(found.items()))
-
-
-def _followed(value: Any, parts: list[str]) -> Iterator[Any]:
-    """The elements of the arrays at a path, through lists on the way."""
-    if isinstance(value, list):
-        if not parts:
-            yield from value
-        else:
-            for element in value:
-                yield from _followed(element, parts)
-    elif isinstance(value, Mapping):
-        if not parts:
-            yield from (value.values() if all(isinstance(inner, Mapping) for inner in value.values()) else [value])
-            return
-        for count in range(1, len(parts) + 1):  # a name may contain dots
-            if (name := ".".join(parts[:count])) in value:
-                yield from _followed(value[name], parts[count:])
-                return
-
-
-def _arrays(document: Any) -> list[str]:
-    """Paths of the arrays of objects in a document, for a message."""
-    found: dict[str, None] = {}
-    waiting: deque[tuple[str, Any, int]] = deque([("", document, 0)])
-    while waiting and len(found) < 30:
-        path, value, depth = waiting.popleft()
-        if depth > _DEEPEST:
-            continue
-        if isinstance(value, list):
-            if path and any(isinstance(element, Mapping) for element in value):
-                found[path] = None
-            waiting.extend((path, element, depth + 1) for element in value[:5])
-        elif isinstance(value, Mapping):
-            waiting.extend((f"{path}.{key}" if path else str(key), inner, depth + 1) for key, inner in value.items())
-    return list(found)
 
 
 def _is_json_feed(document: Any) -> bool:
@@ -363,24 +319,3 @@ def _is_empty_answer(document: Mapping[str, Any]) -> bool:
     """Whether a document is the answer of a search that found nothing."""
     inner = document.get("response", document)
     return isinstance(inner, Mapping) and any(inner.get(name) == [] for name in _RESULTS)
-
-
-def _of_columns(
-    document: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]], bool]
-) -> list[dict[str, Any]] | None:
-    """The rows of a table as pandas writes it: by column, by row (`index`) or split; None for other objects."""
-    columns, data = document.get("columns"), document.get("data")
-    if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
-        names = list(map(str, columns))
-        return [dict(zip(names, row, strict=False)) for row in data] if has_title(dict.fromkeys(names, "x")) else None
-    values = list(document.values())
-    if values and all(isinstance(value, Mapping) for value in values):
-        if has_title(dict.fromkeys(map(str, document), "x")):
-            keys = dict.fromkeys(key for value in values for key in value)
-            return [{name: column.get(key) for name, column in document.items()} for key in keys]
-        return values if any(map(has_title, values)) else None
-    if values and all(isinstance(value, list) for value in values) and len({len(value) for value in values}) == 1:
-        plain = not any(isinstance(cell, Mapping) for value in values for cell in value[:_LOOKED_AT])
-        if plain and has_title(dict.fromkeys(map(str, document), "x")):
-            return [dict(zip(document, row, strict=True)) for row in zip(*values, strict=True)]
-    return None

@@ -27,6 +27,10 @@ _COMMON = (  # of equally likely encodings, the first in this list is taken
     "cp1252", "cp1251", "cp1250", "gb18030", "shift_jis", "euc_kr", "big5", "euc_jp", "cp1256", "cp1253", "cp1254",
     "cp1255", "koi8_r", "mac_roman", "cp437",
 )  # fmt: skip
+# A character in twice three bytes, as Java and MySQL write some.
+_CESU = re.compile(
+    rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]"
+)  # a character in twice three bytes, as Java and MySQL write it
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _ERRORS = "newstide.undecodable"
 
@@ -59,10 +63,11 @@ def text_lines(stream: Source, file: str, encoding: str | None, said: Callable[[
                     continue
                 number += 1
                 yield number, line, True
-            if len(pending) > MAX_LINE:
-                if not skipping:
-                    number += 1
-                    yield number, pending[:MAX_LINE], False
+            if skipping:
+                pending = "\r" if pending.endswith("\r") else ""  # it may end the line, or begin the end of it
+            elif len(pending) > MAX_LINE:
+                number += 1
+                yield number, pending[:MAX_LINE], False
                 skipping, pending = True, ""
     except DAMAGE as error:
         raise damaged(file, error, f" after line {number:,}") from None
@@ -130,8 +135,8 @@ def _decided(data: bytes, encoding: str | None, said: Callable[[str], None]) -> 
 
 def _mostly_utf8(data: bytes) -> bool:
     """Whether, beyond ASCII, more characters are valid UTF-8 than bytes are not."""
-    beyond = _BEYOND_ASCII.findall(codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(data))
-    wrong = sum(1 for character in beyond if "\udc80" <= character <= "\udcff")
+    beyond = _BEYOND_ASCII.findall(codecs.getincrementaldecoder("utf-8")(_ERRORS).decode(data))
+    wrong = sum(1 for character in beyond if "\udc00" <= character <= "\udcff")
     return len(beyond) > 2 * wrong
 
 
@@ -168,6 +173,8 @@ def _guessed(data: bytes) -> str:
 def _as_surrogates(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError):
         raise error
+    if error.encoding == "utf-8" and (pair := _CESU.match(error.object, error.start)) is not None:
+        return pair[0].decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode("utf-16"), pair.end()
     wrong = error.object[error.start : error.end]
     return "".join(chr(0xDC00 + byte) for byte in wrong), error.end
 

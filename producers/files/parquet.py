@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from newstide.core.errors import SourceError
+from newstide.core.field_values import at_path, value_of
 from newstide.core.text import shorten
-from producers.files.columns import at_path, cell, find_columns
+from producers.files.columns import find_columns
 from producers.files.containers import DAMAGE, Opened, seekable
 from producers.files.dates import Instant
 from producers.files.options import Item, Options
@@ -62,7 +63,7 @@ def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str]) ->
         if isinstance(value, _Undecodable):
             reason = f"The row cannot be decoded: its {column!r} is {shorten(repr(value.value))}."
             return Item(number, {}, shorten(repr(value.value), 200), reason)
-        fields[field] = value if isinstance(value, str | Instant) else cell(field, value)
+        fields[field] = value if isinstance(value, str | Instant) else value_of(field, value)
     return Item(number, fields, record)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from newstide.core.errors import InvalidHeadline, SourceError
-from newstide.core.headline import DEFAULTS, Headline, Limits, from_fields
+from newstide.core.headline import DEFAULTS, Headline, Limits, from_fields, parse_language
 from newstide.core.ids import id_of_link_and_title, stands_alone
 from newstide.core.text import shorten
 from producers.files.containers import DAMAGE, Opened, damaged, opened
@@ -38,6 +38,8 @@ _SUFFIXES: Mapping[str, str] = {
     ".json": "jsonl",
     ".txt": "lines",
 }
+_TEXTS = ("description", "source", "url", "language")
+_CALLED = {"url": "link"}
 _LOOK = 1 << 16  # first bytes that show the format
 
 
@@ -163,6 +165,7 @@ class _Builder:
             published_at = dates.read(item)
             fields["published_at"] = published_at
             own = self._own_id(fields, item.line)
+            self._leave_out_unreadable(fields, item.line)
             decoded = from_fields(fields, int(self._now() * 1000), self._limits)
         except InvalidHeadline as error:
             return self._rejected(item, error.message)
@@ -178,6 +181,15 @@ class _Builder:
         self._tally.own_ids += own
         extra = self._beside(item) if self._extra else None
         return Row(headline, published_at is not None and not decoded.ahead, self._tally.name, item.line, extra)
+
+    def _leave_out_unreadable(self, fields: dict[str, Any], line: int) -> None:
+        for name in _TEXTS:
+            value = fields.get(name)
+            if value is not None and value.__class__ is not str:
+                self._tally.leave_out(_CALLED.get(name, name), value, line)
+                fields[name] = None
+        if (language := fields.get("language")) and language.strip() and not parse_language(language):
+            self._tally.leave_out("language", language, line)
 
     def _beside(self, item: Item) -> dict[str, Any]:
         """The wanted columns besides a headline's fields, and the id as the file has it."""

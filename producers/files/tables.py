@@ -14,6 +14,7 @@ from producers.files.encodings import Line, printable, undecodable
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
+_PREAMBLE = 20  # lines among which a header is looked for
 _SAMPLE = 50  # lines from which the layout is found
 _LINK = re.compile(r"https?://\S+$", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[\d.,]+")
@@ -24,6 +25,7 @@ _WORDS = 4  # words of a cell that is a sentence and no column's name
 class _Layout:
     delimiter: str
     header: list[str] | None  # None: the first row is data
+    before: int = 0  # rows above the header
 
 
 def read_table(
@@ -50,12 +52,18 @@ def read_table(
         names = [str(number + 1) for number in range(width)]
         tally.note("no header: columns have numbers")
     else:
+        if layout.before:
+            tally.note(f"the header is row {layout.before + 1}: what stands above it is left out")
+        for _ in range(layout.before):
+            next(read_csv(source, layout.delimiter), None)
         row = next(read_csv(source, layout.delimiter), None)
         names = row.fields if row is not None and row.fields else layout.header
+        names = [name.lstrip("\ufeff") for name in names]
         columns = find_columns(names, options.mapping, file, options.extra)
         width = len(names)
     tally.names, tally.columns = names, dict(columns)
     places = [(field, names.index(column)) for field, column in columns.items()]
+    spare = [] if options.mapping else [place for place, name in enumerate(names) if is_title(name)]
     for row in read_csv(source, layout.delimiter, width):
         if row.fault:
             yield Item(row.line, {}, shorten(row.text, 200), row.fault)
@@ -65,9 +73,14 @@ def read_table(
             )
         else:
             cells = row.fields
+            if cells[0][:1] == "\ufeff":  # of a file that was joined to another
+                cells[0] = cells[0].lstrip("\ufeff")
             count = len(cells)
             fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
-            yield Item(row.line, fields, row.text)
+            if len(spare) > 1 and not fields.get("title", "").strip():
+                fields["title"] = next((cells[place] for place in spare if place < count and cells[place].strip()), "")
+            fault = "The row repeats the header." if cells == names and layout.header is not None else ""
+            yield Item(row.line, fields, row.text, fault)
 
 
 def read_lines(lines: Iterator[Line], tally: Tally) -> Iterator[Item]:
@@ -87,11 +100,7 @@ def read_lines(lines: Iterator[Line], tally: Tally) -> Iterator[Item]:
 
 def is_table(text: str) -> bool:
     """Whether a line of a plain text file is the header of a table: it names titles and one field more."""
-    return any(
-        len(find_known_columns(cells, {})) > 1 and any(map(is_title, cells))
-        for delimiter in DELIMITERS
-        if delimiter in text and (cells := split(text, delimiter))
-    )
+    return any(_is_header(split(text, delimiter)) for delimiter in DELIMITERS if delimiter in text)
 
 
 def _layout(source: Lines, options: Options, tabs: bool) -> _Layout | None:
@@ -99,8 +108,8 @@ def _layout(source: Lines, options: Options, tabs: bool) -> _Layout | None:
     if not sample:
         return None
     first = sample[0]
-    if (told := re.fullmatch(r"sep=(.)\s*", first)) and len(sample) > 1:  # Excel names the delimiter so
-        while (line := source.next()) is not None and not line[1].startswith("sep="):
+    if (told := re.fullmatch(r'"?sep=(.)"?\s*', first)) and len(sample) > 1:  # Excel names the delimiter so
+        while (line := source.next()) is not None and not line[1].startswith(("sep=", '"sep=')):
             pass
         return _Layout(told[1], None if options.header is False else split(sample[1], told[1]))
     given = ["\t"] if tabs else [delimiter for delimiter in DELIMITERS if delimiter in first]
@@ -110,9 +119,24 @@ def _layout(source: Lines, options: Options, tabs: bool) -> _Layout | None:
             header = split(first, candidate)
             if _names_titles(header, options) or options.header:
                 return _Layout(candidate, header)
+    if options.header is None and (below := _below_preamble(sample)) is not None:
+        return below
     if options.header is None and not any(map(_is_data, split(first, delimiter))):
         return _Layout(delimiter, split(first, delimiter))  # a header that names no titles
     return _Layout("\t" if tabs else _delimiter_of_rows(sample), None)
+
+
+def _below_preamble(sample: list[str]) -> _Layout | None:
+    """The layout of a table whose header stands below lines of notes; None where no line among the first is a header."""
+    for number, text in enumerate(sample[1:_PREAMBLE], 1):
+        for delimiter in DELIMITERS:
+            if delimiter in text and _is_header(header := split(text, delimiter)):
+                return _Layout(delimiter, header, number)
+    return None
+
+
+def _is_header(cells: list[str]) -> bool:
+    return len(find_known_columns(cells, {})) > 1 and any(map(is_title, cells))
 
 
 def _names_titles(header: list[str], options: Options) -> bool:

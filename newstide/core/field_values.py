@@ -1,0 +1,115 @@
+"""The value of a headline's field, however its producer nests it: `{"name": ...}`, `[...]`, `{"$date": ...}`.
+
+Files and messages read values by the same rules, so that the same headline has the same id at either entrance.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# Where a value is an object, the keys under which that object holds the value itself.
+WITHIN: Mapping[str, tuple[str, ...]] = {
+    "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t"),
+    "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title"),
+    "source": ("name", "title", "label", "domain", "#text", "_text", "id"),
+    "url": ("url", "href", "link", "canonical", "#text", "_text", "$t"),
+    "published_at": (
+        "$date", "$numberLong", "$numberDouble", "value", "datetime", "date", "seconds", "_seconds", "#text", "_text",
+        "$t",
+    ),
+    "language": ("code", "iso", "id", "name", "value"),
+    "id": ("$oid", "#text", "_text", "value"),
+}  # fmt: skip
+# Names under which an object without a title holds the headline itself: `{"_source": {...}}`.
+WRAPPERS = (
+    "_source", "data", "attributes", "node", "article", "item", "post", "doc", "document", "story", "fields", "payload",
+    "value", "message", "record", "after",
+)  # fmt: skip
+_OTHERS = ("value", "name", "#text")  # the keys for fields that are no headline's
+_DEPTH = 4  # levels of values within values that are searched
+
+
+def value_of(field: str, value: Any) -> Any:
+    """A value in the form that a headline's field needs: a text, or a number for a time or a title.
+
+    An object stands for what it names, a list for its texts (descriptions) or its first value; a title's list must have
+    one. NaN and empty values are None. What cannot be read stays as it is, so that its reader can say so.
+    """
+    if value is None or value.__class__ is str:
+        return value
+    found = _read(field, value, _DEPTH)
+    if found is not None:
+        return found
+    return None if (not value and value is not False) or value != value else value  # noqa: PLR0124 - NaN
+
+
+def at_path(record: Any, path: str) -> Any:
+    """The value at a dotted path, `headline.main`; of a list on the way, the first element counts."""
+    if isinstance(record, Mapping) and path in record:  # a name may hold dots itself
+        return record[path]
+    value = record
+    for part in path.split("."):
+        while isinstance(value, list) and value and not part.isdecimal():
+            value = value[0]
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return value
+
+
+def unwrapped(record: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
+    """The headline inside an object such as `{"_source": {...}}`, with the values beside it; None where there is none.
+
+    Args:
+        record: The object.
+        has_title: Says whether an object is a headline.
+    """
+    if has_title(record):
+        return record
+    beside = dict(record)
+    for _ in range(_DEPTH):
+        name = next((name for name in WRAPPERS if isinstance(beside.get(name), Mapping)), None)
+        if name is None:
+            return None
+        inner = beside.pop(name)
+        beside |= inner
+        if has_title(inner):
+            return beside
+    return None
+
+
+def _read(field: str, value: Any, depth: int) -> str | int | float | None:
+    """A text or number; None where the value holds none that fits the field."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        if isinstance(value, float):
+            if math.isnan(value):
+                return None
+            value = int(value) if value.is_integer() else value
+        return value if field in ("published_at", "title") else _digits(value)
+    if not depth:
+        return None
+    if isinstance(value, Mapping):
+        inner = (value.get(name) for name in WITHIN.get(field, _OTHERS))
+        return next((found for one in inner if (found := _read(field, one, depth - 1)) is not None), None)
+    if isinstance(value, list | tuple):
+        several = [found for one in value if (found := _read(field, one, depth - 1)) is not None]
+        if field == "title" and len(several) > 1:
+            return None
+        if field == "description":
+            return "\n".join(map(str, several)) or None
+        return several[0] if several else None
+    return None
+
+
+def _digits(number: float) -> str | None:
+    try:
+        return str(number)
+    except ValueError:  # the number has thousands of digits, which Python does not write
+        return None
