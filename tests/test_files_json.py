@@ -220,7 +220,7 @@ def test_a_json_feed_in_a_file_gives_its_items_and_not_its_own_title(tmp_path: P
 
 
 def test_what_cannot_be_read_of_a_row_is_left_out_and_counted_by_its_field(tmp_path: Path) -> None:
-    odd = [
+    odd: list[dict[str, Any]] = [
         {"source": True},
         {"url": {"x": 1}},
         {"description": {"x": [1]}},
