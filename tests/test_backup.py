@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pymilvus import MilvusClient
@@ -24,7 +23,8 @@ from newstide.milvus import Store, open_store, schema
 from newstide.milvus.local_server import LocalMilvus
 from newstide_app.cli.main import app
 from newstide_app.maintenance import backup as module
-from newstide_app.maintenance.backup import back_up, check_file, restore
+from newstide_app.maintenance.backup import back_up
+from newstide_app.maintenance.restore import check_file, restore
 from newstide_app.maintenance.takedown import forget
 from newstide_app.services.run import run_consumer
 from producers.publisher import produce_files
@@ -193,38 +193,6 @@ def test_a_file_that_is_damaged_or_none_is_refused_before_anything_is_written(
     pq.write_table(table.slice(0, 100).replace_schema_metadata(foot), broken)
     with pytest.raises(BackupDamaged, match="100 rows, not those its foot names"):
         check_file(broken)
-    assert not milvus_client.has_collection(f"{elsewhere.milvus.prefix}headlines")
-
-
-@pytest.mark.parametrize(
-    ("kind", "column", "number"),
-    [("headlines", "cluster_label", 2**63 - 1), ("stories", "parents", 2**60), ("runs", "run", "x")],
-)
-def test_a_backup_that_leaves_no_numbers_for_the_next_story_is_refused_with_place_and_value(
-    kind: str, column: str, number: Any, file: Path, elsewhere: Settings, milvus_client: MilvusClient, tmp_path: Path
-) -> None:
-    hostile = tmp_path / "hostile.parquet"
-    backup = pq.ParquetFile(file)
-
-    def changed(table: pa.Table) -> pa.Table:
-        if table["collection"][0].as_py() != kind:
-            return table
-        rows = table.to_pylist()
-        if kind == "headlines":
-            rows[0][column] = number
-        else:
-            rows[0]["row"] = json.dumps(
-                {**json.loads(rows[0]["row"]), column: [number] if column == "parents" else number}
-            )
-        return pa.Table.from_pylist(rows, schema=table.schema)
-
-    with pq.ParquetWriter(hostile, backup.schema_arrow) as writer:
-        for group in range(backup.num_row_groups):
-            writer.write_table(changed(backup.read_row_group(group)))
-        writer.add_key_value_metadata({k: v for k, v in backup.metadata.metadata.items() if k != b"ARROW:schema"})
-    for read in (check_file, lambda path: restore(elsewhere, path)):
-        with pytest.raises(BackupDamaged, match=rf"row group \d+ \({kind}\): {column} = '?{number}'? is no number"):
-            read(hostile)
     assert not milvus_client.has_collection(f"{elsewhere.milvus.prefix}headlines")
 
 

@@ -11,8 +11,9 @@ from clustering.run.reclusterer import _Run, recluster
 from newstide.core.settings import Settings
 from newstide.core.watch_settings import WatchSettings
 from newstide.kafka.consumer import records_of
-from newstide_app.maintenance.backup import back_up, restore
+from newstide_app.maintenance.backup import back_up
 from newstide_app.maintenance.reembed import reembed
+from newstide_app.maintenance.restore import restore
 from newstide_app.watch.events import StoryEvent, read_event
 from newstide_app.watch.matching import Watch
 from producers.sample import day_file

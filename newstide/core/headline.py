@@ -160,6 +160,16 @@ def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = D
     return Decoded(headline, ahead, former if former != headline else None)
 
 
+def clean_again(fields: Mapping[str, Any], limits: Limits = DEFAULTS) -> Headline:
+    """The headline of a row as a message with its fields would be read, whatever its title and its time.
+
+    Raises:
+        InvalidHeadline: Its id is no id.
+    """
+    at = fields["published_at"]
+    return _headline(fields, at, at, limits, clean, clean_plain)
+
+
 def _read_as_formerly(fields: Mapping[str, Any], headline: Headline) -> bool:
     """Whether it is clear without decoding again that version 0.1 read the same headline, as it did for most."""
     get = fields.get

@@ -151,13 +151,13 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Brings a backup into Milvus; rows that are there stay."""
-    from newstide_app.maintenance.backup import check_file
-    from newstide_app.maintenance.backup import restore as restore_file
+    from newstide_app.maintenance.restore import check_file
+    from newstide_app.maintenance.restore import restore as restore_file
 
+    own = settings_of(context, services=not check)
     if check:
-        report = check_file(file)
+        report = check_file(file, own.limits)
     else:
-        own = settings_of(context, services=True)
         chosen = own if prefix is None else own.updated(milvus={"prefix": prefix})
         with milvus_of(chosen) as settings:
             report = restore_file(settings, file, apart=chosen.milvus.prefix != own.milvus.prefix)
