@@ -1,16 +1,19 @@
 """Numba's cache of compiled code with checksums: what is damaged is compiled anew, what cannot be kept is done without.
 
 By itself, numba raises at each start what a damaged file of its cache makes pickle raise, and what a full disk says; and it
-runs machine code whatever has become of it on disk.
+runs machine code whatever has become of it on disk. `careful_caches` spares the packages that we import the same end.
 """
 
 import hashlib
 import pickle
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from numba.core import caching
+from numba.core.dispatcher import Dispatcher
+from numba.np.ufunc.ufuncbuilder import UFuncDispatcher
 
 from newstide.core import logs
 
@@ -19,12 +22,13 @@ _MARK = b"sha256:"  # before the digest; a file that numba wrote by itself begin
 _PICKLE = b"\x80"
 
 _numba: Any = caching  # it has no types
+_DISPATCHERS: tuple[Any, ...] = (Dispatcher, UFuncDispatcher)
 
 log = logs.get("kernels")
 
 
-class CheckedCacheFile(_numba.IndexDataCacheFile):  # type: ignore[misc]
-    """The cache of one kernel: numba's own, with a digest before each file of code.
+class CarefulCacheFile(_numba.IndexDataCacheFile):  # type: ignore[misc]
+    """The cache of one compiled function: numba's own, in its format, without which one can do.
 
     Args:
         cache_path: The folder.
@@ -58,6 +62,10 @@ class CheckedCacheFile(_numba.IndexDataCacheFile):  # type: ignore[misc]
         with suppress(OSError):
             self.flush()
 
+
+class CheckedCacheFile(CarefulCacheFile):
+    """The cache of one kernel, with a digest before each file of code."""
+
     def _load_data(self, name: str) -> Any:
         path = Path(self._data_path(name))
         content = path.read_bytes()
@@ -76,10 +84,36 @@ class CheckedCacheFile(_numba.IndexDataCacheFile):  # type: ignore[misc]
 
 def checked(compiled: Any) -> Any:
     """A dispatcher of `numba.njit(cache=True)`, whose cache is checked from now on."""
-    plain = compiled._cache._cache_file
+    plain = getattr(compiled._cache, "_cache_file", None)
+    if plain is None:  # there is no folder for it
+        return compiled
     compiled._cache._cache_file = CheckedCacheFile(
         cache_path=plain._cache_path,
         filename_base=plain._index_name.removesuffix(".nbi"),
         source_stamp=plain._source_stamp,
     )
     return compiled
+
+
+@contextmanager
+def careful_caches() -> Iterator[None]:
+    """While this lasts, functions that a package compiles with the cache on do without one that cannot be had or read."""
+    plain = _numba.IndexDataCacheFile
+    enabling = [(kind, kind.enable_caching) for kind in _DISPATCHERS]
+    _numba.IndexDataCacheFile = CarefulCacheFile
+    for kind, enable in enabling:
+        kind.enable_caching = _where_possible(enable)
+    try:
+        yield
+    finally:
+        _numba.IndexDataCacheFile = plain
+        for kind, enable in enabling:
+            kind.enable_caching = enable
+
+
+def _where_possible(enable: Callable[[Any], None]) -> Callable[[Any], None]:
+    def enable_if_possible(function: Any) -> None:
+        with suppress(RuntimeError):  # no folder can be written
+            enable(function)
+
+    return enable_if_possible

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.arrays import Flags, Indices, Labels, Vectors
+from clustering.kernel_cache import careful_caches, checked
 from clustering.kernels import kernel
 from clustering.map.settling import Forces, settled
 from newstide.core import logs
@@ -268,7 +269,7 @@ def _umap(
 @cache
 def umap_compiled_once() -> Any:
     """The package umap, which keeps what it compiles on disk like our kernels, and not for one process alone."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), careful_caches():  # much of it is compiled as it is imported
         warnings.filterwarnings("ignore", category=ImportWarning)  # of what it can do besides
         import umap
 
@@ -279,6 +280,7 @@ def umap_compiled_once() -> Any:
     ):
         with suppress(RuntimeError):  # there is no folder for it
             function.enable_caching()
+            checked(function)
     return umap
 
 

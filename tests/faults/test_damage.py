@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,74 @@ def test_damaged_compiled_code_is_compiled_anew(damage: str, tmp_path: Path) -> 
     assert "is compiled anew" in again.stderr
     quiet = run()
     assert (quiet.stdout, quiet.stderr) == ("2\n", ""), "it was kept again"
+
+
+_COMPILE_OF_OTHERS = """
+import numba
+from clustering.kernel_cache import careful_caches
+with careful_caches():
+    @numba.njit("i8(i8)", cache=True)
+    def more(value):
+        return value + 1
+print(more(1))
+"""
+_MAP = """
+import numpy as np
+from clustering.map.layout import lay_out
+from newstide.core import logs
+from newstide.core.settings import LayoutSettings
+logs.configure("info", json=True)
+vectors = np.random.default_rng(1).standard_normal((60, 8)).astype(np.float32)
+vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+similarities = vectors @ vectors.T - 2 * np.eye(60, dtype=np.float32)
+indices = np.argsort(-similarities, axis=1)[:, :20].astype(np.int32)
+found = lay_out(
+    vectors, indices, np.take_along_axis(similarities, indices, 1), [str(row) for row in range(60)], None, LayoutSettings()
+)
+print(np.isfinite(found.positions).all())
+"""
+
+
+@pytest.fixture
+def no_cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder for compiled code that is full, or read-only: root heeds no permissions, so it is a mount."""
+    folder = tmp_path / "compiled"
+    folder.mkdir()
+    made = subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
+    if made.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        if request.param == "full":
+            with suppress(OSError), (folder / "filler").open("wb", buffering=0) as filler:
+                while filler.write(b"x" * 4_096):
+                    pass
+        else:
+            subprocess.run(["/bin/mount", "-o", "remount,ro", str(folder)], check=True)
+        yield folder
+    finally:
+        subprocess.run(["/bin/umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("no_cache", ["full", "read-only"], indirect=True)
+@pytest.mark.parametrize(
+    "code", [pytest.param(_COMPILE + _COMPILE_OF_OTHERS, id="kernels"), pytest.param(_MAP, id="map", marks=_SLOW)]
+)
+def test_where_compiled_code_cannot_be_kept_a_run_compiles_and_does_without(
+    code: str, no_cache: Path, tmp_path: Path
+) -> None:
+    # Where the folder that was named takes nothing, numba would take one of two others: none of them is there, either.
+    none = (
+        "from numba.core import caching\ncaching.CacheImpl._locator_classes = caching.CacheImpl._locator_classes[:1]\n"
+    )
+    (tmp_path / "code.py").write_text(none + code)
+    done = child(
+        f"import runpy; runpy.run_path({str(tmp_path / 'code.py')!r})",
+        Settings(data_dir=tmp_path),
+        NUMBA_CACHE_DIR=str(no_cache),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("2\n2\n", "True\n")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture
