@@ -22,7 +22,8 @@ from newstide.core.settings import (
     as_environment,
 )
 from newstide.embedding import load_embedder
-from newstide.milvus import Store, aliases, open_store, schema
+from newstide.milvus import Store, Tombstone, aliases, open_store, schema
+from newstide.milvus.tombstones import key_of
 from newstide_app.cli.main import app
 from newstide_app.maintenance import reembed as module
 from newstide_app.maintenance.reembed import reembed
@@ -155,6 +156,30 @@ def test_what_a_consumer_that_was_just_starting_wrote_before_the_turn_is_brought
     assert (done.swapped, done.embedded) == (True, 35)
     new = open_store(settings.milvus, None)
     assert (new.card.name, new.count_headlines()) == (NEW, 35)
+    new.close()
+
+
+def test_a_take_down_at_the_turn_costs_no_row_of_a_new_consumer_whose_clock_is_behind(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_in(settings, 0, 30)
+    turn = module._turn
+
+    def with_a_new_consumer(*of: Any, **more: Any) -> None:
+        turn(*of, **more)
+        new = open_store(settings.milvus, None)
+        first, second = new.headlines("", ["id"])["id"].tolist()[:2]
+        (kept,) = new.headlines_by_id([first], [*schema.columns("headlines"), "embedding"]).to_dict("records")
+        new._headlines.put([{str(name): value for name, value in kept.items()} | {"id": "late", "ingested_at": 0}])
+        new.tombstones.add([Tombstone(key_of("id", second), key_of("id", second), "", "", 1)])
+        taken.append(second)
+        new.close()
+
+    taken: list[str] = []
+    monkeypatch.setattr(module, "_turn", with_a_new_consumer)
+    assert reembed(settings, NEW).removed == 1
+    new = open_store(settings.milvus, None)
+    assert new.known_ids(["late", *taken]) == {"late"}
     new.close()
 
 

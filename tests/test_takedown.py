@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -15,14 +17,25 @@ from clustering.map.layout import load_layout
 from clustering.neighbours import load_graph
 from clustering.pages.redaction import clean_pages
 from clustering.run import reclusterer
-from clustering.run.reclusterer import recluster
+from clustering.run.reclusterer import Memory, recluster
 from clustering.run.window import Window, fix_window
 from newstide.core.errors import SettingsError
 from newstide.core.headline import from_fields
 from newstide.core.settings import Settings, as_environment
 from newstide.kafka.local_broker import LocalKafka
-from newstide.milvus import Store, open_store, schema, tombstones
+from newstide.milvus import (
+    Blocklist,
+    Store,
+    Tombstone,
+    filters,
+    open_store,
+    removal,
+    remove_headlines,
+    schema,
+    tombstones,
+)
 from newstide.milvus.local_server import LocalMilvus
+from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN, FirstSeen
 from newstide_app.cli.main import app
 from newstide_app.maintenance.takedown import allow_again, forget, look_up
 from newstide_app.services.run import run_consumer
@@ -188,6 +201,39 @@ def test_a_row_that_comes_in_between_is_left_out_of_the_run_and_gone_after_the_n
     assert row["title"] not in (settings.snapshots_dir / "latest.html").read_text(encoding="utf-8")
     recluster(settings)
     assert not store.known_ids([row["id"]])
+
+
+@pytest.mark.parametrize("made_at", [1, 4_000_000_000_000], ids=["1970", "years-ahead"])
+def test_a_run_that_reads_a_headline_while_it_is_being_removed_does_not_remember_it_whatever_the_clock_said(
+    settings: Settings, store: Store, made_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tombstones, "FRESH", 0.0)
+    story = store.stories(filters.OPEN).sort_values("size").iloc[-1]
+    rows = store.headlines(f"cluster_label == {story['cluster_label']}", [*removal.COLUMNS])
+    row = rows[rows["title"] == story["title"]]
+    id_, point = row["id"].iloc[0], tombstones.point_of(*row[["title", "published_at", "url", "source"]].iloc[0])
+    key, memory = tombstones.key_of("id", id_), Memory()
+    store.tombstones.add([Tombstone(key, key, point, "", made_at)])
+    recluster(settings, force=True, memory=memory)  # the row is still in Milvus, and is read from there
+    assert memory.labelled is not None
+    assert id_ in set(memory.labelled.rows["id"])
+    remove_headlines(store, row, store.tombstones.now())
+
+    recluster(settings, force=True, memory=memory)
+
+    assert id_ not in set(memory.labelled.rows["id"])
+    assert story["title"] not in set(store.stories()["title"])
+    assert not store.known_ids([id_])
+
+
+def test_a_tombstone_that_is_taken_away_and_made_again_is_a_new_one() -> None:
+    seen, one = FirstSeen(), Tombstone("id:a", "id:a", "", "", 1)
+    assert seen.lately(Blocklist.of([one]), 0.0) == [one]
+    later = time.monotonic() + 2 * TAKEN_DOWN_WITHIN
+    assert seen.lately(Blocklist.of([one]), later) == []
+    again = replace(one, created_at=0)
+    seen.at[one] -= 3 * TAKEN_DOWN_WITHIN
+    assert seen.lately(Blocklist.of([again]), time.monotonic()) == [again]
 
 
 def test_a_page_with_a_bad_byte_holds_nothing_up(tmp_path: Path) -> None:

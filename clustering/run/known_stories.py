@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from newstide.milvus import RunRow, Store, filters
-from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
+from newstide.milvus.tombstones import FirstSeen
 
 MOVED = 1e-3  # of a centroid, and of numbers that are no counts: a smaller change is not written
 _OF_THE_RUN = ("cluster_label", "updated_run")  # what says nothing of the story
@@ -63,7 +63,7 @@ class Remembered:
         run: The run's number.
         suffix: Of the collections.
         blocked: Keys of the tombstones there were when it began.
-        as_of: When that was, epoch ms.
+        as_of: When that was, by `time.monotonic`.
         since: Of the dissolved stories, those whose last headline was published then (epoch ms) or later are known.
     """
 
@@ -71,17 +71,17 @@ class Remembered:
     run: int
     suffix: str
     blocked: frozenset[str]
-    as_of: int
+    as_of: float
     since: int
 
-    def hold(self, store: Store, last: RunRow | None, since: int) -> bool:
+    def hold(self, store: Store, last: RunRow | None, since: int, stones: FirstSeen) -> bool:
         """Whether no other run, and no take-down, has written stories meanwhile."""
         blocked = store.tombstones.current()
         return (
             last is not None
             and (last.run, store.suffix) == (self.run, self.suffix)
             and self.blocked == blocked.keys
-            and all(stone.created_at < self.as_of - TAKEN_DOWN_WITHIN for stone in blocked.tombstones)
+            and not stones.lately(blocked, self.as_of)
             and self.since <= since
         )
 

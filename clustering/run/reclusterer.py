@@ -37,7 +37,6 @@ from newstide.core.settings import Settings
 from newstide.core.text import iso_time
 from newstide.embedding.scripts import unreadable_scripts
 from newstide.milvus import LanguageMean, RunRow, filters, open_store
-from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
 
 __all__ = ["Memory", "RunReport", "recluster"]
 
@@ -111,7 +110,7 @@ class _Run:
     def __init__(self, place: Workplace) -> None:
         self._place = place
         self._store, self._settings, self._memory = place.store, place.settings, place.memory
-        self._started = now_ms()
+        self._started, self._began = now_ms(), time.monotonic()
         self._seconds: dict[str, float] = {}
         self._last = self._store.last_run()
         self._last_run = 0 if self._last is None else self._last.run
@@ -158,15 +157,17 @@ class _Run:
 
     def _fix_rows(self, *, force: bool) -> _Rows | RunReport:
         """Step one: the rows, or the report that says why there is no run."""
-        blocked = self._store.tombstones.current().keys
+        tombstones = self._store.tombstones.current()
         labelled = self._memory.labelled
+        last_began = float("-inf") if labelled is None else labelled.as_of
+        self._lately_taken_down = bool(self._memory.stones.lately(tombstones, last_began))
         self._store.settle()
         ahead = int(self._settings.limits.ahead.total_seconds() * 1000)
         newest = find_newest(self._store, self._last, self._started, ahead)
         self._say_of(newest)
         window = fix_window(self._store, self._settings.clustering.window, newest)
         window = without_blocked(window, self._store.tombstones.now())
-        known = None if labelled is None else labelled.still(self._store, self._last, window.begin)
+        known = None if labelled is None else labelled.still(self._store, self._last, window.begin, self._memory.stones)
         frame = None if known is None else read_window(self._store, window, known)
         if not force and self._nothing_new(window, frame):
             return RunReport(
@@ -183,7 +184,7 @@ class _Run:
         self._memory.labelled = None  # until this run has finished: it is going to write labels
         readable, unreadable = unreadable_scripts(frame["title"].tolist(), self._store.card)
         checked = (time.monotonic(), 0) if known is None else (known.checked_at, known.part)
-        return _Rows(window, frame, readable, unreadable, blocked, checked)
+        return _Rows(window, frame, readable, unreadable, tombstones.keys, checked)
 
     def _nothing_new(self, window: Window, frame: pd.DataFrame | None) -> bool:
         last = self._last
@@ -223,7 +224,7 @@ class _Run:
         """The stories as the last run left them: remembered, or from Milvus."""
         since = int(rows.frame["published_at"].min())
         remembered, self._memory.stories = self._memory.stories, None
-        if remembered is not None and remembered.hold(self._store, self._last, since):
+        if remembered is not None and remembered.hold(self._store, self._last, since, self._memory.stones):
             return remembered.stories
         return KnownStories.read(self._store, since)
 
@@ -250,10 +251,7 @@ class _Run:
 
     def _unchanged(self, rows: _Rows, book: StoryBook, labels: npt.NDArray[np.int64]) -> set[int]:
         """The stories that have the very headlines that they had; none where some were taken down since the last run."""
-        if self._last is None or any(
-            stone.created_at >= self._last.started_at - TAKEN_DOWN_WITHIN
-            for stone in self._store.tombstones.current().tombstones
-        ):
+        if self._last is None or self._lately_taken_down:
             return set()
         return book.unchanged(labels, rows.frame["label_run"].to_numpy(np.int64) == 0)
 
@@ -333,8 +331,7 @@ class _Run:
             rows=labelled,
             run=self._run,
             suffix=self._store.suffix,
-            blocked=rows.blocked,
-            as_of=self._started,
+            as_of=self._began,
             begin=rows.window.begin,
             checked_at=rows.checked[0],
             part=rows.checked[1],
@@ -344,7 +341,7 @@ class _Run:
             run=self._run,
             suffix=self._store.suffix,
             blocked=rows.blocked,
-            as_of=self._started,
+            as_of=self._began,
             since=int(rows.frame["published_at"].min()),
         )
 

@@ -3,6 +3,7 @@
 import math
 import time
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,8 +16,8 @@ from clustering.run.newest import Newest
 from newstide.core import logs
 from newstide.core.errors import RunFailed
 from newstide.core.settings import ClusteringSettings
-from newstide.milvus import Blocklist, RunRow, Store, filters
-from newstide.milvus.tombstones import TAKEN_DOWN_WITHIN
+from newstide.milvus import Blocklist, RunRow, Store, Tombstone, filters
+from newstide.milvus.tombstones import FirstSeen
 
 COLUMNS = (
     "id",
@@ -65,8 +66,7 @@ class Labelled:
         rows: `COLUMNS`.
         run: The run's number.
         suffix: Of the collections.
-        blocked: Keys of the tombstones there were before the run read what was new.
-        as_of: When it did, epoch ms.
+        as_of: When it began to read, by `time.monotonic`.
         begin: Of the window: rows that are older are not among these.
         checked_at: When a part of them was last read again, by `time.monotonic`.
         part: Which of `_PARTS` is the next to be read again.
@@ -75,24 +75,21 @@ class Labelled:
     rows: pd.DataFrame
     run: int
     suffix: str
-    blocked: frozenset[str]
-    as_of: int
+    as_of: float
     begin: int
     checked_at: float
     part: int = 0
 
-    def still(self, store: Store, last: RunRow | None, begin: int) -> "Labelled | None":
+    def still(self, store: Store, last: RunRow | None, begin: int, stones: FirstSeen) -> "Labelled | None":
         """What is left of them, where they are all that are labelled and published after `begin`; else None.
 
         Rows that were taken down meanwhile are left out. A part of the others, by turns, is compared with Milvus.
         """
         if last is None or (last.run, store.suffix) != (self.run, self.suffix) or self.begin > begin:
             return None
-        return self._without_blocked(store.tombstones.current())._compared(store)
+        return self._without(stones.lately(store.tombstones.current(), self.as_of))._compared(store)
 
-    def _without_blocked(self, blocked: Blocklist) -> "Labelled":
-        late = self.as_of - TAKEN_DOWN_WITHIN
-        stones = [one for one in blocked.tombstones if one.key not in self.blocked or one.created_at >= late]
+    def _without(self, stones: Sequence[Tombstone]) -> "Labelled":
         if not stones:
             return self
         recent, rows = Blocklist.of(stones), self.rows

@@ -13,6 +13,7 @@ from clustering.run.window import Labelled
 from clustering.stories.keywords import Words
 from newstide.core.settings import Settings
 from newstide.milvus import Store
+from newstide.milvus.tombstones import FirstSeen
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Memory:
     Attributes:
         labelled: The last run's rows.
         stories: As the last run left them.
+        stones: Since when it has known each tombstone.
         words: Of the titles of the last run's stories.
         unwritten: Pages that could not be written, and when that was tried.
         said: By subject, the last thing logged about a state that stays true from run to run.
@@ -29,6 +31,7 @@ class Memory:
 
     labelled: Labelled | None = None
     stories: Remembered | None = None
+    stones: FirstSeen = field(default_factory=FirstSeen)
     words: Words = field(default_factory=Words)
     unwritten: dict[Path, float] = field(default_factory=dict)
     said: dict[str, Any] = field(default_factory=dict)

@@ -60,11 +60,6 @@ def published_until(milliseconds: int) -> str:
     return f"published_at <= {int(milliseconds)}"
 
 
-def ingested_before(milliseconds: int) -> str:
-    """Headlines written earlier than this time."""
-    return f"ingested_at < {int(milliseconds)}"
-
-
 def labelled_since(run: int, published_at: int) -> str:
     """Headlines of this time or later that a run after this one has labelled."""
     return all_of(f"label_run > {int(run)}", published_since(published_at))

@@ -8,7 +8,7 @@ made with the first of them; they belong to no model and outlive a change of it.
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from newstide.milvus.filters import equals
 from newstide.milvus.own_collection import OwnCollection
 
 KINDS = ("id", "url", "source")
-TAKEN_DOWN_WITHIN = 600_000  # ms from a tombstone until its last row is removed, rows on their way to Milvus included
+TAKEN_DOWN_WITHIN = (
+    600.0  # seconds from a tombstone until its last row is removed, rows on their way to Milvus included
+)
 FRESH = 2.0  # seconds for which tombstones in memory count as current
 _READ_ANYWAY = 10.0  # seconds after which all tombstones are read again, even if their number is the same
 _COLUMNS = ["key", "cause", "point", "title", "created_at"]
@@ -83,6 +85,24 @@ class Blocklist:
     def hides_title(self, title: str) -> bool:
         """Whether a headline with this title was taken down: no story may have the title any more."""
         return bool(self.titles) and title_digest(title) in self.titles
+
+
+@dataclass(slots=True)
+class FirstSeen:
+    """Since when a process has known each tombstone, by `time.monotonic`: `created_at` is what some machine's clock said."""
+
+    at: dict[Tombstone, float] = field(default_factory=dict)
+
+    def lately(self, blocked: Blocklist, moment: float) -> list[Tombstone]:
+        """Those of whose headlines a row may still have been in Milvus at that moment, by `time.monotonic`.
+
+        Args:
+            blocked: All tombstones; those that are new are known from now on.
+            moment: Of the past.
+        """
+        now = time.monotonic()
+        self.at = {stone: self.at.get(stone, now) for stone in blocked.tombstones}
+        return [stone for stone, seen in self.at.items() if seen >= moment - TAKEN_DOWN_WITHIN]
 
 
 def key_of(kind: str, value: str) -> str:

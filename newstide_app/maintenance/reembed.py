@@ -26,8 +26,9 @@ from newstide.core.language_means import primary_language
 from newstide.core.settings import KafkaSettings, Settings
 from newstide.embedding import Embedder, load_embedder
 from newstide.kafka.lag import group_members
-from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, aliases, filters, open_store, schema
+from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, aliases, open_store, schema
 from newstide.milvus.connection import Connection
+from newstide.milvus.removal import COLUMNS
 
 _BATCH = 256  # headlines embedded and written together
 _LOOKED_AT = 5_000  # headlines compared at a time
@@ -141,13 +142,12 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
             if at_work := writers_at_work(settings.kafka):  # started meanwhile
                 return replace(report, at_work=at_work, seconds=time.perf_counter() - started)
             old_suffix = old.suffix or aliases.suffix_of(old.card)
-            before = filters.ingested_before(time.time_ns() // 1_000_000)  # later ones are a new consumer's
             _turn(settings, suffix, plain_become=old_suffix)
             old_side = open_store(settings.milvus, old.card, suffix=old_suffix)
             try:
                 last, _, failed = _fill(old_side, new, embedder, progress=False)
                 if len(list(old.tombstones.all())) != stones:  # something was taken down in these moments
-                    removed += _remove_gone(old_side, new, before)
+                    removed += _remove_blocked(new)
             finally:
                 old_side.close()
         finally:
@@ -244,10 +244,20 @@ def _bring_labels(old: Store, new: Store) -> int:
     return changed
 
 
-def _remove_gone(old: Store, new: Store, where: str = "") -> int:
-    """Headlines that were taken down or grew too old meanwhile, of those that the filter holds for."""
+def _remove_blocked(new: Store) -> int:
+    """Headlines that were taken down, once a new consumer may write rows that the old collections do not have."""
+    blocked, removed = new.tombstones.now(), 0
+    for frame in new.iterate_headlines("", COLUMNS, batch_size=_LOOKED_AT):
+        gone = frame.loc[[blocked.blocks_row(row) for row in frame.to_dict("records")], "id"].tolist()
+        new.delete_headlines(gone)
+        removed += len(gone)
+    return removed
+
+
+def _remove_gone(old: Store, new: Store) -> int:
+    """Headlines that were taken down or grew too old meanwhile."""
     removed = 0
-    for frame in new.iterate_headlines(where, ["id"], batch_size=_LOOKED_AT):
+    for frame in new.iterate_headlines("", ["id"], batch_size=_LOOKED_AT):
         ids = frame["id"].tolist()
         known = old.known_ids(ids)
         gone = [id_ for id_ in ids if id_ not in known]
