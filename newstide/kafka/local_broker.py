@@ -62,7 +62,10 @@ class LocalKafka(LocalServer):
         self._jars = classpath(self.cache_dir)
 
     def _command(self) -> list[str]:
-        properties = self._properties(free_port())
+        controller = free_port()
+        while controller == self.port:  # which was free, too, and is not taken yet
+            controller = free_port()
+        properties = self._properties(controller)
         self._format(properties)
         # Paths in the properties are relative: a folder may be named as one likes.
         return [*self._java(), "kafka.Kafka", self._write("server.properties", properties)]
