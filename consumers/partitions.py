@@ -51,6 +51,7 @@ class Partitions:
         new = sorted(self.handover.new & self.consumer.assignment())
         within = int(_ANSWER_WITHIN * 1000)
         starts = self.consumer.beginning_offsets(new, timeout_ms=within) if new else {}
+        ends = self.consumer.end_offsets(new, timeout_ms=within) if new else {}
         anew = 0
         for partition in new:
             entry = self.consumer.committed(partition, metadata=True, timeout_ms=within)
@@ -69,6 +70,9 @@ class Partitions:
             if starts[partition] > entry.offset:
                 self.consumer.seek(partition, starts[partition])
                 self._lost(partition, entry.offset, starts[partition])
+            elif ends[partition] < entry.offset:  # else what comes next would be taken for read
+                self.consumer.seek(partition, ends[partition])
+                _say_shorter(partition, entry.offset)
         if anew:
             self._made_anew(f"{anew} of its partitions were read under another id")
         self.handover.new -= set(new)
@@ -92,7 +96,7 @@ class Partitions:
         if position is not None and position > offset:
             self._lost(partition, offset, position)
         else:
-            log.warning("Kafka has fewer messages than were read", partition=partition.partition, read_to=offset)
+            _say_shorter(partition, offset)
 
     def _lost(self, partition: TopicPartition, offset: int, start: int) -> None:
         self.tally.lost += start - offset
@@ -149,6 +153,10 @@ class Partitions:
         for partition in set(self._said) - set(found):
             del self._said[partition]
             log.info("the partition is read again", partition=partition.partition)
+
+
+def _say_shorter(partition: TopicPartition, read_to: int) -> None:
+    log.warning("Kafka has fewer messages than were read", partition=partition.partition, read_to=read_to)
 
 
 def _note(metadata: Any) -> Mapping[str, Any]:

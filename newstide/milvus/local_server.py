@@ -1,10 +1,13 @@
 """A local Milvus Lite server: Milvus without containers, on this machine's loopback interface."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
 
 import grpc
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
@@ -29,6 +32,7 @@ class LocalMilvus(LocalServer):
         return f"http://{self.address}"
 
     def _command(self) -> list[str]:
+        self._require_whole_files()
         script = Path(sys.executable).with_name("milvus-lite")
         program = str(script) if script.exists() else shutil.which("milvus-lite")
         if program is None:
@@ -56,3 +60,26 @@ class LocalMilvus(LocalServer):
         return StoreUnavailable(
             what, way_out or "Mend what the log says, or set NEWSTIDE_MILVUS_URI to a server of yours."
         )
+
+    def _require_whole_files(self) -> None:
+        """Looks at the files before Milvus Lite does, which goes on without the rows that a damaged manifest names (3.2.2).
+
+        A kill damages none: a manifest is replaced in one step, and names whole files alone.
+
+        Raises:
+            StoreUnavailable: A manifest, or a file that it names, cannot be read.
+        """
+        for manifest in sorted((self.data_dir / "data" / "collections").glob("*/manifest.json")):
+            file = manifest
+            try:
+                for name, kinds in json.loads(manifest.read_bytes())["partitions"].items():
+                    for one in (*kinds.get("data_files", ()), *kinds.get("delta_files", ())):
+                        file = manifest.parent / "partitions" / name / one
+                        pq.read_metadata(file)
+                    file = manifest
+            except (OSError, ValueError, TypeError, LookupError, AttributeError, pa.ArrowException) as error:
+                raise StoreUnavailable(
+                    f"A file of Milvus Lite is damaged, {file}: {error!r:.160}.",
+                    f"Bring back a copy of it or of {self.data_dir}; or move that folder away, start again, and bring back "
+                    "a backup with `newstide restore`.",
+                ) from error

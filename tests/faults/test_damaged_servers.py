@@ -1,0 +1,86 @@
+"""Damaged files of the local Kafka and Milvus Lite: the fault is named, and nothing else is lost."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+
+from newstide.core.errors import StoreUnavailable
+from newstide.core.settings import MilvusSettings, Settings
+from newstide.embedding.base import ModelCard
+from newstide.kafka.lag import end_offsets
+from newstide.kafka.local_broker import LocalKafka
+from newstide.kafka.topics import ensure_topics
+from newstide.milvus import HeadlineRow, Store, open_store
+from newstide.milvus.local_server import LocalMilvus
+from tests.harness.consuming import drained, require_sums
+from tests.harness.newsroom import own_topics
+from tests.harness.workers import good, headline, send
+
+
+@pytest.mark.slow  # its twin, of a flipped byte: tests/faults/test_topic_faults.py
+def test_a_log_of_kafkas_that_is_cut_loses_what_was_cut_alone_and_what_comes_later_is_read(
+    tmp_path: Path, milvus_settings: MilvusSettings, store: Store
+) -> None:
+    folder = tmp_path / "kafka"
+    with LocalKafka(folder, Settings().cache_dir, port=0) as kafka:
+        settings = Settings(data_dir=tmp_path, kafka=own_topics(kafka.bootstrap_servers, "cut"), milvus=milvus_settings)
+        ensure_topics(settings.kafka)
+        for number in range(40):  # a batch each
+            send(settings, good(range(number, number + 1)))
+        assert drained(settings).stored == 40
+        ends = end_offsets(settings.kafka, settings.kafka.topic)
+        assert kafka.pid is not None
+        os.kill(kafka.pid, signal.SIGKILL)
+        while kafka.alive():
+            time.sleep(0.01)
+    cut = max(ends, key=lambda partition: ends[partition])
+    (segment,) = (folder / "log" / f"{settings.kafka.topic}-{cut}").glob("*.log")
+    os.truncate(segment, segment.stat().st_size * 2 // 3)
+    with LocalKafka(folder, Settings().cache_dir, port=0) as kafka:
+        settings = settings.updated(kafka={"bootstrap_servers": kafka.bootstrap_servers})
+        left = end_offsets(settings.kafka, settings.kafka.topic)
+        assert {one: end for one, end in left.items() if one != cut} == {
+            one: end for one, end in ends.items() if one != cut
+        }
+        assert 0 < left[cut] < ends[cut]
+        with structlog.testing.capture_logs() as logged:
+            tally = drained(settings)
+        require_sums(tally)
+        assert tally.stored == 0, "what is there is there once"
+        assert [one["partition"] for one in logged if one["event"] == "Kafka has fewer messages than were read"] == [
+            cut
+        ]
+        send(settings, good(range(40, 80)))
+        assert drained(settings).stored == 40
+        assert store.count_headlines() == 80
+
+
+@pytest.mark.parametrize("damaged", ["manifest.json", "*.parquet"])
+def test_a_damaged_file_of_milvus_lite_is_named_before_it_starts_and_nothing_is_lost_where_it_comes_back(
+    damaged: str, tmp_path: Path
+) -> None:
+    rows = [HeadlineRow(headline(number), np.eye(2, dtype=np.float32)[0], 1) for number in range(50)]
+    with LocalMilvus(tmp_path, port=0) as milvus:
+        settings = MilvusSettings(uri=milvus.uri)
+        store = open_store(settings, ModelCard("plain", 2, "ab"))
+        for some in (rows[:30], rows[30:]):  # a manifest each
+            store.insert_headlines(some)
+            store.settle()
+        store.close()
+    for file in tmp_path.glob(f"data/collections/headlines_*/**/{damaged}"):
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+        with pytest.raises(StoreUnavailable, match=re.escape(f"is damaged, {file}: ")) as refused:
+            LocalMilvus(tmp_path, port=0).start()
+        assert "`newstide restore`" in refused.value.way_out
+        file.write_bytes(content)
+    with LocalMilvus(tmp_path, port=0) as milvus:
+        store = open_store(settings.model_copy(update={"uri": milvus.uri}), None)
+        assert store.count_headlines() == 50
+        store.close()
