@@ -164,6 +164,17 @@ def test_unicode_is_found_with_and_without_a_mark(tmp_path: Path, encoding: str,
         ("shift_jis", "市長が辞任した、新しい橋が開通"),
         ("euc_kr", "시장이 사임했다 새 다리가 열렸다"),
         ("cp1256", "استقال رئيس البلدية وافتتح الجسر الجديد"),
+        ("cp1255", "המועצה אישרה את התקציב החדש של העיר, הגשר נסגר לתיקונים, מחירי הלחם עלו שוב"),
+        ("cp874", "สภาอนุมัติงบประมาณใหม่ของเมือง ปิดสะพานเพื่อซ่อมแซมหลังอุบัติเหตุ"),
+        (
+            "iso8859_2",
+            "Rada miejska przyjęła nowy budżet, Łódź świętuje, ceny znów wzrosły, jezioro zamarzło wcześniej niż zwykle",
+        ),
+        ("cp866", "Мэр открыл новый мост через реку, цены на хлеб выросли вновь"),
+        (
+            "cp1254",
+            "Belediye meclisi yeni bütçeyi onayladı, köprü onarım için kapatıldı, göl erken dondu, şehir şaşkın",
+        ),
     ],
 )
 def test_common_encodings_are_guessed_and_said(tmp_path: Path, encoding: str, title: str) -> None:
@@ -171,6 +182,13 @@ def test_common_encodings_are_guessed_and_said(tmp_path: Path, encoding: str, ti
     items, tally = told(write(tmp_path / "a.csv", text.encode(encoding)))
     assert [row.headline.title for row in rows(items)] == [title, f"{title} 2"]
     assert any(note.startswith("encoding guessed: ") for note in tally.notes)
+
+
+def test_a_guess_from_few_characters_is_said_to_be_one(tmp_path: Path) -> None:
+    for count, few in ((1, True), (50, False)):
+        text = "title\n" + "Préfet déjà résigné\n" * count
+        _, tally = told(write(tmp_path / "a.csv", text.encode("cp1252")))
+        assert any("from few characters" in note for note in tally.notes) == few
 
 
 def test_a_file_that_begins_in_ascii_is_decided_where_it_goes_beyond(tmp_path: Path) -> None:

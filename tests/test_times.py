@@ -260,3 +260,10 @@ def test_hostile_texts_cost_little() -> None:
     for text in texts * 20:
         parse_time(text)
     assert time.process_time() - started < 2
+
+
+def test_a_time_behind_a_dash_is_no_zone() -> None:
+    for text in ("Nov 27, 2026 - 10:00", "27 Nov 2026 – 10:00", "2026-11-27 - 10:00"):
+        parsed = parse_time(text, timezone=ZoneInfo("Europe/Berlin"))
+        assert parsed == ParsedTime(1_795_770_000_000, None, Zone.MISSING), text
+    assert parse_time("2026-11-27-05:00") == ParsedTime(1_795_755_600_000), "a day's own zone, as XML writes it"

@@ -20,7 +20,8 @@ _DIGITS = re.compile("0+")
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d]|[/\u0300-\u036f])*")
 # Words between the parts of a date that say nothing: "on", "at", "o'clock", "year" in the 16 languages.
 _FILLERS = re.compile(
-    r"(?:at|on|of|the|del?|las?|los|um|uhr|a|le|om|kl|alle|ore|as|hrs?|г|года|в|saat|في|الساعة)(?![^\W\d_])"
+    r"(?:at|on|of|the|der|del?|las?|los|um|uhr|uur|a|o|le|om|kl|alle|ore|as|hrs?|horas?|heures?|godz|r|г|года|в|saat|في|الساعة)"
+    r"(?![^\W\d_])"
     "|เวลา|น|พ\\.?ศ|ค\\.?ศ|วันที่|วัน|ที่"
 )
 _ORDINALS = ("st", "nd", "rd", "th", "er", "e", "o")
@@ -31,7 +32,7 @@ _COMMENTS = re.compile(r"\s+m=[+-][\d.]+$|(?<=[+-]0000)\s*\([^()]*\)$")  # as Go
 
 _YEAR = r"(?P<year>0000|'?00)"
 _DATES = {
-    "ymd": r"(?P<year>0000)(?P<sep>[-/. ])(?P<month>00?)(?P=sep)(?P<day>00?)",
+    "ymd": r"(?P<year>0000)(?P<sep>[-/.: ] ?)(?P<month>00?)(?P=sep)(?P<day>00?)\.?",
     "compact": r"(?P<year>0000)(?P<month>00)(?P<day>00)",
     "units": r"(?P<year>0000) ?<y> ?(?P<month>00?) ?<m> ?(?P<day>00?) ?<d>",
     "unit month": r"(?P<year>0000) ?<y> ?M ?(?P<day>00?) ?<d>",
@@ -54,6 +55,8 @@ _BARE = r"(?P<hour>00)(?:(?P<minute>00)(?:(?P<second_>00)(?:[.,](?P<fraction>0{1
 _NAMED = r"[(\[]?Z[)\]]?"
 _OFFSET = r"Z? ?(?P<sign>[-+\u2212]) ?(?P<zone_hour>00?)(?::?(?P<zone_minute>00)(?::?00)?)?"
 _ZONE = rf"(?:{_OFFSET}(?: ?{_NAMED})?| ?{_NAMED})"
+# Of a day alone: in "27 Nov 2026 - 10:00" stands a time.
+_DAY_ZONE = rf"(?: ?(?P<sign>[-+\u2212])(?P<zone_hour>00):?(?P<zone_minute>00)| ?{_NAMED})"
 _JOINED = r"(?: ?t ?| | - |_|:|(?<=<d>))"
 
 
@@ -62,7 +65,7 @@ def _patterns() -> list[re.Pattern[str]]:
     # Compiled when the first shape is looked at: a feed's parser imports this file, and reads no times.
     patterns = []
     for date in _DATES.values():
-        patterns.append(f"{date}{_ZONE}?")
+        patterns.append(f"{date}{_DAY_ZONE}?")
         patterns.append(f"{date} ?t ?{_BARE}{_ZONE}?")
         for time in _TIMES.values():
             patterns.append(f"{date}{_JOINED}{time}(?: ?{_ZONE})?")
@@ -236,8 +239,8 @@ def _canonical(shape: str, names: Names) -> tuple[str | None, _NamedParts | None
         elif character in " \t\u00a0\u202f,،、·•|" and not (character == "," and _fraction(out, plain, at)):
             put(" ")
             at += 1
-        elif character in "-+/.:,'()[]_\u2212":
-            put(character)
+        elif character in "-+/.:,'()[]_\u2212\u2010\u2011\u2012\u2013\u2014":
+            put("-" if character in "\u2010\u2011\u2012\u2013\u2014" else character)  # hyphens and dashes
             at += 1
         else:
             return None, None

@@ -14,7 +14,18 @@ LANGUAGES = (
 )  # fmt: skip
 _REGIONS = ("ar_SY", "ar_DZ", "ar_MA", "ar_TN", "de_AT", "en_AU", "es_PE", "pt_PT", "ru_UA")
 # What people write beside the CLDR's.
-_MONTHS = {"sept": 9, "setiembre": 9, "mayis": 5, "maerz": 3, "mrz": 3, "janv": 1, "juil": 7}
+_MONTHS = {
+    "sept": 9,
+    "setiembre": 9,
+    "mayis": 5,
+    "maerz": 3,
+    "mrz": 3,
+    "janv": 1,
+    "juil": 7,
+    "ноя": 11,
+    "сен": 9,
+    "фев": 2,
+}
 _WEEKDAYS = ("tues", "thur", "thurs", "weds")
 _HALVES = {
     "am": False, "a.m": False, "a.m.": False, "a. m": False, "pm": True, "p.m": True, "p.m.": True, "p. m": True,

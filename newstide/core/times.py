@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from newstide.core.digits import as_ascii, is_odd
 from newstide.core.errors import SettingsError
 from newstide.core.text import shorten
 from newstide.core.time_layouts import Layout, layout_of
-from newstide.core.zones import find_zone
+from newstide.core.zones import find_zone, zone_told
 
 LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas agree on
 
@@ -33,12 +34,14 @@ _UNIX_ZERO = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = datetime(1, 1, 1)
 _DAY_MS = 86_400_000
+_QUARTER_MS = 900_000
 _EPOCHS = ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3), (1e20, 1e-6))  # below: s, ms, us, ns; to milliseconds
 _FIRST_EPOCH = 1e8  # seconds: March 1973; a smaller number is a year, a row number, no time
 _SERIAL_ZERO = date(1899, 12, 30).toordinal()  # of spreadsheets
 _SERIALS = (20_000, 80_000)
 _BUDDHIST = 543
 _YEAR = re.compile(r"\d{4}")
+_DOT_NET = re.compile(r"\\?/Date\((\d{1,15})(?:[+-]\d{4})?\)\\?/")
 
 
 class Fault(StrEnum):
@@ -269,17 +272,18 @@ def _placed(day: int, clock: int, text: str, layout: Layout, timezone: tzinfo) -
         if zone is None:
             zone, given = timezone, Zone.UNKNOWN if layout.unknown else Zone.MISSING
         if zone is not UTC:
-            offset = _offset(day, clock, zone)
+            offset = _offset(day, clock // _QUARTER_MS, zone)
             if offset is None:
                 return ParsedTime(None, Fault.RANGE)
             milliseconds -= offset
     return _within(milliseconds, given)
 
 
-def _offset(day: int, clock: int, zone: tzinfo) -> int | None:
-    """Milliseconds east of UTC at a local time."""
+@lru_cache(8192)
+def _offset(day: int, quarter: int, zone: tzinfo) -> int | None:
+    """Milliseconds east of UTC in a quarter of a local hour: offsets change between quarters. None: the zone says none."""
     try:
-        offset = zone.utcoffset(_FIRST_DAY + timedelta(day - 1, 0, 0, clock))
+        offset = zone.utcoffset(_FIRST_DAY + timedelta(day - 1, 0, 0, quarter * _QUARTER_MS))
         return (offset.days * 86_400 + offset.seconds) * 1000 + offset.microseconds // 1000 if offset else 0
     except (OverflowError, ValueError):
         return None
@@ -356,6 +360,8 @@ def _by_dateutil(text: str, timezone: tzinfo) -> ParsedTime:
     """What dateutil makes of a text; only where it fills in nothing and no order of day, month and year matters."""
     from dateutil import parser
 
+    if (milliseconds := _DOT_NET.fullmatch(text)) is not None:
+        return _of_number(int(milliseconds[1]), timezone, serial=False)
     year = _YEAR.search(text)
     if "-0001" in text:
         return _ZERO
@@ -369,7 +375,7 @@ def _by_dateutil(text: str, timezone: tzinfo) -> ParsedTime:
         ):  # a part that dateutil fills in differs between the two
             for day_first, year_first in ((False, False), (True, False), (False, True), (True, True)):
                 found.add(
-                    parser.parse(text, default=default, dayfirst=day_first, yearfirst=year_first, tzinfos=_no_zone)
+                    parser.parse(text, default=default, dayfirst=day_first, yearfirst=year_first, tzinfos=zone_told)
                 )
     except (ValueError, OverflowError, TypeError, AttributeError):
         return _UNREADABLE
@@ -377,14 +383,6 @@ def _by_dateutil(text: str, timezone: tzinfo) -> ParsedTime:
     if found or moment.year != int(year[0]):
         return _UNREADABLE
     return _of_date(moment, timezone)
-
-
-def _no_zone(name: str | None, seconds: int | None) -> tzinfo | None:
-    if seconds is not None:
-        from datetime import timezone as fixed
-
-        return fixed(timedelta(seconds=seconds))
-    return find_zone(name) if name else None
 
 
 def _shown(value: Any) -> str:

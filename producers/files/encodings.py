@@ -14,6 +14,7 @@ from producers.files.containers import DAMAGE, Source, damaged
 MAX_LINE = 4 * 1024 * 1024  # characters of a line; longer lines are cut
 _PIECE = 1 << 16  # bytes read at once
 _LOOK = 1 << 20  # bytes, from the first that is not ASCII, that decide the encoding
+_FEW = 40  # bytes beyond ASCII; a guess from fewer is often wrong
 _SAMPLE = 1 << 16  # bytes for a guess: those that are not ASCII, with their surroundings
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -25,13 +26,17 @@ _MARKS = (
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _COMMON = (  # of equally likely encodings, the first in this list is taken
     "cp1252", "cp1251", "cp1250", "gb18030", "shift_jis", "euc_kr", "big5", "euc_jp", "cp1256", "cp1253", "cp1254",
-    "cp1255", "koi8_r", "mac_roman", "cp437",
+    "cp1255", "koi8_r", "iso8859_2", "iso8859_7", "cp1257", "mac_roman", "cp866", "cp874", "cp437",
 )  # fmt: skip
 # A character in twice three bytes, as Java and MySQL write some.
 _CESU = re.compile(
     rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]"
 )  # a character in twice three bytes, as Java and MySQL write it
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+# A sign beyond ASCII between letters, at a word's end or beginning, or a capital beyond ASCII behind a small letter.
+_WITHIN_WORDS = re.compile(
+    r"(?<=[^\W\d_])[\x80-\x9f¡-©¬-¶¹¼-¿×÷ˇ-˝†-•‰€™](?=[^\W\d_])|[¢¶](?=[^\W\d_])|(?<=[a-z])[À-ÖØ-ÞĄĆĘĽŁŃŚŠŤŹŻŽ]"
+)
 _ERRORS = "newstide.undecodable"
 
 Line = tuple[int, str, bool]  # number from 1, text with its line end, whether it is whole
@@ -129,7 +134,8 @@ def _decided(data: bytes, encoding: str | None, said: Callable[[str], None]) -> 
     if data.isascii() or _mostly_utf8(data):
         return "utf-8", 0
     guess = _guessed(data)
-    said(f"encoding guessed: {guess} (name another with --encoding)")
+    few = "from few characters; " if sum(byte > 127 for byte in data[:_SAMPLE]) < _FEW else ""
+    said(f"encoding guessed: {guess} ({few}name another with --encoding)")
     return guess, 0
 
 
@@ -160,14 +166,23 @@ def _guessed(data: bytes) -> str:
     found = list(from_bytes(sample, cp_isolation=list(_COMMON), preemptive_behaviour=False))
     if not found:
         return _COMMON[0]
-    best = min((match.chaos, -match.coherence) for match in found)
+    oddness = {
+        match.encoding: (_odd(sample.decode(match.encoding, "replace")), match.chaos, -match.coherence)
+        for match in found
+    }
+    best = min(oddness.values())
     names = [
         name
         for match in found
-        if (match.chaos, -match.coherence) == best
+        if oddness[match.encoding] == best
         for name in (match.encoding, *match.could_be_from_charset)
     ]
     return min(names, key=lambda name: _COMMON.index(name) if name in _COMMON else len(_COMMON))
+
+
+def _odd(text: str) -> int:
+    """How many signs and capitals stand within words, as a wrong encoding puts them there."""
+    return len(_WITHIN_WORDS.findall(text))
 
 
 def _as_surrogates(error: UnicodeError) -> tuple[str, int]:
