@@ -258,6 +258,7 @@ def _umap(
         model = umap.UMAP(
             n_neighbors=neighbours,
             min_dist=settings.min_dist,
+            init="pca",  # as good a start as the graph's eigenvectors, for which UMAP takes a fifth of its time
             random_state=settings.seed,
             n_jobs=1,  # what a fixed seed means anyway
             precomputed_knn=_with_self(indices, similarities, neighbours),
