@@ -247,6 +247,8 @@ def retitled(names: pd.DataFrame, book: StoryBook) -> tuple[Event, ...]:
 
 
 def _fitting(values: list[Any]) -> list[Any]:
-    """The first values, as many as a story's row has room for."""
+    """The first values, as many as a story's row has room for: nearly always all, which one look at the whole tells."""
+    if len(json.dumps(values)) <= _LIST_BYTES:
+        return values
     room = np.cumsum([len(json.dumps(value)) + 2 for value in values]) <= _LIST_BYTES
     return values[: np.count_nonzero(room)]
