@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd
 import pytest
 
 from clustering.pages import page_file
-from clustering.pages.story_facts import Kin, folded, read_stories
+from clustering.pages.story_facts import HEADLINE_COLUMNS, InMemory, Kin, folded, read_stories, tell_stories
 from clustering.pages.story_page import story_html, write_story
 from clustering.pages.story_redaction import clean_story_pages, drop_old_from_story_pages
 from newstide.core.settings import Settings
@@ -44,7 +43,7 @@ def test_copies_are_folded_below_the_first_of_them() -> None:
         ("Other news", []),
         ("Storm hits", ["STORM HITS!"]),
     ]
-    assert folded(pd.DataFrame(columns=["id", "title", "source", "url", "language", "published_at"])) == []
+    assert folded([]) == []
 
 
 def test_sources_are_in_the_order_in_which_they_told_it_and_kin_is_named_both_ways() -> None:
@@ -102,6 +101,31 @@ def test_a_take_down_cleans_it_and_keep_ends_it(tmp_path: Path) -> None:
     )
     assert drop_old_from_story_pages(tmp_path, 0, {3}) == 1
     assert not path.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0], ids=["all is at hand", "half of it is", "next to nothing is"])
+def test_a_run_tells_from_memory_what_milvus_tells(store: Store, share: float) -> None:
+    stories, last = store.stories(), store.last_run()
+    assert last is not None
+    headlines, events = store.headlines("", HEADLINE_COLUMNS), store.events.since(0)
+    since = int(headlines["published_at"].quantile(share)) - (share == 0)
+    decided = sorted(event.at for event in events)[round(share * (len(events) - 1))]
+    known = InMemory(
+        run=last.run if share < 1 else last.run + 1,
+        stories=store.stories('status == "open"', centroids=True),
+        headlines=headlines[headlines["published_at"] > since],
+        headlines_since=since,
+        older=False,
+        events=[event for event in events if event.at >= decided],
+        events_since=decided,
+    )
+    numbers = known.stories["cluster_label"].astype(int).tolist()
+    found = list(tell_stories(store, numbers, known))
+    assert [one["number"] for one in found] == numbers
+    for told, read in zip(found, read_stories(store, numbers, Kin(stories)), strict=True):
+        near, nearest = ({one["number"]: one.pop("similarity") for one in all_.pop("nearest")} for all_ in (told, read))
+        assert told == read
+        assert near == pytest.approx(nearest, abs=2e-3)
 
 
 def test_a_run_writes_a_page_for_each_listed_story(newsroom: Settings, store: Store) -> None:

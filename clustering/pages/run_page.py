@@ -14,7 +14,7 @@ import pandas as pd
 from clustering.pages.colours import POINT_OPACITY, SVG_POINTS, chosen_rows, colour_tables, density_image, thumbnail
 from clustering.pages.folder import LATEST, PLOTLY, TITLED, facts_path, page_path, write_latest
 from clustering.pages.footer import shown_facts, stability_text
-from clustering.pages.page_file import largest, plotly_script, put_together, standalone
+from clustering.pages.page_file import as_live, largest, plotly_script, put_together, standalone
 from newstide.core.files import replace_text, sweep_half_written
 from newstide.core.text import iso_time
 from newstide.milvus import StoryEvent
@@ -71,16 +71,12 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, max_points: int) -> P
     sweep_half_written(directory)
     _write_plotly(directory)
     rows = chosen_rows(snapshot.headlines, max_points)
-    content, fields = _data(snapshot, rows), _fields(snapshot)
-
-    def html(live: str) -> str:
-        webgl = len(rows) > SVG_POINTS
-        return put_together("map.html.j2", content, "page", unsafe_eval=webgl, live=live, **fields)
-
+    content, webgl = _data(snapshot, rows), len(rows) > SVG_POINTS
+    html = put_together("map.html.j2", content, "page", unsafe_eval=webgl, **_fields(snapshot))
     page = page_path(directory, snapshot.run)
-    replace_text(page, html("no"))
+    replace_text(page, html)
     replace_text(facts_path(directory, snapshot.run), json.dumps(_summary(snapshot, content), ensure_ascii=False))
-    replace_text(directory / LATEST, html("yes"))
+    replace_text(directory / LATEST, as_live(html))
     write_latest(directory, snapshot.run)
     return page
 

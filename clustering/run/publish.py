@@ -33,7 +33,7 @@ def publish(
     rows: pd.DataFrame,
     plan: Plan,
     seconds: Mapping[str, float],
-    stories: pd.DataFrame | None = None,
+    stories: pd.DataFrame,
 ) -> Path | None:
     """Lays the map out and writes the page; where that fails, the last page stays, and the failure is logged and noted.
 
@@ -43,7 +43,7 @@ def publish(
         rows: The run's rows as it labelled them, in the graph's order.
         plan: What it wrote.
         seconds: What its steps took until now.
-        stories: Open stories as they are from the run on, as far as they are known; the others are read.
+        stories: All open stories as they are from the run on, with centroids.
 
     Returns:
         The page, or None where none was written: the disk is full, say, or `pages.enabled` is false.
@@ -51,7 +51,7 @@ def publish(
     if not place.settings.pages.enabled:
         return None
     try:
-        return _drawn(place, graph, rows, plan, seconds, plan.stories if stories is None else stories)
+        return _drawn(place, graph, rows, plan, seconds, stories)
     except OSError as error:
         log.error("the page could not be written; the last one stays in place", reason=str(error))
     except Exception:
@@ -71,7 +71,7 @@ def _drawn(
     rows: pd.DataFrame,
     plan: Plan,
     seconds: Mapping[str, float],
-    known: pd.DataFrame,
+    opened: pd.DataFrame,
 ) -> Path:
     started = time.perf_counter()
     settings, card = place.settings, place.store.card
@@ -82,7 +82,9 @@ def _drawn(
     kinds: dict[int, list[str]] = {}
     for event in plan.events:
         kinds.setdefault(event.story, []).append(event.kind)
-    stories = _shown_stories(place, rows, plan, known)
+    stories = _shown_stories(place, rows, plan, opened)
+    since = plan.row.finished_at - _TOLD
+    told = place.store.events.since(since)
     snapshot = Snapshot(
         run=plan.row.run,
         finished_at=now_ms(),
@@ -90,22 +92,22 @@ def _drawn(
         stories=stories.assign(
             events=pd.Series([kinds.get(int(at), []) for at in stories["cluster_label"]], dtype=object)
         ),
-        changes=place.store.events.since(plan.row.finished_at - _TOLD),
+        changes=told,
         wanted=settings.pages.title_languages,
         facts=run_facts(plan.row, card.name, layout, settings, sum(seconds.values()) + time.perf_counter() - started),
     )
     save_layout(path, layout)
     page = write_snapshot(settings.snapshots_dir, snapshot, max_points=settings.pages.max_points)
     write_index(settings.snapshots_dir)
-    write_changed_stories(place, rows, plan)
+    write_changed_stories(place, rows, plan, opened, told, since)
     return page
 
 
-def _shown_stories(place: Workplace, rows: pd.DataFrame, plan: Plan, known: pd.DataFrame) -> pd.DataFrame:
+def _shown_stories(place: Workplace, rows: pd.DataFrame, plan: Plan, opened: pd.DataFrame) -> pd.DataFrame:
     """The stories that the run wrote, and those of which it saw headlines and wrote nothing."""
     labels = rows["cluster_label"]
     others = set(labels[labels >= 0].astype(int)) - set(plan.stories["cluster_label"])
-    same = known[known["cluster_label"].isin(others)]
+    same = opened[opened["cluster_label"].isin(others)]
     missing = sorted(others - set(same["cluster_label"]))
     parts = [plan.stories.drop(columns="centroid"), same.drop(columns="centroid")]
     if missing:

@@ -54,9 +54,10 @@ class Events:
         )
         collection.flush()
 
-    def of_stories(self, numbers: Sequence[int]) -> list[StoryEvent]:
-        """What happened to these stories, oldest first."""
-        return self._found(filters.of_stories(numbers)) if numbers else []
+    def of_stories(self, numbers: Sequence[int], *, before: int | None = None) -> list[StoryEvent]:
+        """What happened to these stories, oldest first; `before`: what was decided earlier than then (epoch ms)."""
+        early = "" if before is None else filters.decided_before(before)
+        return self._found(filters.all_of(filters.of_stories(numbers), early)) if numbers else []
 
     def since(self, at: int) -> list[StoryEvent]:
         """What was decided at this time (epoch ms) or later, oldest first."""

@@ -83,6 +83,12 @@ WITHOUT_SUCCESSOR = "successor == -1"
 WITH_TITLE = 'title != ""'
 
 
+def closed_after(numbers: Iterable[int]) -> str:
+    """Closed stories that were born of one of these, or went into one; there must be one at least."""
+    listed = ", ".join(str(int(number)) for number in numbers)
+    return f"{CLOSED} and (successor in [{listed}] or json_contains_any(parents, [{listed}]))"
+
+
 def updated_since(run: int) -> str:
     """Stories, open and closed, that a run after this one has written."""
     return f"updated_run > {int(run)}"
@@ -104,6 +110,11 @@ def last_published_until(milliseconds: int) -> str:
 def decided_since(milliseconds: int) -> str:
     """Events that were decided at this time or later."""
     return f"at >= {int(milliseconds)}"
+
+
+def decided_before(milliseconds: int) -> str:
+    """Events that were decided earlier than this time."""
+    return f"at < {int(milliseconds)}"
 
 
 def seen_until(milliseconds: int) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from clustering.pages.story_facts import Kin, story_contents
+from clustering.pages.story_facts import Kin, by_story, story_contents
 from newstide.milvus import StoryEvent
 from tests.harness.store_rows import story_frame
 
@@ -47,4 +47,4 @@ def made(titles: list[str]) -> dict[str, Any]:
         importance=1.0,
         previous_titles={"": "What it was called"},
     )
-    return story_contents(Kin(stories), 3, [event], headlines, [(3, 1.0), (4, 0.7)])
+    return story_contents(Kin(stories), 3, [event], by_story(headlines)[3], [(3, 1.0), (4, 0.7)])

@@ -1,10 +1,11 @@
 """Stories, runs and language means: written whole, read whole."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from newstide.core.errors import StoreLimit
-from newstide.milvus import LanguageMean, RunRow, Store
+from newstide.milvus import LanguageMean, RunRow, Store, filters
 from tests.harness.store_rows import DIM, story_frame, unit_vectors
 
 
@@ -125,3 +126,19 @@ def test_means_are_kept_by_language_the_unknown_one_among_them(store: Store) -> 
     found = store.means()
     assert [(mean.language, mean.count, mean.run) for mean in found] == [("", 5, 1), ("pl", 8, 2)]
     np.testing.assert_array_equal(np.stack([mean.mean for mean in found]), vectors[[0, 2]])
+
+
+def test_closed_stories_are_found_by_what_they_were_born_of_and_what_they_went_into(store: Store) -> None:
+    store.upsert_stories(
+        pd.concat(
+            [
+                story_frame([4], parents=[1, 9], status="closed"),
+                story_frame([5], parents=[], status="closed", successor=2),
+                story_frame([6], parents=[3], status="closed", successor=3),
+                story_frame([7], parents=[1], successor=-1),
+            ],
+            ignore_index=True,
+        )
+    )
+    assert store.stories(filters.closed_after([1, 2]))["cluster_label"].tolist() == [4, 5]
+    assert store.stories(filters.closed_after([8]))["cluster_label"].tolist() == []
