@@ -45,6 +45,17 @@ def test_a_storys_whole_title_is_read_in_80_columns_and_its_times_name_their_zon
     assert "(UTC)" in text
 
 
+def test_a_list_of_nothing_says_whether_there_is_none_or_none_that_was_asked_for() -> None:
+    assert "No stories yet" in shown(print_stories, pd.DataFrame())
+    assert shown(print_stories, pd.DataFrame(), narrowed=True).strip() == "No story matches."
+
+
+def test_a_sources_name_is_whole_in_80_columns() -> None:
+    assert "Rheinufer-Kurier" in words(
+        shown(print_headlines, {"cluster_label": 1, "title": "x"}, rows(source="Rheinufer-Kurier"))
+    )
+
+
 def test_a_hit_of_a_search_names_its_story() -> None:
     text = words(shown(print_hits, rows(similarity=0.91, story_title="Quake at Westerlund")))
     assert "story 17: Quake at Westerlund" in text

@@ -45,7 +45,7 @@ def stories(
     if as_json:
         print_json(queries.records(frame))
     else:
-        tables.print_stories(frame)
+        tables.print_stories(frame, narrowed=status != "open" or any((since, source, language)))
 
 
 def headlines(

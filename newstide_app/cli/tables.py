@@ -10,10 +10,11 @@ from rich.text import Text
 from newstide.core.text import iso_time
 
 _CLOCK = "{} (UTC)"
+_SOURCE = 16  # characters of a source's name in one line
 
 
-def print_stories(frame: pd.DataFrame, console: Console | None = None) -> None:
-    """A table of stories."""
+def print_stories(frame: pd.DataFrame, console: Console | None = None, *, narrowed: bool = False) -> None:
+    """A table of stories; `narrowed`: not all were asked for."""
     closed = not frame.empty and (frame["status"] != "open").any()
     came = not frame.empty and frame["parents"].map(len).any()
     more = (*(["status"] if closed else []), *(["from"] if came else []))
@@ -33,7 +34,8 @@ def print_stories(frame: pd.DataFrame, console: Console | None = None) -> None:
             " ".join(row["languages"][:2]) + (" …" if len(row["languages"]) > 2 else ""),
             _when(int(row["last_published_at"])),
         )
-    _print(table, frame, "No stories yet: they appear with the first reclustering run.", console)
+    none = "No story matches." if narrowed else "No stories yet: they appear with the first reclustering run."
+    _print(table, frame, none, console)
 
 
 def print_headlines(
@@ -94,15 +96,16 @@ def _below(title: str, *more: str, style: str = "") -> Text:
 def _table(*columns: str) -> Table:
     """A table for 80 columns or more: titles get the room that is left, and go on in the next line."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), expand=True)
-    share = {"title": 1, "headline": 4, "source": 1}
+    wrapped = ("title", "headline", "source")
     for name in columns:
         right = name in ("story", "size", "near", "p", "new")
         table.add_column(
             name,
             justify="right" if right else "left",
-            ratio=share.get(name),
-            no_wrap=name not in ("title", "headline"),
-            overflow="fold" if name in ("title", "headline") else "ellipsis",
+            ratio=1 if name in ("title", "headline") else None,
+            max_width=_SOURCE if name == "source" else None,
+            no_wrap=name not in wrapped,
+            overflow="fold",
         )
     return table
 
