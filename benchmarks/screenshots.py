@@ -3,8 +3,9 @@
     python -m benchmarks.screenshots [--rows 20000] [--to docs/images] [--day FOLDER_OF_PAGES]
 
 `day` is the bundled day after `newstide demo` (which is run, unless --day names its pages); `week` is a generated stream
-through clustering and layout. Further pictures of the day show what a reader does: a story, a search, a selection, the list
-of runs. Language and time zone are fixed, so that the same pages give the same pictures. The command needs Chromium.
+through clustering and layout. Further pictures of the day show what a reader does: a story and its own page, a search, a
+selection, what changed since a time, a map coloured by language, the list of runs. Language and time zone are fixed, so that
+the same pages give the same pictures. The command needs Chromium.
 """
 
 import argparse
@@ -76,6 +77,8 @@ def _take(chromium: str, views: dict[str, Path], to: Path) -> int:
                 for size in SIZES:
                     total += _picture(browser, page, size, theme, _nothing, to / f"{name}-{size}-{theme}.png")
             for name, act in ACTS.items():
+                if theme == "dark" and name in LIGHT_ONLY:
+                    continue
                 total += _picture(browser, views["day"], "desk", theme, act, to / f"day-{name}-{theme}.png")
         browser.close()
     return total
@@ -141,6 +144,12 @@ def _gallery(tab: "Page") -> None:
     tab.goto(tab.url.split("#")[0].replace("latest.html", "index.html"))
 
 
+def _own(tab: "Page") -> None:
+    """Opens the largest story's own page."""
+    number = tab.evaluate("() => document.querySelector('#stories [data-story]').dataset.story")
+    tab.goto(tab.url.split("#")[0].replace("latest.html", f"story-{number}.html"))
+
+
 def _since(tab: "Page") -> None:
     """Lists what changed in the last 24 hours."""
     tab.select_option("#since", "24h")
@@ -158,7 +167,9 @@ ACTS: "dict[str, Callable[[Page], None]]" = {
     "since": _since,
     "language": _language,
     "gallery": _gallery,
+    "own": _own,
 }
+LIGHT_ONLY = {"since", "language", "own"}  # pictures lie in git: what they show is the same in the dark
 
 
 def _small(content: bytes) -> bytes:

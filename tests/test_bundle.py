@@ -26,7 +26,7 @@ def _forget() -> None:
     bundle.script.cache_clear()
 
 
-@pytest.mark.parametrize("entry", ["page", "index", "live"])
+@pytest.mark.parametrize("entry", ["page", "index", "live", "empty"])
 def test_every_script_of_the_pages_holds_no_import_and_is_made_alike_each_time(entry: str) -> None:
     script = bundle.script(entry)
     bundle.script.cache_clear()

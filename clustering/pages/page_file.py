@@ -100,6 +100,15 @@ def no_such_story(number: str, home: str) -> str:
     )
 
 
+def nothing_yet() -> tuple[str, str]:
+    """The page before the first map, which looks for it, and the policy that a server sends with the page."""
+    code = script("empty")
+    policy = f"{PLAIN_POLICY}; script-src '{integrity(code.encode())}'; connect-src 'self'"
+    template = _environment().get_template("empty.html.j2")
+    page = template.render(css=_asset("story.css"), js=Markup(code), policy=policy)  # noqa: S704 - our own file
+    return page, served_policy(policy, [])
+
+
 def oldest_headline(page: Path) -> int | None:
     """When the oldest headline on a story's page was published (epoch ms); None where the file does not say.
 

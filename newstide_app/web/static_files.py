@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 
 from clustering.pages.bundle import script
 from clustering.pages.folder import INDEX, LATEST
-from clustering.pages.page_file import Script, integrity, served
+from clustering.pages.page_file import Script, integrity, nothing_yet, served
 from newstide_app.web.access import NO_CONTENT_POLICY
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -38,17 +38,6 @@ _KEPT = 8  # files in memory, ready to be sent: at most about as many times 8 MB
 _FOREVER = "max-age=31536000, immutable"
 _LIVE = "live.js"
 _TOLD = "latest.js"  # loaded by pages that are opened as files, and written with each run
-
-_EMPTY = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5">
-<title>newstide</title>
-<link rel="icon" href="data:,"><body style="font: 1rem system-ui; margin: 4rem auto; max-width: 34rem">
-<main><h1>No map yet</h1>
-<p>The first map appears here by itself after the first run that finds headlines. To send some, from another terminal:</p>
-<pre>newstide produce news.csv          # CSV, JSON, Parquet; - for standard input
-newstide produce --rss https://example.org/feed</pre>
-<p>A program sends a JSON object with a <code>title</code> to the Kafka topic <code>headlines</code>.
-<code>newstide doctor</code> says what is running, and what is missing.</p></main>"""
-_EMPTY_POLICY = NO_CONTENT_POLICY + "; style-src 'unsafe-inline'; img-src data:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +86,8 @@ class Pages:
         found = await anyio.to_thread.run_sync(self._find, name)
         if found is None:
             if name in (INDEX, LATEST):
-                return HTMLResponse(
-                    _EMPTY, headers={"Cache-Control": "no-store", "Content-Security-Policy": _EMPTY_POLICY}
-                )
+                page, policy = nothing_yet()
+                return HTMLResponse(page, headers={"Cache-Control": "no-store", "Content-Security-Policy": policy})
             raise HTTPException(404, "there is no such page")
         return self._response(request, found)
 

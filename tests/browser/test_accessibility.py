@@ -12,7 +12,9 @@ from playwright.sync_api import Browser
 
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import write_snapshot
+from newstide.core.settings import Settings
 from tests.harness.snapshots import make_snapshot
+from tests.harness.web import served
 
 pytestmark = pytest.mark.browser
 
@@ -26,6 +28,7 @@ VIEWS = {
     "latest.html#lang=en": "document.getElementById('in-view').click()",  # a selection
     "run-000001.html": "map.emit('plotly_click', { points: [{ pointIndex: 1 }], event: { clientX: 90, clientY: 250 } })",
     "run-000003.html": "document.querySelector('summary').click()",  # leaves headlines out; a story closes
+    "latest.html#colour=language&since=24h": "document.getElementById('help').click()",  # a legend, and how to read it
 }
 
 
@@ -64,10 +67,56 @@ def test_axe_finds_nothing_wrong(browser: Browser, folder: Path, view: str, widt
     if VIEWS[view]:
         page.evaluate(VIEWS[view])
         page.wait_for_timeout(200)
-        shown = {"lang": "#selection tbody tr", "run-000001": "#card.pinned", "run-000003": "#left-out"}
+        shown = {
+            "lang=": "#selection tbody tr",
+            "run-000001": "#card.pinned",
+            "run-000003": "#left-out",
+            "since": "#how",
+        }
         assert page.locator(next(shown[name] for name in shown if name in view)).first.is_visible()
     violations = Axe().run(page).response["violations"]
     page.close()
+    assert [(found["id"], found["nodes"][0]["html"]) for found in violations] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "theme", "width"),
+    [
+        ("api/docs", "light", 1280),
+        ("api/docs", "dark", 390),
+        ("story/nobody", "dark", 1280),
+        ("latest.html", "light", 390),  # nothing has come in yet
+    ],
+)
+def test_axe_finds_nothing_wrong_on_what_the_server_makes(
+    browser: Browser, tmp_path: Path, path: str, theme: Any, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=theme)
+    with served(Settings(data_dir=tmp_path)) as client:
+        page.goto(f"{client.base_url}/{path}")
+        assert page.locator("h1").is_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        violations = Axe().run(page).response["violations"]
+        page.close()
+    assert [(found["id"], found["nodes"][0]["html"]) for found in violations] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_near_in_meaning_breaks_no_rule_of_axe(browser: Browser, folder: Path, theme: Any) -> None:
+    hit: dict[str, Any] = {
+        "title": "Blaze at the docks",
+        "source": "Paper 1",
+        "language": "en",
+        "url": "https://paper1.example/near",
+    }
+    hit |= {"published_at": "2026-09-21T18:00:00Z", "cluster_label": 3}
+    page = browser.new_page(color_scheme=theme)
+    page.route("**/api/search*", lambda route: route.fulfill(json={"items": [hit], "next": None}))
+    with served(Settings(data_dir=folder, pages={"directory": folder})) as client:
+        page.goto(f"{client.base_url}/latest.html#q=headline")
+        page.locator("#near-rows").get_by_role("link", name="Blaze at the docks").wait_for()
+        violations = Axe().run(page).response["violations"]
+        page.close()
     assert [(found["id"], found["nodes"][0]["html"]) for found in violations] == []
 
 

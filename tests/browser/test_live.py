@@ -26,6 +26,7 @@ from producers.sample import day_file
 from tests.harness.newsroom import add_headlines
 from tests.harness.screen import coloured, decoded, pixels
 from tests.harness.snapshots import make_snapshot
+from tests.harness.web import served, write_run
 
 pytestmark = pytest.mark.browser
 
@@ -277,3 +278,15 @@ def test_axe_finds_nothing_wrong_with_an_offer(browser: Browser, address: str, r
     violations = Axe().run(page).response["violations"]
     context.close()
     assert [(found["id"], found["nodes"][0]["html"]) for found in violations] == []
+
+
+def test_the_page_before_the_first_map_becomes_the_map_by_itself(browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page()
+    page.clock.install()
+    with served(Settings(data_dir=tmp_path)) as client:
+        page.goto(f"{client.base_url}/")
+        expect(page.locator("h1")).to_have_text("No map yet")
+        write_run(tmp_path / "snapshots", 1)
+        page.clock.run_for(6000)
+        page.wait_for_selector("html[data-ready=yes]", state="attached")
+        page.close()

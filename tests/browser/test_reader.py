@@ -108,7 +108,7 @@ def answer(route: Any) -> None:
     hit = {"id": "x", "source": "Paper 1", "language": "en", "url": "https://paper1.example/near", "cluster_label": 5}
     hit |= {"published_at": "2026-09-21T18:00:00Z", "label_probability": 1.0, "label_run": 1, "similarity": 0.9}
     known = {**hit, "title": TITLES[0]}
-    route.fulfill(json={"items": [known, {**hit, "title": "Blaze at the docks is out"}], "next": None})
+    route.fulfill(json={"items": [known, {**hit, "title": "Blaze at the docks is out"}, {**hit, "title": TITLES[6]}]})
 
 
 def found(page: Page) -> set[str]:
@@ -179,7 +179,7 @@ def test_more_like_this_asks_for_a_headlines_neighbours(desk: Page) -> None:
     with desk.expect_request("**/api/search*q=Harbour+fire+under*"):
         desk.locator("#found-rows button", has_text="more like this").click()
     expect(desk.locator("#near h2")).to_contain_text(TITLES[0])
-    expect(desk.locator("#like-rows li bdi")).to_have_text(["Blaze at the docks is out"])
+    expect(desk.locator("#like-rows li bdi")).to_have_text(["Blaze at the docks is out", TITLES[6]])
     desk.keyboard.press("Escape")
     expect(desk.locator("#list")).to_be_visible()
 
@@ -383,6 +383,9 @@ def test_kin_open_from_a_story_and_lead_to_their_own_page_where_this_one_does_no
     expect(desk.get_by_role("link", name="its own page")).to_have_attribute("href", "story/10")
     desk.evaluate("() => { location.hash = 'story=13'; }")
     expect(desk.locator("#story .kin a")).to_have_attribute("href", "story/77")
+    desk.evaluate("() => { location.hash = 'story=4242'; }")
+    expect(desk.locator("#missing")).to_contain_text("Story 4242 is not on this page.")
+    expect(desk.locator("#missing a")).to_have_attribute("href", "story/4242")
 
 
 def test_titles_are_in_the_language_that_the_browser_wishes_for(browser: Browser, address: str) -> None:

@@ -51,6 +51,7 @@ export function recall() {
   const text = (name) => at.get(name) || "";
   const story = Number(text("story"));
   state.story = at.has("story") && storyOf.has(story) ? story : null;
+  state.missing = state.story === null && /^\d{1,15}$/.test(text("story")) ? story : null;
   written = state.story;
   state.query = text("q").slice(0, 200);
   state.theme = ["light", "dark"].includes(text("theme")) ? text("theme") : "";

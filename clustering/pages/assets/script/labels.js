@@ -134,7 +134,9 @@ function cut(text, wide) {
     if (wide(letters.slice(0, middle).join("") + "…")) most = middle - 1;
     else fits = middle;
   }
-  return letters.slice(0, fits).join("").replace(/[\s,;:.–-]+$/, "") + "…";
+  const short = letters.slice(0, fits).join("");
+  const whole = /^\s/.test(letters[fits] || " ") ? short : short.replace(/\s+\S*$/, ""); // cut between words where there are several
+  return whole.replace(/[\s,;:.–-]+$/, "") + "…";
 }
 function overlap(a, b) {
   return a.left < b.right + 4 && a.right + 4 > b.left && a.top < b.bottom + 1 && a.bottom + 1 > b.top;

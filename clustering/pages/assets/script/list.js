@@ -4,7 +4,7 @@ import { copiesOf, originOf } from "./copies.js";
 import { $, button, inParts, make } from "./dom.js";
 import { filtering, foundRows, mask, search, searching } from "./filters.js";
 import { moreLike } from "./near.js";
-import { toStory } from "./places.js";
+import { alone, toStory } from "./places.js";
 import { isMuted, readAt } from "./reading.js";
 import { markHits } from "./search.js";
 import { chosenSince, gain, goneSince, saidOfSince } from "./since.js";
@@ -58,6 +58,7 @@ export function list() {
   $("more").hidden = visible.length <= state.shown;
   line("small", folds && (state.small || $("more").hidden), state.small ? "Fold the small ones away" : smallOnes(small), state.small);
   line("muted", hushed.length > 0, `${said(hushed.length)} muted: ${state.muted ? "hide" : "show"}`, state.muted);
+  tellMissing();
   $("since-told").textContent = saidOfSince();
   $("since-told").hidden = !since;
   const gone = searching() ? [] : goneSince();
@@ -72,6 +73,14 @@ export function list() {
   $("found-rows").replaceChildren(...(found.length ? entries(found, { step: SHOWN, withStory: true }) : []));
 }
 const smallOnes = (small) => `${said(small.length)} of ${small.every(({ size }) => size === SMALL) ? "two" : "one or two"} headlines`;
+// The address names a story that is not among this page's.
+function tellMissing() {
+  const number = state.missing;
+  $("missing").hidden = number === null;
+  if (number === null) return;
+  const leads = alone() ? [] : [" Its ", toStory(number, "own page"), " says what became of it, if anybody knows."];
+  $("missing").replaceChildren(`Story ${number} is not on this page.`, ...leads);
+}
 function goneStory([number, title]) {
   const item = make("li");
   item.append(toStory(number, inItsLanguage(title)));

@@ -2,9 +2,9 @@
 import { BINS, data, inItsLanguage, languageOf, linkTo, storyOf, timeOf } from "./data.js";
 import { $, button, make, root } from "./dom.js";
 import { foundRows, search, searching } from "./filters.js";
-import { plainly } from "./search.js";
+import { plainly, refuses } from "./search.js";
 import { change, openStory, state } from "./state.js";
-import { when } from "./words.js";
+import { fold, when } from "./words.js";
 
 const PAUSE = 400; // ms after the last letter before the server is asked
 const LISTED = 20;
@@ -28,7 +28,7 @@ export function askNear() {
   fill($("near-rows"), [make("li", "asking …", "empty")]);
   waiting = setTimeout(() => {
     const known = new Set(foundRows().map((row) => data.title[row]));
-    askServer(text, narrowing(), $("near-rows"), (hit) => !known.has(hit.title));
+    askServer(text, narrowing(), $("near-rows"), ({ title }) => !known.has(title) && !refuses(search, fold(title)));
   }, PAUSE);
 }
 // The button beside a headline that asks for others like it.
@@ -62,7 +62,9 @@ async function askServer(text, narrowed, list, wanted) {
     const answer = await fetch(`${root.dataset.api}search?${query}`, { signal });
     const told = await answer.json();
     if (!answer.ok) throw new Error(told.detail || told.title || answer.statusText);
-    const hits = told.items.filter(wanted).slice(0, LISTED);
+    const first = new Map(); // of copies, the one that is nearest
+    for (const hit of told.items.filter(wanted)) if (!first.has(fold(hit.title))) first.set(fold(hit.title), hit);
+    const hits = [...first.values()].slice(0, LISTED);
     fill(list, hits.length ? hits.map(nearEntry) : [make("li", "Nothing else is near.", "empty")]);
   } catch (error) {
     if (error.name !== "AbortError") fill(list, [make("li", `The server does not say what is near: ${error.message}`, "empty")]);

@@ -49,7 +49,7 @@ export function saidOfSince() {
     const number = [...chosen.values()].filter(({ kinds }) => kinds.has(kind)).length;
     return number ? `${said(number)} ${name}` : "";
   }).filter(Boolean);
-  const what = state.since === "surging" ? `${said(chosen.size)} surging: half of them new` : counted.join(", ") || "nothing changed";
+  const what = state.since === "surging" ? `${said(chosen.size)} surging: at least half of their headlines are new` : counted.join(", ") || "nothing changed";
   return `since ${when(beginOf(state.since))} (${zone}): ${what}${problem}`;
 }
 export const gain = (story) => story.size - (chosen?.get(story.number)?.before ?? story.size);

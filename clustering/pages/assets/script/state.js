@@ -3,7 +3,7 @@ import { BINS } from "./data.js";
 
 export const SHOWN = 60; // stories and found headlines listed at first
 export const state = {
-  story: null, query: "", language: "", source: "", from: 0, to: BINS, sort: "size", since: "", hits: "relevance", colour: "story",
+  story: null, missing: null, query: "", language: "", source: "", from: 0, to: BINS, sort: "size", since: "", hits: "relevance", colour: "story",
   theme: "", view: null, panel: "list", shown: SHOWN, selected: [], small: false, muted: false,
 };
 let show = () => {};
@@ -17,7 +17,7 @@ export function change(changes, how = {}) {
   show(how);
 }
 export function openStory(number, { focus = true } = {}) {
-  change({ story: number, panel: "story" }, { focus });
+  change({ story: number, missing: null, panel: "story" }, { focus });
 }
 export function closeStory() {
   change({ story: null, panel: "list", shown: SHOWN }, { closed: state.story });
