@@ -140,6 +140,7 @@ def _as_stories(names: pd.DataFrame, headlines: pd.DataFrame) -> pd.DataFrame:
     ]
     return names.drop(columns=["centroid", "reach"]).assign(
         previous_size=before,
+        first_seen_at=names["first_published_at"],
         events=pd.Series(events, index=names.index, dtype=object),
         parents=pd.Series([[] for _ in events], index=names.index, dtype=object),
         status="open",
