@@ -45,18 +45,29 @@ def elsewhere(newsroom: Settings, milvus_settings: MilvusSettings, tmp_path: Pat
 
 
 def edited(file: Path, to: Path, change: Callable[[str, list[dict[str, Any]]], object], **foot: str) -> Path:
-    """A backup whose rows somebody has edited: `change` gets each collection's, those of JSON with their fields unpacked."""
+    """A backup whose rows somebody has edited.
+
+    `change` gets each collection's rows, JSON unpacked and without vectors; it may give a row a vector.
+    """
     backup = pq.ParquetFile(file)
-    with pq.ParquetWriter(to, backup.schema_arrow) as writer:
+    layout = backup.schema_arrow
+    at = layout.get_field_index("vector")
+    with pq.ParquetWriter(to, layout) as writer:
         for place in range(backup.num_row_groups):
-            rows = backup.read_row_group(place).to_pylist()
-            kind = rows[0]["collection"]
+            table = backup.read_row_group(place)
+            rows, vectors = table.drop_columns("vector").to_pylist(), table["vector"]
             for row in rows:
                 row["row"] = row["row"] and json.loads(row["row"])
-            change(kind, rows)
+            change(rows[0]["collection"], rows)
             for row in rows:
                 row["row"] = row["row"] if isinstance(row["row"], str | None) else json.dumps(row["row"])
-            writer.write_table(pa.Table.from_pylist(rows, schema=backup.schema_arrow))
+            if any("vector" in row for row in rows):
+                vectors = pa.array(
+                    [row.pop("vector", one) for row, one in zip(rows, vectors.to_pylist(), strict=True)],
+                    layout.field(at).type,
+                )
+            others = pa.Table.from_pylist(rows, schema=layout.remove(at))
+            writer.write_table(others.add_column(at, layout.field(at), vectors))
         said = {name.decode(): value.decode() for name, value in backup.metadata.metadata.items()}
         del said["ARROW:schema"]
         writer.add_key_value_metadata(said | foot)
@@ -137,10 +148,12 @@ def test_a_value_that_cannot_be_right_is_refused_with_its_place_before_anything_
     milvus_client: MilvusClient,
     tmp_path: Path,
 ) -> None:
+    dim = pq.read_schema(file).field("vector").type.list_size
+
     def change(found: str, rows: list[dict[str, Any]]) -> None:
         if found == kind:
             row = rows[-1] if kind == "headlines" or column in ("row", "vector") else rows[-1]["row"]
-            row[column] = value if column != "vector" or value is None else [value] * len(row[column])
+            row[column] = value if column != "vector" or value is None else [value] * dim
             if value is ...:
                 del row[column]
 
