@@ -2,7 +2,7 @@
 
 A real local Kafka and a real Milvus Lite server share the machine with the consumer. One run measures, for each model:
 
-* `embedder`: texts a second of the model alone, in the consumer's batches, with all cores.
+* `embedder`: headlines a second of the model alone, in the consumer's batches, with all cores.
 * `ingest`: headlines a second from topic to acknowledged rows, and the share of each stage; then the same beside a
   reclustering run.
 * `steady`: headlines sent at a fixed rate, lower for a slow model; for each headline, the seconds until a client with
@@ -34,6 +34,7 @@ from newstide.core import logs
 from newstide.core.headline import Headline, encode
 from newstide.core.settings import Settings
 from newstide.embedding import Embedder, load_embedder
+from newstide.embedding.headlines import embed_headlines
 from newstide.kafka.lag import lag
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
@@ -100,8 +101,7 @@ def throughput(
 ) -> dict[str, Any]:
     """Measures the embedder's rate, then the consumer's rate, alone and beside a run."""
     batch = settings.consumer.batch_size
-    warm = [next(source).text for _ in range(2 * batch)]
-    embedder.encode(warm[:batch])
+    embed_headlines(embedder, [next(source) for _ in range(batch)])
     each = max(1, round(headlines / ROUNDS / batch)) * batch
     part = max(1, each // batch // 2) * batch
     model = _embedded(embedder, source, part, batch)  # seconds
@@ -131,10 +131,10 @@ def throughput(
 
 def _embedded(embedder: Embedder, source: Iterator[Headline], headlines: int, batch: int) -> float:
     """Seconds that the model alone takes."""
-    texts = [next(source).text for _ in range(headlines)]
+    some = [next(source) for _ in range(headlines)]
     started = time.perf_counter()
     for start in range(0, headlines, batch):
-        embedder.encode(texts[start : start + batch])
+        embed_headlines(embedder, some[start : start + batch])
     return time.perf_counter() - started
 
 

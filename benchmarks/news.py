@@ -15,6 +15,7 @@ import numpy.typing as npt
 from newstide.core.headline import Headline
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding import ModelCard, load_embedder
+from newstide.embedding.headlines import embed_headlines
 from newstide.milvus import HeadlineRow
 from producers.files import read_files
 from producers.rows import Row
@@ -58,7 +59,7 @@ def real_day(cache: Path) -> RealDay:
     if path.exists():
         vectors = np.load(path)
     else:
-        vectors = embedder.encode([row.text for row in rows])
+        vectors = embed_headlines(embedder, rows)
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, vectors)
     truth = true_stories()

@@ -23,6 +23,7 @@ from newstide.core.errors import EmbedderError, NewstideError, StoreLimit, Store
 from newstide.core.headline import Headline
 from newstide.core.text import clean
 from newstide.embedding import Embedder, unknown_languages
+from newstide.embedding.headlines import embed_headlines
 from newstide.embedding.scripts import script_name, unreadable_scripts
 from newstide.milvus import HeadlineRow, Store
 
@@ -184,8 +185,8 @@ class Writer:
                 while len(begun) < self.pace.at_once and done < len(items) and not self.stopping():
                     some = items[done : done + self.pace.next(len(items) - done)]
                     done += len(some)
-                    texts = [headline_of(item).text for item in some]
-                    begun.append(_Piece(some, time.perf_counter(), self.embedding.submit(self._embed, texts)))
+                    headlines = [headline_of(item) for item in some]
+                    begun.append(_Piece(some, time.perf_counter(), self.embedding.submit(self._embed, headlines)))
                 if not begun:
                     break
                 piece = begun.popleft()
@@ -218,9 +219,9 @@ class Writer:
             wait(unfinished)
         return settled
 
-    def _embed(self, texts: Sequence[str]) -> tuple[Vectors, float]:
-        """The vectors of the texts, and when the model finished them."""
-        return self.embedder.encode(texts), time.perf_counter()
+    def _embed(self, headlines: Sequence[Headline]) -> tuple[Vectors, float]:
+        """The vectors of the headlines, and when the model finished them."""
+        return embed_headlines(self.embedder, headlines), time.perf_counter()
 
     def _rows(self, piece: _Piece, stories: OpenStories, tally: Tally) -> list[HeadlineRow]:
         """Waits for the vectors of a piece, and labels its headlines provisionally."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,12 @@ from rich.table import Table
 from clustering.stories.clusters import cluster_rows
 from newstide.core import logs
 from newstide.core.errors import SettingsError, SourceError, StoreUnavailable
+from newstide.core.setting_types import EmbeddedText
 from newstide.core.settings import Settings
 from newstide.core.text import clean
 from newstide.core.times import LATEST_MS
 from newstide.embedding import Embedder, load_embedder
+from newstide.embedding.headlines import embed
 from newstide.embedding.scripts import script_name, unreadable_scripts
 from newstide.milvus.model import model_in_use
 from newstide_app.replay import replay_rows, update_exact_graph
@@ -31,7 +33,6 @@ from producers.tally import Tally
 Labels = npt.NDArray[np.int64]
 
 _PATIENCE = timedelta(seconds=3)  # for Milvus to say of which model its collections are
-_TEXTS = ("title", "title+description")
 
 log = logs.get("evaluation")
 
@@ -40,7 +41,7 @@ def evaluate_file(
     path: Path,
     settings: Settings,
     *,
-    text: str = "title+description",
+    text: str | None = None,
     use_time: bool = False,
     replay: timedelta | None = None,
     mapping: Mapping[str, str] | None = None,
@@ -53,7 +54,7 @@ def evaluate_file(
             the first counts, and what would be refused (no title, one of more than 2,000 characters) does not. Rows
             without a story are clustered, but not scored.
         settings: Model and clustering.
-        text: What is embedded: `title`, or `title+description`.
+        text: What is embedded, as in `embedding.text`: `both`, `title+description` or `title`; None: as live.
         use_time: Damp similarity by distance in time. Off by default: a labelled file's times leak its labels, or span
             years.
         replay: Feed the rows by time and recluster every so often, with window and times as live.
@@ -64,21 +65,22 @@ def evaluate_file(
         SourceError: The file cannot be read, or lacks a column.
         SettingsError: The labels cannot be written there.
     """
-    if text not in _TEXTS:
-        raise SourceError(f"--text {text!r} is not one of {', '.join(_TEXTS)}.")
+    if text is not None:
+        if text not in get_args(EmbeddedText):
+            raise SourceError(f"--text {text!r} is not one of {', '.join(get_args(EmbeddedText))}.")
+        settings = settings.updated(embedding={"text": text})
     if labels_out is not None:
         _require_writable(labels_out)
     rows = read_labelled(path, needs_time=use_time or replay is not None, mapping=mapping)
     embedder = _embedder(settings)
-    texts = rows["title"] if text == "title" else (rows["title"] + "\n" + rows["description"]).str.strip()
-    vectors = embedder.encode(texts.tolist())
+    vectors = embed(embedder, rows["title"].tolist(), rows["description"].tolist())
     readable, unreadable = unreadable_scripts(rows["title"].tolist(), embedder.card)
     report: dict[str, Any] = {
         "file": str(path),
         "headlines": len(rows),
         "stories": int(rows["story_id"][rows["story_id"] != ""].nunique()),
         "model": embedder.card.name,
-        "text": text,
+        "text": embedder.card.text,
         "selection": "tutorial" if settings.clustering.tutorial else settings.clustering.selection,
         "unreadable": {script_name(script): count for script, count in unreadable.items()},
     }

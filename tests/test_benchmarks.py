@@ -10,7 +10,21 @@ import numpy.typing as npt
 import pytest
 from sklearn.manifold import trustworthiness
 
-from benchmarks import bars, document, embedding, exactness, graph, incremental, layout, reading, report, selection
+from benchmarks import (
+    bars,
+    document,
+    embedding,
+    exactness,
+    graph,
+    incremental,
+    layout,
+    quality,
+    reading,
+    report,
+    selection,
+    smoothing,
+    story_bars,
+)
 from benchmarks.contenders import prepared
 from benchmarks.data import prepare
 
@@ -258,3 +272,44 @@ def test_the_reading_benchmark_says_which_bar_is_missed() -> None:
     result = {"kind": "CSV", "rate": 900.0, "earlier_rate": 1_000.0, "ratio": 0.9}
     assert reading.line_of(result).endswith("the earlier version 1,000: 0.90 x, MISSED")
     assert reading.line_of(result | {"ratio": 1.0}).endswith("pass")
+
+
+def test_the_bars_of_stories_are_read_from_the_results_and_a_missed_one_is_told() -> None:
+    e5, use = "multilingual-e5-small", "use-multilingual"
+    f1 = {"giveme5w1h": 0.93, "uci_stories": 0.8, "allsides_roundups": 0.64}
+    sets = [
+        {"model": model, "method": method, "set": name, "f1": value}
+        for model in (e5, use)
+        for method in ("default", "default before")
+        for name, value in f1.items()
+    ]
+    found = {bar.what: bar for bar in story_bars.of_sets(sets)}
+    assert [what for what, bar in found.items() if not bar.met] == [f"{e5}, allsides_roundups, F1"]
+    assert found[f"{use}, mean of the three"].met, "as good as before"
+    assert found[f"{use}, allsides_roundups, F1"].bound == 0.59
+
+    before = {"model": e5, "variant": smoothing.AS_BEFORE, "day": 0.61}
+    day = {"model": e5, "variant": smoothing.DEFAULT, "day": 0.64}
+    for of in ("3 h", "6 h"):
+        before |= {f"{of}, arrival": 0.47, f"{of}, last": 0.61, f"{of}, churn": 0.08}
+        day |= {f"{of}, arrival": 0.48, f"{of}, last": 0.62, f"{of}, churn": 0.09, f"{of}, precision": 0.84}
+    bars_of_the_day = list(story_bars.of_the_day([before, day | {"3 h, right": 0.6}]))
+    assert {bar.what for bar in bars_of_the_day if not bar.met} == {
+        "replayed every 3 h, churn",
+        "replayed every 6 h, churn",
+    }
+
+    draws = [{"set": "uci_stories", "model": use, "inertia": 0.2, "kept_of_all": share} for share in (1.0, 0.995)]
+    (bar,) = story_bars.of_identity(draws)
+    assert (bar.figure, bar.bound, bar.met) == (99.5, 99.54, False)
+
+
+def test_what_the_page_says_of_others_stays_where_their_packages_are_not_installed() -> None:
+    rows = [
+        {"model": "a model", "set": "a set", "method": method, "f1": f1, "ami": ami}
+        for method, f1, ami in [("default", 0.9, 0.8), ("EVoC", 0.7, 0.65), ("BERTopic", 0.95, -0.001)]
+    ]
+    page = (
+        f"words | of\n<!-- figures: start -->\n\nMeasured.\n\n{quality._table(rows)}\n\n<!-- figures: end -->\n| more |"
+    )
+    assert list(quality.of_others(page)) == rows[1:]

@@ -19,6 +19,7 @@ from clustering.tree import cluster_neighbours
 from newstide.core.headline import Headline, from_fields
 from newstide.core.settings import ClusteringSettings, EmbeddingSettings
 from newstide.embedding import load_embedder
+from newstide.embedding.headlines import embed_headlines
 from producers.sample import day_file
 
 Vectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
@@ -29,7 +30,7 @@ def day() -> tuple[list[Headline], Vectors]:
     lines = day_file().read_text(encoding="utf-8").splitlines()
     headlines = [from_fields(json.loads(line), 4_000_000_000_000).headline for line in lines]
     embedder = load_embedder(EmbeddingSettings())
-    return headlines, embedder.encode([headline.text for headline in headlines])
+    return headlines, embed_headlines(embedder, headlines)
 
 
 def clustered(headlines: list[Headline], vectors: Vectors, settings: ClusteringSettings) -> Clusters:

@@ -176,7 +176,8 @@ def test_the_flags_of_the_command_do_what_they_say(tmp_path: Path, monkeypatch: 
     assert weights == [0.0, Settings().clustering.time_weight]
     assert report("--selection", "leaf")["selection"] == "leaf"
     assert report("--tutorial")["selection"] == "tutorial"
-    assert report()["text"] == "title+description"
+    assert report()["text"] == "both"
+    assert report("--text", "title+description")["text"] == "title+description"
     refused = CliRunner().invoke(app, ["evaluate", file, "--embedder", "no-such-model"])
     assert refused.exit_code != 0
     assert "no-such-model" in refused.output + str(refused.exception)

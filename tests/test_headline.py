@@ -63,12 +63,12 @@ def test_a_full_message_is_read_as_it_stands() -> None:
     assert headline.id == "a-1"
     assert headline.published_at == NOON - 150 * 60_000
     assert headline.language == "en-GB"
-    assert headline.text == "Harbour fire under control\nNobody was hurt."
+    assert (headline.title, headline.description) == ("Harbour fire under control", "Nobody was hurt.")
 
 
 def test_a_title_is_enough_and_the_kafka_timestamp_is_its_time() -> None:
     decoded = decode(message(title="  Rates   held \n"), NOON)
-    assert decoded.headline.title == decoded.headline.text == "Rates held"
+    assert decoded.headline.title == decoded.headline.title_alone == "Rates held"
     assert decoded.headline.published_at == NOON
     assert not decoded.ahead
 
@@ -222,7 +222,7 @@ def test_an_outlet_at_the_end_is_shown_and_not_embedded_only_where_the_headline_
 ) -> None:
     headline = decode(message(title=title, source=source, url=url, description="Two lines."), NOON).headline
     assert headline.title == title
-    assert headline.text == f"{embedded or title}\nTwo lines."
+    assert headline.title_alone == (embedded or title)
 
 
 def test_a_headline_that_is_cleaned_in_another_way_now_tells_how_it_was_read_before() -> None:
@@ -261,8 +261,9 @@ def test_whatever_is_accepted_survives_the_round_trip_and_is_clean(
     except InvalidHeadline:
         return
     assert decode(encode(headline), NOON).headline == headline
-    assert "\x00" not in headline.text
-    headline.text.encode("utf-8")
+    text = headline.title + headline.title_alone + headline.description
+    assert "\x00" not in text
+    text.encode("utf-8")
 
 
 @given(st.binary(max_size=300))

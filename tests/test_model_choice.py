@@ -112,6 +112,31 @@ def test_a_set_model_that_differs_is_refused_everywhere(settings: Settings) -> N
     assert f"NEWSTIDE_EMBEDDING_MODEL={OTHER}" in finding.way_out
 
 
+def test_where_no_text_is_set_all_use_that_of_the_collections_and_a_set_text_that_differs_is_refused(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_ = settings.updated(embedding={"model": OTHER})
+    take_in(set_.updated(embedding={"text": "title+description"}), 0, 12)
+    capsys.readouterr()
+    take_in(set_, 12, 20)
+    assert capsys.readouterr().err.count("embedding.text is not set; the collections' is used") == 1
+    store = open_store(settings.milvus, None)
+    try:
+        assert (store.card.text, store.count_headlines()) == ("title+description", 20)
+    finally:
+        store.close()
+    assert search(set_, "harbour", 3)["similarity"].between(-1, 1).all()
+    assert "text: title+description" in model_finding(examine(set_)).seen
+    assert evaluate_file(labelled(tmp_path), set_)["text"] == "title+description"
+    assert evaluate_file(labelled(tmp_path), set_, text="both")["text"] == "both"
+
+    other = set_.updated(embedding={"text": "both"})
+    for refused in (lambda: take_in(other, 20, 25), lambda: search(other, "harbour", 3)):
+        with pytest.raises(ModelMismatch, match=r"holds vectors of 'title\+description'"):
+            refused()
+    assert "newstide reembed --to use-multilingual --text both" in model_finding(examine(other)).way_out
+
+
 def test_a_collections_model_that_does_not_load_is_named_with_the_setting(settings: Settings) -> None:
     open_store(settings.milvus, ModelCard("sentence-transformers:my-own", 8, "ab" * 16)).close()
     with pytest.raises(

@@ -22,6 +22,7 @@ from newstide.core.settings import (
     as_environment,
 )
 from newstide.embedding import load_embedder
+from newstide.embedding.headlines import embed
 from newstide.milvus import Store, Tombstone, aliases, open_store, schema
 from newstide.milvus.tombstones import key_of
 from newstide_app.cli.main import app
@@ -141,6 +142,26 @@ def test_with_another_model_stories_keep_their_numbers_and_readers_their_name(
     new.close()
 
 
+def test_another_text_by_the_same_model_is_brought_in_the_same_way(settings: Settings) -> None:
+    take_in(settings.updated(embedding={"text": "title+description"}), 0, 30)
+    with pytest.raises(NewstideError, match=r"already, of the text title\+description"):
+        reembed(settings, OLD)
+    done = reembed(settings, OLD, text="both")
+    assert (done.text, done.embedded, done.swapped) == ("both", 30, True)
+    assert "NEWSTIDE_EMBEDDING_TEXT=both" in done.describe()
+    take_in(settings, 30, 35)  # no text is set: the collections' new one is used
+    store = open_store(settings.milvus, None)
+    try:
+        assert (store.card.name, store.card.text, store.count_headlines()) == (OLD, "both", 35)
+        rows = store.headlines("", ["id", "title", "description"])
+        found = store.embeddings(rows["id"].tolist())
+    finally:
+        store.close()
+    assert (rows["description"] != "").any()
+    model = load_embedder(EmbeddingSettings(model=OLD, text="both"))
+    np.testing.assert_allclose(found, embed(model, rows["title"].tolist(), rows["description"].tolist()), atol=1e-4)
+
+
 def test_what_a_consumer_that_was_just_starting_wrote_before_the_turn_is_brought_over(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +278,7 @@ def test_what_was_cut_off_is_taken_up_and_a_headline_the_model_fails_on_is_left_
             return real.encode(texts)
 
     monkeypatch.setattr(module, "_BATCH", 8)
-    monkeypatch.setattr(module, "load_embedder", lambda *_: Failing())
+    monkeypatch.setattr(module, "model_for", lambda *_: Failing())
     with pytest.raises(KeyboardInterrupt):
         reembed(settings, NEW)
     store = open_store(settings.milvus, None)
@@ -272,7 +293,7 @@ def test_what_was_cut_off_is_taken_up_and_a_headline_the_model_fails_on_is_left_
                 raise EmbedderError("not this one")
             return real.encode(texts)
 
-    monkeypatch.setattr(module, "load_embedder", lambda *_: Picky())
+    monkeypatch.setattr(module, "model_for", lambda *_: Picky())
     done = reembed(settings, NEW, drop_old=True)
     assert (done.kept, done.embedded, done.failed) == (16, 13, 1)
     new = open_store(settings.milvus, None)

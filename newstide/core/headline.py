@@ -59,13 +59,9 @@ class Headline:
     language: str = ""
 
     @property
-    def text(self) -> str:
-        """The text that is embedded: the title, a newline and the description, or the title alone.
-
-        The outlet's name at the title's end is left out where the headline itself says that it is one.
-        """
-        title = without_outlet(self.title, self.source, self.url)
-        return f"{title}\n{self.description}" if self.description else title
+    def title_alone(self) -> str:
+        """The title as it is embedded: without an outlet at its end, where the headline itself says that it is one."""
+        return without_outlet(self.title, self.source, self.url)
 
 
 class Limits(Protocol):

@@ -47,6 +47,7 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Window = Annotated[timedelta | None, BeforeValidator(parse_window)]
 Address = Annotated[str | None, BeforeValidator(without_login)]
 TimeZone = Annotated[str, AfterValidator(known_zone)]
+EmbeddedText = Literal["both", "title+description", "title"]
 HeadlineField = Literal["title", "description", "url", "source", "published_at", "language", "id"]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 

@@ -16,10 +16,11 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from newstide.core.errors import SettingsError
-from newstide.core.setting_types import Address, Duration, Group, HeadlineField, Port, TimeZone, Window
+from newstide.core.setting_types import Address, Duration, EmbeddedText, Group, HeadlineField, Port, TimeZone, Window
 from newstide.core.watch_settings import MailSettings, WatchingSettings, WatchSettings
 
 DEFAULT_MODEL = "multilingual-e5-small"  # of embeddings, for new collections
+DEFAULT_TEXT: EmbeddedText = "both"
 
 
 class KafkaSettings(Group):
@@ -72,6 +73,10 @@ class EmbeddingSettings(Group):
         None,
         description="multilingual-e5-small, use-multilingual, bge-m3 or sentence-transformers:NAME_OR_PATH; empty: the "
         f"model of the existing collections, else {DEFAULT_MODEL}",
+    )
+    text: EmbeddedText | None = Field(
+        None,
+        description="both (title, and title with description), title+description, title; empty: as `model`, else both",
     )
     path: str | None = Field(None, description="folder or hub name of bge-m3's weights; empty: BAAI/bge-m3")
     batch_size: int = Field(64, ge=1, le=4096, description="texts that the model embeds in one call")

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from newstide.core.errors import EmbedderError
-from newstide.core.settings import DEFAULT_MODEL, EmbeddingSettings
+from newstide.core.settings import DEFAULT_MODEL, DEFAULT_TEXT, EmbeddingSettings
 from newstide.embedding.base import Embedder, ModelCard
+from newstide.embedding.checked_embedder import CheckedEmbedder
+from newstide.embedding.headlines import with_text
 from newstide.embedding.scripts import E5_SCRIPTS, USE_SCRIPTS
 
 __all__ = ["PACKAGED", "Embedder", "ModelCard", "load_embedder", "unknown_languages"]
@@ -26,13 +29,17 @@ def load_embedder(settings: EmbeddingSettings, cache: Path | None = None) -> Emb
     """Loads the model that the settings name; where they name none, the default (see `newstide.milvus.model`).
 
     Args:
-        settings: The name of the model, and how the model is run.
+        settings: The name of the model, what of a headline is embedded, and how the model is run.
         cache: Where a converted model is kept; by default in the user's cache folder.
 
     Raises:
         EmbedderError: The model's package is missing, its weights cannot be fetched, or they are damaged.
     """
-    name = DEFAULT_MODEL if settings.model is None else settings.model
+    found = _weights_of(DEFAULT_MODEL if settings.model is None else settings.model, settings, cache)
+    return replace(found, card=with_text(found.card, settings.text or DEFAULT_TEXT))
+
+
+def _weights_of(name: str, settings: EmbeddingSettings, cache: Path | None) -> CheckedEmbedder:
     if name.startswith(_SENTENCE_TRANSFORMERS) and name != _SENTENCE_TRANSFORMERS:
         from newstide.embedding.sentence_transformers import load
 
@@ -63,25 +70,25 @@ def unknown_languages(embedder: Embedder, languages: Iterable[str]) -> Counter[s
     )
 
 
-def _use_multilingual(settings: EmbeddingSettings, _cache: Path) -> Embedder:
+def _use_multilingual(settings: EmbeddingSettings, _cache: Path) -> CheckedEmbedder:
     from newstide.embedding.use_multilingual import load
 
     return load(settings)
 
 
-def _bge_m3(settings: EmbeddingSettings, _cache: Path) -> Embedder:
+def _bge_m3(settings: EmbeddingSettings, _cache: Path) -> CheckedEmbedder:
     from newstide.embedding.bge_m3 import load
 
     return load(settings)
 
 
-def _multilingual_e5_small(settings: EmbeddingSettings, cache: Path) -> Embedder:
+def _multilingual_e5_small(settings: EmbeddingSettings, cache: Path) -> CheckedEmbedder:
     from newstide.embedding.e5 import load
 
     return load(settings, cache)
 
 
-_LOADERS: Mapping[str, Callable[[EmbeddingSettings, Path], Embedder]] = {
+_LOADERS: Mapping[str, Callable[[EmbeddingSettings, Path], CheckedEmbedder]] = {
     "multilingual-e5-small": _multilingual_e5_small,
     "use-multilingual": _use_multilingual,
     "bge-m3": _bge_m3,

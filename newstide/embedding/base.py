@@ -7,6 +7,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from newstide.core.setting_types import EmbeddedText
+
+EARLIER_TEXT: EmbeddedText = "title+description"  # what versions embedded that had no setting for it
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
@@ -15,12 +19,13 @@ class ModelCard:
     Attributes:
         name: The model's name, as in the setting `embedding.model`.
         dim: The dimensions of its vectors.
-        fingerprint: Hex digest of the weights.
+        fingerprint: Hex digest of the weights, and of what of a headline is embedded (`newstide.embedding.headlines`).
         engine: The library that computes the vectors, and the layout of its weights. Engines are not compared, since
             those of one fingerprint agree at a cosine of 0.998 or more (`tests/e5/test_vectors.py`): a
             collection may hold both.
         scripts: ISO 15924 codes of the scripts that its vocabulary writes (`newstide.embedding.scripts`); None where
             they are not known, or the vocabulary writes all. Scripts follow from the weights, so they are not compared.
+        text: What of a headline is embedded, as in the setting `embedding.text`. The fingerprint holds it.
     """
 
     name: str
@@ -28,6 +33,7 @@ class ModelCard:
     fingerprint: str
     engine: str = field(default="", compare=False)
     scripts: tuple[str, ...] | None = field(default=None, compare=False)
+    text: EmbeddedText = field(default=EARLIER_TEXT, compare=False)
 
 
 @runtime_checkable
@@ -36,7 +42,7 @@ class Embedder(Protocol):
 
     @property
     def card(self) -> ModelCard:
-        """Name, dimension and weight fingerprint."""
+        """Name, dimension and fingerprint."""
         ...
 
     @property

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
-from newstide.embedding.base import Embedder
-from newstide.embedding.checked_embedder import checked, loading, require_package
+from newstide.embedding.checked_embedder import CheckedEmbedder, checked, loading, require_package
 from newstide.embedding.hub import model_folder
 from newstide.embedding.scripts import written_scripts
 
@@ -25,7 +24,7 @@ _WEIGHT_PATTERNS = ("model*.safetensors", "pytorch_model*.bin")  # the first pat
 _FETCH_AGAIN = "Fetch the whole model again."
 
 
-def load(settings: EmbeddingSettings) -> Embedder:
+def load(settings: EmbeddingSettings) -> CheckedEmbedder:
     """Loads the model from `embedding.path` (a folder or a hub name), by default from the hub.
 
     Raises:

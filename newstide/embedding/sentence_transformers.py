@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
-from newstide.embedding.base import Embedder
-from newstide.embedding.checked_embedder import checked, loading, require_package
+from newstide.embedding.checked_embedder import CheckedEmbedder, checked, loading, require_package
 from newstide.embedding.hub import model_folder
 from newstide.embedding.scripts import written_scripts
 
@@ -17,7 +16,7 @@ PREFIX = "sentence-transformers:"
 _CHARACTERS_A_TOKEN = 16  # more than a token of any script is long
 
 
-def load(name: str, settings: EmbeddingSettings) -> Embedder:
+def load(name: str, settings: EmbeddingSettings) -> CheckedEmbedder:
     """Loads the model `name`, a folder or a name on the hub.
 
     Raises:

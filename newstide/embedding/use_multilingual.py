@@ -15,8 +15,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from newstide.core.settings import EmbeddingSettings
-from newstide.embedding.base import Embedder
-from newstide.embedding.checked_embedder import checked, loading
+from newstide.embedding.checked_embedder import CheckedEmbedder, checked, loading
 from newstide.embedding.scripts import USE_SCRIPTS
 
 _NAME = "use-multilingual"
@@ -26,7 +25,7 @@ _MOST_WORKERS = 8  # more threads would only wait for the interpreter
 _PART = 32  # texts that a thread takes at once: with more, other threads wait long for the last one
 
 
-def load(settings: EmbeddingSettings) -> Embedder:
+def load(settings: EmbeddingSettings) -> CheckedEmbedder:
     """Loads the model (about a second).
 
     Raises:

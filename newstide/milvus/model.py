@@ -1,10 +1,10 @@
-"""Which model is used: that of the settings, else that of the vectors in Milvus, else the default model."""
+"""Which model is used, and on which text: those of the settings, else those of the vectors in Milvus, else the defaults."""
 
 from threading import Event
 
 from newstide.core import logs
 from newstide.core.errors import EmbedderError
-from newstide.core.settings import EmbeddingSettings, Settings
+from newstide.core.settings import DEFAULT_TEXT, Settings
 from newstide.embedding import Embedder, ModelCard, load_embedder
 from newstide.milvus import aliases, schema
 from newstide.milvus.connection import Connection
@@ -13,18 +13,18 @@ log = logs.get("embedding")
 
 
 def model_in_use(settings: Settings, *, stop: Event | None = None) -> Embedder:
-    """Loads the model of an installation. Milvus is asked only where no model is set.
+    """Loads the model of an installation. Milvus is asked only where no model is set, or not what it embeds.
 
     Args:
         settings: Names the model and the address of Milvus; with neither, the default model is loaded.
         stop: Ends all waiting for Milvus.
 
     Raises:
-        StoreUnavailable: No model is set, and Milvus does not answer which model its collections belong to.
+        StoreUnavailable: Milvus does not answer which model its collections belong to.
         SchemaMismatch: The collections were made by something else.
         EmbedderError: The model cannot be loaded.
     """
-    asked = settings.embedding.model is None and settings.milvus.uri is not None
+    asked = None in (settings.embedding.model, settings.embedding.text) and settings.milvus.uri is not None
     return model_for(settings, card_there(settings, stop) if asked else None)
 
 
@@ -34,11 +34,18 @@ def model_for(settings: Settings, there: ModelCard | None) -> Embedder:
     Raises:
         EmbedderError: The model cannot be loaded.
     """
-    if settings.embedding.model is not None or there is None:
-        return load_embedder(settings.embedding, settings.cache_dir)
+    chosen = settings.embedding
+    if there is None:
+        return load_embedder(chosen, settings.cache_dir)
+    if chosen.text is None:
+        if there.text != DEFAULT_TEXT:
+            log.info("embedding.text is not set; the collections' is used", text=there.text)
+        chosen = chosen.model_copy(update={"text": there.text})
+    if chosen.model is not None:
+        return load_embedder(chosen, settings.cache_dir)
     log.info("no model is set; the collections' model is used", model=there.name)
     try:
-        return load_embedder(_with(settings.embedding, there.name), settings.cache_dir)
+        return load_embedder(chosen.model_copy(update={"model": there.name}), settings.cache_dir)
     except EmbedderError as error:
         raise EmbedderError(
             f"No model is set, and the collections' model, {there.name}, does not load: {error.message}",
@@ -64,7 +71,3 @@ def card_there(settings: Settings, stop: Event | None = None) -> ModelCard | Non
         return schema.read_card(description, name)
     finally:
         connection.close()
-
-
-def _with(settings: EmbeddingSettings, model: str) -> EmbeddingSettings:
-    return settings.model_copy(update={"model": model})

@@ -1,14 +1,15 @@
 """The collections: their fields, the version of the schema, and the model whose vectors they hold."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast, get_args
 
 import pandas as pd
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from newstide.core import headline as contract
 from newstide.core.errors import ModelMismatch, SchemaMismatch
-from newstide.embedding.base import ModelCard
+from newstide.core.setting_types import EmbeddedText
+from newstide.embedding.base import EARLIER_TEXT, ModelCard
 
 SCHEMA_VERSION = "3"
 UPGRADABLE = "2"  # the schema that `newstide_app.maintenance.upgrade` brings up to date in place
@@ -108,12 +109,28 @@ def read_card(description: Mapping[str, Any], name: str, *, older: bool = False)
             "Set NEWSTIDE_MILVUS_PREFIX (or milvus.database) to keep newstide's collections apart."
             + _way_from(version),
         )
+    return card_of(properties)
+
+
+def card_of(properties: Mapping[str, str]) -> ModelCard:
+    """The card that the properties of a collection or a backup name. An earlier version named no text.
+
+    Raises:
+        SchemaMismatch: A later version embedded what this one does not know.
+    """
+    text = properties.get("newstide.text", EARLIER_TEXT)
+    if text not in get_args(EmbeddedText):
+        raise SchemaMismatch(
+            f"The vectors are of the text {text!r}, which this newstide does not know.",
+            "Use the version that made them.",
+        )
     return ModelCard(
         properties["newstide.model"],
         int(properties["newstide.dimension"]),
         properties["newstide.fingerprint"],
         properties.get("newstide.engine", ""),
         tuple(properties["newstide.scripts"].split()) if "newstide.scripts" in properties else None,
+        cast("EmbeddedText", text),
     )
 
 
@@ -139,7 +156,14 @@ def as_of_this_version(stories: pd.DataFrame, finished: Mapping[int, int]) -> pd
 
 
 def require_same_model(there: ModelCard, wanted: ModelCard, name: str) -> None:
-    """Raises `ModelMismatch` unless both cards are of the same model, dimension and weights."""
+    """Raises `ModelMismatch` unless both cards are of the same model, dimension and weights, and of the same text."""
+    if (there.name, there.dim) == (wanted.name, wanted.dim) and there.text != wanted.text:
+        raise ModelMismatch(
+            f"The collection {name!r} holds vectors of {there.text!r}, but embedding.text is {wanted.text!r}: "
+            "their vectors cannot be compared.",
+            f"Set NEWSTIDE_EMBEDDING_TEXT={there.text} or leave it empty; `newstide reembed --to {there.name} --text "
+            f"{wanted.text}` makes the vectors anew.",
+        )
     if there != wanted:
         raise ModelMismatch(
             f"The collection {name!r} holds vectors of {_show(there)}, but the embedder is {_show(wanted)}: "
@@ -246,6 +270,7 @@ def properties(card: ModelCard) -> dict[str, str]:
         "newstide.dimension": str(card.dim),
         "newstide.fingerprint": card.fingerprint,
         "newstide.engine": card.engine,
+        "newstide.text": card.text,
         **scripts_property(card),
     }
 
@@ -263,4 +288,4 @@ def _way_from(version: str | None) -> str:
 
 
 def _show(card: ModelCard) -> str:
-    return f"{card.name} ({card.dim} dimensions, weights {card.fingerprint[:12]})"
+    return f"{card.name} ({card.dim} dimensions, fingerprint {card.fingerprint[:12]})"

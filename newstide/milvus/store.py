@@ -106,7 +106,7 @@ class Store:
             raise ModelMismatch(
                 f"Readers of {self._prefix + 'headlines'!r} have been turned from the vectors of {self.card.name} to "
                 f"others ({found or 'none'}): no reader would see what is written here.",
-                "Set NEWSTIDE_EMBEDDING_MODEL to the new model, and start again.",
+                "Set NEWSTIDE_EMBEDDING_MODEL and NEWSTIDE_EMBEDDING_TEXT to the new ones, and start again.",
             )
 
     def suffixes_of_other_models(self) -> list[str]:

@@ -209,7 +209,7 @@ def evaluate(
         typer.Argument(help="A file that `newstide produce` reads, with a column story_id, or --column story_id=NAME."),
     ],
     embedder: Annotated[str | None, typer.Option(help="The embedding model.")] = None,
-    text: Annotated[str, typer.Option(help="title, or title+description.")] = "title+description",
+    text: Annotated[str | None, typer.Option(help="What is embedded: both, title+description or title.")] = None,
     use_time: Annotated[bool, typer.Option("--use-time", help="Damp similarity by distance in time.")] = False,
     replay: Annotated[str | None, typer.Option(help="Replay by time, with a run at this interval: 6h.")] = None,
     selection: Selection = None,

@@ -167,16 +167,19 @@ def restore(
 def reembed(
     context: typer.Context,
     to: Annotated[str, typer.Option(metavar="EMBEDDER", help="The new model, as in NEWSTIDE_EMBEDDING_MODEL.")],
+    text: Annotated[
+        str | None, typer.Option(help="The new NEWSTIDE_EMBEDDING_TEXT: both, title+description or title.")
+    ] = None,
     drop_old: Annotated[
         bool, typer.Option("--drop-old", help="Remove the old model's collections afterwards.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Embeds all headlines by another model, and turns to it."""
+    """Embeds all headlines by another model or text; turns to it."""
     from newstide_app.maintenance.reembed import reembed as reembed_all
 
     with milvus_of(settings_of(context, services=True)) as settings:
-        report = reembed_all(settings, to, drop_old=drop_old, progress=not as_json)
+        report = reembed_all(settings, to, text=text, drop_old=drop_old, progress=not as_json)
     print_json(asdict(report)) if as_json else Console().print(Text(report.describe()))
     if not report.swapped:
         raise typer.Exit(1)

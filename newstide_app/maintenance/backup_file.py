@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from newstide.core.errors import BackupDamaged, SchemaMismatch
 from newstide.core.headline import Limits
 from newstide.core.text import shorten
-from newstide.embedding.base import ModelCard
 from newstide.milvus import schema
 from newstide_app.maintenance.backup_checks import Checks
 
@@ -174,7 +173,7 @@ class Backup:
         for name in ("newstide.model", "newstide.fingerprint", "newstide.made_at"):
             if not said[name].isprintable() or len(said[name]) > _LONGEST:
                 raise ValueError(f"{name} is {shorten(said[name])!r}")
-        self.card = ModelCard(said["newstide.model"], int(said["newstide.dimension"]), said["newstide.fingerprint"])
+        self.card = schema.card_of(said)
         if not 1 <= self.card.dim <= _MOST_DIMENSIONS:
             raise ValueError(f"newstide.dimension is {self.card.dim}")
         self.made_at = said["newstide.made_at"]

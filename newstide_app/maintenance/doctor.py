@@ -222,7 +222,12 @@ def _model(visit: Visit) -> Iterator[Finding]:
         if there
         else " (the default)"
     )
-    facts = [f"{card.name}{why}", f"{card.dim} dimensions", f"weights {card.fingerprint[:12]}"]
+    facts = [
+        f"{card.name}{why}",
+        f"{card.dim} dimensions",
+        f"text: {card.text}",
+        f"fingerprint {card.fingerprint[:12]}",
+    ]
     facts += [card.engine] * bool(card.engine) + [f"{rate(embedder):,.0f} headlines/s just now"]
     yield Finding("model", "ok", ", ".join(facts))
 

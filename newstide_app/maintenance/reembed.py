@@ -1,4 +1,4 @@
-"""`newstide reembed`: another model's vectors for all headlines, in collections of their own, then readers turned to them.
+"""`newstide reembed`: another model's or text's vectors for all headlines, in collections of their own, then readers turned.
 
 1. Headlines that the new collections lack are embedded from their texts, while all services go on. Cut off, it takes up
    where it was: what is there is not embedded again.
@@ -24,10 +24,12 @@ from newstide.core import logs
 from newstide.core.errors import EmbedderError, NewstideError
 from newstide.core.language_means import primary_language
 from newstide.core.settings import KafkaSettings, Settings
-from newstide.embedding import Embedder, load_embedder
+from newstide.embedding import Embedder
+from newstide.embedding.headlines import embed_headlines
 from newstide.kafka.lag import group_members
 from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, aliases, open_store, schema
 from newstide.milvus.connection import Connection
+from newstide.milvus.model import card_there, model_for
 from newstide.milvus.removal import COLUMNS
 
 _BATCH = 256  # headlines embedded and written together
@@ -45,6 +47,7 @@ class ReembedReport:
 
     Attributes:
         model: The new one.
+        text: What of each headline is embedded.
         embedded: Headlines embedded by this command.
         kept: Headlines that were there from an earlier one.
         failed: Headlines that the model could not embed; they stay in the old collections only.
@@ -59,6 +62,7 @@ class ReembedReport:
     """
 
     model: str
+    text: str
     embedded: int
     kept: int
     failed: int
@@ -93,44 +97,43 @@ class ReembedReport:
             kept += "; the same command with --drop-old removes them."
         return (
             f"{text} Brought over: {self.relabelled:,} changed labels, {self.removed:,} removals.\n"
-            f"Readers are turned to {self.model}. Set NEWSTIDE_EMBEDDING_MODEL={self.model}, start the services again; "
-            f"the next run places stories anew, under their numbers. {kept}{removed}"
+            f"Readers are turned to {self.model}. Set NEWSTIDE_EMBEDDING_MODEL={self.model} and "
+            f"NEWSTIDE_EMBEDDING_TEXT={self.text}, or leave both empty; start the services again. "
+            f"The next run places stories anew, under their numbers. {kept}{removed}"
         ).strip()
 
 
-def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress: bool = False) -> ReembedReport:
-    """Embeds all headlines by another model, and turns readers to it when nobody writes.
+def reembed(
+    settings: Settings, model: str, *, text: str | None = None, drop_old: bool = False, progress: bool = False
+) -> ReembedReport:
+    """Embeds all headlines by another model or of another text, and turns readers to it when nobody writes.
 
     Args:
         settings: Where Milvus and Kafka are.
         model: As in `embedding.model`.
+        text: As in `embedding.text`; None: that setting, else as the collections have it.
         drop_old: Remove the old collections once readers are turned, or now if they are; not where headlines failed.
         progress: Show a bar on standard error.
 
     Raises:
-        NewstideError: The collections are of that model already, or a run was cut off and is to be finished first.
+        NewstideError: The collections are of that model and text already, or a run was cut off and is to be finished first.
+        SettingsError: There is no such text.
         EmbedderError: The model cannot be loaded.
         BrokerUnavailable: Kafka is configured and cannot say who is at work.
     """
     started = time.perf_counter()
-    embedder = load_embedder(settings.updated(embedding={"model": model}).embedding, settings.cache_dir)
+    asked = settings.updated(embedding={"model": model} | ({} if text is None else {"text": text}))
+    embedder = model_for(asked, card_there(asked))
     old = open_store(settings.milvus, None)
     stones = len(list(old.tombstones.all()))
     try:
         if old.card == embedder.card:
-            open_store(settings.milvus, embedder.card).close()  # completes a swap that was cut off
-            if drop_old and (others := old.suffixes_of_other_models()):
-                for one in others:
-                    _drop(settings, one)
-                return ReembedReport(
-                    model, 0, old.count_headlines(), 0, swapped=True, before=True, dropped=tuple(others)
-                )
-            raise NewstideError(f"The headlines are embedded by {model} already.", "Nothing is left to do.")
+            return _turned_before(settings, old, drop_old=drop_old)
         suffix = aliases.suffix_of(embedder.card)
         new = open_store(settings.milvus, embedder.card, suffix=suffix)
         try:
             embedded, kept, failed = _fill(old, new, embedder, progress=progress)
-            report = ReembedReport(model, embedded, kept, failed)
+            report = ReembedReport(model, embedder.card.text, embedded, kept, failed)
             if at_work := writers_at_work(settings.kafka):
                 return replace(report, at_work=at_work, seconds=time.perf_counter() - started)
             _require_no_run_cut_off(old)
@@ -169,6 +172,20 @@ def reembed(settings: Settings, model: str, *, drop_old: bool = False, progress:
         dropped=dropped,
         seconds=time.perf_counter() - started,
     )
+
+
+def _turned_before(settings: Settings, old: Store, *, drop_old: bool) -> ReembedReport:
+    """Removes the collections that readers were turned from. Raises: NewstideError: nothing is left to do."""
+    card = old.card
+    open_store(settings.milvus, card).close()  # completes a swap that was cut off
+    others = tuple(old.suffixes_of_other_models()) if drop_old else ()
+    if not others:
+        raise NewstideError(
+            f"The headlines are embedded by {card.name} already, of the text {card.text}.", "Nothing is left to do."
+        )
+    for one in others:
+        _drop(settings, one)
+    return ReembedReport(card.name, card.text, 0, old.count_headlines(), 0, swapped=True, before=True, dropped=others)
 
 
 def _require_no_run_cut_off(old: Store) -> None:
@@ -213,7 +230,7 @@ def _embedded(rows: list[dict], embedder: Embedder) -> Iterator[list[HeadlineRow
         return
     known = [HeadlineRow.read(row, _NO_VECTOR) for row in rows]
     try:
-        vectors = embedder.encode([row.headline.text for row in known])
+        vectors = embed_headlines(embedder, [row.headline for row in known])
     except EmbedderError as error:
         if len(rows) == 1:
             log.warning("a headline is left out: the model could not embed it", id=rows[0]["id"], reason=error.message)

@@ -65,6 +65,8 @@ def restore(settings: Settings, file: Path, *, apart: bool = False) -> BackupRep
         hint = ""
         if settings.embedding.model not in (None, backup.card.name):
             hint = f"Set NEWSTIDE_EMBEDDING_MODEL={backup.card.name} for the services."
+        elif settings.embedding.text not in (None, backup.card.text):
+            hint = f"Set NEWSTIDE_EMBEDDING_TEXT={backup.card.text} for the services."
         return backup.report(
             "Restored",
             started,

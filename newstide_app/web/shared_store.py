@@ -101,7 +101,7 @@ class Reader:
             ModelMismatch: The store holds another model's vectors.
         """
         with self._encoding:
-            unset = self._settings.embedding.model is None
+            unset = None in (self._settings.embedding.model, self._settings.embedding.text)
             if self._embedder is None or (unset and self._embedder.card != store.card):
                 self._embedder = model_for(self._settings, store.card)
             require_same_model(store.card, self._embedder.card, self._settings.milvus.prefix + "headlines")

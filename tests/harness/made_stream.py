@@ -69,6 +69,26 @@ def made_headlines(rows: int, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(records, columns=columns).sort_values(["published_at", "id"], ignore_index=True)
 
 
+def told_headlines(rows: int, seed: int = 0) -> pd.DataFrame:
+    """(rows) made-up headlines as a labelled file has them, ascending by id: with `story_id` and `description`.
+
+    A description tells the headline's event once more, in another made headline's words. What nobody else tells has its own
+    words again.
+    """
+    made = made_headlines(2 * rows, seed)
+    told, again = made.iloc[::2], made.iloc[1::2]
+    random = np.random.default_rng(seed)
+    others = {event: some.tolist() for event, some in again.groupby("event")["title"]}
+    alone = [f"{_any(random, _WORDS['sorts'])}: {title}" for title in told["title"]]
+    return told.assign(
+        story_id=[f"event {own}" if own >= 0 else id_ for own, id_ in zip(told["event"], told["id"], strict=True)],
+        description=[
+            _any(random, others.get(own, [""])) if own >= 0 else one
+            for own, one in zip(told["event"], alone, strict=True)
+        ],
+    ).sort_values("id", ignore_index=True)
+
+
 def _large(random: np.random.Generator, own: int, age: float) -> str:
     """One way of telling a large event, `age` (0 to 1) of its time after its begin; `{p}` stands for its place."""
     kind = _KINDS[own]

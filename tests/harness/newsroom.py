@@ -7,6 +7,7 @@ from typing import Any
 from newstide.core.headline import from_fields
 from newstide.core.settings import ClusteringSettings, KafkaSettings, LayoutSettings, MilvusSettings, Settings
 from newstide.embedding import load_embedder
+from newstide.embedding.headlines import embed_headlines
 from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus import HeadlineRow, open_store
@@ -50,7 +51,7 @@ def add_headlines(settings: Settings, fields: list[dict[str, Any]]) -> None:
     """Embeds headlines and inserts them, as the consumer would, without a label."""
     embedder = load_embedder(settings.embedding)
     found = [from_fields(one, 4_000_000_000_000).headline for one in fields]  # a clock that none of them is ahead of
-    vectors = embedder.encode([headline.text for headline in found])
+    vectors = embed_headlines(embedder, found)
     store = open_store(settings.milvus, embedder.card)
     now = int(time.time() * 1000)
     try:

@@ -6,6 +6,7 @@ to batch.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +20,14 @@ from newstide.embedding import PACKAGED, Embedder, ModelCard
 _models: dict[tuple[str, str, Path], "_Remembering"] = {}
 
 
+@dataclass(frozen=True)
 class _Remembering:
     """An embedder that keeps what it has embedded."""
 
-    def __init__(self, model: Embedder) -> None:
-        self._model = model
-        self._vectors: dict[str, npt.NDArray[np.float32]] = {}
-
-    @property
-    def card(self) -> ModelCard:
-        return self._model.card
-
-    @property
-    def languages(self) -> frozenset[str] | None:
-        return self._model.languages
+    card: ModelCard
+    languages: frozenset[str] | None
+    _model: Embedder
+    _vectors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """See `Embedder.encode`."""
@@ -52,9 +47,10 @@ def remembered() -> Iterator[None]:
         name: str, load: Callable[[EmbeddingSettings, Path], Embedder]
     ) -> Callable[[EmbeddingSettings, Path], Embedder]:
         def loaded(settings: EmbeddingSettings, cache: Path) -> Embedder:
-            key = name, settings.model_dump_json(), cache
+            key = name, settings.model_copy(update={"text": None}).model_dump_json(), cache
             if key not in _models:
-                _models[key] = _Remembering(load(settings, cache))
+                model = load(settings, cache)
+                _models[key] = _Remembering(model.card, model.languages, model)
             return _models[key]
 
         return loaded

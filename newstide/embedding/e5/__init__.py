@@ -10,8 +10,7 @@ from pathlib import Path
 
 from newstide.core.errors import EmbedderError
 from newstide.core.settings import EmbeddingSettings
-from newstide.embedding.base import Embedder
-from newstide.embedding.checked_embedder import checked, loading
+from newstide.embedding.checked_embedder import CheckedEmbedder, checked, loading
 from newstide.embedding.scripts import E5_SCRIPTS
 
 NAME = "multilingual-e5-small"
@@ -23,7 +22,7 @@ _LANGUAGES = (
 )
 
 
-def load(settings: EmbeddingSettings, cache: Path) -> Embedder:
+def load(settings: EmbeddingSettings, cache: Path) -> CheckedEmbedder:
     """Loads the model; the first time on a machine it is converted, which takes some seconds.
 
     Args:
