@@ -1,7 +1,9 @@
 """Parquet: times of every unit and zone, nested columns, cells that cost their row alone, files that are damaged."""
 
 import base64
+import random
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -118,3 +120,44 @@ def test_an_encrypted_file_is_named_as_one(tmp_path: Path, plain_footer: bool) -
         writer.write_table(table)
     with pytest.raises(SourceError, match=r"a\.parquet is an encrypted Parquet file\. Write it without encryption\."):
         read(path)
+
+
+def test_odd_columns_cost_nothing_but_themselves(tmp_path: Path) -> None:
+    arrays = {
+        "title": pa.array([None, "Two"]),
+        "headline": pa.array(["One", None]),
+        "source": pa.array([[("name", "Velm Courier")], None], pa.map_(pa.string(), pa.string())),
+        "time": pa.array([36_000, None], pa.time32("s")),
+    }
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table(arrays), path)
+    items, tally = told(path, undated=True)
+    assert [(row.headline.title, row.headline.source) for row in rows(items)] == [("One", "Velm Courier"), ("Two", "")]
+    assert tally.left_out["time"].count == 1
+    pq.write_table(pa.Table.from_arrays([pa.array(["First"]), pa.array(["Second"])], names=["title", "title"]), path)
+    assert titles(path) == ["First"]
+
+
+def test_bytes_changed_at_random_give_a_clear_error_or_rows_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"title": [f"Title {n}" for n in range(500)], "date": ["2026-11-27"] * 500}), path)
+    content = path.read_bytes()
+    chance = random.Random(7)
+    for number in range(60):
+        changed = bytearray(content)
+        for _ in range(chance.choice([1, 20, 200])):
+            changed[chance.randrange(0 if number % 2 else len(changed) - 700, len(changed))] = chance.randrange(256)
+        path.write_bytes(changed)
+        began = time.process_time()
+        with suppress(SourceError):
+            read(path)
+        assert time.process_time() - began < 10
+
+
+def test_a_table_of_one_text_in_many_rows_is_refused_for_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"title": ["x" * 1_000] * 200_000}), path, compression="zstd")
+    began = time.process_time()
+    with pytest.raises(SourceError, match="unpacks to more than 200 times its size"):
+        read(path)
+    assert time.process_time() - began < 10

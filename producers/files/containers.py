@@ -155,16 +155,21 @@ class _Bounded:
         read = getattr(self._raw, "read1", self._raw.read)
         piece = bytes(read(size) or b"")
         self._came += len(piece)
-        if self._came > _BOMB and self._came > _RATIO * (packed := self._packed()):
-            raise _bomb(self._name, packed, self._came)
+        require_plausible(self._name, self._packed(), self._came)
         return piece
 
 
-def _bomb(name: str, packed: int, unpacked: int) -> SourceError:
-    return SourceError(
-        f"{name} unpacks to more than {_RATIO} times its size: {packed:,} bytes give {unpacked:,} or more.",
-        "No table does that. If it is one all the same, unpack it first.",
-    )
+def require_plausible(name: str, packed: int, unpacked: int) -> None:
+    """Checks that some packed bytes have not unpacked to far more than a table's do.
+
+    Raises:
+        SourceError: They have.
+    """
+    if unpacked > _BOMB and unpacked > _RATIO * packed:
+        raise SourceError(
+            f"{name} unpacks to more than {_RATIO} times its size: {packed:,} bytes give {unpacked:,} or more.",
+            "No table does that. If it is one all the same, unpack it first.",
+        )
 
 
 @contextmanager
@@ -278,8 +283,7 @@ def _member(found: Opened, name: str, stack: ExitStack) -> tuple[Any, str, int]:
         )
     try:
         info = archive.getinfo(chosen[0])
-        if info.file_size > max(_BOMB, _RATIO * info.compress_size):
-            raise _bomb(name, info.compress_size, info.file_size)
+        require_plausible(name, info.compress_size, info.file_size)
         return stack.enter_context(archive.open(info)), Path(chosen[0]).name, info.compress_size
     except RuntimeError:  # a password is needed
         raise SourceError(f"{name} is an encrypted zip archive.", "Unpack it with its password first.") from None

@@ -6,8 +6,8 @@ from typing import Any
 from newstide.core.errors import SourceError
 from newstide.core.field_values import at_path, value_of
 from newstide.core.text import shorten
-from producers.files.columns import find_columns
-from producers.files.containers import DAMAGE, Opened, seekable
+from producers.files.columns import find_columns, is_title
+from producers.files.containers import DAMAGE, Opened, require_plausible, seekable
 from producers.files.dates import Instant
 from producers.files.options import Item, Options
 from producers.tally import Tally
@@ -41,12 +41,17 @@ def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> It
             names = list(_paths(schema))
             columns = find_columns(names, options.mapping, file, options.extra)
             tally.names, tally.columns = names, dict(columns)
-            needed = sorted({column if column in schema.names else column.split(".")[0] for column in columns.values()})
+            spare = [] if options.mapping else [name for name in dict.fromkeys(schema.names) if is_title(name)]
+            tops = {column if column in schema.names else column.split(".")[0] for column in columns.values()}
+            needed = sorted(tops | set(spare))
+            size, came = stream.seek(0, 2), 0
             for batch in table.iter_batches(_BATCH, columns=needed):
-                cells = {name: _cells(batch.column(batch.schema.get_field_index(name))) for name in needed}
+                came += batch.nbytes
+                require_plausible(file, size, came)
+                cells = {name: _cells(batch.column(batch.schema.names.index(name))) for name in needed}
                 for row in range(batch.num_rows):
                     number += 1
-                    yield _item(number, {name: cells[name][row] for name in needed}, columns)
+                    yield _item(number, {name: cells[name][row] for name in needed}, columns, spare)
     except (pa.ArrowException, *DAMAGE, MemoryError, KeyError) as error:
         if "encrypt" in str(error).lower() or "decrypt" in str(error).lower():
             raise SourceError(f"{file} is an encrypted Parquet file.", "Write it without encryption.") from None
@@ -56,7 +61,7 @@ def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> It
         ) from None
 
 
-def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str]) -> Item:
+def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str], spare: list[str]) -> Item:
     fields = {}
     for field, column in columns.items():
         value = at_path(record, column)
@@ -64,6 +69,8 @@ def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str]) ->
             reason = f"The row cannot be decoded: its {column!r} is {shorten(repr(value.value))}."
             return Item(number, {}, shorten(repr(value.value), 200), reason)
         fields[field] = value if isinstance(value, str | Instant) else value_of(field, value)
+    if len(spare) > 1 and not fields.get("title"):
+        fields["title"] = next(filter(None, (value_of("title", record[name]) for name in spare)), None)
     return Item(number, fields, record)
 
 
@@ -114,6 +121,10 @@ def _cells(column: Any) -> list[Any]:
         return [values[ends[row] : ends[row + 1]] if valid[row] else None for row in range(len(column))]
     if pa.types.is_decimal(kind):
         return [None if value is None else float(value) for value in column.to_pylist()]
+    if pa.types.is_map(kind):
+        return [None if pairs is None else dict(pairs) for pairs in column.to_pylist()]
+    if pa.types.is_time32(kind):
+        column = column.cast(pa.int32())
     if pa.types.is_time(kind) or pa.types.is_duration(kind):
         return [None if value is None else str(value) for value in column.cast(pa.int64()).to_pylist()]
     return list(column.to_pylist())
