@@ -169,7 +169,7 @@ ACTS: "dict[str, Callable[[Page], None]]" = {
     "gallery": _gallery,
     "own": _own,
 }
-LIGHT_ONLY = {"since", "language", "own"}  # pictures lie in git: what they show is the same in the dark
+LIGHT_ONLY = {"selection", "since", "language", "own"}  # pictures lie in git: what they show is the same in the dark
 
 
 def _small(content: bytes) -> bytes:
