@@ -10,7 +10,6 @@ the same pages give the same pictures. The command needs Chromium.
 
 import argparse
 import io
-import re
 import shutil
 import sys
 import tempfile
@@ -117,10 +116,8 @@ def _story(tab: "Page") -> None:
 
 
 def _search(tab: "Page") -> None:
-    """Searches the longest word of the largest story's title."""
-    title = tab.evaluate("() => JSON.parse(document.getElementById('data').textContent).stories[0].title")
-    word = max(re.findall(r"[^\W\d_]+", title), key=len)
-    tab.fill("#query", word)
+    """Searches the day's strikes."""
+    tab.fill("#query", "strike OR walkout -football")
     tab.wait_for_function("() => location.hash.includes('q=')")
 
 
