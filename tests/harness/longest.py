@@ -15,6 +15,7 @@ LONGEST = (
     "tests/faults/test_ingest_faults.py",
     "tests/browser/test_reader.py",
     "tests/test_pipeline.py",
+    "tests/test_restore.py",
     "tests/browser/test_lasso.py",
     "tests/test_repair.py",
     "tests/browser/test_address.py",
