@@ -46,7 +46,7 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
     Raises:
         ValueError: The content is no feed.
     """
-    if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
+    if content.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] == b"{":
         return _json_feed(content, url, most, description)
     import feedparser
 
@@ -119,6 +119,7 @@ def _fields(entry: Any, feed: Any, url: str, longest: int) -> dict[str, Any]:
         "title": _text(entry, "title", 8 * MAX_TITLE),
         "description": description or _text(entry, "media_description", longest),
         "url": _link(entry.get("link"), ""),
+        "odd_url": _odd_link(entry.get("link"), "") if entry.get("link") != entry.get("id") else "",
         "source": _source(entry, feed, url),
         "languages": _languages(entry, feed),
         "times": [str(text)[:200] for name in _TIMES if (text := dict.get(entry, name))],
@@ -149,10 +150,15 @@ def _languages(entry: Any, feed: Any) -> list[str]:
 def _link(link: Any, base: str) -> str:
     """An http(s) link, else an empty text: where an entry has no link, feedparser puts its guid there."""
     try:
-        full = urljoin(base, str(link or "").strip())
+        full = urljoin(base, link.strip()) if isinstance(link, str) and link.strip() else ""
     except ValueError:
         full = ""
     return full[: 2 * MAX_URL] if full.lower().startswith(("http://", "https://")) else ""
+
+
+def _odd_link(link: Any, base: str) -> str:
+    """A link that cannot be read, as it is given; an empty text for any other."""
+    return str(link)[:_LONGEST_NAME] if link and not _link(link, base) else ""
 
 
 def _text(entry: Any, name: str, size: int) -> str:
@@ -166,7 +172,7 @@ def _json_feed(content: bytes, url: str, most: int, description: int) -> dict[st
     Raises:
         ValueError: The content is no JSON Feed.
     """
-    feed = json.loads(content.decode("utf-8-sig"))
+    feed = _json(content.decode(json.detect_encoding(content)).strip("\0"))
     items = feed.get("items") if isinstance(feed, dict) else None
     if not isinstance(items, list):
         raise ValueError("is JSON, and no JSON Feed: it has no list of items")
@@ -176,15 +182,25 @@ def _json_feed(content: bytes, url: str, most: int, description: int) -> dict[st
     }
 
 
+def _json(text: str) -> Any:
+    """A JSON value in which one odd value costs no other: line breaks within texts, long integers, deep nesting."""
+    decoder = json.JSONDecoder(strict=False, parse_int=lambda digits: int(digits) if len(digits) < 1_000 else digits)
+    try:
+        return decoder.decode(text)
+    except RecursionError:
+        from newstide.core.envelopes import without_depths
+
+        return decoder.decode(without_depths(text))
+
+
 def _json_fields(item: Any, feed: dict[str, Any], url: str, longest: int) -> dict[str, Any]:
     guid = item.get("id")
     texts = [_text(item, name, longest) for name in ("summary", "content_text", "content_html")]
     return {
         "title": _text(item, "title", 8 * MAX_TITLE),
         "description": next(filter(None, texts), ""),
-        "url": _link(item.get("url") or item.get("external_url"), url)
-        if item.get("url") or item.get("external_url")
-        else "",
+        "url": _link(item.get("url") or item.get("external_url"), url),
+        "odd_url": _odd_link(item.get("url") or item.get("external_url"), url),
         "source": _text(feed, "title", _LONGEST_SOURCE) or urlsplit(url).hostname or "",
         "languages": [str(one)[:100] for one in (item.get("language"), feed.get("language")) if one],
         "times": [

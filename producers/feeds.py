@@ -14,7 +14,7 @@ from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.headline import DEFAULTS, Limits, derive_id, from_fields, parse_language
 from newstide.core.settings import FeedSettings
 from newstide.core.text import clean_plain, shorten
-from newstide.core.times import parse_time
+from newstide.core.times import Zone, parse_time
 from producers.feed_ids import Item, Known, Status, name_items, own_address
 from producers.feed_state import FeedState
 from producers.fetch import fetch
@@ -200,7 +200,7 @@ def _read(
         raise InvalidHeadline(entry["fault"])
     language = next(filter(None, map(parse_language, entry["languages"])), "")
     now_ms = int(now * 1000)
-    published_at = _published_at(entry["times"], language, now_ms)
+    published_at, zone = _published_at(entry["times"], language, now_ms)
     fields = {**entry, "language": language, "published_at": published_at}
     decoded = from_fields(fields, now_ms, limits)
     headline = decoded.headline
@@ -216,19 +216,23 @@ def _read(
     )
     if entry["times"] and published_at is None:
         listing.left_out.append(LeftOut("published_at", str(entry["times"][0]), number))
+    if zone is Zone.UNKNOWN:
+        listing.left_out.append(LeftOut("unknown time zone", str(entry["times"][0]), number))
+    if entry.get("odd_url"):
+        listing.left_out.append(LeftOut("url", entry["odd_url"], number))
     if entry["languages"] and not language:
         listing.left_out.append(LeftOut("language", str(entry["languages"][0]), number))
     if link and not headline.url:
         listing.left_out.append(LeftOut("url", link, number))
 
 
-def _published_at(times: Sequence[Any], language: str, now_ms: int) -> int | None:
-    """The first readable time from 1970 to a day ahead; None where no time is one."""
+def _published_at(times: Sequence[Any], language: str, now_ms: int) -> tuple[int | None, Zone]:
+    """The first readable time from 1970 to a day ahead, and where its zone comes from; None where no time is one."""
     for given in times:
         parsed = parse_time(given, language=language)
         if parsed is not None and parsed.milliseconds is not None and parsed.milliseconds <= now_ms + _DAY_MS:
-            return parsed.milliseconds
-    return None
+            return parsed.milliseconds, parsed.zone
+    return None, Zone.MISSING
 
 
 def _parse_apart(content: bytes, url: str, content_type: str, limits: FeedSettings, description: int) -> dict[str, Any]:
