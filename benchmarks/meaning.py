@@ -20,6 +20,7 @@ from clustering.stories.clusters import cluster_rows
 from clustering.stories.naming import name_stories
 from newstide.core.settings import Settings
 from newstide.embedding import load_embedder
+from newstide.embedding.headlines import embed
 from newstide_app.evaluation import read_labelled
 from newstide_app.replay import update_exact_graph
 from newstide_app.watch.meaning import above_chance
@@ -63,7 +64,7 @@ def measure(settings: Settings) -> dict[str, Any]:
     """What each least number of deviations finds, and by sentence how alike the stories are that are meant."""
     embedder = load_embedder(settings.embedding)
     rows = read_labelled(day_file(), needs_time=False).sort_values("id", ignore_index=True)
-    vectors = embedder.encode((rows["title"] + "\n" + rows["description"]).str.strip().tolist())
+    vectors = embed(embedder, rows["title"].tolist(), rows["description"].tolist())
     graph = update_exact_graph(None, rows["id"], rows["id"], vectors, settings.clustering)
     clusters = cluster_rows(graph, rows, settings.clustering)
     stories = name_stories(clusters.labels, clusters.centred, rows, clusters.threshold.theta)
