@@ -83,7 +83,7 @@ def test_axe_finds_nothing_wrong(browser: Browser, folder: Path, view: str, widt
     ("path", "theme", "width"),
     [
         ("api/docs", "light", 1280),
-        ("api/docs", "dark", 390),
+        pytest.param("api/docs", "dark", 390, marks=pytest.mark.slow),
         ("story/nobody", "dark", 1280),
         ("latest.html", "light", 390),  # nothing has come in yet
     ],
@@ -101,7 +101,7 @@ def test_axe_finds_nothing_wrong_on_what_the_server_makes(
     assert [(found["id"], found["nodes"][0]["html"]) for found in violations] == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_what_is_near_in_meaning_breaks_no_rule_of_axe(browser: Browser, folder: Path, theme: Any) -> None:
     hit: dict[str, Any] = {
         "title": "Blaze at the docks",
@@ -120,7 +120,7 @@ def test_what_is_near_in_meaning_breaks_no_rule_of_axe(browser: Browser, folder:
     assert [(found["id"], found["nodes"][0]["html"]) for found in violations] == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_fields_have_a_border_and_a_hint_that_can_be_seen(browser: Browser, folder: Path, theme: Any) -> None:
     page = browser.new_page(color_scheme=theme)
     page.goto((folder / "latest.html").as_uri())

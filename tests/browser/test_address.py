@@ -36,7 +36,14 @@ def test_a_link_shows_another_the_same_view(visitor: Any, pages: Path) -> None:
     assert 8 <= right - left < 12
 
 
-@pytest.mark.parametrize("view", ["#story=x&view=1,2&time=9-3&sort=constructor", "#story=999&view=NaN,,,", "#%E0%A4%A"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        "#story=x&view=1,2&time=9-3&sort=constructor",
+        pytest.param("#story=999&view=NaN,,,", marks=pytest.mark.slow),
+        pytest.param("#%E0%A4%A", marks=pytest.mark.slow),
+    ],
+)
 def test_a_link_that_makes_no_sense_shows_the_map(visitor: Any, pages: Path, view: str) -> None:
     page = visitor.visit((pages / "latest.html").as_uri() + view)
     expect(page.locator("#stories button")).to_have_count(6)
@@ -55,6 +62,7 @@ def test_a_link_keeps_time_and_source(visitor: Any, pages: Path) -> None:
     assert sum(int(text.split("/")[0]) for text in texts) == len(left) > 10
 
 
+@pytest.mark.slow
 def test_runs_before_and_after_are_a_click_away(visitor: Any, pages: Path) -> None:
     page = visitor.visit((pages / "latest.html").as_uri())
     page.click("#previous")
@@ -64,6 +72,7 @@ def test_runs_before_and_after_are_a_click_away(visitor: Any, pages: Path) -> No
     page.wait_for_url("**/latest.html")
 
 
+@pytest.mark.slow
 def test_the_view_goes_along_to_other_runs_and_the_theme_to_their_list(visitor: Any, pages: Path) -> None:
     view = "#story=3&lang=de&theme=dark&view=-4.000,4.000,-3.000,3.000"
     page = visitor.visit((pages / "latest.html").as_uri() + view)
@@ -86,7 +95,7 @@ def test_the_view_goes_along_to_other_runs_and_the_theme_to_their_list(visitor: 
     page.wait_for_selector("html[data-theme=dark]", state="attached")
 
 
-@pytest.mark.parametrize("over", ["file", "http"])
+@pytest.mark.parametrize("over", ["file", pytest.param("http", marks=pytest.mark.slow)])
 def test_the_latest_page_renews_itself_and_keeps_the_view(visitor: Any, tmp_path: Path, serve: str, over: str) -> None:
     write_snapshot(tmp_path, make_snapshot(rows=80, run=1), max_points=1000)
     address = f"{serve}/latest.html" if over == "http" else (tmp_path / "latest.html").as_uri()
@@ -97,6 +106,7 @@ def test_the_latest_page_renews_itself_and_keeps_the_view(visitor: Any, tmp_path
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+@pytest.mark.slow
 def test_a_page_that_renews_itself_is_read_on_where_one_was(visitor: Any, tmp_path: Path) -> None:
     write_snapshot(tmp_path, make_snapshot(rows=900, stories=90), max_points=1000)
     page = visitor.visit((tmp_path / "latest.html").as_uri())

@@ -117,6 +117,7 @@ BAD = [
     b"",
     b"\x00" * 100,
     b"\xff\xfe\x00",
+    b'{"title": "\xff"}',
     b"null",
     b"[]",
     b'{"title": 1}',

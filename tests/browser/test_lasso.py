@@ -55,7 +55,9 @@ def test_lasso_lists_headlines_and_saves_them(page: Page, pages: Path, tmp_path:
     expect(page.locator("#list")).to_be_visible()
 
 
-@pytest.mark.parametrize("rows", [300, 6_000])  # more than 5,000 are drawn with WebGL
+@pytest.mark.parametrize(
+    "rows", [300, pytest.param(6_000, marks=pytest.mark.slow)]
+)  # more than 5,000 are drawn with WebGL
 def test_lasso_takes_only_what_filters_leave(visitor: Any, tmp_path: Path, rows: int) -> None:
     snapshot = make_snapshot(rows=rows)
     write_snapshot(tmp_path, snapshot, max_points=10_000)
@@ -69,6 +71,7 @@ def test_lasso_takes_only_what_filters_leave(visitor: Any, tmp_path: Path, rows:
     assert listed(page) == expected(left)[:500]
 
 
+@pytest.mark.slow
 def test_a_long_selection_says_how_much_of_it_is_listed_and_goes_on(visitor: Any, tmp_path: Path) -> None:
     write_snapshot(tmp_path, make_snapshot(rows=700), max_points=1000)
     page = visitor.visit((tmp_path / "latest.html").as_uri())
@@ -83,6 +86,7 @@ def test_a_long_selection_says_how_much_of_it_is_listed_and_goes_on(visitor: Any
     expect(page.locator("#selection .rest")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_what_is_in_view_is_listed_with_the_keyboard_alone(page: Page) -> None:
     page.locator("#map").focus()
     for key in ("+", "+", "+", "ArrowRight"):

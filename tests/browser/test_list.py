@@ -58,6 +58,7 @@ def test_a_drag_across_the_histogram_chooses_a_time(page: Page) -> None:
     assert "time=" not in hash_of(page)
 
 
+@pytest.mark.slow
 def test_the_ends_of_the_time_are_dragged(page: Page) -> None:
     box = box_of(page, "#to")
     low = box["y"] + box["height"] / 2
@@ -124,7 +125,7 @@ def test_stories_that_closed_or_merged_without_a_trace_say_just_that(visitor: An
     expect(page.locator("[data-story='2'] .badge")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("searched", "found"), [("ZEBRA", 4), ("größter fund", 2)])
+@pytest.mark.parametrize(("searched", "found"), [("ZEBRA", 4), pytest.param("größter fund", 2, marks=pytest.mark.slow)])
 def test_a_story_is_found_by_its_keywords_or_its_title_alone(
     visitor: Any, tmp_path: Path, searched: str, found: int
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_story_is_found_by_its_keywords_or_its_title_alone(
     expect(page.locator("#found li")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_search_that_finds_many_says_so_and_shows_more(page: Page) -> None:
     headlines = make_snapshot(rows=300, run=2).headlines.drop(index=10)  # which tells of a lighthouse
     many = int((headlines["title"] + " " + headlines["source"]).str.contains(r"\b1").sum())
@@ -177,6 +179,7 @@ def test_a_story_shows_its_keywords_timeline_and_headlines_and_closes_with_escap
     expect(page.locator("#list")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_large_story_says_how_many_of_its_headlines_are_listed(visitor: Any, tmp_path: Path) -> None:
     write_snapshot(tmp_path, make_snapshot(rows=700, stories=1), max_points=1000)
     page = visitor.visit((tmp_path / "latest.html").as_uri())
@@ -205,6 +208,7 @@ def test_the_foot_tells_what_the_run_did(visitor: Any, tmp_path: Path) -> None:
     expect(page.locator("footer dd").last).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_ends_of_the_time_are_told_in_words(page: Page) -> None:
     page.locator("#from").fill("12")
     began, ended = page.locator("#span").inner_text().split(" – ")
@@ -212,6 +216,7 @@ def test_the_ends_of_the_time_are_told_in_words(page: Page) -> None:
     assert page.locator("#to").get_attribute("aria-valuetext") == ended
 
 
+@pytest.mark.slow
 def test_the_key_that_leads_to_the_search_can_be_switched_off_for_good(page: Page) -> None:
     page.click("summary")
     page.uncheck("#slash")

@@ -156,6 +156,7 @@ def test_a_reader_may_choose_new_maps_without_asking_and_take_it_back(visitor: A
     expect(page.locator("#offer button")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_map_that_was_refused_does_not_come_when_nobody_moves(visitor: Any, address: str, runs: Any) -> None:
     page = visitor.visit(f"{address}/latest.html")
     runs(2)
@@ -170,6 +171,7 @@ def test_a_map_that_was_refused_does_not_come_when_nobody_moves(visitor: Any, ad
     page.wait_for_selector("html[data-run='3'][data-ready=yes]", state="attached")
 
 
+@pytest.mark.slow
 def test_a_map_that_is_shown_is_read_on_where_one_was(visitor: Any, address: str, runs: Any) -> None:
     runs(2, rows=900, stories=90)
     page = visitor.visit(f"{address}/latest.html")
@@ -199,6 +201,7 @@ def test_the_list_of_runs_loads_itself_again_where_nobody_reads(visitor: Any, ad
     expect(page.locator(".card")).to_have_count(2)
 
 
+@pytest.mark.slow
 def test_an_older_map_and_the_list_of_runs_lead_to_the_new_one(visitor: Any, address: str, runs: Any) -> None:
     runs(2)
     page = visitor.visit(f"{address}/run-000001.html")
@@ -233,7 +236,7 @@ def test_a_deep_link_opens_through_the_server_with_a_token_once(browser: Browser
         page.close()
 
 
-@pytest.mark.parametrize("rows", [300, 6_000])
+@pytest.mark.parametrize("rows", [pytest.param(300, marks=pytest.mark.slow), 6_000])
 def test_the_map_is_drawn_alike_with_and_without_the_policy(
     browser: Browser, visitor: Any, address: str, runs: Any, rows: int
 ) -> None:

@@ -24,7 +24,10 @@ def test_points_are_drawn_in_the_colours_of_their_stories_in_both_themes(page: P
         page.click("#theme")
 
 
-@pytest.mark.parametrize(("rows", "stories"), [(40, 1), (1500, 150), (6000, 700)])
+@pytest.mark.parametrize(
+    ("rows", "stories"),
+    [pytest.param(40, 1, marks=pytest.mark.slow), (1500, 150), pytest.param(6000, 700, marks=pytest.mark.slow)],
+)
 def test_however_many_stories_there_are_they_are_one_trace(
     visitor: Any, tmp_path: Path, rows: int, stories: int
 ) -> None:
@@ -34,7 +37,9 @@ def test_however_many_stories_there_are_they_are_one_trace(
     assert page.evaluate("map.data[0].type") == ("scattergl" if rows > 5000 else "scatter")
 
 
-@pytest.mark.parametrize(("wide", "high", "fewest"), [(1280, 800, 10), (390, 844, 3)])
+@pytest.mark.parametrize(
+    ("wide", "high", "fewest"), [(1280, 800, 10), pytest.param(390, 844, 3, marks=pytest.mark.slow)]
+)
 def test_titles_cover_neither_each_other_nor_the_buttons_while_one_zooms_and_drags(
     visitor: Any, tmp_path: Path, wide: int, high: int, fewest: int
 ) -> None:
@@ -67,6 +72,7 @@ def test_titles_cover_neither_each_other_nor_the_buttons_while_one_zooms_and_dra
         none_covered()
 
 
+@pytest.mark.slow
 def test_more_labels_appear_as_one_zooms(visitor: Any, tmp_path: Path) -> None:
     write_snapshot(tmp_path, make_snapshot(rows=1500, stories=150), max_points=5000)
     page = visitor.visit((tmp_path / "latest.html").as_uri())
@@ -126,6 +132,7 @@ def test_a_point_that_filters_leave_out_is_neither_shown_nor_opened(page: Page) 
     expect(page.locator("#list")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_click_on_a_title_that_lies_over_a_point_opens_the_titles_story(visitor: Any, tmp_path: Path) -> None:
     snapshot = make_snapshot(
         rows=1000, stories=2
@@ -195,7 +202,14 @@ def test_many_headlines_are_drawn_with_webgl_over_the_shade_of_those_left_out(vi
     expect(page.locator("#map image")).to_have_count(1)
 
 
-@pytest.mark.parametrize(("rows", "stories", "most"), [(600, 6, 60), (3000, 150, 400), (9000, 60, 5500)])
+@pytest.mark.parametrize(
+    ("rows", "stories", "most"),
+    [
+        pytest.param(600, 6, 60, marks=pytest.mark.slow),
+        (3000, 150, 400),
+        pytest.param(9000, 60, 5500, marks=pytest.mark.slow),
+    ],
+)
 def test_where_points_are_left_out_one_trace_of_rings_marks_the_median_of_all_headlines_of_each_story(
     visitor: Any, tmp_path: Path, rows: int, stories: int, most: int
 ) -> None:
@@ -221,6 +235,7 @@ def test_where_points_are_left_out_one_trace_of_rings_marks_the_median_of_all_he
         page.click("#theme")
 
 
+@pytest.mark.slow
 def test_a_ring_names_its_story_and_a_click_on_it_opens_the_story(visitor: Any, tmp_path: Path) -> None:
     snapshot = make_snapshot(rows=600, stories=6)
     write_snapshot(tmp_path, snapshot, max_points=60)
@@ -241,6 +256,7 @@ def test_a_ring_names_its_story_and_a_click_on_it_opens_the_story(visitor: Any, 
     assert [place for place, strength in enumerate(opacity) if strength > 0.5] == [at]
 
 
+@pytest.mark.slow
 def test_the_lasso_lists_headlines_and_no_rings_which_are_as_before_when_it_is_put_away(
     visitor: Any, tmp_path: Path
 ) -> None:
@@ -256,6 +272,7 @@ def test_the_lasso_lists_headlines_and_no_rings_which_are_as_before_when_it_is_p
     raise AssertionError("rings or points stay as the lasso left them")
 
 
+@pytest.mark.slow
 def test_rings_of_stories_that_filters_leave_out_are_faded(visitor: Any, tmp_path: Path) -> None:
     snapshot = make_snapshot(rows=600, stories=6)
     labels = snapshot.headlines["cluster_label"]

@@ -11,7 +11,7 @@ from tests.harness.screen import box_of
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_a_phone_scrolls_down_only(browser: Browser, pages: Path, theme: Any) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=theme, has_touch=True, is_mobile=True)
     for name in ("latest.html", "index.html"):
@@ -41,6 +41,7 @@ def test_on_a_phone_one_searches_opens_a_story_and_sees_it_on_the_map(phone: Any
     assert small == 0  # WCAG 2.2: a target is 24 pixels wide and high
 
 
+@pytest.mark.slow
 def test_on_a_phone_what_is_in_view_can_be_listed(phone: Any, pages: Path) -> None:
     page = phone.visit((pages / "latest.html").as_uri())
     page.locator("#in-view").tap()

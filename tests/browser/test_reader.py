@@ -119,14 +119,14 @@ def found(page: Page) -> set[str]:
     ("query", "expected"),
     [
         ("fire", {0, 1}),  # a word begins so: no ceasefire
-        ("harb clos", {0}),
-        ('"harbour fire"', {0}),
-        ("ceasefire OR derby", {2, 6}),
-        ("harbour -football", {0, 1}),
-        ("harbour -derby fire OR draw", {0, 1}),
-        ("cafe", {3}),
-        ("οδός", {4}),
-        ("スマート", {5}),
+        pytest.param("harb clos", {0}, marks=pytest.mark.slow),
+        pytest.param('"harbour fire"', {0}, marks=pytest.mark.slow),
+        pytest.param("ceasefire OR derby", {2, 6}, marks=pytest.mark.slow),
+        pytest.param("harbour -football", {0, 1}, marks=pytest.mark.slow),
+        pytest.param("harbour -derby fire OR draw", {0, 1}, marks=pytest.mark.slow),
+        pytest.param("cafe", {3}, marks=pytest.mark.slow),
+        pytest.param("οδός", {4}, marks=pytest.mark.slow),
+        pytest.param("スマート", {5}, marks=pytest.mark.slow),
     ],
 )
 def test_a_search_knows_quotes_or_minus_and_beginnings_of_words(desk: Page, query: str, expected: set[int]) -> None:

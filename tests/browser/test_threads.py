@@ -40,6 +40,7 @@ def test_headlines_of_a_story_are_joined(visitor: Any, tmp_path: Path) -> None:
     assert ink(opened(visitor, tmp_path, rows=300)) > 10_000
 
 
+@pytest.mark.slow
 def test_an_open_story_keeps_its_threads_and_the_others_fade(visitor: Any, tmp_path: Path) -> None:
     page = opened(visitor, tmp_path, rows=300)
     before = ink(page)
@@ -48,6 +49,7 @@ def test_an_open_story_keeps_its_threads_and_the_others_fade(visitor: Any, tmp_p
     assert 0 < ink(page) < before
 
 
+@pytest.mark.slow
 def test_rows_that_a_search_leaves_out_lose_their_threads(visitor: Any, tmp_path: Path) -> None:
     page = opened(visitor, tmp_path, rows=300)
     page.fill("#query", "nothing is called this")
@@ -55,6 +57,7 @@ def test_rows_that_a_search_leaves_out_lose_their_threads(visitor: Any, tmp_path
     assert ink(page) == 0
 
 
+@pytest.mark.slow
 def test_threads_follow_the_points_when_the_map_is_dragged(visitor: Any, tmp_path: Path) -> None:
     page = opened(visitor, tmp_path, rows=300)
     before = page.evaluate(MEASURE)["middle"]
@@ -69,5 +72,6 @@ def test_threads_follow_the_points_when_the_map_is_dragged(visitor: Any, tmp_pat
     assert page.evaluate(MEASURE)["middle"] == pytest.approx(before + 40, abs=15)
 
 
+@pytest.mark.slow
 def test_a_window_without_headlines_has_no_threads(visitor: Any, tmp_path: Path) -> None:
     assert ink(opened(visitor, tmp_path, rows=0)) == 0

@@ -166,7 +166,9 @@ def undisturbed(local_kafka: LocalKafka, local_milvus: LocalMilvus, tmp_path_fac
     return in_portions(make_place(local_kafka, local_milvus, folder), folder, "")
 
 
-@pytest.mark.parametrize("clock", ["+400d", "-10m", "+1h"])
+@pytest.mark.parametrize(
+    "clock", ["+400d", pytest.param("-10m", marks=pytest.mark.slow), pytest.param("+1h", marks=pytest.mark.slow)]
+)
 def test_a_clock_that_was_wrong_in_the_middle_of_runs_changes_nothing_once_it_is_right(
     clock: str, undisturbed: State, local_kafka: LocalKafka, local_milvus: LocalMilvus, tmp_path: Path
 ) -> None:

@@ -22,9 +22,9 @@ ODD = [
     "\t tabs\tand\nlines",
 ]
 LONG = [
-    "The council met again on Tuesday about the bridge. " * 120,
-    "議会は火曜日に再び橋について協議した。" * 90,
-    "z " * 3_000,
+    "The council met again on Tuesday about the bridge. " * 70,
+    "議会は火曜日に再び橋について協議した。" * 60,
+    "z " * 1_200,
 ]
 
 

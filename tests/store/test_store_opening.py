@@ -46,9 +46,9 @@ def test_a_prefix_keeps_two_models_apart(milvus_settings: MilvusSettings) -> Non
 @pytest.mark.parametrize(
     ("change", "shown"),
     [
-        ({"name": "bge-m3"}, "bge-m3 (8 dimensions, weights 0123456789ab)"),
-        ({"dim": 16}, "test-model (16 dimensions, weights 0123456789ab)"),
-        ({"fingerprint": "f" * 64}, "test-model (8 dimensions, weights ffffffffffff)"),
+        ({"name": "bge-m3"}, "bge-m3 (8 dimensions, fingerprint 0123456789ab)"),
+        ({"dim": 16}, "test-model (16 dimensions, fingerprint 0123456789ab)"),
+        ({"fingerprint": "f" * 64}, "test-model (8 dimensions, fingerprint ffffffffffff)"),
     ],
 )
 def test_another_model_is_refused_naming_both(
@@ -57,7 +57,7 @@ def test_another_model_is_refused_naming_both(
     open_store(milvus_settings, CARD).close()
     with pytest.raises(ModelMismatch) as mismatch:
         open_store(milvus_settings, replace(CARD, **change))  # type: ignore[arg-type]
-    assert "test-model (8 dimensions, weights 0123456789ab)" in mismatch.value.message
+    assert "test-model (8 dimensions, fingerprint 0123456789ab)" in mismatch.value.message
     assert shown in mismatch.value.message
     assert f"{milvus_settings.prefix}headlines" in mismatch.value.message
     assert "NEWSTIDE_EMBEDDING_MODEL=test-model" in mismatch.value.way_out
