@@ -86,7 +86,8 @@ class StoriesInUse:
         if lessened and len(known):
             again = self._store.headlines(filters.in_stories(lessened), list(_COLUMNS))
             changed = pd.concat([changed, again]).drop_duplicates("id", ignore_index=True)
-        frame = pd.concat([known[~known["id"].isin(changed["id"])], changed], ignore_index=True)
+        parts = [part for part in (known[~known["id"].isin(changed["id"])], changed) if len(part)] or [changed]
+        frame = pd.concat(parts, ignore_index=True)
         frame = frame[frame["cluster_label"].isin(stories["cluster_label"])]
         chosen = frame.iloc[
             representatives(
