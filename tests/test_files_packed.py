@@ -222,7 +222,7 @@ def test_a_file_that_unpacks_to_implausibly_much_is_refused_at_once(
     tmp_path: Path, filling: bytes, twice: bool
 ) -> None:
     content = b"title\n" + filling * 20_000_000
-    for packed in (gzip.compress(content, 1), bz2.compress(content, 1), zipped({"a.csv": content})):
+    for packed in (gzip.compress(content), bz2.compress(content, 1), zipped({"a.csv": content})):
         file = write(tmp_path / "a.csv", gzip.compress(packed) if twice else packed)
         began = time.process_time()
         with pytest.raises(SourceError, match="unpacks to more than 200 times its size"):
