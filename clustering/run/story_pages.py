@@ -62,12 +62,8 @@ def _changed(stories: pd.DataFrame, rows: pd.DataFrame, plan: Plan, directory: P
     written = plan.stories
     lost = written.loc[written["size"] != written["previous_size"], "cluster_label"].astype(int)
     touched = {*labelled, *lost, *(event.story for event in plan.events)}
-    there = {int(number) for number in stories["cluster_label"]}
-    return sorted(
-        number
-        for number in there
-        if (number in touched or number in listed) and _due(number, number in touched, number in listed, directory)
-    )
+    candidates = sorted((touched | listed).intersection(stories["cluster_label"].astype(int)))
+    return [number for number in candidates if _due(number, number in touched, number in listed, directory)]
 
 
 def _due(number: int, touched: bool, listed: bool, directory: Path) -> bool:

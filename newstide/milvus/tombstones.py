@@ -19,9 +19,7 @@ from newstide.milvus.filters import equals
 from newstide.milvus.own_collection import OwnCollection
 
 KINDS = ("id", "url", "source")
-TAKEN_DOWN_WITHIN = (
-    600.0  # seconds from a tombstone until its last row is removed, rows on their way to Milvus included
-)
+TAKEN_DOWN_WITHIN = 600.0  # seconds from a tombstone until its last row is removed, also one on its way to Milvus
 FRESH = 2.0  # seconds for which tombstones in memory count as current
 _READ_ANYWAY = 10.0  # seconds after which all tombstones are read again, even if their number is the same
 _COLUMNS = ["key", "cause", "point", "title", "created_at"]

@@ -85,7 +85,7 @@ class Backup:
         limits: What a headline may claim.
 
     Raises:
-        BackupDamaged, SchemaMismatch: It is damaged, no backup, or of another version.
+        BackupDamaged, SchemaMismatch: The file is damaged, no backup, or of another version.
     """
 
     def __init__(self, file: Path, limits: Limits) -> None:

@@ -29,7 +29,7 @@ def check_file(file: Path, limits: Limits = DEFAULTS) -> BackupReport:
         limits: What a headline may claim, as for `restore`: the settings' group `limits`.
 
     Raises:
-        BackupDamaged, SchemaMismatch: It is damaged, no backup, or of another version; or a value cannot be right.
+        BackupDamaged, SchemaMismatch: The file is damaged, no backup, or of another version; or a value cannot be right.
     """
     started = time.perf_counter()
     with Backup(file, limits) as backup:
@@ -49,7 +49,7 @@ def restore(settings: Settings, file: Path, *, apart: bool = False) -> BackupRep
     Raises:
         BackupDamaged, SchemaMismatch: As of `check_file`.
         ModelMismatch: The collections hold another model's vectors.
-        NewstideError: They hold runs that the backup does not know, or somebody is at work on them.
+        NewstideError: The collections hold runs that the backup does not know, or somebody is at work on them.
     """
     started = time.perf_counter()
     with Backup(file, settings.limits) as backup:

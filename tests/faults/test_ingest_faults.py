@@ -4,7 +4,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -19,11 +18,10 @@ from newstide.core.headline import encode
 from newstide.core.settings import Settings, as_environment
 from newstide.kafka.lag import group_members, lag
 from newstide.milvus import HeadlineRow, Store, open_store
+from tests.harness.console import NEWSTIDE
 from tests.harness.consuming import drained
 from tests.harness.hashing import POISON, Hashing
 from tests.harness.workers import Measured, Worker, good, headline, reasons, send, wait_for
-
-NEWSTIDE = [sys.executable, "-m", "newstide_app"]
 
 
 def test_one_bad_row_is_found_and_the_rest_of_its_batch_written(
