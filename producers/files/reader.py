@@ -109,7 +109,8 @@ def _items(found: Opened, file: str, options: Options, tally: Tally) -> Iterator
     if chosen == "parquet" or start.startswith((b"PAR1", b"PARE")):
         if start[:4] not in (b"PAR1", b"PARE"):
             raise SourceError(
-                f"{file} cannot be read as Parquet: its first bytes are others.", "Check that the file is complete."
+                f"{file} cannot be read as Parquet: its first bytes are not those of a Parquet file.",
+                "Check that the file is complete.",
             )
         tally.note("Parquet")
         return read_parquet(found, file, options, tally)
