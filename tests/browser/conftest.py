@@ -15,7 +15,8 @@ from clustering.pages.index_page import write_index
 from clustering.pages.run_page import write_snapshot
 from tests.harness.snapshots import make_snapshot
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# The one without a window's parts needs half of the processor's time for a page.
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -28,7 +29,9 @@ expect.set_options(timeout=20_000)  # a busy machine draws slowly
 @pytest.fixture(scope="module")  # while it lives, a loop runs in this thread, where other tests want to start one
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium): what the page does is not tested")
+        pytest.skip(
+            "Chromium is not installed (Debian: apt-get install chromium-headless-shell): what the page does is not tested"
+        )
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
