@@ -16,6 +16,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.np.ufunc.ufuncbuilder import UFuncDispatcher
 
 from newstide.core import logs
+from newstide.core.text import shorten
 
 _DIGEST = hashlib.sha256().digest_size
 _MARK = b"sha256:"  # before the digest; a file that numba wrote by itself begins as a pickle does, and has none
@@ -58,7 +59,9 @@ class CarefulCacheFile(_numba.IndexDataCacheFile):  # type: ignore[misc]
             log.warning("compiled code cannot be kept; the next start compiles it again", reason=str(error))
 
     def _forget(self, error: Exception) -> None:
-        log.warning("compiled code is damaged and is compiled anew", file=self._index_path, reason=repr(error))
+        log.warning(
+            "compiled code is damaged and is compiled anew", file=self._index_path, reason=shorten(repr(error), 200)
+        )
         with suppress(OSError):
             self.flush()
 

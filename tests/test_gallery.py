@@ -74,18 +74,43 @@ def test_each_picture_has_its_largest_stories_titles_and_the_news_time(tmp_path:
     index = write_index(tmp_path)
     card = _cards(index)[0]
     assert "UTC Story &lt;1&gt; Story &lt;2&gt; Story &lt;3&gt; newest headline 22 Sep 2026, 14:13 UTC" in card
-    assert _data(index)["runs"]["1"]["largest"] == ["Story <1>", "Story <2>", "Story <3>"]
+    assert [story["title"] for story in _data(index)["runs"]["1"]["largest"]] == ["Story <1>", "Story <2>", "Story <3>"]
     for name in ("largest", "newest"):  # as an earlier version wrote them
         del facts[name]
     (tmp_path / "run-000001.json").write_text(json.dumps(facts))
     assert "newest headline" not in _cards(write_index(tmp_path))[0]
+    (tmp_path / "run-000001.json").write_text(json.dumps({**facts, "largest": ["A title alone"]}))
+    assert "A title alone" in _cards(write_index(tmp_path))[0]
 
 
-def test_a_title_that_is_taken_down_leaves_the_list_of_runs_even_where_its_page_is_damaged(tmp_path: Path) -> None:
+def test_the_list_of_runs_has_titles_in_the_language_that_was_wanted_and_a_take_down_reaches_each(
+    tmp_path: Path,
+) -> None:
+    snapshot = make_snapshot(rows=100)
+    stories = snapshot.stories.copy()
+    stories["titles"] = pd.Series([{"de": f"Nachricht {n}", "en": f"News {n}"} for n in range(6)], dtype=object)
+    write_snapshot(tmp_path, replace(snapshot, stories=stories, wanted=["fr", "de-AT"]), max_points=1000)
+    index = write_index(tmp_path)
+    shown = _data(index)["runs"]["1"]["largest"]
+    assert re.findall(r'<bdi dir="auto" lang="de">(Nachricht \d)</bdi>', index.read_text()) == [
+        story["titles"]["de"] for story in shown
+    ]
+    gone = shown[0]["titles"]["de"]
+    clean_pages(tmp_path, lambda *_: False, lambda title: title == gone)
+    assert [story["titles"] for story in _data(index)["runs"]["1"]["largest"]] == [
+        {"en": shown[0]["titles"]["en"]},
+        *(story["titles"] for story in shown[1:]),
+    ]
+    assert gone not in index.read_text()
+
+
+def test_a_title_that_is_taken_down_leaves_the_list_of_runs_even_where_its_page_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for run in (1, 2, 3):
         write_snapshot(tmp_path, make_snapshot(run=run), max_points=1000)
     index = write_index(tmp_path)
-    titles = _data(index)["runs"]["1"]["largest"]
+    titles = [story["title"] for story in _data(index)["runs"]["1"]["largest"]]
     damaged = tmp_path / "run-000002.html"
     damaged.write_bytes(damaged.read_bytes() + b"\xff")
     held = clean_pages(
@@ -98,7 +123,8 @@ def test_a_title_that_is_taken_down_leaves_the_list_of_runs_even_where_its_page_
         if path != damaged and path.suffix in {".html", ".json"}:
             assert titles[0] not in re.sub(f"{titles[0]}[0-9]", "", path.read_text()), path.name
     assert _data(index)["runs"]["2"]["largest"] == []
-    assert _data(index)["runs"]["3"]["largest"][1:] == titles[1:]
+    assert [story["title"] for story in _data(index)["runs"]["3"]["largest"][1:]] == titles[1:]
+    assert len(capsys.readouterr().err) < 3_000  # of a damaged page, the log holds no more than what is wrong with it
 
 
 def test_the_slider_spans_the_day_however_often_runs_are_made(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from newstide.core import logs
 from newstide.core.files import replace_text
+from newstide.core.text import shorten
 
 INDEX, LATEST, PLOTLY = "index.html", "latest.html", "plotly.min.js"
 DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError)  # what reading a damaged file raises
@@ -66,7 +67,7 @@ def read_latest(directory: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except DAMAGED as error:
-        log.warning("latest.json is damaged; the next run writes it anew", reason=repr(error))
+        log.warning("latest.json is damaged; the next run writes it anew", reason=shorten(repr(error), 200))
         return {}
 
 

@@ -90,7 +90,8 @@ def _card(path: Path) -> dict[str, Any] | None:
             "time": round(finished.timestamp() * 1000),
             "finished": finished.strftime(_CLOCK),
             "newest": datetime.fromisoformat(newest).astimezone(UTC).strftime(_CLOCK) if newest else "",
-            "largest": [str(title) for title in facts.get("largest", [])],
+            "largest": [_titled(story) for story in facts.get("largest", [])],
+            "wanted": [str(language) for language in facts.get("wanted", [])],
             "headlines": f"{headlines:,}",
             "stories": f"{int(facts['stories']):,}",
             "noise": f"{int(facts['noise']) / headlines:.0%}" if headlines else "0%",
@@ -102,6 +103,13 @@ def _card(path: Path) -> dict[str, Any] | None:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _titled(story: str | dict[str, Any]) -> dict[str, Any]:
+    """A story's `title`, and its `titles` by language; of runs of earlier versions, the title alone is known."""
+    if isinstance(story, str):
+        return {"title": story, "titles": {}}
+    return {"title": str(story["title"]), "titles": {str(tag): str(title) for tag, title in story["titles"].items()}}
 
 
 def _frame(runs: Sequence[dict[str, Any]]) -> list[float]:

@@ -12,7 +12,7 @@ import html
 import json
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -24,6 +24,7 @@ from markupsafe import Markup, escape
 
 from clustering.pages.bundle import script
 from clustering.pages.folder import DAMAGED, INDEX, PLOTLY
+from clustering.stories.titles import in_language
 from newstide.core.text import iso_time, shorten
 
 _PACKED_FROM = 1_000_000  # characters of JSON
@@ -138,13 +139,13 @@ def data(page: str) -> dict[str, Any] | None:
         text = zlib.decompress(base64.b64decode(found[3]), 31).decode() if found[2] == "yes" else found[3]
         content: dict[str, Any] = json.loads(text)
     except (*DAMAGED, zlib.error) as error:
-        raise ValueError(f"The page's data is damaged: {error!r}.") from error
+        raise ValueError(f"The page's data is damaged: {shorten(repr(error), 200)}.") from error
     return content
 
 
-def largest(content: dict[str, Any], most: int) -> list[dict[str, Any]]:
-    """The at most `most` largest open stories of what a page was put together from, which lists them by size."""
-    return [story for story in content.get("stories", []) if story.get("open")][:most]
+def largest_titled(content: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    """`title`, and `titles` by language, of the at most `most` largest open stories of a page; its data lists by size."""
+    return [{"title": story["title"], "titles": dict(story.get("titles", {}))} for story in _largest(content, most)]
 
 
 def with_data(page: str, content: dict[str, Any]) -> str:
@@ -244,9 +245,18 @@ def as_script_data(text: str) -> Markup:
 
 def _as_list(content: dict[str, Any]) -> Markup:
     """The largest stories as a list, for who has no JavaScript."""
-    row = Markup('<li><bdi dir="auto">{}</bdi> ({:,})</li>')
-    rows = [row.format(story["title"], story["size"]) for story in largest(content, _SHOWN_WITHOUT_SCRIPT)]
+    wanted, row = content.get("wanted", []), Markup("<li>{} ({:,})</li>")
+    rows = [row.format(_titled(story, wanted), story["size"]) for story in _largest(content, _SHOWN_WITHOUT_SCRIPT)]
     return Markup('<ol class="largest">{}</ol>').format(Markup("").join(rows))
+
+
+def _largest(content: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    return [story for story in content.get("stories", []) if story.get("open")][:most]
+
+
+def _titled(story: dict[str, Any], wanted: Sequence[str]) -> Markup:
+    """A story's title in the first of these languages that it has one in."""
+    return _bdi(*in_language(story["title"], story.get("titles", {}), wanted))
 
 
 def _as_packed(text: str) -> Markup:
@@ -284,7 +294,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         auto_reload=False,
     )
-    environment.filters |= {"bdi": _bdi, "clock": clock, "moment": _moment}
+    environment.filters |= {"bdi": _bdi, "clock": clock, "moment": _moment, "titled": _titled}
     return environment
 
 

@@ -11,6 +11,7 @@ from clustering.pages.index_page import write_index
 from clustering.pages.story_redaction import Hides, clean_story_pages
 from newstide.core import logs
 from newstide.core.files import replace_text
+from newstide.core.text import shorten
 from newstide.milvus import TAKEN_DOWN, words_left
 
 _ROW_LISTS = ("x", "y", "title", "url", "time", "label", "source", "language")
@@ -48,7 +49,7 @@ def clean_pages(
             log.warning(
                 "a page is damaged and headlines cannot be taken out of it; delete it",
                 page=str(page),
-                reason=repr(error),
+                reason=shorten(repr(error), 200),
             )
             if write_them:
                 _name_stories(page, [])
@@ -56,14 +57,14 @@ def clean_pages(
         if data is not None and holds:
             held.append(page)
             if write_them:
-                _name_stories(page, [story["title"] for story in page_file.largest(data, TITLED)])
+                _name_stories(page, page_file.largest_titled(data, TITLED))
                 replace_text(page, page_file.with_data(text, data))
     if write_them and (directory / INDEX).exists():
         write_index(directory)
     return held + clean_story_pages(directory, hides, hides_title, write_them=write_them)
 
 
-def _name_stories(page: Path, titles: list[str]) -> None:
+def _name_stories(page: Path, titles: list[dict[str, Any]]) -> None:
     """Writes the titles of a run's largest stories into the facts beside its page."""
     path = page.with_suffix(".json")
     if page.name == LATEST or not path.exists():
@@ -73,7 +74,9 @@ def _name_stories(page: Path, titles: list[str]) -> None:
         named = {**facts, "largest": titles}
     except DAMAGED as error:
         log.warning(
-            "the facts about a run are damaged and cannot be cleaned; delete them", path=str(path), reason=repr(error)
+            "the facts about a run are damaged and cannot be cleaned; delete them",
+            path=str(path),
+            reason=shorten(repr(error), 200),
         )
         return
     if facts.get("largest") != named["largest"]:

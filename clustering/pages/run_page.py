@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from clustering.pages.colours import POINT_OPACITY, SVG_POINTS, chosen_rows, colour_tables, density_image, thumbnail
-from clustering.pages.folder import LATEST, PLOTLY, TITLED, facts_path, page_path, write_latest
+from clustering.pages.folder import LATEST, PLOTLY, TITLED, facts_path, page_path, story_path, write_latest
 from clustering.pages.footer import shown_facts, stability_text
-from clustering.pages.page_file import as_live, largest, plotly_script, put_together, standalone
+from clustering.pages.page_file import as_live, largest_titled, plotly_script, put_together, standalone
 from newstide.core.files import replace_text, sweep_half_written
 from newstide.core.text import iso_time
 from newstide.milvus import StoryEvent
@@ -72,6 +72,7 @@ def write_snapshot(directory: Path, snapshot: Snapshot, *, max_points: int) -> P
     _write_plotly(directory)
     rows = chosen_rows(snapshot.headlines, max_points)
     content, webgl = _data(snapshot, rows), len(rows) > SVG_POINTS
+    content["beside"] = _beside(directory, content["stories"], content["changes"])
     html = put_together("map.html.j2", content, "page", unsafe_eval=webgl, **_fields(snapshot))
     page = page_path(directory, snapshot.run)
     replace_text(page, html)
@@ -186,6 +187,17 @@ def _stories(snapshot: Snapshot) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda story: (not story["open"], -story["size"], story["number"]))
 
 
+def _beside(directory: Path, stories: Sequence[dict[str, Any]], changes: Sequence[Sequence[Any]]) -> list[int]:
+    """Which of the stories that the page names have a page of their own in the folder, beside the open ones that it lists.
+
+    Each of those has one as soon as the run is over.
+    """
+    named = {number for story in stories for number in (story["number"], story["successor"], *story["parents"])}
+    named |= {story for _, _, story, *_ in changes}
+    numbers = named - {story["number"] for story in stories if story["open"]}
+    return sorted(number for number in numbers if number >= 0 and story_path(directory, number).exists())
+
+
 def _changes(snapshot: Snapshot, listed: set[int]) -> list[list[Any]]:
     """[time, kind, story, size, size before, title] of the last days' events; the title where the story is not listed."""
     recent = snapshot.changes[-_CHANGES:]
@@ -207,7 +219,8 @@ def _summary(snapshot: Snapshot, content: dict[str, Any]) -> dict[str, Any]:
         "noise": int((headlines["cluster_label"] < 0).sum()) if len(headlines) else 0,
         "events": {kind: events.count(kind) for kind in sorted(set(events))},
         "newest": iso_time(content["end"]) if len(headlines) else None,
-        "largest": [story["title"] for story in largest(content, TITLED)],
+        "largest": largest_titled(content, TITLED),
+        "wanted": list(snapshot.wanted),
         "points": thumbnail(headlines),
         "facts": dict(snapshot.facts),
     }

@@ -8,6 +8,7 @@ from clustering.pages import page_file
 from clustering.pages.folder import DAMAGED, story_pages
 from clustering.pages.story_page import write_story
 from newstide.core import logs
+from newstide.core.text import shorten
 from newstide.milvus import TAKEN_DOWN, words_left
 
 Hides = Callable[[str, int, str, str], bool]  # title, time (epoch ms), url, source
@@ -68,7 +69,7 @@ def _read(page: Path) -> dict[str, Any] | None:
         log.warning(
             "a story's page is damaged and nothing can be taken out of it; delete it",
             page=str(page),
-            reason=repr(error),
+            reason=shorten(repr(error), 200),
         )
         return None
 

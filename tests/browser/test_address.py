@@ -1,11 +1,14 @@
 """The view in the address: links, other runs, renewal, theme."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
+from clustering.pages.folder import story_path
 from clustering.pages.run_page import export_page, write_snapshot
 from tests.harness.screen import coloured, hash_of, pixels
 from tests.harness.snapshots import BEGIN, HOUR, make_snapshot
@@ -121,3 +124,16 @@ def test_an_exported_page_works_alone(visitor: Any, pages: Path, tmp_path: Path)
     page = visitor.visit(export_page(pages, 1, tmp_path / "sent.html").as_uri())
     assert coloured(pixels(page)) > 3000
     assert page.eval_on_selector_all("header a", "all => all.filter(e => e.checkVisibility()).length") == 0
+
+
+def test_a_page_opened_as_a_file_links_to_the_pages_of_stories_that_lie_beside_it(visitor: Any, tmp_path: Path) -> None:
+    snapshot = make_snapshot()
+    parents = pd.Series([[98, 99], [], [], [], [], []], dtype=object)
+    story_path(tmp_path, 98).write_text("once listed")
+    write_snapshot(tmp_path, replace(snapshot, stories=snapshot.stories.assign(parents=parents)), max_points=1000)
+    page = visitor.visit((tmp_path / "latest.html").as_uri() + "#story=0")
+    expect(page.locator("#story .kin")).to_have_text("from story 98, story 99")
+    assert page.eval_on_selector_all("#story .kin a", "all => all.map(a => a.getAttribute('href'))") == [
+        "story-98.html"
+    ]
+    expect(page.get_by_role("link", name="its own page")).to_have_attribute("href", "story-0.html")

@@ -1,5 +1,6 @@
 // What the page holds: its headlines, a row each, and its stories.
 import { $, make, root } from "./dom.js";
+import { inItsLanguage, wishedOf } from "./language.js";
 import { read } from "./read.js";
 import { when } from "./words.js";
 
@@ -32,17 +33,9 @@ export function colour(number) {
   return number < 0 ? table.noise : table.stories[number % table.stories.length];
 }
 export const tints = () => data.colours[root.dataset.theme]; // colours of the theme in use
-// A headline in its own language and direction, whatever stands around it.
-export function inItsLanguage(text, language, tag = "bdi") {
-  const node = make(tag, text);
-  node.dir = "auto";
-  if (language) node.lang = language;
-  return node;
-}
-// A story's title and its language: what the reader's browser wishes for first, then what the pages are set to.
-const wishes = [...navigator.languages, ...data.wanted].map((tag) => tag.split("-")[0].toLowerCase());
+// A story's title and its language: where the reader's is not among them, its most central headline.
 export function titleOf(story) {
-  const tag = wishes.find((wish) => Object.hasOwn(story.titles, wish));
+  const tag = wishedOf(story.titles, data.wanted);
   if (tag !== undefined) return { text: story.titles[tag], language: tag };
   return { text: story.title, language: titleLanguage.get(story.title) || story.languages[0] };
 }

@@ -1,5 +1,6 @@
 // Pictures of the runs, and the slider over them: oldest at the left, newest at the right.
 import { $, make, root } from "./dom.js";
+import { inItsLanguage, wishedOf } from "./language.js";
 import { read } from "./read.js";
 
 const { runs, played, frame, colours } = await read($("data"));
@@ -45,18 +46,26 @@ function paint() {
   if (!$("player").hidden) show();
 }
 
+// The titles of its largest stories, in the reader's language where they have one in it.
+function titles({ largest, wanted }) {
+  return largest.map((story) => {
+    const tag = wishedOf(story.titles, wanted);
+    const item = make("li");
+    item.append(inItsLanguage(tag === undefined ? story.title : story.titles[tag], tag));
+    return item;
+  });
+}
+for (const list of document.querySelectorAll(".card [data-run]")) {
+  if (Object.hasOwn(runs, list.dataset.run)) list.replaceChildren(...titles(runs[list.dataset.run]));
+}
+
 const slider = $("at");
 let playing = null;
 function show() {
   const run = runs[played[Number(slider.value)]];
   draw($("picture"), run.points);
   $("shown").textContent = `Run ${run.run} · ${run.finished}`;
-  $("titles").replaceChildren(...run.largest.map((title) => {
-    const [item, text] = [make("li"), make("bdi", title)];
-    text.dir = "auto";
-    item.append(text);
-    return item;
-  }));
+  $("titles").replaceChildren(...titles(run));
   $("newest").textContent = run.newest ? `newest headline ${run.newest}` : "";
   $("counts").textContent = `${run.headlines} headlines · ${run.stories} stories · ${run.born} born · ${run.closed} closed`;
   $("visit").href = run.page + location.hash;

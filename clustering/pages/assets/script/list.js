@@ -1,10 +1,11 @@
 // The list of stories, and below it the headlines that a search found.
-import { colour, count, data, headlineLink, inItsLanguage, rowsOf, stories, storyOf, storyTitle } from "./data.js";
+import { colour, count, data, headlineLink, rowsOf, stories, storyOf, storyTitle } from "./data.js";
 import { copiesOf, originOf } from "./copies.js";
 import { $, button, inParts, make } from "./dom.js";
 import { filtering, foundRows, mask, search, searching } from "./filters.js";
+import { inItsLanguage } from "./language.js";
 import { moreLike } from "./near.js";
-import { alone, toStory } from "./places.js";
+import { hasPage, toStory } from "./places.js";
 import { isMuted, readAt } from "./reading.js";
 import { markHits } from "./search.js";
 import { chosenSince, gain, goneSince, saidOfSince } from "./since.js";
@@ -78,7 +79,7 @@ function tellMissing() {
   const number = state.missing;
   $("missing").hidden = number === null;
   if (number === null) return;
-  const leads = alone() ? [] : [" Its ", toStory(number, "own page"), " says what became of it, if anybody knows."];
+  const leads = hasPage(number) ? [" Its ", toStory(number, "own page"), " says what became of it, if anybody knows."] : [];
   $("missing").replaceChildren(`Story ${number} is not on this page.`, ...leads);
 }
 function goneStory([number, title]) {

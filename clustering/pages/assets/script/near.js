@@ -1,7 +1,9 @@
 // What a server adds: headlines near in meaning, under what a search finds and beside a headline.
-import { BINS, data, inItsLanguage, languageOf, linkTo, storyOf, timeOf } from "./data.js";
+import { BINS, data, languageOf, linkTo, storyOf, timeOf } from "./data.js";
 import { $, button, make, root } from "./dom.js";
 import { foundRows, search, searching } from "./filters.js";
+import { inItsLanguage } from "./language.js";
+import { served } from "./places.js";
 import { plainly, refuses } from "./search.js";
 import { change, openStory, state } from "./state.js";
 import { fold, when } from "./words.js";
@@ -10,10 +12,8 @@ const PAUSE = 400; // ms after the last letter before the server is asked
 const LISTED = 20;
 const ASKED = 500; // letters asked for
 let waiting = null;
-let asking = new AbortController();
+const asking = new Map(); // list -> what stops the question whose answer it waits for
 let asked = ""; // what is shown, or asked for
-
-export const served = () => root.dataset.api !== undefined;
 
 // Asks for what is near to the search, where there is one and a server.
 export function askNear() {
@@ -22,7 +22,7 @@ export function askNear() {
   if (wanted === asked) return;
   asked = wanted;
   clearTimeout(waiting);
-  asking.abort();
+  asking.get($("near-rows"))?.abort();
   $("near-found").hidden = !wanted;
   if (!wanted) return;
   fill($("near-rows"), [make("li", "asking …", "empty")]);
@@ -54,9 +54,9 @@ function narrowing() {
   return narrowed;
 }
 async function askServer(text, narrowed, list, wanted) {
-  asking.abort();
-  asking = new AbortController();
-  const { signal } = asking;
+  asking.get(list)?.abort();
+  asking.set(list, new AbortController());
+  const { signal } = asking.get(list);
   const query = new URLSearchParams({ q: text.slice(0, ASKED), limit: 2 * LISTED, ...narrowed });
   try {
     const answer = await fetch(`${root.dataset.api}search?${query}`, { signal });

@@ -1,6 +1,7 @@
 // What changed since a time: stories that were born, grew, merged, split, closed or came back, by when runs decided so.
 import { data, stories, storyOf } from "./data.js";
 import { root, store, stored } from "./dom.js";
+import { served } from "./places.js";
 import { change, state } from "./state.js";
 import { said, when, zone } from "./words.js";
 
@@ -73,7 +74,7 @@ function happened(begin) {
 function changesSince(begin) {
   if (begin >= data.finished - REACH) return data.changes;
   if (told.get(begin)) return told.get(begin);
-  if (root.dataset.api === undefined) {
+  if (!served()) {
     problem = " (this page tells of seven days; a server tells of more)";
     return data.changes;
   }

@@ -5,7 +5,7 @@ import { filtering, lit } from "./filters.js";
 import { isMuted, setMuted, setRead } from "./reading.js";
 import { badges, headlines } from "./list.js";
 import { zoomTo } from "./map.js";
-import { alone, placeOf, toStory } from "./places.js";
+import { hasPage, placeOf, toStory } from "./places.js";
 import { change, closeStory, SHOWN, state } from "./state.js";
 import { bars } from "./timeline.js";
 import { said, several, when } from "./words.js";
@@ -41,7 +41,7 @@ export function tell() {
   const parts = [top, title, meta, ...kin];
   if (all.length) parts.push(timeline(all));
   parts.push(chips, make("p", from, "meta"));
-  if (!alone()) {
+  if (hasPage(number)) {
     const page = make("a", "its own page");
     page.href = placeOf(number);
     const leads = make("p", undefined, "meta");
