@@ -7,8 +7,10 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from newstide.core.errors import InvalidGraph
+from newstide.core.text import shorten
 
 
 def require_whole(name: str, value: Any, least: int) -> None:
@@ -23,3 +25,24 @@ def require_number(name: str, value: Any, least: float = -math.inf) -> None:
     if not is_number or not math.isfinite(value) or value < least:
         at_least = "" if least == -math.inf else f", at least {least:g}"
         raise InvalidGraph(f"{name} is {value!r}.", f"Give a finite number{at_least}.")
+
+
+def as_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """The value as an array, not copied where it is one.
+
+    Raises:
+        InvalidGraph: Rows have different lengths, or the value's own conversion fails; names the argument.
+    """
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidGraph(f"{name} are no array: {shorten(str(error), 200)}", "Give rows of one length.") from None
+
+
+def require_array(name: str, value: Any, dimensions: int, *, whole: bool) -> None:
+    """Raises InvalidGraph, which names the argument, where it is no array of so many dimensions and that kind of number."""
+    kinds = "iu" if whole else "f"
+    if not isinstance(value, np.ndarray) or value.ndim != dimensions or value.dtype.kind not in kinds:
+        given = f"of {value.dtype} and shape {value.shape}" if isinstance(value, np.ndarray) else f"{value!r:.80}"
+        what = "integers" if whole else "floating-point numbers"
+        raise InvalidGraph(f"{name} are {given}.", f"Give an array of {what} with {dimensions} dimensions.")

@@ -47,7 +47,7 @@ class TimeDamping(_Damping):
 def _as_times(times: Values) -> Values:
     try:
         found = np.ascontiguousarray(times, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidGraph(f"The times are {times!r:.80}.", "Give one number of days per row.") from None
     if found.ndim != 1:
         raise InvalidGraph(f"The times have the shape {found.shape}.", "Give one number of days per row.")
@@ -61,8 +61,10 @@ def damping_of(damping: TimeDamping | None, n: int) -> TimeDamping:
     """The damping of n rows; `UNDAMPED` for None and for a weight of 0.
 
     Raises:
-        InvalidGraph: There is not one time per row.
+        InvalidGraph: There is not one time per row, or the damping is none.
     """
+    if damping is not None and not isinstance(damping, TimeDamping):
+        raise InvalidGraph(f"The damping is {damping!r:.80}.", "Give a TimeDamping, or None.")
     if damping is None or damping.weight == 0:
         return UNDAMPED
     if len(damping.times) != n:

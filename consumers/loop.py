@@ -29,7 +29,6 @@ from consumers.write import Outcome, Settled, Writer, chunks_of
 from newstide.core import logs
 from newstide.core.errors import DeliveryError, EmbedderError, NewstideError, StoreRefused, StoreUnavailable
 from newstide.core.settings import Settings
-from newstide.core.text import shorten
 from newstide.embedding import Embedder
 from newstide.kafka import patches
 from newstide.kafka.producer import Sender
@@ -42,8 +41,6 @@ _WAITS: dict[type[NewstideError], tuple[str, str]] = {
     EmbedderError: ("the model", "the model fails on every text; trying again"),
     StoreRefused: ("Milvus", "Milvus refuses the requests of every batch; trying again"),
 }
-
-_LONGEST_NAME = 60  # characters of an unknown field's name that the counts keep
 
 log = logs.get("consumer")
 
@@ -274,7 +271,7 @@ def _note(fate: _Fate, settled: Settled, tally: Tally) -> None:
     if settled.outcome is not Outcome.LEFT:
         tally.ahead += item.ahead
         tally.unread.update(item.unread)
-        tally.unknown.update(shorten(name, _LONGEST_NAME) for name in item.unknown)
+        tally.unknown.update(item.unknown)
 
 
 def _counted(record: Any, fate: _Fate, tally: Tally) -> Letter | None:

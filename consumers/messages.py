@@ -49,10 +49,16 @@ class Item(NamedTuple):
     unknown: Sequence[str] = ()
 
     @property
-    def derived_id(self) -> str:
-        """The id that the headline gets where another headline has its id; empty where the value was refused."""
+    def derived_ids(self) -> tuple[str, ...]:
+        """The ids for a headline whose id another headline has, the first that is free; none for a refused value.
+
+        The first is that of the link as it was given. Where that names no page (`n/a`), many headlines have it: then
+        source, title and day count.
+        """
         headline = self.headline
-        return "" if headline is None else derive_id(self.link, headline.source, headline.title, self.day)
+        if headline is None:
+            return ()
+        return tuple(derive_id(link, headline.source, headline.title, self.day) for link in (self.link, ""))
 
 
 @dataclass(frozen=True, slots=True)

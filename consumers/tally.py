@@ -3,6 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field, fields
 
+from newstide.core.text import shorten
+
+_LONGEST_NAME = 60  # characters of an unknown field's name that the counts keep
 _MOST_NAMES = 200  # unknown names that are counted one by one, since senders may invent any number of names
 
 
@@ -43,7 +46,9 @@ class Tally:
             if one.type is int:
                 setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
         self.unread.update(other.unread)
-        for name, count in other.unknown.items():
+        for given, count in other.unknown.items():
+            # a sender may escape half a character in a name, which no page of metrics could hold
+            name = shorten(given, _LONGEST_NAME).encode(errors="replace").decode()
             self.unknown[name if name in self.unknown or len(self.unknown) < _MOST_NAMES else "(others)"] += count
         self.took(**other.seconds)
 

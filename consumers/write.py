@@ -137,14 +137,18 @@ class Writer:
         is derived from its fields, so that Milvus finds it again when it is sent again.
         """
         missing, settled, clashing = self._compared(items)
+        tally.clashes += len(clashing)
         if clashing:
-            tally.clashes += len(clashing)
             self._say_clash(clashing[0])
-            renamed = [one._replace(headline=replace(headline_of(one), id=one.derived_id)) for one in clashing]
+        for which in range(2):
+            if not clashing:
+                break
+            renamed = [one._replace(headline=replace(headline_of(one), id=one.derived_ids[which])) for one in clashing]
             more, known, still = self._compared(renamed, missing)
-            settled += known + [Settled(item, Outcome.EDIT) for item in still]
+            settled += known
             missing += more
-        return missing, settled
+            clashing = still
+        return missing, settled + [Settled(item, Outcome.EDIT) for item in clashing]
 
     def _compared(
         self, items: Sequence[Item], before: Sequence[Item] = ()
@@ -317,7 +321,6 @@ class Writer:
             log.warning(
                 "another headline has this id; this headline is stored under a derived id",
                 id=headline_of(item).id,
-                own_id=item.derived_id,
                 title=headline_of(item).title,
                 partition=item.record.partition,
                 offset=item.record.offset,

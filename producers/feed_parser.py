@@ -53,12 +53,19 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
     _make_careful(feedparser.api.StrictFeedParser)
     _make_careful(feedparser.api.LooseFeedParser)
     feedparser.registerDateHandler(lambda _text: _NO_DATE)  # `newstide.core.times` reads all dates
+
     # A stream, not bytes: feedparser tries bytes and strings as addresses and file names first. Its parser resolves no
     # external entities and drops entity declarations. Tags are removed later, so feedparser need not sanitize them.
-    headers = {"content-location": url, **({"content-type": content_type} if content_type else {})}
-    parsed = feedparser.parse(
-        io.BytesIO(content), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
-    )
+    def parsed_as(kind: str) -> Any:
+        headers = {"content-location": url, **({"content-type": kind} if kind else {})}
+        return feedparser.parse(
+            io.BytesIO(content), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
+        )
+
+    try:
+        parsed = parsed_as(content_type)
+    except UnicodeError:  # the header names a charset by which nothing can be read
+        parsed = parsed_as("")
     if not parsed.entries and not parsed.get("version"):
         raise ValueError("is no RSS, Atom or JSON feed; is the address that of a page? Look for its feed")
     links = [str(link.get("href") or "") for link in parsed.feed.get("links") or ()]
@@ -77,7 +84,7 @@ def _make_careful(parser: type) -> None:
         return
     setattr(parser, "_is_careful", True)  # noqa: B010 - a class made elsewhere
     for name in dir(parser):
-        if name.startswith(("_start_", "_end_")):
+        if name.startswith(("_start_", "_end_")) or name == "handle_charref":  # `&#xD800;` is no character
             setattr(parser, name, _careful(getattr(parser, name)))
 
     def start(self: Any, _attributes: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from newstide.core.errors import SourceError
+from newstide.core.errors import FeedRefused, SourceError
 from newstide.core.outgoing import is_public
 from newstide.core.settings import FeedSettings
 from producers.feed_state import FeedState
@@ -207,3 +207,9 @@ def test_no_connection_is_used_for_a_second_name_at_the_same_address(
     assert fetch(f"http://one.example:{port}/old", {}, allow_private=True).status == 200
     assert [headers["Host"] for _, headers in site.asked] == [f"one.example:{port}", f"two.example:{port}"]
     assert len(set(site.clients)) == 2
+
+
+@pytest.mark.parametrize("after", ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "soon", "-5", "9" * 400])
+def test_whatever_a_busy_server_writes_as_retry_after_its_refusal_is_what_is_said(site: Site, after: str) -> None:
+    with pytest.raises(FeedRefused, match="answers 503"):
+        fetch(site.page("/busy", "", 503, Retry_After=after), {}, allow_private=True)

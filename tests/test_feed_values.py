@@ -1,7 +1,9 @@
 """Values of a feed's entries that cannot be read: each is left out and counted, and costs no other."""
 
+import pytest
+
 from producers.feeds import Listing, parse_feed
-from tests.harness.feed_site import NOW
+from tests.harness.feed_site import NOW, rss
 
 FEED = "https://wharf.example/news/rss"
 
@@ -39,3 +41,14 @@ def test_links_languages_and_zones_that_cannot_be_read_are_counted() -> None:
         ("language", 3),
     ]
     assert [row.headline.language for row in listing.rows] == ["", "", "", "de"]
+
+
+@pytest.mark.parametrize("charset", ["undefined", "bogus", "", "hex", "idna", "utf-16"])
+def test_a_charset_by_which_nothing_can_be_read_costs_no_entry(charset: str) -> None:
+    listing = parse_feed(rss("One", "Zwei").encode(), FEED, NOW, content_type=f"text/xml; charset={charset}")
+    assert [row.headline.title for row in listing.rows] == ["One", "Zwei"]
+
+
+def test_a_reference_to_no_character_costs_no_entry() -> None:
+    listing = parsed(item("One &#xD800;") + item("Two &#99999999;") + item("Three &#0;") + item("Four &#x1F600;"))
+    assert [row.headline.title for row in listing.rows] == ["One", "Two", "Three", "Four \U0001f600"]

@@ -261,3 +261,10 @@ def test_wrapped_objects_doubly_encoded_ones_and_sloppy_json_are_read(tmp_path: 
         assert titles(write(tmp_path / "a.jsonl", f"{text}\n{text}\n")) == ["One"], text[:60]
     (row,) = rows(read(write(tmp_path / "a.jsonl", json.dumps(wrapped))))
     assert row.headline.id == "0123456789abcdef01"
+
+
+def test_what_stands_beside_a_wrapped_headline_is_no_row_of_its_own(tmp_path: Path) -> None:
+    lines = [{"article": {"title": title}, "meta": {"page": 1}} for title in BOTH]
+    items = read(write(tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in lines)))
+    assert [row.headline.title for row in rows(items)] == BOTH
+    assert rejects(items) == []

@@ -1,13 +1,17 @@
 """What the tree does with input of which little or no tree can be made."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from clustering.stories.selection import select_calibrated
+from clustering.stories.smoothing import smoothed
 from clustering.time_damping import TimeDamping
 from clustering.tree import build_hierarchy, cluster_neighbours
+from clustering.tree.tutorial import tutorial_labels
 from newstide.core.errors import InvalidGraph
 
 Array = npt.NDArray[Any]
@@ -45,6 +49,29 @@ def test_lists_of_two_shapes_are_refused() -> None:
         build_hierarchy(ring(20)[0], ring(20, 2)[1])
 
 
+def test_lists_whose_rows_have_different_lengths_are_refused() -> None:
+    with pytest.raises(InvalidGraph, match="Neighbour lists are no array"):
+        build_hierarchy([[1, 2], [0]], [[0.1, 0.2], [0.1]])
+
+
+@pytest.mark.parametrize("value", [None, "x", 5, [[1, 2]], np.ones(3), np.full((20, 2), "x"), np.full((20, 2), None)])
+def test_arrays_of_another_kind_are_named_by_each_step(value: Any) -> None:
+    lists, vectors = np.zeros((20, 2), np.int32), np.eye(20, dtype=np.float32)
+    parents = np.full(20, -1, np.int32)
+    calls: dict[str, Callable[[], object]] = {
+        "Neighbour lists": lambda: smoothed(value, vectors, 0.1),
+        "Vectors": lambda: smoothed(lists, value, 0.1),
+        "A tree's parents": lambda: select_calibrated(value, vectors, 0.1),
+        "Stories": lambda: select_calibrated(parents, vectors, 0.1, stories=value),
+        "Similarities": lambda: tutorial_labels(lists, value),
+    }
+    for named, call in calls.items():
+        if value is None and named == "Stories":
+            continue
+        with pytest.raises(InvalidGraph, match=f"{named} are "):
+            call()
+
+
 def test_row_numbers_that_are_no_integers_are_refused() -> None:
     with pytest.raises(InvalidGraph, match="float64"):
         build_hierarchy(ring(20)[0].astype(float), ring(20)[1])
@@ -73,7 +100,10 @@ def test_as_many_neighbours_as_min_samples_do() -> None:
         ({"min_cluster_size": "3"}, "min_cluster_size is '3'"),
         ({"memory_mb": 0}, "memory_mb is 0"),
         ({"vectors": np.full((20, 2), "x")}, "Vectors of type <U1"),
+        ({"vectors": [[1.0, 2.0], [3.0]]}, "Vectors are no array"),
         ({"selection": "best"}, "'best'"),
+        ({"selection": np.array(["eom", "leaf"])}, "The selection is array"),
+        ({"damping": [1.0, 2.0]}, r"The damping is \[1.0, 2.0\]"),
         ({"vectors": np.ones((19, 2), np.float32)}, "19 vectors for 20 rows"),
         ({"vectors": np.ones(20, np.float32)}, r"shape \(20,\)"),
         (
@@ -98,6 +128,7 @@ def test_parameters_out_of_range_are_named(arguments: dict[str, Any], named: str
         (np.zeros(20), 0.2, None, "scale of the damping by time is None"),
         (np.zeros((20, 2)), 0.2, 7.0, r"the shape \(20, 2\)"),
         (["soon"] * 20, 0.2, 7.0, "'soon'"),
+        ([10**400] * 20, 0.2, 7.0, "The times are"),
     ],
 )
 def test_a_damping_by_time_names_what_it_cannot_be_made_of(times: Any, weight: Any, scale: Any, named: str) -> None:

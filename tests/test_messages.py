@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as settings_of_tests
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
 
 from consumers.messages import Item, MessageReader
+from consumers.tally import Tally
 from newstide.core.errors import SettingsError
 from newstide.core.headline import Headline, derive_id
 from newstide.core.settings import ConsumerSettings, LimitSettings, Settings, as_environment
+from newstide_app.services.metrics import ConsumerMetrics
 from producers.files import read_files
 from producers.rows import Row
 
@@ -124,6 +128,14 @@ EVENT = {"specversion": "1.0", "type": "news", "source": "/velm/desk", "id": "ce
         {"title": None, "headline": "Pell harbour dredged"},
         {"title": " ", "headline": "Pell harbour dredged"},
         {"title": {"x": 1}, "headline": ["Pell harbour dredged"]},
+        {**EVENT, "data": None, "data_base64": base64.b64encode(json.dumps(ARTICLE).encode()).decode()},
+        {"took": 1, "hits": {"total": 1, "hits": [{"_source": ARTICLE}]}},
+        {"records": [{"value": ARTICLE}]},
+        {"groups": [{"articles": []}, {"articles": [ARTICLE]}]},
+        {"title": {"string": "Pell harbour dredged"}, "url": {"string": "https://k.example/1"}},
+        {"title": {"0": "Pell harbour dredged"}, "source": {"0": "Velm Courier"}},
+        {"columns": ["title"], "index": [0], "data": [["Pell harbour dredged"]]},
+        {"version": "https://jsonfeed.org/version/1.1", "title": "Velm Courier", "items": [ARTICLE]},
         [ARTICLE],
         json.dumps(ARTICLE),
         json.dumps(json.dumps(ARTICLE)),
@@ -188,6 +200,27 @@ def test_several_objects_are_so_many_headlines_with_their_places() -> None:
         "! The element is a JSON int, not an object.",
         "b",
     ]
+
+
+def test_a_line_that_is_no_json_costs_no_other_line() -> None:
+    found = items(b'{oops}\n{"title": "a"}\n{"title": "b"\n{"title": "c"}\n[1,\n2\n{"title": "d"}\n{"title')
+    assert [(item.place, item.headline and item.headline.title) for item in found] == [
+        (1, None),
+        (2, "a"),
+        (3, None),
+        (4, "c"),
+        (5, None),
+        (6, "d"),
+        (7, None),
+    ]
+    assert [item.raw for item in found if item.headline is None] == [
+        "{oops}\n",
+        '{"title": "b"\n',
+        "[1,\n2\n",
+        '{"title',
+    ]
+    assert "not JSON" in fault(b'{"articles": [\n{"title": "a"},\n{"ti'), "what a broken document holds is no headline"
+    assert len(items(b'{"title": "a"}\n' + b"{x\n" * 20_000)) < 200, "a message of noise is not searched for ever"
 
 
 @pytest.mark.parametrize(
@@ -328,3 +361,13 @@ def test_whatever_comes_is_a_headline_or_has_a_reason(value: Any) -> None:
 def test_whatever_bytes_come_have_a_reason(value: bytes) -> None:
     for item in items(value):
         assert bool(item.headline) != bool(item.fault)
+
+
+def test_whatever_senders_call_their_fields_the_page_of_metrics_can_be_written() -> None:
+    (item,) = items(
+        b'{"title": "Quay crane moves", "\\ud800": 1, "": 2, "\\"\\n": 3, "\\u0000": 4, "' + b"n" * 9_000 + b'": 5}'
+    )
+    tally, registry = Tally(), CollectorRegistry()
+    tally.add(Tally(unknown=Counter(item.unknown)))
+    ConsumerMetrics(registry).record(tally)
+    assert generate_latest(registry).count(b"newstide_fields_unknown_total{") == 5

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustering.arguments import require_number, require_whole
+from clustering.arguments import require_array, require_number, require_whole
 from clustering.arrays import Flags, Indices, Labels, Values, Vectors
 from clustering.kernels import kernel, parallel_range
 from clustering.stories.leaf_order import LeafOrder, leaf_order
@@ -70,10 +70,14 @@ def select_calibrated(
     Raises:
         InvalidGraph: The tree and the vectors do not belong together, or an argument is out of range.
     """
+    require_array("Vectors", vectors, 2, whole=False)
+    require_array("A tree's parents", parent, 1, whole=True)
     n = len(vectors)
     require_whole("min_size", min_size, 2)
     for name, value in {"theta": theta, "exponent": exponent, "inertia": inertia}.items():
         require_number(name, value)
+    if stories is not None:
+        require_array("Stories", stories, 1, whole=True)
     if stories is not None and len(stories) != n:
         raise InvalidGraph(f"{len(stories)} stories of the last run for {n} rows.", "Give one per row, -1 = none.")
     _check_tree(parent, n)

@@ -7,7 +7,7 @@ neighbours' neighbours say, which gains nothing.
 
 import numpy as np
 
-from clustering.arguments import require_number
+from clustering.arguments import require_array, require_number
 from clustering.arrays import Indices, Vectors
 from clustering.kernels import as_int64, dot, kernel, parallel_range
 from clustering.time_damping import TimeDamping, damping_of
@@ -37,6 +37,8 @@ def smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDamp
         InvalidGraph: There is not one list and one time per row, or theta is no finite number.
     """
     require_number("theta", theta)
+    require_array("Neighbour lists", indices, 2, whole=True)
+    require_array("Vectors", vectors, 2, whole=False)
     if len(indices) != len(vectors):
         raise InvalidGraph(f"{len(indices)} lists for {len(vectors)} rows.", "Give one list per row.")
     if theta >= 1:

@@ -72,8 +72,8 @@ def cluster_neighbours(
         InvalidGraph: Naming the value that no clustering can be made of.
     """
     require_whole("min_cluster_size", min_cluster_size, 2)
-    if selection not in ("eom", "leaf"):
-        raise InvalidGraph(f"The selection is {selection!r}.", "Choose eom or leaf, the selections of the library.")
+    if not isinstance(selection, str) or selection not in ("eom", "leaf"):
+        raise InvalidGraph(f"The selection is {selection!r:.80}.", "Choose eom or leaf, the selections of the library.")
     hierarchy = build_hierarchy(
         indices,
         distances,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from clustering.arguments import require_whole
+from clustering.arguments import as_array, require_whole
 from clustering.arrays import Edges, Floats, Indices, Values, Vectors
 from clustering.time_damping import TimeDamping, damping_of
 from clustering.tree.bridging import Metric, bridges
@@ -90,7 +90,8 @@ def build_hierarchy(
             f"min_samples is {min_samples}, and the lists hold {k} neighbours a row.",
             "Search more neighbours than min_samples, or lower min_samples.",
         )
-    metric = None if vectors is None else Metric(np.asarray(vectors), damping_of(damping, n))
+    damping = damping_of(damping, n)
+    metric = None if vectors is None else Metric(as_array("Vectors", vectors), damping)
     if metric is not None and len(metric.vectors) != n:
         raise InvalidGraph(f"{len(metric.vectors)} vectors for {n} rows.", "Give one vector per row of the lists.")
     if n <= 1:

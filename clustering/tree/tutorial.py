@@ -12,11 +12,11 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arguments import require_array, require_whole
 from clustering.arrays import Indices, Labels, Offsets, Values, Vectors
 from clustering.tree.extraction import labels_of_merges
 from clustering.tree.prim import merges_of_path, walk
 from clustering.tree.validation import validated_neighbours
-from newstide.core.errors import InvalidGraph
 
 NEIGHBOURS = 50  # a row searches, itself included
 
@@ -42,6 +42,8 @@ def tutorial_labels(
     Raises:
         InvalidGraph: Lists of which no matrix can be made.
     """
+    require_array("Neighbour lists", indices, 2, whole=True)
+    require_array("Similarities", similarities, 2, whole=False)
     lists = as_searched(indices, similarities)
     return labels_of_search(*lists, min_samples=min_samples, min_cluster_size=min_cluster_size)
 
@@ -75,11 +77,8 @@ def labels_of_search(
     Raises:
         InvalidGraph: Lists of which no matrix can be made, or parameters out of range.
     """
-    if min_samples < 1 or min_cluster_size < 2:
-        raise InvalidGraph(
-            f"min_samples is {min_samples} and min_cluster_size is {min_cluster_size}.",
-            "Give a min_samples of at least 1 and a min_cluster_size of at least 2.",
-        )
+    require_whole("min_samples", min_samples, 1)
+    require_whole("min_cluster_size", min_cluster_size, 2)
     rows, lengths = validated_neighbours(indices, distances)
     n = len(rows)
     if n < 2 * min_cluster_size:  # hdbscan finds nothing in so few, or refuses them

@@ -7,6 +7,7 @@ list is ignored wherever it stands; the order within a list does not matter.
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arguments import as_array
 from clustering.arrays import Floats, Indices
 from clustering.kernels import kernel, parallel_range
 from newstide.core.errors import InvalidGraph
@@ -18,7 +19,7 @@ def validated_neighbours(indices: npt.ArrayLike, distances: npt.ArrayLike) -> tu
     Raises:
         InvalidGraph: Shapes differ, a row number is out of range, or a neighbour's distance is negative, NaN or infinite.
     """
-    numbers, lengths = np.asarray(indices), np.asarray(distances)
+    numbers, lengths = as_array("Neighbour lists", indices), as_array("Distances", distances)
     if numbers.ndim != 2 or numbers.shape != lengths.shape:
         raise InvalidGraph(
             f"Neighbour lists of shape {numbers.shape} with distances of shape {lengths.shape}.",

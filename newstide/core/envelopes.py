@@ -18,12 +18,15 @@ from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import has_title
 from newstide.core.field_values import WRAPPERS, unwrapped
 from newstide.core.text import shorten
+from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 
 MOST_LEVELS = 3_000  # levels of nesting that a message's JSON may have
 _LEVELS_READ = 200  # a headline's values lie less deep; Python's parser manages about a thousand levels
 _JSON_IN_JSON = 3  # times that a JSON text may lie within a JSON text
+_MOST_BROKEN = 100  # texts in a message that are no JSON, after which the rest of it is not searched for JSON
 _LONGEST_NUMBER = 300  # digits of an integer that is read as one
-_ENVELOPES = frozenset({"specversion", "payload", "op", "__deleted"})  # names by which envelopes are known
+_ENVELOPES = frozenset({"specversion", "payload", "op", "__deleted", "items"})  # names by which envelopes are known
+_DOCUMENT = re.compile(r"^[\[{]", re.MULTILINE)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 # Also what stands between the texts of a JSON sequence (RFC 7464), of joined files, and at the end of what C programs write.
 _SPACE = re.compile("[\\s,\\x00\\x1e\ufeff]*")
@@ -112,7 +115,7 @@ class _Places:
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """The text after the last JSON document of a message, which cannot be read as JSON."""
+    """A text before, between or after the JSON documents of a message, which cannot be read as JSON."""
 
     text: str
     fault: str
@@ -162,12 +165,16 @@ def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[tuple[
         after = value.get("after")
         if after is not None:
             yield after, _row_origin(value.get("source"), after), True
+    elif (items := json_feed_items(value)) is not None:
+        yield items, None, True
     elif has_title(value, own):
         yield value, None, False
     elif (inner := unwrapped(_with_objects(value), lambda fields: has_title(fields, own))) is not None:
         yield inner, None, True
-    elif len(lists := list(_lists_of_headlines(value, own))) == 1:
-        yield lists[0], None, True
+    elif (table := table_of(value, lambda fields: has_title(fields, own))) is not None:
+        yield table, None, True
+    elif len(arrays := titled_arrays(value, lambda fields: has_title(fields, own))) == 1:
+        yield next(iter(arrays.values())), None, True
     else:
         yield value, None, False
 
@@ -186,13 +193,13 @@ def _with_objects(value: dict[str, Any]) -> dict[str, Any]:
         text = value.get(name)
         if isinstance(text, str) and text.lstrip()[:1] == "{":
             with suppress(InvalidHeadline):
-                opened_[name] = _documents(text)[0]
+                opened_[name] = next((one for one in _documents(text) if isinstance(one, dict)), text)
     return opened_
 
 
 def _event_data(event: Mapping[str, Any]) -> Any:
-    if "data" in event:
-        return event["data"]
+    if event.get("data") is not None or "data_base64" not in event:
+        return event.get("data")
     try:
         return base64.b64decode(str(event["data_base64"]), validate=True)
     except (binascii.Error, ValueError):
@@ -209,14 +216,6 @@ def _row_origin(source: Any, row: Any) -> Origin | None:
         return None
     place = ".".join(str(source[name]) for name in ("name", "db", "schema", "table") if source.get(name))
     return _origin(place, row.get("id"))
-
-
-def _lists_of_headlines(value: Any, own: Mapping[str, str]) -> Iterator[list[Any]]:
-    for inner in value.values() if isinstance(value, dict) else value:
-        if isinstance(inner, list) and any(isinstance(one, dict) and has_title(one, own) for one in inner):
-            yield inner
-        elif isinstance(inner, list) or (isinstance(inner, dict) and not has_title(inner, own)):
-            yield from _lists_of_headlines(inner, own)
 
 
 def _binary_event(headers: Sequence[tuple[str, bytes]]) -> Origin | None:
@@ -269,29 +268,39 @@ def _gunzipped(value: bytes, most_bytes: int) -> bytes:
 
 
 def _documents(text: str) -> list[Any]:
-    """The JSON documents that a text holds, one after another; a `_Rest` for unreadable text after them."""
+    """The JSON documents that a text holds, one after another; a `_Rest` for each text between them that is no JSON.
+
+    After such a text, reading goes on at the next line that begins with a bracket, as a broken line of JSON lines costs
+    no other.
+
+    Raises:
+        InvalidHeadline: The text holds no JSON document.
+    """
     if text.count("[") + text.count("{") > _LEVELS_READ:
         text = without_depths(text)
     found: list[Any] = []
+    broken: list[_Rest] = []
     place = _after_space(text, 0)
     while place < len(text) or not found:
         try:
-            document, place = _decoded(text, place)
-        except InvalidHeadline as error:
-            if not found:
-                raise
-            found.append(_Rest(text[place:], str(error)))
-            break
+            document, end = _JSON.raw_decode(text, place)
+        except ValueError as error:
+            end = _next_document(text, place, error) if len(broken) < _MOST_BROKEN else len(text)
+            document = _Rest(text[place:end], f"The message is not JSON: {shorten(str(error), 200)}")
+            broken.append(document)
         found.append(document)
-        place = _after_space(text, place)
+        place = _after_space(text, end)
+    if len(broken) == len(found):
+        raise InvalidHeadline(broken[0].fault)
     return found
 
 
-def _decoded(text: str, place: int) -> tuple[Any, int]:
-    try:
-        return _JSON.raw_decode(text, place)
-    except ValueError as error:
-        raise InvalidHeadline(f"The message is not JSON: {shorten(str(error), 200)}") from None
+def _next_document(text: str, place: int, error: ValueError) -> int:
+    """Where the next document may begin, after the one at `place` that cannot be read; the text's end if nowhere."""
+    stopped = error.pos if isinstance(error, json.JSONDecodeError) else place
+    line = text.rfind("\n", 0, stopped) + 1
+    following = _DOCUMENT.search(text, max(line, place + 1))
+    return following.start() if following is not None else len(text)
 
 
 def without_depths(text: str) -> str:

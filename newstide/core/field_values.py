@@ -7,18 +7,18 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Where a value is an object, the keys under which that object holds the value itself.
+# Where a value is an object, the keys under which that object holds the value itself (`string`, `long`: Avro's JSON).
 WITHIN: Mapping[str, tuple[str, ...]] = {
-    "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t"),
-    "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title"),
-    "source": ("name", "title", "label", "domain", "#text", "_text", "id"),
-    "url": ("url", "href", "link", "canonical", "#text", "_text", "$t"),
+    "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t", "string"),
+    "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title", "string"),
+    "source": ("name", "title", "label", "domain", "#text", "_text", "id", "string"),
+    "url": ("url", "href", "link", "canonical", "#text", "_text", "$t", "string"),
     "published_at": (
         "$date", "$numberLong", "$numberDouble", "value", "datetime", "date", "seconds", "_seconds", "#text", "_text",
-        "$t",
+        "$t", "string", "long",
     ),
-    "language": ("code", "iso", "id", "name", "value"),
-    "id": ("$oid", "#text", "_text", "value"),
+    "language": ("code", "iso", "id", "name", "value", "string"),
+    "id": ("$oid", "#text", "_text", "value", "string"),
 }  # fmt: skip
 # Names under which an object without a title holds the headline itself: `{"_source": {...}}`.
 WRAPPERS = (

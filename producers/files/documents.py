@@ -14,7 +14,8 @@ from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.field_names import pick
 from newstide.core.field_values import at_path, unwrapped, value_of
 from newstide.core.text import shorten
-from producers.files.arrays import LOOKED_AT, arrays_in, followed, table_of, titled_arrays
+from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
+from producers.files.arrays import LOOKED_AT, arrays_in, followed
 from producers.files.columns import find_known_columns, listed, no_column, no_title
 from producers.files.containers import Source
 from producers.files.encodings import Line, printable, undecodable, whole_text
@@ -101,18 +102,13 @@ class _Records:
         if isinstance(document, str) and document.lstrip()[:1] in ("{", "["):
             with suppress(ValueError, RecursionError):  # JSON in JSON
                 document = parse_json(document)
-        if path is None and isinstance(document, Mapping) and not _is_json_feed(document) and self._has_title(document):
-            self._flat = True
-            yield self._item(line, document)
-        elif path is None and _is_json_feed(document):
+        if path is None and (feed := json_feed_items(document)) is not None:
             self._titled = True
             self._tally.note("JSON Feed: its items are the headlines")
-            beside = {name: document[name] for name in ("language",) if document.get(name)}
-            if document.get("title"):
-                beside["source"] = document["title"]
-            yield from self._elements(
-                [{**beside, **item} if isinstance(item, Mapping) else item for item in document["items"]]
-            )
+            yield from self._elements(feed)
+        elif path is None and isinstance(document, Mapping) and self._has_title(document):
+            self._flat = True
+            yield self._item(line, document)
         elif path is None and is_telegram(document):
             self._titled = True
             self._tally.note("Telegram export: a message's first line is its title")
@@ -137,11 +133,11 @@ class _Records:
                 )
             yield from self._elements(elements)
             return
-        if isinstance(document, Mapping) and (table := table_of(document, self._has_title)) is not None:
-            yield from self._elements(table)
-            return
         if isinstance(document, Mapping) and (inner := unwrapped(document, self._has_title)) is not None:
             yield self._item(line, inner)
+            return
+        if isinstance(document, Mapping) and (table := table_of(document, self._has_title)) is not None:
+            yield from self._elements(table)
             return
         found = titled_arrays(document, self._has_title)
         if len(found) > 1:
@@ -304,15 +300,6 @@ def _is_text(value: Any) -> bool:
 
 def _kind(value: Any) -> str:
     return type(value).__name__
-
-
-def _is_json_feed(document: Any) -> bool:
-    """Whether a document is a JSON Feed, which has a title and items of its own."""
-    return (
-        isinstance(document, Mapping)
-        and str(document.get("version", "")).startswith("https://jsonfeed.org/version/")
-        and isinstance(document.get("items"), list)
-    )
 
 
 def _is_empty_answer(document: Mapping[str, Any]) -> bool:

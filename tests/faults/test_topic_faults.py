@@ -322,6 +322,18 @@ def test_an_id_that_comes_again_with_another_title_is_an_edit_or_a_clash(setting
     assert (tally.stored, tally.duplicates, tally.edits) == (0, 4, 1), "a replay finds them again"
 
 
+def test_headlines_that_share_a_link_which_names_no_page_are_all_stored(settings: Settings, store: Store) -> None:
+    titles = ["Pell harbour dredged", "Velm mill rebuilt", "Orvane ferry sails"]
+    sent = [message(title, url="n/a", source="Velm") for title in titles]
+    send(settings, sent)
+    tally = drained(settings)
+    require_sums(tally)
+    assert (tally.stored, tally.edits, tally.clashes) == (3, 0, 2)
+    assert sorted(store.headlines("", ["title"])["title"]) == sorted(titles)
+    send(settings, [*sent, message(titles[1], source="Velm")])
+    assert drained(settings).duplicates == 4, "a replay finds them, and so does the headline without that link"
+
+
 def test_what_was_taken_down_stays_away_under_any_id(settings: Settings, store: Store) -> None:
     fields = {"source": "Velm", "published_at": "2026-09-20T20:30:00Z"}
     send(settings, [message("Pell harbour dredged", id="7", **fields), message("Other", id="8", **fields)])

@@ -1,0 +1,81 @@
+"""Where the headlines stand in a JSON document that is no headline itself, in a file or in a message: arrays and tables."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from newstide.core.field_values import WRAPPERS
+
+_LOOKED_AT = 50  # cells of a column that show whether it is one of plain values
+_DEEPEST = 60  # levels to which arrays are searched
+
+
+def titled_arrays(document: Any, has_title: Callable[[Mapping[str, Any]], bool]) -> dict[str, list[Any]]:
+    """Finds the arrays, at any depth, of which an object has a title, or wraps one that has.
+
+    Args:
+        document: The parsed JSON.
+        has_title: Says whether an object has a title of its own.
+
+    Returns:
+        Dotted path to elements; arrays at one path through a list count as one.
+    """
+    found: dict[str, list[Any]] = {}
+    waiting: list[tuple[str, Any, int]] = [("", document, 0)]
+    while waiting:
+        path, value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            continue
+        if isinstance(value, list):
+            if any(_holds_title(element, has_title) for element in value):
+                found[path] = value + found.get(path, [])
+            else:
+                waiting.extend((path, element, depth + 1) for element in value if isinstance(element, Mapping | list))
+        elif isinstance(value, Mapping) and (not has_title(value) or depth == 0):
+            waiting.extend(
+                (f"{path}.{key}" if path else str(key), inner, depth + 1)
+                for key, inner in value.items()
+                if isinstance(inner, Mapping | list)
+            )
+    return dict(reversed(found.items()))
+
+
+def json_feed_items(document: Any) -> list[Any] | None:
+    """The items of a JSON Feed, each with the feed's title as source and its language; None for other documents.
+
+    Such a document has a title of its own, which is no headline's.
+    """
+    if not isinstance(document, Mapping) or not isinstance(items := document.get("items"), list):
+        return None
+    if not str(document.get("version", "")).startswith("https://jsonfeed.org/version/"):
+        return None
+    named = {"language": document.get("language"), "source": document.get("title")}
+    beside = {name: value for name, value in named.items() if value}
+    return [{**beside, **item} if isinstance(item, Mapping) else item for item in items]
+
+
+def table_of(
+    document: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]], bool]
+) -> list[dict[str, Any]] | None:
+    """The rows of a table as pandas writes it: by column, by row (`index`) or split; None for other objects."""
+    columns, data = document.get("columns"), document.get("data")
+    if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
+        names = list(map(str, columns))
+        return [dict(zip(names, row, strict=False)) for row in data] if has_title(dict.fromkeys(names, "x")) else None
+    values = list(document.values())
+    if values and all(isinstance(value, Mapping) for value in values):
+        if has_title(dict.fromkeys(map(str, document), "x")):
+            keys = dict.fromkeys(key for value in values for key in value)
+            return [{name: column.get(key) for name, column in document.items()} for key in keys]
+        return values if any(map(has_title, values)) else None
+    if len(values) > 1 and all(isinstance(value, list) for value in values) and len({*map(len, values)}) == 1:
+        plain = not any(isinstance(cell, Mapping) for value in values for cell in value[:_LOOKED_AT])
+        if plain and has_title(dict.fromkeys(map(str, document), "x")):
+            return [dict(zip(document, row, strict=True)) for row in zip(*values, strict=True)]
+    return None
+
+
+def _holds_title(element: Any, has_title: Callable[[Mapping[str, Any]], bool]) -> bool:
+    if not isinstance(element, Mapping):
+        return False
+    wrapped = (element[name] for name in WRAPPERS if isinstance(element.get(name), Mapping))
+    return has_title(element) or any(map(has_title, wrapped))
