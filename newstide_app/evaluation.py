@@ -28,7 +28,7 @@ from newstide_app.scores import score
 from producers.files import Options, read_files
 from producers.files.columns import listed
 from producers.rows import Row
-from producers.tally import Tally
+from producers.tally import Tally, described
 
 Labels = npt.NDArray[np.int64]
 
@@ -177,7 +177,16 @@ def read_labelled(
         raise SourceError(f"{path} has no column 'published_at', which --use-time and --replay need.")
     if not found:
         raise SourceError(f"{path} has no row with a title.")
+    _say_left_out(tallies[0], len(found))
     return _frame(sorted(found.values(), key=lambda row: row.headline.id))
+
+
+def _say_left_out(tally: Tally, headlines: int) -> None:
+    """Logs how many rows of a labelled file are no headlines, and which values could not be read."""
+    if said := described([tally]):
+        log.warning("not all of the file can be read", rows=tally.read, rejected=tally.rejected, reasons=said)
+    if repeats := tally.read - tally.rejected - headlines:
+        log.warning("rows have the id of an earlier row, and are left out", rows=repeats)
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:

@@ -127,6 +127,18 @@ def test_a_file_is_read_as_production_reads_it(tmp_path: Path) -> None:
         assert found[title]["published_at"] == found["Nauru votes"]["published_at"]
 
 
+def test_what_of_a_labelled_file_does_not_count_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr("newstide_app.evaluation.log.warning", lambda _text, **values: said.append(values))
+    file = write(tmp_path / "file.csv", [{**row, "published_at": "soon"} for row in ROWS])
+    assert len(read_labelled(file, needs_time=True)) == 5
+    reasons = [f"  rejected 1: The title is missing or empty. ({file}:7)", f"  left out 7: time, as 'soon' in {file}:2"]
+    assert said == [{"rows": 7, "rejected": 1, "reasons": reasons}, {"rows": 1}]
+    said.clear()
+    read_labelled(write(tmp_path / "good.csv", ROWS[:4]), needs_time=False)
+    assert said == []
+
+
 def test_labels_join_the_file_they_are_of_by_its_own_ids(tmp_path: Path) -> None:
     frame = pd.DataFrame([{**row, "id": int(str(row["id"]))} for row in ROWS])
     frame.to_parquet(tmp_path / "file.parquet")
