@@ -65,19 +65,14 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
     candidates, unknown = _sorted(tuple(fields))
     if own:
         tops = {path.partition(".")[0] for path in own.values()}
-        candidates = [
-            (field, [name for name in names if name not in tops]) for field, names in candidates if field not in own
-        ]
+        candidates = [(field, name) for field, name in candidates if field not in own and name not in tops]
         unknown = tuple(name for name in unknown if name not in tops)
-    for field, names in candidates:
-        for name in names:
-            value = fields[name]
-            if value is None or value == "" or (value.__class__ is str and value.isspace()):
-                continue
-            found.setdefault(field, value)
-            if field != "title" or isinstance(value_of(field, value), str):
-                found[field] = value
-                break
+    for field, name in candidates:
+        value = fields[name]
+        if value is None or (value.__class__ is str and (not value or value.isspace())):
+            continue
+        if field not in found or (field == "title" and not _is_readable(found[field]) and _is_readable(value)):
+            found[field] = value
     for field, path in own.items():
         value = at_path(fields, path)
         if value not in _EMPTY:
@@ -85,10 +80,14 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
     return found, unknown
 
 
+def _is_readable(title: Any) -> bool:
+    return isinstance(value_of("title", title), str)
+
+
 @lru_cache(maxsize=256)  # a producer's objects have the same names, again and again
-def _sorted(names: tuple[Any, ...]) -> tuple[list[tuple[str, list[str]]], tuple[str, ...]]:
-    """Each field with the names that may be its own, the first that counts first; and the names of no field."""
-    ranked: dict[str, list[tuple[int, str]]] = {}
+def _sorted(names: tuple[Any, ...]) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    """The names that may be a field's own, each with its field, the first that counts first; and the names of no field."""
+    ranked: list[tuple[int, str, str]] = []
     unknown: list[str] = []
     for name in names:
         if isinstance(name, str):
@@ -97,9 +96,9 @@ def _sorted(names: tuple[Any, ...]) -> tuple[list[tuple[str, list[str]]], tuple[
             if field is None:
                 unknown.append(name)
             else:
-                ranked.setdefault(field, []).append((NAMES[field].index(plain) - (name == field), name))
-    by_rank = {field: sorted(found, key=lambda one: one[0]) for field, found in ranked.items()}
-    return [(field, [name for _, name in found]) for field, found in by_rank.items()], tuple(unknown)
+                ranked.append((NAMES[field].index(plain) - (name == field), field, name))
+    ranked.sort(key=lambda one: one[0])
+    return [(field, name) for _, field, name in ranked], tuple(unknown)
 
 
 def has_title(fields: Mapping[str, Any], own: Mapping[str, str]) -> bool:

@@ -139,7 +139,7 @@ def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = D
     """
     given = fields.get("published_at")
     published_at = timestamp_ms if given is None or given == "" else parse_time(given)
-    ahead = published_at > timestamp_ms + _milliseconds(limits.ahead)
+    ahead = published_at > timestamp_ms and published_at > timestamp_ms + _milliseconds(limits.ahead)
     day = None if given is None or given == "" else published_at
     at = timestamp_ms if ahead else published_at
     headline = _headline(fields, day, at, limits, clean, clean_plain)
@@ -169,12 +169,12 @@ def clean_again(fields: Mapping[str, Any], limits: Limits = DEFAULTS) -> Headlin
 def _read_as_formerly(fields: Mapping[str, Any], headline: Headline) -> bool:
     """Whether it is clear without decoding again that version 0.1 read the same headline, as it did for most."""
     get = fields.get
-    return (
-        _was_same(get("title"), headline.title)
-        and _was_same(get("description"), headline.description)
-        and _was_same(get("source"), headline.source)
-        and _was_same(get("url"), headline.url)
-        and _was_same(get("id"), headline.id)
+    return (  # mostly the values themselves: one look at each is faster than five calls
+        (((value := get("title")) is headline.title and len(value) > 1) or _was_same(value, headline.title))
+        and ((value := get("description")) is None or _was_same(value, headline.description))
+        and ((value := get("source")) is None or _was_same(value, headline.source))
+        and (((value := get("url")) is headline.url and len(value) > 1) or _was_same(value, headline.url))
+        and ((value := get("id")) is None or _was_same(value, headline.id))
     )
 
 

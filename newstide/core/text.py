@@ -102,9 +102,10 @@ def is_no_title(title: str) -> bool:
     """Whether a cleaned text stands for a missing title: `nan`, `[Removed]`, `---`, a bare link."""
     if len(title) <= _LONGEST_NO_TITLE and title.casefold() in _NO_TITLES:
         return True
-    if title and not title[0].isalnum() and _RULED.fullmatch(title):
-        return True
-    return title[:1] in "hHwW<" and _BARE_LINK.fullmatch(title) is not None
+    first = title[:1]
+    if first in "hHwW<":
+        return _BARE_LINK.fullmatch(title) is not None
+    return not first.isalnum() and _RULED.fullmatch(title) is not None
 
 
 def shorten(text: str, limit: int = 60) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from newstide.core.errors import InvalidHeadline, SourceError
-from newstide.core.headline import DEFAULTS, Headline, Limits, from_fields, parse_language
+from newstide.core.headline import DEFAULTS, Headline, Limits, from_fields
 from newstide.core.ids import id_of_link_and_title, stands_alone
 from newstide.core.text import shorten
 from producers.files.containers import DAMAGE, Opened, damaged, opened
@@ -176,6 +176,8 @@ class _Builder:
             return None
         if decoded.ahead:
             self._tally.leave_out("time ahead of now", published_at, item.line)
+        if not headline.language and (language := fields.get("language")) and language.strip():
+            self._tally.leave_out("language", language, item.line)
         if fields.get("url") and not headline.url:
             self._tally.leave_out("link", fields["url"], item.line)
         self._tally.given += 1
@@ -185,12 +187,9 @@ class _Builder:
 
     def _leave_out_unreadable(self, fields: dict[str, Any], line: int) -> None:
         for name in _TEXTS:
-            value = fields.get(name)
-            if value is not None and value.__class__ is not str:
+            if (value := fields.get(name)).__class__ is not str and value is not None:
                 self._tally.leave_out(_CALLED.get(name, name), value, line)
                 fields[name] = None
-        if (language := fields.get("language")) and language.strip() and not parse_language(language):
-            self._tally.leave_out("language", language, line)
 
     def _beside(self, item: Item) -> dict[str, Any]:
         """The wanted columns besides a headline's fields, and the id as the file has it."""

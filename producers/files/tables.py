@@ -63,6 +63,7 @@ def read_table(
         width = len(names)
     tally.names, tally.columns = names, dict(columns)
     places = [(field, names.index(column)) for field, column in columns.items()]
+    header = None if layout.header is None else names
     spare = [] if options.mapping else [place for place, name in enumerate(names) if is_title(name)]
     for row in read_csv(source, layout.delimiter, width):
         if row.fault:
@@ -79,7 +80,7 @@ def read_table(
             fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
             if len(spare) > 1 and not fields.get("title", "").strip():
                 fields["title"] = next((cells[place] for place in spare if place < count and cells[place].strip()), "")
-            fault = "The row repeats the header." if cells == names and layout.header is not None else ""
+            fault = "The row repeats the header." if cells == header else ""
             yield Item(row.line, fields, row.text, fault)
 
 
