@@ -166,7 +166,8 @@ class _Builder:
             published_at = dates.read(item)
             fields["published_at"] = published_at
             own = self._own_id(fields, item.line)
-            self._leave_out_unreadable(fields, item.line)
+            if item.raw.__class__ is not str:  # a table's cells are texts
+                self._leave_out_unreadable(fields, item.line)
             decoded = from_fields(fields, int(self._now() * 1000), self._limits)
         except InvalidHeadline as error:
             return self._rejected(item, error.message)
