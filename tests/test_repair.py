@@ -20,7 +20,8 @@ from newstide.core.errors import RunFailed, StoreRefused
 from newstide.core.settings import KafkaSettings, MilvusSettings, Settings
 from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.producer import Sender
-from newstide.milvus import Store, open_store
+from newstide.milvus import Store, StoryEvent, open_store
+from newstide.milvus.events import Events
 from newstide.milvus.local_server import LocalMilvus
 from newstide.milvus.run_journal import Unfinished
 from newstide_app.maintenance.takedown import forget
@@ -215,14 +216,25 @@ def test_what_a_process_remembers_saves_reading_and_changes_nothing(
         read.append(where)
         return headlines(store, where, columns)
 
+    asked: list[int] = []
+    since = Events.since
+
+    def all_read(events: Events, at: int) -> list[StoryEvent]:
+        asked.append(at)
+        return since(events, at)
+
     monkeypatch.setattr(Store, "headlines", noted)
+    monkeypatch.setattr(Events, "since", all_read)
     recluster(place.settings, memory=memory)
     assert any("label_run > 0" in where for where in read)
+    assert len(asked) == 1
     read.clear()
     place.more_headlines()
     assert recluster(place.settings, memory=memory).run == 3
     assert read
     assert all("label_run == 0" in where for where in read)
+    assert len(asked) == 1
+    assert memory.told == events_in(place)
     assert place.state() == undisturbed[1]
     assert recluster(place.settings, memory=memory).status == "nothing new"
 
@@ -231,11 +243,21 @@ def test_what_a_process_remembers_saves_reading_and_changes_nothing(
     report = recluster(place.settings, memory=memory)
     assert (report.run, report.rows) == (4, len(undisturbed[1]["labels"]) - 1)
     assert not any("label_run > 0" in where for where in read)  # the row is taken out of what is remembered
+    assert memory.told == events_in(place)  # and titles out of what happened to stories
     recluster(place.settings, force=True)  # another one, whose labels this one does not know
     place.more_headlines()
     read.clear()
     recluster(place.settings, memory=memory, force=True)
     assert any("label_run > 0" in where for where in read)
+    assert memory.told == events_in(place)
+
+
+def events_in(place: Place) -> list[StoryEvent]:
+    store = open_store(place.settings.milvus, None)
+    try:
+        return store.events.since(0)
+    finally:
+        store.close()
 
 
 def test_what_someone_else_changed_in_milvus_is_noticed_within_the_hour(

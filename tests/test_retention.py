@@ -1,6 +1,7 @@
 """`keep`: after a run what is older is gone, and story numbers stay taken."""
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from clustering.pages.redaction import clean_pages
 from clustering.pages.thinning import oldest_on, thin_pages
-from clustering.run.reclusterer import recluster
+from clustering.run.reclusterer import Memory, recluster
 from newstide.core.errors import SettingsError
 from newstide.core.settings import ClusteringSettings, KafkaSettings, MilvusSettings, Settings, as_environment
 from newstide.milvus import open_store
@@ -58,11 +59,11 @@ def test_old_rows_words_of_closed_stories_and_old_pages_go_and_numbers_stay_take
         clustering=ClusteringSettings(window="3d"),
         layout=PLAIN_MAP,
     )
+    memory = Memory()
     for day, topics in ((0, TOPICS), (4, TOPICS[1:2])):
         send_day(settings, day, tmp_path, topics)
-        recluster(settings)
-    store = open_store(settings.milvus, None)
-    try:
+        recluster(settings, memory=memory)
+    with closing(open_store(settings.milvus, None)) as store:
         assert store.count_headlines() == 25
         first = store.stories()
         assert len(first) >= 2
@@ -72,7 +73,7 @@ def test_old_rows_words_of_closed_stories_and_old_pages_go_and_numbers_stay_take
         highest = store.highest_label()
 
         send_day(settings, 11, tmp_path, ("A comet is seen over the desert", "Teachers strike for smaller classes"))
-        report = recluster(settings)
+        report = recluster(settings, memory=memory)
 
         newest = int((START + timedelta(days=11, hours=4)).timestamp() * 1000)
         assert store.count_headlines(f"published_at <= {newest - 10 * 86_400_000}") == 0
@@ -90,6 +91,7 @@ def test_old_rows_words_of_closed_stories_and_old_pages_go_and_numbers_stay_take
         assert oldest > newest - 10 * 86_400_000
         assert {event.story for event in store.events.since(0)}.isdisjoint(closed)
         assert all(event.newest_at > newest - 10 * 86_400_000 for event in store.events.since(0))
+        assert memory.told == store.events.since(0)
         stories = {int(path.stem.removeprefix("story-")) for path in settings.snapshots_dir.glob("story-*.html")}
         assert stories
         assert stories.isdisjoint(closed)
@@ -99,13 +101,11 @@ def test_old_rows_words_of_closed_stories_and_old_pages_go_and_numbers_stay_take
         assert report.run == 3
 
         send_day(settings, 40, tmp_path)
-        recluster(settings)
+        recluster(settings, memory=memory)
         assert store.count_headlines() == 20
         born = store.stories("created_run == 4")
         assert len(born) >= 1
         assert born["cluster_label"].min() > max(after.index)
-    finally:
-        store.close()
 
 
 def test_the_command_keeps_what_it_is_told_to_keep(

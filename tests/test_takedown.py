@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from clustering.map.layout import load_layout
 from clustering.neighbours import load_graph
 from clustering.pages.redaction import clean_pages
-from clustering.run import reclusterer
+from clustering.run import old_tombstones, reclusterer
 from clustering.run.reclusterer import Memory, recluster
 from clustering.run.window import Window, fix_window
+from clustering.stories.naming import name_stories
 from newstide.core.errors import SettingsError
 from newstide.core.headline import from_fields
 from newstide.core.settings import Settings, as_environment
@@ -234,6 +235,35 @@ def test_a_tombstone_that_is_taken_away_and_made_again_is_a_new_one() -> None:
     again = replace(one, created_at=0)
     seen.at[one] -= 3 * TAKEN_DOWN_WITHIN
     assert seen.lately(Blocklist.of([again]), time.monotonic()) == [again]
+
+
+def test_old_tombstones_are_no_news_to_a_process_that_is_started_anew_and_one_more_is(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same: list[int] = []
+
+    def noted(*arguments: Any, unchanged: set[int], **others: Any) -> Any:
+        same.append(len(unchanged))
+        return name_stories(*arguments, unchanged=unchanged, **others)
+
+    ids = store.headlines("cluster_label == -1", ["id"])["id"].tolist()
+    forget(settings, "id", ids[0])
+    monkeypatch.setattr(reclusterer, "name_stories", noted)
+    for module in (tombstones, old_tombstones):
+        monkeypatch.setattr(module, "TAKEN_DOWN_WITHIN", 0.0)
+    memory = Memory()
+    for _ in range(3):
+        recluster(settings, force=True, memory=memory)
+    recluster(settings, force=True, memory=Memory())
+    assert same[:2] == [0, 0]
+    assert same[2] == same[3] > 0
+    (settings.data_dir / "cache" / "old-tombstones").write_bytes(b"\xff no number")
+    recluster(settings, force=True, memory=Memory())
+    assert same[4] == 0
+    recluster(settings, force=True, memory=memory)
+    forget(settings, "id", ids[1])
+    recluster(settings, force=True, memory=Memory())
+    assert same[6] == 0
 
 
 def test_a_page_with_a_bad_byte_holds_nothing_up(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from clustering.run.story_pages import write_changed_stories
 from clustering.run.workplace import Workplace, now_ms
 from newstide.core import logs
 from newstide.core.settings import Settings
+from newstide.milvus import StoryEvent
 
 _TOLD = 7 * 86_400_000  # ms: what happened to stories in so long a time stands on the page
 
@@ -84,7 +85,7 @@ def _drawn(
         kinds.setdefault(event.story, []).append(event.kind)
     stories = _shown_stories(place, rows, plan, opened)
     since = plan.row.finished_at - _TOLD
-    told = place.store.events.since(since)
+    told = _told(place, since)
     snapshot = Snapshot(
         run=plan.row.run,
         finished_at=now_ms(),
@@ -101,6 +102,14 @@ def _drawn(
     write_index(settings.snapshots_dir)
     write_changed_stories(place, rows, plan, opened, told, since)
     return page
+
+
+def _told(place: Workplace, since: int) -> list[StoryEvent]:
+    """What happened to stories since then (epoch ms), oldest first; Milvus is asked for what is later than is remembered."""
+    events, known = place.store.events, place.memory.told
+    found = [*known, *events.after_run(known[-1].run)] if known else events.since(since)
+    place.memory.told = [event for event in found if event.at >= since]
+    return place.memory.told
 
 
 def _shown_stories(place: Workplace, rows: pd.DataFrame, plan: Plan, opened: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from clustering.run.graph import CurrentGraph, current_graph
 from clustering.run.known_stories import KnownStories, Remembered, differing
 from clustering.run.lease import ALONE, MayWrite
 from clustering.run.newest import Newest, find_newest
+from clustering.run.old_tombstones import note, recall
 from clustering.run.plan import Plan, carry_out
 from clustering.run.publish import page_of, publish
 from clustering.run.repair import finish_what_was_cut_off
@@ -71,7 +72,9 @@ def recluster(
         report = _Run(place).make(force=force and cut_off is None)
         if cut_off is not None and report.status != "finished":
             report = cut_off
+        told, place.memory.told = place.memory.told, []  # to be read, where what follows is cut short
         cleared = clear_old(store, settings, lease)
+        place.memory.told = cleared.left_of(told)
         if place.memory.is_news("refused", cleared.refused):
             log.error(
                 "no headline was deleted for its age, since so many are due; `newstide prune` shows and deletes them",
@@ -116,6 +119,7 @@ class _Run:
         self._last_run = 0 if self._last is None else self._last.run
         self._run = self._last_run + 1
         self._parameters = self._settings.clustering.model_dump(mode="json")
+        self._old_tombstones = self._settings.data_dir / "cache" / "old-tombstones"
         self._recent = self._store.runs(after=self._last_run - _RECENT)
         self._lengths = window_lengths(self._settings.clustering.window, self._recent)
 
@@ -158,6 +162,7 @@ class _Run:
     def _fix_rows(self, *, force: bool) -> _Rows | RunReport:
         """Step one: the rows, or the report that says why there is no run."""
         tombstones = self._store.tombstones.current()
+        recall(self._old_tombstones, self._memory.stones, tombstones, self._last)
         labelled = self._memory.labelled
         last_began = float("-inf") if labelled is None else labelled.as_of
         self._lately_taken_down = bool(self._memory.stones.lately(tombstones, last_began))
@@ -221,11 +226,12 @@ class _Run:
             log.warning(what, headlines=newest.ahead, clock=iso_time(self._started))
 
     def _known_stories(self, rows: _Rows) -> KnownStories:
-        """The stories as the last run left them: remembered, or from Milvus."""
+        """The stories as the last run left them: remembered, or from Milvus, as what happened to them is then."""
         since = int(rows.frame["published_at"].min())
         remembered, self._memory.stories = self._memory.stories, None
         if remembered is not None and remembered.hold(self._store, self._last, since, self._memory.stones):
             return remembered.stories
+        self._memory.told = []
         return KnownStories.read(self._store, since)
 
     def _measured_before(self, rows: int) -> dict[Hashable, Any] | None:
@@ -327,6 +333,7 @@ class _Run:
         """Clears the journal once the plan is carried out, and remembers rows and stories."""
         self._place.lease.require()
         self._store.unfinished.clear()
+        note(self._old_tombstones, self._memory.stones, self._began, self._run)
         self._memory.labelled = Labelled(
             rows=labelled,
             run=self._run,

@@ -16,7 +16,7 @@ from clustering.run.lease import MayWrite
 from newstide.core import logs
 from newstide.core.files import replace_text
 from newstide.core.settings import Settings, require_keep_covers_window
-from newstide.milvus import Blocklist, RunRow, Store, filters, remove_headlines
+from newstide.milvus import Blocklist, RunRow, Store, StoryEvent, filters, remove_headlines
 from newstide.milvus.collection import chunks
 from newstide.milvus.removal import COLUMNS
 
@@ -30,12 +30,27 @@ log = logs.get("reclusterer")
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What was removed for its age; `refused` counts headlines that are due and stayed, since they are so many."""
+    """What was removed for its age.
+
+    Attributes:
+        headlines: How many.
+        stories: Numbers of those of which only the descent stays.
+        pages: How many.
+        refused: How many headlines are due and stayed, since they are so many.
+        before: Events of runs whose newest headline was published then (epoch ms) or earlier are gone; None: no event is.
+    """
 
     headlines: int = 0
-    stories: int = 0
+    stories: frozenset[int] = frozenset()
     pages: int = 0
     refused: int = 0
+    before: int | None = None
+
+    def left_of(self, events: list[StoryEvent]) -> list[StoryEvent]:
+        """Those of these events that are still in Milvus."""
+        if self.before is None:
+            return events
+        return [event for event in events if event.newest_at > self.before and event.story not in self.stories]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +184,11 @@ def clear_old(store: Store, settings: Settings, lease: MayWrite) -> Cleared:
         drop_old_from_story_pages(settings.snapshots_dir, before, stripped)
     except OSError as error:
         log.warning("old pages could not be removed; the next run tries again", reason=str(error))
-    cleared = Cleared(headlines, len(stripped), len(pages))
-    if cleared != Cleared():
+    if headlines or stripped or pages:
         log.info(
             "removed headlines and pages that are too old", headlines=headlines, stories=len(stripped), pages=len(pages)
         )
-    return cleared
+    return Cleared(headlines, frozenset(stripped), len(pages), before=before)
 
 
 def thin_old_pages(settings: Settings) -> int:

@@ -12,7 +12,7 @@ from clustering.run.lease import MayWrite
 from clustering.run.window import Labelled
 from clustering.stories.keywords import Words
 from newstide.core.settings import Settings
-from newstide.milvus import Store
+from newstide.milvus import Store, StoryEvent
 from newstide.milvus.tombstones import FirstSeen
 
 
@@ -25,6 +25,7 @@ class Memory:
         stories: As the last run left them.
         stones: Since when it has known each tombstone.
         words: Of the titles of the last run's stories.
+        told: What happened to stories lately, oldest first, up to some run; empty where all of it has to be read.
         unwritten: Pages that could not be written, and when that was tried.
         said: By subject, the last thing logged about a state that stays true from run to run.
     """
@@ -33,6 +34,7 @@ class Memory:
     stories: Remembered | None = None
     stones: FirstSeen = field(default_factory=FirstSeen)
     words: Words = field(default_factory=Words)
+    told: list[StoryEvent] = field(default_factory=list)
     unwritten: dict[Path, float] = field(default_factory=dict)
     said: dict[str, Any] = field(default_factory=dict)
 

@@ -63,6 +63,10 @@ class Events:
         """What was decided at this time (epoch ms) or later, oldest first."""
         return self._found(filters.decided_since(at))
 
+    def after_run(self, run: int) -> list[StoryEvent]:
+        """What later runs than this one decided, oldest first."""
+        return self._found(filters.decided_after(run))
+
     def batches(self, where: str = "", *, size: int = MOST) -> Iterator[list[StoryEvent]]:
         """The events that the filter holds for, by id, at most `size` at a time."""
         collection = self._opened(make=False)

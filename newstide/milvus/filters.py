@@ -117,6 +117,11 @@ def decided_before(milliseconds: int) -> str:
     return f"at < {int(milliseconds)}"
 
 
+def decided_after(run: int) -> str:
+    """Events that later runs than this one decided."""
+    return f"run > {int(run)}"
+
+
 def seen_until(milliseconds: int) -> str:
     """Events of runs whose newest headline was published at this time or earlier."""
     return f"newest_at <= {int(milliseconds)}"

@@ -21,6 +21,7 @@ from newstide.milvus.own_collection import OwnCollection
 KINDS = ("id", "url", "source")
 TAKEN_DOWN_WITHIN = 600.0  # seconds from a tombstone until its last row is removed, also one on its way to Milvus
 FRESH = 2.0  # seconds for which tombstones in memory count as current
+LONG_AGO = float("-inf")  # when a tombstone was first seen that is known to be older than any run that counts
 _READ_ANYWAY = 10.0  # seconds after which all tombstones are read again, even if their number is the same
 _COLUMNS = ["key", "cause", "point", "title", "created_at"]
 
@@ -100,7 +101,7 @@ class FirstSeen:
         """
         now = time.monotonic()
         self.at = {stone: self.at.get(stone, now) for stone in blocked.tombstones}
-        return [stone for stone, seen in self.at.items() if seen >= moment - TAKEN_DOWN_WITHIN]
+        return [stone for stone, seen in self.at.items() if seen > LONG_AGO and seen >= moment - TAKEN_DOWN_WITHIN]
 
 
 def key_of(kind: str, value: str) -> str:
