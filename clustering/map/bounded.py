@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clustering.arrays import Indices, Labels, Vectors
-from clustering.kernels import as_int64, dot, kernel, parallel_range
+from clustering.kernels import as_flag, as_int64, dot, kernel
 from clustering.map.layout import Layout, Positions, lay_out, placed
+from clustering.neighbours.neighbour_lists import MISSING_SIMILARITY, NeighbourListArrays, offer
 from newstide.core.settings import LayoutSettings
 
 
@@ -94,55 +95,66 @@ def lists_among(
     """
     number = np.full(len(indices), -1, np.int32)
     number[rows] = np.arange(len(rows), dtype=np.int32)
-    lists = np.full((len(rows), k), -1, np.int32)
-    alike = np.full(lists.shape, -1, np.float32)
-    _nearest_among(rows, number, indices, similarities, vectors, lists, alike)
-    return lists, alike
+    found = NeighbourListArrays(
+        np.full((len(rows), k), -1, np.int32),
+        np.full((len(rows), k), MISSING_SIMILARITY, np.float32),
+        np.zeros(len(rows), np.int32),
+    )
+    _nearest_among(rows, number, indices, similarities, vectors, found)
+    return found.indices, found.similarities
 
 
-@kernel(parallel=True)
+@kernel()
 def _nearest_among(
     rows: Labels,
     number: Indices,
     indices: Indices,
     similarities: Vectors,
     vectors: Vectors,
-    lists: Indices,
-    alike: Vectors,
+    found: NeighbourListArrays,
 ) -> None:
-    """Fills `lists` and `alike`."""
-    k = lists.shape[1]
-    for own in parallel_range(len(rows)):
+    """Fills the lists found, which are empty. On one core: for more, compiling it takes ten times as long."""
+    k = found.indices.shape[1]
+    seen_by = np.full(len(rows), -1, np.int32)
+    for own in range(len(rows)):
         count = 0
         for place in range(indices.shape[1]):
             near = indices[rows[own], place]
             if near >= 0 and number[near] >= 0 and count < k:
-                lists[own, count], alike[own, count] = number[near], similarities[rows[own], place]
+                found.indices[own, count] = number[near]
+                found.similarities[own, count] = similarities[rows[own], place]
                 count += 1
-        if count == k:
-            continue
-        some = _listed_twice(own, rows[own], number, indices)
-        values = np.empty(len(some), np.float32)
-        for place in range(len(some)):
-            values[place] = dot(vectors, as_int64(own), as_int64(some[place]))
-        order = np.argsort(-values, kind="mergesort")
-        for rank in range(min(k, len(some))):
-            lists[own, rank], alike[own, rank] = some[order[rank]], values[order[rank]]
+        if count < k:
+            _find_further(own, rows[own], number, indices, vectors, seen_by, found)
 
 
 @kernel()
-def _listed_twice(own: int, row: int, number: Indices, indices: Indices) -> Indices:
-    """The numbers, ascending, of those that a row lists and of those that these list, without the row's own."""
-    width = indices.shape[1]
-    found = np.empty(width * (width + 1), np.int32)
-    count = 0
+def _find_further(
+    own: int,
+    row: int,
+    number: Indices,
+    indices: Indices,
+    vectors: Vectors,
+    seen_by: Indices,
+    found: NeighbourListArrays,
+) -> None:
+    """Makes the best of those that a row lists, and of those that these list, its list; `seen_by` is changed, too."""
+    for place in range(found.indices.shape[1]):
+        found.indices[own, place] = -1
+        found.similarities[own, place] = MISSING_SIMILARITY
+    seen_by[own] = own
     for near in indices[row]:
         if near < 0:
             continue
-        found[count] = number[near]
-        count += number[near] >= 0
+        _offer_once(own, number[near], vectors, seen_by, found)
         for further in indices[near]:
-            if further >= 0 and number[further] >= 0 and number[further] != own:
-                found[count] = number[further]
-                count += 1
-    return np.unique(found[:count])
+            if further >= 0:
+                _offer_once(own, number[further], vectors, seen_by, found)
+
+
+@kernel()
+def _offer_once(own: int, other: int, vectors: Vectors, seen_by: Indices, found: NeighbourListArrays) -> None:
+    if other >= 0 and seen_by[other] != own:
+        seen_by[other] = own
+        value = np.float32(dot(vectors, as_int64(own), as_int64(other)))
+        offer(found, as_int64(own), as_int64(other), value, as_flag(True))

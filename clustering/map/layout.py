@@ -243,8 +243,20 @@ def _medians(start: Positions, there: Flags, waiting: Labels, indices: Indices) 
                 values[0, count], values[1, count] = start[other, 0], start[other, 1]
                 count += 1
         if count:
-            found[number, 0], found[number, 1] = np.median(values[0, :count]), np.median(values[1, :count])
+            found[number, 0], found[number, 1] = _median(values[0], count), _median(values[1], count)
     return found
+
+
+@kernel()
+def _median(values: Vectors, count: int) -> float:
+    """Of the first `count` values, which it sorts; numpy's takes ten times as long to compile."""
+    for place in range(1, count):
+        value, before = values[place], place - 1
+        while before >= 0 and values[before] > value:
+            values[before + 1] = values[before]
+            before -= 1
+        values[before + 1] = value
+    return float((values[(count - 1) // 2] + values[count // 2]) / 2)
 
 
 def _umap(

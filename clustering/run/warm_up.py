@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clustering.arrays import Labels, Vectors
-from clustering.map.layout import lay_out
+from clustering.map.bounded import lay_out_some
 from clustering.neighbours import ExactSearcher, update_graph
 from clustering.stories.clusters import cluster_rows
 from newstide.core import logs
@@ -75,7 +75,17 @@ def warm_up(settings: Settings, stop: Event | None = None) -> None:
         if stop is not None and stop.is_set():
             return
         if settings.pages.enabled:
-            layout = lay_out(graph.vectors, graph.indices, graph.similarities, graph.ids, layout, settings.layout)
+            drawn = np.arange(rows if layout is None else _ROWS - _NEW // 2)  # a new row is laid out, another placed
+            layout = lay_out_some(
+                graph.vectors,
+                graph.wide_indices,
+                graph.wide_similarities,
+                graph.k,
+                graph.ids,
+                drawn,
+                layout,
+                settings=settings.layout,
+            ).layout
 
 
 def _quietly(settings: Settings, stop: Event) -> None:
