@@ -2,7 +2,8 @@
 
 A change that is meant to change no label leaves the digests as they are. One that is meant to writes what the failing test
 shows in their place, and says in its message what became of the labels. Probabilities and similarities are no part of them:
-their last digits are the processor's.
+their last digits are the processor's. So is the order in which numpy leaves equal weights, on which the labels of hdbscan's
+own selections and of the tutorial depend: here a stable sort takes its place. `test_tutorial_mode.py` has the library's.
 """
 
 import hashlib
@@ -63,9 +64,9 @@ AT_ONCE: dict[str, tuple[int, int, str]] = {
         "850c5d52c05520faf2cca0d860a0789ecb8f37fb8a191b769b9a45f68e8352ac",
     ),
     "excess of mass": (182, 224, "5c874998f312ace6321fad00a6cd8128c229382a28d5222f78e5c04c4e69bd80"),
-    "excess of mass, min_samples 3": (43, 587, "4b0e10a3adb0e34760726fb46461380f0eb9f62bac352ed547747f9bbf0a545e"),
+    "excess of mass, min_samples 3": (35, 624, "24a57bb6d22a00325365b44c10daa5aab366448734be4552a284bb5feabb7df9"),
     "leaves": (192, 236, "b8f143eee155b2fbe1da9b399156169ab3e3850a529eef71edab164cc9e26d62"),
-    "tutorial": (22, 668, "406043a9229d2cb0de917b43ee953986c9ed9219f96bdb2f1740cd37641bd9ee"),
+    "tutorial": (17, 681, "3137457423aa24c36f45a4fa475afdc7f80c16341d3b2993aca126faef310d5b"),
 }
 # The same of the stories' numbers in each of six runs.
 RUN_BY_RUN = (
@@ -95,7 +96,10 @@ def test_vectors_of_words_are_the_same_everywhere(vectors: Vectors) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_bundled_days_labels_are_what_they_were(way: str, day: pd.DataFrame, vectors: Vectors) -> None:
+def test_the_bundled_days_labels_are_what_they_were(
+    way: str, day: pd.DataFrame, vectors: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clustering.tree.prim.order_of_path", lambda _, weights: np.argsort(weights, kind="stable"))
     settings = ClusteringSettings(**CHOSEN).model_copy(update=WAYS[way])
     graph = update_exact_graph(None, day["id"], day["id"], vectors, settings)
     assert summed_up(cluster_rows(graph, day, settings).labels) == AT_ONCE[way]

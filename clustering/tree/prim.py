@@ -19,8 +19,17 @@ def merges_of_tree(edges: Edges, weights: Values) -> Values:
 
 def merges_of_path(path: Offsets, weights: Values) -> Values:
     """The binary tree (n - 1, 4) of rows in the order in which they were added (n,), at weights (n - 1,)."""
-    order = np.argsort(np.column_stack((path[:-1], path[1:], weights)).T[2])  # the library's call, on its kind of array
+    order = order_of_path(path, weights)
     return single_linkage(np.column_stack((path[:-1], path[1:]))[order], weights[order])
+
+
+def order_of_path(path: Offsets, weights: Values) -> Offsets:
+    """The places (n - 1,) of the path's edges in ascending order of weight: the library's call, on its kind of array.
+
+    In which order numpy leaves equal weights depends on the processor, and so do the library's labels, and these.
+    """
+    order: Offsets = np.argsort(np.column_stack((path[:-1], path[1:], weights)).T[2])
+    return order
 
 
 @kernel()
