@@ -47,7 +47,7 @@ def clustered(headlines: list[Headline], vectors: Vectors, settings: ClusteringS
 
 @pytest.mark.parametrize(
     ("selection", "smoothing", "least"),
-    [("eom", False, 0.99), ("calibrated", False, 0.99), ("calibrated", True, 0.99)],
+    [("eom", False, 0.985), ("calibrated", False, 0.99), ("calibrated", True, 0.99)],  # eom: .990 or .995 by processor
 )
 def test_five_copies_of_every_tenth_headline_leave_the_others_where_they_are(
     day: tuple[list[Headline], Vectors], selection: str, smoothing: bool, least: float
@@ -123,7 +123,7 @@ def test_headlines_all_alike_are_one_story_or_none_where_hdbscan_takes_no_root(
     found = clustered([headlines[0]] * 40, vectors[:1].repeat(40, axis=0), settings)
     is_story = deduplicate or selection == "calibrated"
     assert found.labels.tolist() == [0 if is_story else -1] * 40
-    assert found.probabilities.tolist() == [float(is_story)] * 40
+    assert found.probabilities.tolist() == pytest.approx([float(is_story)] * 40, abs=1e-6)
 
 
 @pytest.mark.parametrize("tutorial", [True, False])

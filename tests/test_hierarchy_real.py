@@ -14,6 +14,7 @@ from newstide.embedding import load_embedder
 from tests.harness.labelled import labelled
 
 NAMES = ("giveme5w1h", "uci_stories", "allsides_roundups")
+_ORDERS = 3
 ROWS = 1500
 
 
@@ -49,8 +50,12 @@ def test_with_ties_they_are_as_close_to_hdbscans_as_those_to_their_own_on_permut
         labels = HDBSCAN(metric="precomputed", min_samples=3, min_cluster_size=3).fit(distances).labels_
         lengths = np.sqrt(np.maximum(0.0, 2 - 2 * graph.similarities))
         found = cluster_neighbours(graph.indices, lengths, min_samples=3, vectors=graph.vectors).labels
-        to_hdbscan.append(adjusted_rand_score(labels, found))
-        order = rng.permutation(len(labels))
-        permuted = HDBSCAN(metric="precomputed", min_samples=3, min_cluster_size=3).fit(distances[np.ix_(order, order)])
-        to_itself.append(adjusted_rand_score(labels[order], permuted.labels_))
+        for _ in range(
+            _ORDERS
+        ):  # which of equal weights comes first depends on the processor, too: one order tells little
+            order = rng.permutation(len(labels))
+            permuted = HDBSCAN(metric="precomputed", min_samples=3, min_cluster_size=3)
+            theirs = permuted.fit(distances[np.ix_(order, order)]).labels_
+            to_hdbscan.append(adjusted_rand_score(theirs, found[order]))
+            to_itself.append(adjusted_rand_score(theirs, labels[order]))
     assert np.mean(to_hdbscan) >= np.mean(to_itself) - 0.01, (to_hdbscan, to_itself)
