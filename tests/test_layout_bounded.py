@@ -6,6 +6,7 @@ from sklearn.manifold import trustworthiness
 
 from clustering.map.bounded import Map, lay_out_some, lists_among
 from clustering.map.layout import Layout
+from clustering.neighbours import NeighbourGraph
 from newstide.core.settings import LayoutSettings
 from tests.test_layout import Ids, Vectors, make_ids, make_vectors, neighbours
 
@@ -21,7 +22,7 @@ def vectors() -> Vectors:
 def mapped(vectors: Vectors, ids: Ids, wanted: object, previous: Layout | None = None) -> Map:
     wide, alike = neighbours(vectors, 40)
     rows = np.asarray(wanted, np.int64)
-    return lay_out_some(vectors, wide, alike, 30, ids, rows, previous, settings=SETTINGS)
+    return lay_out_some(NeighbourGraph(ids, vectors, wide, alike, 30), rows, previous, settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from clustering.arrays import Indices, Labels, Vectors
 from clustering.kernels import as_flag, as_int64, dot, kernel
 from clustering.map.layout import Layout, Positions, lay_out, placed
+from clustering.neighbours.graph import NeighbourGraph
 from clustering.neighbours.neighbour_lists import MISSING_SIMILARITY, NeighbourListArrays, offer
 from newstide.core.settings import LayoutSettings
 
@@ -30,11 +31,7 @@ class Map:
 
 
 def lay_out_some(
-    vectors: Vectors,
-    indices: Indices,
-    similarities: Vectors,
-    k: int,
-    ids: npt.NDArray[np.object_],
+    graph: NeighbourGraph,
     wanted: Labels,
     previous: Layout | None,
     *,
@@ -44,26 +41,23 @@ def lay_out_some(
     """Lays out some of the rows, and places the others at the median of their nearest neighbours.
 
     Args:
-        vectors: (n, dim) unit rows.
-        indices: (n, k or more) lists with neighbours in reserve, most similar first; -1 = missing.
-        similarities: (n, k or more) cosines.
-        k: How many neighbours are to be used.
-        ids: (n,)
+        graph: Of all n rows.
         wanted: (m,) rows to lay out, as many as there is room for: what was laid out before takes the places of others.
         previous: The last map, or None.
         settings: Of the layout.
         weights: Fingerprint of the model that made the vectors.
     """
+    vectors, ids = graph.vectors, graph.ids
     if len(wanted) >= len(ids):
-        layout = lay_out(vectors, indices[:, :k], similarities[:, :k], ids, previous, settings, weights)
+        layout = lay_out(vectors, graph.indices, graph.similarities, ids, previous, settings, weights)
         return Map(layout.positions, layout)
     rows = _chosen(ids, wanted, previous)
     own = np.ascontiguousarray(vectors[rows])
-    lists, alike = lists_among(rows, indices, similarities, own, k)
+    lists, alike = lists_among(rows, graph.wide_indices, graph.wide_similarities, own, graph.k)
     layout = lay_out(own, lists, alike, ids[rows], previous, settings, weights)
     positions = np.full((len(ids), 2), np.nan, np.float32)
     positions[rows] = layout.positions
-    return Map(placed(positions, indices), layout)
+    return Map(placed(positions, graph.wide_indices), layout)
 
 
 def _chosen(ids: npt.NDArray[np.object_], wanted: Labels, previous: Layout | None) -> Labels:

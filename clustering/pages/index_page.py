@@ -90,7 +90,7 @@ def _card(path: Path) -> dict[str, Any] | None:
             "time": round(finished.timestamp() * 1000),
             "finished": finished.strftime(_CLOCK),
             "newest": datetime.fromisoformat(newest).astimezone(UTC).strftime(_CLOCK) if newest else "",
-            "largest": [_titled(story) for story in facts.get("largest", [])],
+            "largest": [_named(story) for story in facts.get("largest", [])],
             "wanted": [str(language) for language in facts.get("wanted", [])],
             "headlines": f"{headlines:,}",
             "stories": f"{int(facts['stories']):,}",
@@ -105,7 +105,7 @@ def _card(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _titled(story: str | dict[str, Any]) -> dict[str, Any]:
+def _named(story: str | dict[str, Any]) -> dict[str, Any]:
     """A story's `title`, and its `titles` by language; of runs of earlier versions, the title alone is known."""
     if isinstance(story, str):
         return {"title": story, "titles": {}}

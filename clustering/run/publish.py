@@ -127,17 +127,7 @@ def _shown_stories(place: Workplace, rows: pd.DataFrame, plan: Plan, opened: pd.
 
 def laid_out(path: Path, graph: NeighbourGraph, drawn: npt.NDArray[np.int64], weights: str, settings: Settings) -> Map:
     """The map, started from the one at `path`; `drawn` are the rows that the page wants to draw."""
-    found = lay_out_some(
-        graph.vectors,
-        graph.wide_indices,
-        graph.wide_similarities,
-        graph.k,
-        graph.ids,
-        drawn,
-        load_layout(path),
-        settings=settings.layout,
-        weights=weights,
-    )
+    found = lay_out_some(graph, drawn, load_layout(path), settings=settings.layout, weights=weights)
     layout = found.layout
     log.info(
         "laid out the map",

@@ -76,16 +76,7 @@ def warm_up(settings: Settings, stop: Event | None = None) -> None:
             return
         if settings.pages.enabled:
             drawn = np.arange(rows if layout is None else _ROWS - _NEW // 2)  # a new row is laid out, another placed
-            layout = lay_out_some(
-                graph.vectors,
-                graph.wide_indices,
-                graph.wide_similarities,
-                graph.k,
-                graph.ids,
-                drawn,
-                layout,
-                settings=settings.layout,
-            ).layout
+            layout = lay_out_some(graph, drawn, layout, settings=settings.layout).layout
 
 
 def _quietly(settings: Settings, stop: Event) -> None:
