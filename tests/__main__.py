@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 WORKERS = 4  # on two cores: the tests mostly wait for Kafka, Milvus, processes and Chromium
 _NOTHING_TO_RUN = 5  # pytest's exit code
 _SHOWN = 25  # files whose times are listed
+_REASON = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Part:
     seconds: float
     passed: int
     skipped: int
-    failed: tuple[str, ...]
+    failed: tuple[str, ...]  # each with the first line of its reason
     files: Mapping[str, float]  # seconds that each file's tests took, with their fixtures
 
 
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=True)
     started = time.monotonic()
     print("compiling the kernels ...", flush=True)
-    subprocess.run([sys.executable, "-m", "tests.harness.warm"], cwd=ROOT, check=True)
+    _compile(tier)
     together = ["-n", str(chosen.workers), "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20"]
     parts = [
         _run("side by side", [*pytest, *together, "-m", f"{tier} and not alone"]),
@@ -62,6 +63,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(failed or not covered)
 
 
+def _compile(tier: str) -> None:
+    """The kernels, and beside them the byte code of all tests, which pytest keeps while it collects them."""
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-m", tier]
+    beside = subprocess.Popen(collect, cwd=ROOT, env=_environment(), stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "tests.harness.warm"], cwd=ROOT, env=_environment(), check=True)
+    beside.wait()  # what is wrong with the tests, the workers say
+
+
+def _environment() -> dict[str, str]:
+    """That of all processes: one in which Python keeps its byte code, so that not each of them compiles it anew."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def _run(name: str, command: Sequence[str]) -> Part:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -69,18 +83,25 @@ def _run(name: str, command: Sequence[str]) -> Part:
         done = subprocess.run(
             [*command, f"--junitxml={report}", "-o", "junit_family=xunit1"],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**_environment(), "PYTHONPATH": str(ROOT)},
             check=False,
         )
         cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []  # noqa: S314 - it is ours
     bad = [one for one in cases if one.find("failure") is not None or one.find("error") is not None]
     skipped = sum(one.find("skipped") is not None for one in cases)
-    failed = tuple(f"{one.get('file')}::{one.get('name')}" for one in bad)
+    failed = tuple(f"{one.get('file')}::{one.get('name')}: {_reason(one)}" for one in bad)
     files: dict[str, float] = defaultdict(float)
     for one in cases:
         files[str(one.get("file"))] += float(one.get("time", 0))
     passed = len(cases) - skipped - len(bad)
     return Part(name, done.returncode, time.monotonic() - started, passed, skipped, failed, files)
+
+
+def _reason(case: ElementTree.Element) -> str:
+    """The first line of why a test failed, or why pytest could not run it."""
+    what = case.find("failure") if case.find("failure") is not None else case.find("error")
+    message = "" if what is None else what.get("message", "").strip()
+    return message.partition("\n")[0][:_REASON]
 
 
 def _covered_enough() -> bool:

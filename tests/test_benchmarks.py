@@ -137,6 +137,7 @@ def test_every_page_has_the_markers_of_its_figures() -> None:
         assert text.index(f"<!-- {name}: start -->") < text.index(f"<!-- {name}: end -->")
 
 
+@pytest.mark.slow  # its twin: the test below
 def test_contenders_leave_their_results_and_run_once_where_they_start_from_vectors(tmp_path: Path) -> None:
     file = tmp_path / "graph.json"
     flags = ["--folder", str(tmp_path), "--json", str(file), "--contenders", "labels", "hdbscan"]

@@ -55,7 +55,7 @@ def test_with_ties_any_two_rows_meet_at_hdbscans_height(graph: Any, min_samples:
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
-@pytest.mark.parametrize("min_samples", [2, 3, 5])
+@pytest.mark.parametrize("min_samples", [3, *(pytest.param(more, marks=pytest.mark.slow) for more in (2, 5))])
 def test_with_ties_labels_are_closer_to_hdbscans_than_those_to_their_own_on_permuted_rows(
     min_samples: int, selection: Selection
 ) -> None:

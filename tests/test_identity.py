@@ -161,8 +161,10 @@ def test_vectors_that_are_off_by_ten_times_that_change_one_story_at_most(
     assert named(told(steps)) == named(EVENTS)
 
 
-def test_a_hundredth_more_headlines_leave_almost_every_label_as_it_was(real_headlines: Path) -> None:
+@pytest.mark.parametrize("most", [1_500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_hundredth_more_headlines_leave_almost_every_label_as_it_was(real_headlines: Path, most: int) -> None:
     rows = read_labelled(real_headlines / "uci_stories.parquet", needs_time=False)
+    rows = rows.sample(min(most, len(rows)), random_state=7).sort_values("id").reset_index(drop=True)
     vectors = load_embedder(EmbeddingSettings(model="use-multilingual")).encode(rows["title"].tolist())
     settings = Settings().updated(clustering={"time_weight": 0.0}).clustering
     ((before, after),) = relabelled(rows, vectors, settings, draw=0)

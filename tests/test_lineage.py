@@ -70,6 +70,12 @@ def test_of_stories_that_merge_into_a_new_one_the_largest_goes_on_even_where_a_s
     assert kinds(lineage) == {("merged", 8), ("closed", 7)}
 
 
+def test_a_number_stays_with_most_of_its_story_where_a_small_part_of_it_meets_a_smaller_story() -> None:
+    lineage = match(rows((7, 7), (8, 2)), rows((0, 5), (1, 4)), {7, 8}, 50)
+    assert lineage.labels.tolist() == [7] * 5 + [8] * 4
+    assert not lineage.events
+
+
 def test_rows_of_closed_stories_do_not_count_against_a_survivor() -> None:
     lineage = match(rows((7, 2), (8, 30)), rows((0, 32)), {7}, 50)
     assert set(lineage.labels) == {7}

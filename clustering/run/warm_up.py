@@ -14,6 +14,7 @@ from clustering.arrays import Labels, Vectors
 from clustering.map.bounded import lay_out_some
 from clustering.neighbours import ExactSearcher, update_graph
 from clustering.stories.clusters import cluster_rows
+from clustering.stories.naming import name_stories
 from newstide.core import logs
 from newstide.core.settings import Settings
 
@@ -37,7 +38,7 @@ def warming_up(settings: Settings) -> Iterator[None]:
 
 
 def warm_up(settings: Settings, stop: Event | None = None) -> None:
-    """Makes a graph of few rows, clusters and a map, and again with some new ones, as two runs would.
+    """Makes a graph of few rows, stories and a map, and again with some new ones, as two runs would.
 
     Args:
         settings: Those of the runs to come: which functions are compiled depends on them.
@@ -52,6 +53,7 @@ def warm_up(settings: Settings, stop: Event | None = None) -> None:
         {
             "id": ids,
             "title": [f"title {row // 2 if row < _NEW else row}" for row in range(_ROWS)],  # some are copies
+            "source": "",
             "language": "",
             "published_at": np.arange(_ROWS, dtype=np.int64) * 60_000,
         }
@@ -70,8 +72,10 @@ def warm_up(settings: Settings, stop: Event | None = None) -> None:
         )
         if stop is not None and stop.is_set():
             return
-        labels = cluster_rows(graph, headlines.iloc[:rows], chosen, previous=previous).labels
-        previous = np.concatenate([labels, np.full(_NEW, -1, np.int64)])
+        part = headlines.iloc[:rows]
+        clusters = cluster_rows(graph, part, chosen, previous=previous)
+        name_stories(clusters.labels, clusters.centred, part, clusters.threshold.theta)
+        previous = np.concatenate([clusters.labels, np.full(_NEW, -1, np.int64)])
         if stop is not None and stop.is_set():
             return
         if settings.pages.enabled:

@@ -78,8 +78,8 @@ def match(
 ) -> Lineage:
     """Matches clusters to stories.
 
-    Where stories merge into a cluster, it goes on as the largest of them; where a story splits, it goes on in the cluster
-    that holds most of it; else number and cluster go together by greedy maximum Jaccard overlap.
+    Where stories merge into a cluster, it goes on as the largest of those that it holds most of; where a story splits, it
+    goes on in the cluster that holds most of it; else number and cluster go together by greedy maximum Jaccard overlap.
 
     Args:
         previous: (n,) the story number each row got in the last run, open or closed; -1 for noise and for new rows.
@@ -173,6 +173,13 @@ class _Shares:
             grouped[story][cluster] = rows
         return grouped
 
+    def holders(self) -> dict[int, list[int]]:
+        """By story: the clusters that hold rows of it, the one with most first; of equals the largest, then the first."""
+        return {
+            story: sorted(held, key=lambda at: (-held[at], -self.cluster_size[at], self.first_row[at]))
+            for story, held in self.by_story().items()
+        }
+
 
 def _shares(previous: Labels, clusters: Labels, were_open: set[int]) -> _Shares:
     count = int(clusters.max(initial=-1)) + 1
@@ -220,13 +227,10 @@ def _merged(shares: _Shares) -> dict[int, list[int]]:
 def _split(shares: _Shares) -> dict[int, list[int]]:
     """Stories of whose shared rows two or more clusters each hold 30 %; the clusters, the one with most of it first."""
     split = {}
-    for story, by_cluster in shares.by_story().items():
-        parts = [cluster for cluster, rows in by_cluster.items() if _is_part(rows, shares.story_size[story])]
+    for story, clusters in shares.holders().items():
+        parts = [cluster for cluster in clusters if _is_part(shares.held[cluster, story], shares.story_size[story])]
         if len(parts) >= 2:
-            split[story] = sorted(
-                parts,
-                key=lambda cluster: (-by_cluster[cluster], -shares.cluster_size[cluster], shares.first_row[cluster]),
-            )
+            split[story] = parts
     return split
 
 
@@ -245,12 +249,14 @@ def _survivors(
     newborn: frozenset[int],
 ) -> dict[int, int]:
     """Cluster to story; in a newborn cluster none goes on."""
+    holders = shares.holders()
+    goes_on = {at: next((one for one in parts if holders[one][0] == at), -1) for at, parts in merged.items()}
 
     def claim(cluster: int, story: int, rows: int) -> tuple[bool, float, int, int, int]:
         """What is ranked: pairs that merging and splitting ask for, then those most alike, in a total order."""
         in_merge, in_split = cluster in merged, story in split
         asked = (in_merge or in_split) and (
-            (not in_merge or merged[cluster][0] == story) and (not in_split or split[story][0] == cluster)
+            (not in_merge or goes_on[cluster] == story) and (not in_split or split[story][0] == cluster)
         )
         jaccard = rows / (int(shares.shared_size[cluster]) + shares.story_size[story] - rows)
         return not asked, -jaccard, -rows, story, int(shares.first_row[cluster])

@@ -87,10 +87,10 @@ def test_processes_that_start_at_once_make_one_model_and_agree(tmp_path: Path) -
     script = script_of(f"print(load(EmbeddingSettings(), Path({str(tmp_path)!r})).encode(['a headline'])[0, :4])")
     started = [
         subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
+        for _ in range(2)
     ]
     ended = [process.communicate(timeout=240) for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0], ended
+    assert [process.returncode for process in started] == [0, 0], ended
     assert len({printed for printed, _ in ended}) == 1
     assert sum("converting" in said for _, said in ended) == 1, ended
     assert len(folders(tmp_path)) == 1

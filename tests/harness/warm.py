@@ -2,7 +2,7 @@
 
 Workers that start with an empty cache would each compile the same. Numba writes a kernel's file in one step, and its
 index too, so that a worker which compiles what is missing here spoils nothing. Two processes compile at once, one the
-graph's kernels, the other the tree's; what calls both comes after them.
+kernels of graph and map, the other the tree's; what calls both comes after them.
 """
 
 import subprocess
@@ -14,13 +14,16 @@ import numpy as np
 import pandas as pd
 
 from clustering.arrays import Vectors
-from clustering.neighbours import ExactSearcher, MilvusSearcher, update_graph
+from clustering.map.bounded import lay_out_some
+from clustering.map.layout import Layout
+from clustering.neighbours import CellSearcher, ExactSearcher, MilvusSearcher, update_graph
 from clustering.stories.clusters import cluster_rows
+from clustering.stories.naming import name_stories
 from clustering.stories.similarity import to_distance
 from clustering.time_damping import TimeDamping
 from clustering.tree import build_hierarchy, cluster_neighbours
 from clustering.tree.tutorial import tutorial_labels
-from newstide.core.settings import ClusteringSettings
+from newstide.core.settings import ClusteringSettings, LayoutSettings
 from newstide_app.evaluation import read_labelled
 from newstide_app.replay import update_exact_graph
 from producers.sample import day_file
@@ -46,7 +49,8 @@ def main() -> None:
     list(in_six_runs(day, vectors, ClusteringSettings()))
     for chosen in _WAYS:
         settings = ClusteringSettings(**chosen)
-        cluster_rows(update_exact_graph(None, day["id"], day["id"], vectors, settings), day, settings)
+        found = cluster_rows(update_exact_graph(None, day["id"], day["id"], vectors, settings), day, settings)
+        name_stories(found.labels, found.centred, day, found.threshold.theta)
 
 
 def _day() -> tuple[pd.DataFrame, Vectors]:
@@ -55,11 +59,15 @@ def _day() -> tuple[pd.DataFrame, Vectors]:
 
 
 def _compile_graph() -> None:
-    """Both searchers, with rows that leave and rows that come."""
+    """The searchers, with rows that leave and rows that come; the map of all rows, and one that is updated in part."""
     collection = Collection(300)
     for searcher in (ExactSearcher(), MilvusSearcher(collection.search)):
         graph, _ = update_graph(None, collection.ids[:250], collection.fetch, searcher, k=10, spare=5)
-        update_graph(graph, collection.ids[50:], collection.fetch, searcher, k=10, spare=5)
+        graph, _ = update_graph(graph, collection.ids[50:], collection.fetch, searcher, k=10, spare=5)
+    update_graph(None, collection.ids, collection.fetch, CellSearcher(width=10), k=10, spare=5)
+    layout: Layout | None = None
+    for drawn in (200, 245):
+        layout = lay_out_some(graph, np.arange(drawn), layout, settings=LayoutSettings()).layout
 
 
 def _compile_tree() -> None:
