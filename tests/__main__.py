@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _compile(tier)
     together = ["-n", str(chosen.workers), "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20"]
     parts = [
-        _run("side by side", [*pytest, *together, "-m", f"{tier} and not alone"]),
+        _run("side by side", [*pytest, *together, "-m", f"{tier} and not alone"], OPENBLAS_NUM_THREADS="1"),
         _run("alone", [*pytest, "--durations", "5", "-m", f"{tier} and alone"]),
     ]
     _print_summary(parts, time.monotonic() - started)
@@ -76,14 +76,15 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-def _run(name: str, command: Sequence[str]) -> Part:
+def _run(name: str, command: Sequence[str], **variables: str) -> Part:
+    """Runs pytest; its variables are for all processes that tests start, too: threads of OpenBLAS wait for work awake."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         done = subprocess.run(
             [*command, f"--junitxml={report}", "-o", "junit_family=xunit1"],
             cwd=ROOT,
-            env={**_environment(), "PYTHONPATH": str(ROOT)},
+            env={**_environment(), **variables, "PYTHONPATH": str(ROOT)},
             check=False,
         )
         cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []  # noqa: S314 - it is ours

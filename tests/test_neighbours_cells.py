@@ -66,7 +66,8 @@ def test_in_all_cells_the_lists_are_those_of_the_exact_searcher(
 
 
 def test_lists_are_the_same_whatever_the_threads(vectors: npt.NDArray[np.float32]) -> None:
-    found = built(vectors, CellSearcher(width=K))
+    with threadpool_limits(2):
+        found = built(vectors, CellSearcher(width=K))
     threads = numba.get_num_threads()
     try:
         numba.set_num_threads(1)

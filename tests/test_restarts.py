@@ -77,9 +77,9 @@ def test_local_state_lost_between_any_two_runs_changes_nothing(
 
     forgetful = twin_of(settings, "forgetful")
     lines = day_file().read_text(encoding="utf-8").splitlines()
-    for part in range(4):
+    for part in range(3):
         path = tmp_path / "part.jsonl"
-        path.write_text("\n".join(lines[part * 201 : (part + 1) * 201]), encoding="utf-8")
+        path.write_text("\n".join(lines[part * 267 : (part + 1) * 267]), encoding="utf-8")
         send(path, settings)
         for one in (settings, forgetful):
             ingest(one)

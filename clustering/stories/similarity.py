@@ -119,7 +119,7 @@ def reweigh(
     Returns:
         (n, k); -inf where an edge is missing.
     """
-    return _edge_similarities(indices, vectors, damping_of(damping, len(vectors)))
+    return _edge_similarities(np.ascontiguousarray(indices, np.int32), vectors, damping_of(damping, len(vectors)))
 
 
 def to_distance(similarities: Vectors) -> Vectors:

@@ -43,7 +43,7 @@ def smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDamp
         raise InvalidGraph(f"{len(indices)} lists for {len(vectors)} rows.", "Give one list per row.")
     if theta >= 1:
         return vectors.copy()
-    return _smoothed(indices, vectors, theta, damping_of(damping, len(vectors)))
+    return _smoothed(np.ascontiguousarray(indices, np.int32), vectors, theta, damping_of(damping, len(vectors)))
 
 
 @kernel(parallel=True)
