@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     together = ["-n", str(chosen.workers), "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20"]
     parts = [
         _run("side by side", [*pytest, *together, "-m", f"{tier} and not alone"], OPENBLAS_NUM_THREADS="1"),
-        _run("alone", [*pytest, "--durations", "5", "-m", f"{tier} and alone"]),
+        _run("alone", [*pytest, "--durations", "5", "-m", f"{tier} and alone", *([] if rest else _files_of("alone"))]),
     ]
     _print_summary(parts, time.monotonic() - started)
     failed = any(part.code not in (0, _NOTHING_TO_RUN) for part in parts)
@@ -69,6 +69,11 @@ def _compile(tier: str) -> None:
     beside = subprocess.Popen(collect, cwd=ROOT, env=_environment(), stdout=subprocess.DEVNULL)
     subprocess.run([sys.executable, "-m", "tests.harness.warm"], cwd=ROOT, env=_environment(), check=True)
     beside.wait()  # what is wrong with the tests, the workers say
+
+
+def _files_of(mark: str) -> list[str]:
+    """The test files that name a mark: to collect the others as well would take longer than these tests."""
+    return [str(path) for path in sorted((ROOT / "tests").rglob("test_*.py")) if f"mark.{mark}" in path.read_text()]
 
 
 def _environment() -> dict[str, str]:

@@ -244,6 +244,7 @@ def test_a_lock_without_a_readable_holder_is_still_an_error(tmp_path: Path, monk
             LocalKafka(tmp_path, Settings().cache_dir, port=0).start()
 
 
+@pytest.mark.slow  # its twin: the test of a kill and another port
 def test_started_again_it_keeps_the_port_its_clients_know(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         wanted = int(other.getsockname()[1])

@@ -22,7 +22,6 @@ LONGEST = (
     "tests/browser/test_lasso.py",
     "tests/faults/test_rebalances.py",
     "tests/browser/test_accessibility.py",
-    "tests/test_neighbours_cells.py",
     "tests/browser/test_threads.py",
     "tests/test_local_kafka.py",
     "tests/browser/test_phone.py",
