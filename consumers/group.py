@@ -85,7 +85,7 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, consumer: KafkaConsumer, topic: str) -> None:
         self._consumer = consumer
         self._topic = topic
-        self._done: dict[TopicPartition, int] = {}  # the offset before which all is written
+        self._done: dict[TopicPartition, OffsetAndMetadata] = {}  # the offset before which all is written
         self._committed: dict[TopicPartition, int] = {}
         self._gone: set[TopicPartition] = (
             set()
@@ -128,9 +128,11 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
         )  # commits must not set another member's offset back
         positions = patches.positions(self._consumer)
         self._done = {partition: positions[partition] for partition in ours if partition in positions}
-        offsets = {one: self._noted(at) for one, at in self._done.items() if self._committed.get(one) != at}
+        offsets = {one: self._noted(at) for one, at in self._done.items() if self._committed.get(one) != at.offset}
         if not offsets:
             return
+        for one, at in offsets.items():
+            self.stands_at(one, at.offset)
         self._tried_at = time.monotonic()
         try:
             self._consumer.commit(offsets, timeout_ms=int(_COMMIT_WITHIN * 1000))
@@ -154,6 +156,12 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
         """Notes the group's offset in a partition that has just been assigned."""
         self._committed[partition] = offset
 
+    def stands_at(self, partition: TopicPartition, offset: int) -> None:
+        """Tells where a partition is read again from before what is committed: the client has found that its log was cut."""
+        if (before := self._committed.get(partition, -1)) > offset:
+            self._committed[partition] = -1
+            say_shorter(partition, before)
+
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Commits the written records of these partitions before another member gets them."""
         self._forget(revoked, commit=True)
@@ -174,16 +182,24 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
         self._away |= set(partitions)
         self.new -= set(partitions)
         done = {one: self._done.pop(one) for one in partitions if one in self._done}
-        left = {one: self._noted(at) for one, at in done.items() if self._committed.get(one) != at}
+        left = {one: self._noted(at) for one, at in done.items() if self._committed.get(one) != at.offset}
         for one in partitions:
             self._committed.pop(one, None)
         if commit and left:
             self._consumer.commit_async(left)
 
-    def _noted(self, offset: int) -> OffsetAndMetadata:
-        """The offset with the topic's id, since offsets mean nothing in another topic of the same name."""
+    def _noted(self, at: OffsetAndMetadata) -> OffsetAndMetadata:
+        """The offset with the topic's id, since offsets mean nothing in another topic of the same name.
+
+        Its leader epoch shows a later member whether Kafka's log was cut meanwhile (`Partitions.let_in`).
+        """
         id_ = patches.topic_id(self._consumer, self._topic)
-        return OffsetAndMetadata(offset, "" if id_ is None else json.dumps({"topic": str(id_)}), -1)
+        return OffsetAndMetadata(at.offset, "" if id_ is None else json.dumps({"topic": str(id_)}), at.leader_epoch)
+
+
+def say_shorter(partition: TopicPartition, read_to: int) -> None:
+    """Tells that Kafka's log was cut: what was read beyond its end is in Milvus, and what comes next is read."""
+    log.warning("Kafka has fewer messages than were read", partition=partition.partition, read_to=read_to)
 
 
 class Membership:
@@ -236,6 +252,8 @@ class Membership:
             self._stop.wait(max(seconds, 0.2))  # a poll may fail at once
             return {}
         self._contact.look()
+        for partition, records in polled.items():
+            self._handover.stands_at(partition, records[0].offset)
         self._shown_up = time.monotonic()
         return polled
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from consumers.group import Handover
+from consumers.group import Handover, say_shorter
 from consumers.tally import Tally
 from newstide.core import logs
 from newstide.core.errors import Unavailable
@@ -72,7 +72,10 @@ class Partitions:
                 self._lost(partition, entry.offset, starts[partition])
             elif ends[partition] < entry.offset:  # else what comes next would be taken for read
                 self.consumer.seek(partition, ends[partition])
-                _say_shorter(partition, entry.offset)
+                self.handover.starts_at(partition, -1)
+                say_shorter(partition, entry.offset)
+            elif entry.leader_epoch >= 0:  # new messages may lie where the log was cut
+                patches.seek(self.consumer, partition, entry)
         if anew:
             self._made_anew(f"{anew} of its partitions were read under another id")
         self.handover.new -= set(new)
@@ -96,7 +99,7 @@ class Partitions:
         if position is not None and position > offset:
             self._lost(partition, offset, position)
         else:
-            _say_shorter(partition, offset)
+            say_shorter(partition, offset)
 
     def _lost(self, partition: TopicPartition, offset: int, start: int) -> None:
         self.tally.lost += start - offset
@@ -153,10 +156,6 @@ class Partitions:
         for partition in set(self._said) - set(found):
             del self._said[partition]
             log.info("the partition is read again", partition=partition.partition)
-
-
-def _say_shorter(partition: TopicPartition, read_to: int) -> None:
-    log.warning("Kafka has fewer messages than were read", partition=partition.partition, read_to=read_to)
 
 
 def _note(metadata: Any) -> Mapping[str, Any]:

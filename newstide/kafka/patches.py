@@ -28,6 +28,7 @@ from kafka.errors import (
 )
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.record import MemoryRecords
+from kafka.structs import OffsetAndMetadata
 
 from newstide.core import logs
 
@@ -123,10 +124,21 @@ def topic_id(consumer: Any, topic: str) -> UUID | None:
     return found
 
 
-def positions(consumer: Any) -> dict[TopicPartition, int]:
-    """The next offset to be read of each partition, where the client knows it; sends no request."""
-    consumed = consumer._subscription.all_consumed_offsets()
-    return {partition: int(at.offset) for partition, at in consumed.items()}
+def positions(consumer: Any) -> dict[TopicPartition, OffsetAndMetadata]:
+    """The next offset to be read of each partition, where the client knows it, and the leader epoch of what was read last.
+
+    Sends no request.
+    """
+    return dict(consumer._subscription.all_consumed_offsets())
+
+
+def seek(consumer: Any, partition: TopicPartition, at: OffsetAndMetadata) -> None:
+    """Goes to an offset and has the client ask Kafka where its log of that leader epoch ends (KIP-320).
+
+    Where it ends before the offset, the log was cut, and the client goes to its end: what lies behind was never read.
+    `KafkaConsumer.seek` takes no epoch.
+    """
+    consumer._subscription.seek(partition, at)
 
 
 def knows_coordinator(consumer: Any) -> bool:

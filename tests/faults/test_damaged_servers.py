@@ -23,9 +23,10 @@ from tests.harness.newsroom import own_topics
 from tests.harness.workers import good, headline, send
 
 
-@pytest.mark.slow  # its twin, of a flipped byte: tests/faults/test_topic_faults.py
+@pytest.mark.slow  # its twins, of epochs and of a flipped byte: tests/faults/test_topic_faults.py
+@pytest.mark.parametrize("more_comes_first", [False, True])
 def test_a_log_of_kafkas_that_is_cut_loses_what_was_cut_alone_and_what_comes_later_is_read(
-    tmp_path: Path, milvus_settings: MilvusSettings, store: Store
+    tmp_path: Path, milvus_settings: MilvusSettings, store: Store, *, more_comes_first: bool
 ) -> None:
     folder = tmp_path / "kafka"
     with LocalKafka(folder, Settings().cache_dir, port=0) as kafka:
@@ -49,15 +50,19 @@ def test_a_log_of_kafkas_that_is_cut_loses_what_was_cut_alone_and_what_comes_lat
             one: end for one, end in ends.items() if one != cut
         }
         assert 0 < left[cut] < ends[cut]
+        if more_comes_first:  # to where the consumer has read to, and beyond
+            send(settings, good(range(40, 80)))
+            assert end_offsets(settings.kafka, settings.kafka.topic)[cut] >= ends[cut]
         with structlog.testing.capture_logs() as logged:
             tally = drained(settings)
         require_sums(tally)
-        assert tally.stored == 0, "what is there is there once"
+        assert (tally.stored, tally.duplicates) == (40 * more_comes_first, 0), "what is there is there once"
         assert [one["partition"] for one in logged if one["event"] == "Kafka has fewer messages than were read"] == [
             cut
         ]
-        send(settings, good(range(40, 80)))
-        assert drained(settings).stored == 40
+        if not more_comes_first:
+            send(settings, good(range(40, 80)))
+            assert drained(settings).stored == 40
         assert store.count_headlines() == 80
 
 
