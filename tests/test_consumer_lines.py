@@ -13,6 +13,7 @@ from consumers.partitions import Partitions
 from consumers.tally import Tally
 from newstide.core.headline import Headline
 from newstide.core.settings import KafkaSettings
+from tests.harness.clock import set_clock
 
 HERE = TopicPartition("headlines", 2)
 
@@ -57,7 +58,7 @@ def test_a_member_asks_for_new_partitions_within_thirty_seconds(monkeypatch: pyt
 def test_the_first_clash_of_a_minute_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     clock = iter([1_000.0, 1_001.0, 1_059.0, 1_061.0, 1_062.0])
-    monkeypatch.setattr("consumers.write.time.monotonic", lambda: next(clock))
+    set_clock(monkeypatch, "consumers.write", lambda: next(clock))
     monkeypatch.setattr("consumers.write.log.warning", lambda _text, **values: said.append(values["id"]))
     nothing = cast("Any", None)
     writer = write.Writer(*[nothing] * 9)

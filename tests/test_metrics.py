@@ -38,6 +38,7 @@ from newstide_app.services.monitoring import Monitor, monitored
 from newstide_app.services.run import run_consumer, run_reclusterer
 from producers.publisher import publish
 from producers.rows import Row
+from tests.harness.clock import set_clock
 
 GRAFANA = Path(__file__).parent.parent / "docs" / "grafana"
 # Of the library's own collectors, which tell nothing of a process that has another platform.
@@ -273,7 +274,7 @@ def test_not_ready_once_the_last_good_run_is_too_old(tmp_path: Path, monkeypatch
     now = time.monotonic()
 
     def later(seconds: float) -> None:
-        monkeypatch.setattr(time, "monotonic", lambda: now + seconds)
+        set_clock(monkeypatch, "newstide_app.services.monitoring", lambda: now + seconds)
         monitor.beat()
 
     later(170)
@@ -287,7 +288,7 @@ def test_not_ready_once_the_last_good_run_is_too_old(tmp_path: Path, monkeypatch
     monitor.ran(None, stood_by=True)
     assert monitor.not_ready() == []
     assert monitor.not_alive() == ""
-    monkeypatch.setattr(time, "monotonic", lambda: now + 400 + 301)
+    set_clock(monkeypatch, "newstide_app.services.monitoring", lambda: now + 400 + 301)
     assert "has been silent for 301 s" in monitor.not_alive()
 
 
@@ -388,7 +389,8 @@ def test_a_poller_of_feeds_counts_as_dead_once_it_has_looked_at_none_for_three_i
     monitor = Monitor("producer", Settings(data_dir=tmp_path))
     looked = monitor.polling(600)
     looked(well=True, read=1, rejected=0, failing=0)
-    now = time.monotonic()
-    for later, dead in ((1_700, False), (1_900, True)):
-        monkeypatch.setattr("newstide_app.services.monitoring.time.monotonic", lambda later=later: now + later)
+    now = [time.monotonic()]
+    set_clock(monkeypatch, "newstide_app.services.monitoring", lambda: now[0])
+    for later, dead in ((1_700, False), (200, True)):
+        now[0] += later
         assert bool(monitor.not_alive()) == dead

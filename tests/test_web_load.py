@@ -31,6 +31,7 @@ from newstide.milvus.connection import Connection
 from newstide_app.queries import HeadlineFilter, Lately, newest_headlines
 from newstide_app.services import http
 from newstide_app.web.shared_store import Reader
+from tests.harness.clock import set_clock
 from tests.harness.web import served, write_run
 
 TOKEN = "a-token-of-some-length"  # noqa: S105
@@ -219,7 +220,7 @@ def test_of_a_thousand_malformed_requests_the_first_of_a_minute_is_logged(
 
 def test_what_was_left_out_of_the_log_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("newstide.core.logs.time.monotonic", lambda: now[0])
+    set_clock(monkeypatch, "newstide.core.logs", lambda: now[0])
     bounded = FirstOfAMinute()
 
     def shown(message: str, *values: object) -> str | None:
