@@ -16,6 +16,8 @@ import pytest
 from newstide.core.errors import NewstideError, StoreUnavailable
 from newstide.core.local_server import LocalServer, free_port, listens
 from newstide.core.settings import Settings
+from newstide.kafka.local_broker import LocalKafka
+from newstide.milvus.local_server import LocalMilvus
 from newstide_app.services.endpoints import Endpoints, held_folder, read_endpoints, write_endpoints
 from newstide_app.services.local_services import Keeper
 from newstide_app.services.supervisor import Service
@@ -234,3 +236,35 @@ def test_a_service_that_never_comes_up_ends_with_an_error_and_one_that_is_killed
         waiting.process.wait()
         waiting.look_after()
     assert waiting.process is None
+
+
+def test_a_server_whose_port_another_takes_at_the_same_moment_takes_another_and_never_passes_for_it(
+    server: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = int(other.getsockname()[1])
+        found = iter([taken])
+        monkeypatch.setattr("newstide.core.local_server.free_port", lambda _wanted: next(found, 0) or free_port(0))
+        server.start()
+        assert server.port != taken
+        assert listens(server.port)
+
+
+@pytest.mark.slow  # its twin: the test above
+@pytest.mark.parametrize("kind", ["Kafka", "Milvus Lite"])
+def test_so_do_the_real_servers(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(name: str, port: int) -> LocalServer:
+        folder = tmp_path / name
+        return (
+            LocalKafka(folder, Settings().cache_dir, port=port) if kind == "Kafka" else LocalMilvus(folder, port=port)
+        )
+
+    with made("first", 0) as first:
+        taken = iter([first.port])
+
+        def free(wanted: int = 0) -> int:
+            return next(taken, 0) or free_port(0) if wanted == first.port else free_port(wanted)
+
+        monkeypatch.setattr("newstide.core.local_server.free_port", free)
+        with made("second", first.port) as second:
+            assert second.port != first.port

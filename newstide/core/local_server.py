@@ -26,6 +26,7 @@ _LOOPBACK = "127.0.0.1"
 _LOCK_WITHIN = 5.0  # seconds; a server whose parent was killed releases the lock within them
 _SILENT_FOR = 60.0  # seconds without processor time and log lines, after which a starting server counts as hung
 _WORK = 1.0  # seconds of processor time that count as work; an idle Java takes less within that minute
+_IN_USE = "Address already in use"  # as servers say it
 _PORT_ATTEMPTS = 3  # another process may take a port between our look and the server's start
 _LAST_LINES = 15  # of the server's log that an error shows
 
@@ -108,7 +109,7 @@ class LocalServer(ABC):
                     break
                 except BaseException as error:
                     self.stop()
-                    if "Address already in use" not in str(error) or attempt == _PORT_ATTEMPTS:
+                    if _IN_USE not in str(error) or attempt == _PORT_ATTEMPTS:
                         raise
         log.info(f"local {self.name} is up", address=self.address, seconds=round(time.monotonic() - started, 1))
 
@@ -171,7 +172,7 @@ class LocalServer(ABC):
         while True:
             if not self.alive():
                 raise self._failed(f"The local {self.name} ended while it started.{self._last_words()}")
-            if listens(self.port) and self._answers():
+            if listens(self.port) and self._has_port() and self._answers():
                 return
             if (done := self._work_done()) != seen:
                 seen, last = done, time.monotonic()
@@ -180,6 +181,25 @@ class LocalServer(ABC):
                     f"The local {self.name} did nothing for {_SILENT_FOR:.0f} s while it started.{self._last_words()}"
                 )
             time.sleep(0.1)
+
+    def _has_port(self) -> bool:
+        """Whether it is this server that listens: two that start at once may both have found the port free.
+
+        Raises:
+            NewstideError: Another one listens there, too, as servers of gRPC can (SO_REUSEPORT): clients would meet either.
+        """
+        try:
+            server = psutil.Process(self.pid)
+            family = {server.pid, *(child.pid for child in server.children(recursive=True))}
+            sockets = psutil.net_connections("inet")
+        except psutil.AccessDenied:  # some systems show a process's sockets to nobody
+            return True
+        except psutil.Error:
+            return False
+        listeners = {one.pid for one in sockets if one.status == psutil.CONN_LISTEN and one.laddr.port == self.port}
+        if listeners & family and listeners - family:
+            raise self._failed(f"{_IN_USE}: another process listens on port {self.port}, too.")
+        return bool(listeners & family)
 
     def _work_done(self) -> tuple[int, int]:
         """Bytes of the server's log, and the processor time it has used, in steps of `_WORK`."""

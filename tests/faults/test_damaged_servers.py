@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import structlog
+from kafka import TopicPartition
 
+from consumers.group import join_group
 from newstide.core.errors import StoreUnavailable
 from newstide.core.settings import MilvusSettings, Settings
 from newstide.embedding.base import ModelCard
+from newstide.kafka import patches
 from newstide.kafka.lag import end_offsets
 from newstide.kafka.local_broker import LocalKafka
 from newstide.kafka.topics import ensure_topics
@@ -23,7 +26,24 @@ from tests.harness.newsroom import own_topics
 from tests.harness.workers import good, headline, send
 
 
-@pytest.mark.slow  # its twins, of epochs and of a flipped byte: tests/faults/test_topic_faults.py
+def test_offsets_are_committed_with_the_epoch_by_which_a_cut_log_is_found_out(settings: Settings) -> None:
+    send(settings, good(range(1)))
+    ((partition, _),) = [one for one in end_offsets(settings.kafka, settings.kafka.topic).items() if one[1]]
+    place = TopicPartition(settings.kafka.topic, partition)
+    assert drained(settings).stored == 1
+    consumer = join_group(settings.kafka)
+    try:
+        found = consumer.committed(place, metadata=True)
+        assert (found.offset, found.leader_epoch) == (1, 0)
+        consumer.unsubscribe()
+        consumer.assign([place])
+        patches.seek(consumer, place, found)
+        assert patches.positions(consumer)[place] == found
+    finally:
+        consumer.close(autocommit=False)
+
+
+@pytest.mark.slow  # its twins: the test above; of a flipped byte: tests/faults/test_topic_faults.py
 @pytest.mark.parametrize("more_comes_first", [False, True])
 def test_a_log_of_kafkas_that_is_cut_loses_what_was_cut_alone_and_what_comes_later_is_read(
     tmp_path: Path, milvus_settings: MilvusSettings, store: Store, *, more_comes_first: bool

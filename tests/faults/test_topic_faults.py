@@ -203,22 +203,6 @@ def test_what_retention_removed_before_it_was_read_is_counted_until_it_is_acknow
     assert losses.losses(settings.kafka) == {}
 
 
-def test_offsets_are_committed_with_the_epoch_by_which_a_cut_log_is_found_out(settings: Settings) -> None:
-    send(settings, [message("first")])
-    place = place_of(settings)
-    assert drained(settings).stored == 1
-    consumer = join_group(settings.kafka)
-    try:
-        found = consumer.committed(place, metadata=True)
-        assert (found.offset, found.leader_epoch) == (1, 0)
-        consumer.unsubscribe()
-        consumer.assign([place])
-        patches.seek(consumer, place, found)
-        assert patches.positions(consumer)[place] == found
-    finally:
-        consumer.close(autocommit=False)
-
-
 def test_what_goes_while_a_member_is_about_to_read_it_is_counted_too(
     settings: Settings, admin: KafkaAdminClient
 ) -> None:
