@@ -309,6 +309,7 @@ def test_the_web_server_is_healthy_while_it_answers(tmp_path: Path) -> None:
         terminate(server, 10)
 
 
+@pytest.mark.slow  # its twins look at the environment alone
 def test_kafka_starts_with_this_environment_and_creates_no_topic_by_itself(tmp_path: Path) -> None:
     with broker(tmp_path, environment("kafka")) as port:
         client = KafkaAdminClient(bootstrap_servers=f"localhost:{port}")

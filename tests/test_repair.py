@@ -112,9 +112,12 @@ WRITES: dict[str, tuple[Any, str, Callable[..., tuple[Any, ...]] | None]] = {
     "page": ("clustering.run.publish", "write_snapshot", None),
 }
 UNDECIDED = ("graph", "plan, before")
+FIRST = ("plan, before", "stories, half way", "labels, half way", "events, first", "run row, before", "page")
 
 
-@pytest.mark.parametrize("where", WRITES)
+@pytest.mark.parametrize(
+    "where", [*FIRST, *(pytest.param(one, marks=pytest.mark.slow) for one in WRITES if one not in FIRST)]
+)
 def test_killed_at_any_write_a_run_ends_as_one_that_was_not(
     where: str,
     undisturbed: tuple[Any, Any],

@@ -145,6 +145,7 @@ def settings(kafka_settings: KafkaSettings, milvus_settings: MilvusSettings, fol
     )
 
 
+@pytest.mark.slow  # its twin: tests/browser/test_markup.py
 def test_the_worst_headlines_go_through_everything_and_nothing_of_them_runs(
     settings: Settings,
     folder: Path,

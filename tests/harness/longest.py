@@ -26,7 +26,6 @@ LONGEST = (
     "tests/test_local_kafka.py",
     "tests/browser/test_phone.py",
     "tests/test_reembed.py",
-    "tests/browser/test_hostile.py",
     "tests/e5/test_conversion.py",
     "tests/e5/test_vectors.py",
     "tests/test_backup.py",
