@@ -57,6 +57,10 @@ class _Findings(NamedTuple):
 def bridges(component: Indices, core: Floats, metric: Metric, memory_mb: int) -> tuple[Edges, Values]:
     """The edges that complete the minimum spanning forest of components to a tree.
 
+    Where two bridges from one component to another are equally light, the first by rows is taken: which one it is shows in
+    the tree once a longer edge within that other component lies between their ends. Rows in an order of their own, as
+    ascending ids, make it always the same.
+
     Args:
         component: (n,) component of each row, numbered from 0.
         core: (n,) core distances. Rows with an infinite one are not joined to anything.
