@@ -157,10 +157,14 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committed[partition] = offset
 
     def stands_at(self, partition: TopicPartition, offset: int) -> None:
-        """Tells where a partition is read again from before what is committed: the client has found that its log was cut."""
+        """Takes note of where a partition is read: before what is committed, the client has found that its log was cut."""
         if (before := self._committed.get(partition, -1)) > offset:
-            self._committed[partition] = -1
-            say_shorter(partition, before)
+            self.was_cut(partition, before)
+
+    def was_cut(self, partition: TopicPartition, read_to: int) -> None:
+        """Tells that Kafka's log was cut: what was read beyond its end is in Milvus, and what comes next is read."""
+        self._committed[partition] = -1  # so that the next commit takes the group's offset back
+        log.warning("Kafka has fewer messages than were read", partition=partition.partition, read_to=read_to)
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Commits the written records of these partitions before another member gets them."""
@@ -195,11 +199,6 @@ class Handover(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         id_ = patches.topic_id(self._consumer, self._topic)
         return OffsetAndMetadata(at.offset, "" if id_ is None else json.dumps({"topic": str(id_)}), at.leader_epoch)
-
-
-def say_shorter(partition: TopicPartition, read_to: int) -> None:
-    """Tells that Kafka's log was cut: what was read beyond its end is in Milvus, and what comes next is read."""
-    log.warning("Kafka has fewer messages than were read", partition=partition.partition, read_to=read_to)
 
 
 class Membership:

@@ -10,7 +10,7 @@ from uuid import UUID
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from consumers.group import Handover, say_shorter
+from consumers.group import Handover
 from consumers.tally import Tally
 from newstide.core import logs
 from newstide.core.errors import Unavailable
@@ -72,8 +72,7 @@ class Partitions:
                 self._lost(partition, entry.offset, starts[partition])
             elif ends[partition] < entry.offset:  # else what comes next would be taken for read
                 self.consumer.seek(partition, ends[partition])
-                self.handover.starts_at(partition, -1)
-                say_shorter(partition, entry.offset)
+                self.handover.was_cut(partition, entry.offset)
             elif entry.leader_epoch >= 0:  # new messages may lie where the log was cut
                 patches.seek(self.consumer, partition, entry)
         if anew:
@@ -99,7 +98,7 @@ class Partitions:
         if position is not None and position > offset:
             self._lost(partition, offset, position)
         else:
-            say_shorter(partition, offset)
+            self.handover.was_cut(partition, offset)
 
     def _lost(self, partition: TopicPartition, offset: int, start: int) -> None:
         self.tally.lost += start - offset

@@ -158,6 +158,9 @@ rows = st.integers(1, 40).flatmap(
         [],
     )
 )
+@example(  # the story that new ones are parted from goes at the same time into one that is larger elsewhere
+    given=(numbers((0, 9), (-1, 4)), numbers((1, 3), (0, 2), (-1, 4), (0, 4)), 0, 1.0, [])
+)
 def test_no_row_is_lost_and_nothing_changes_but_that_clusters_are_parted(
     given: tuple[Numbers, Numbers, int, float, list[tuple[int, int]]],
 ) -> None:
@@ -183,6 +186,7 @@ def test_no_row_is_lost_and_nothing_changes_but_that_clusters_are_parted(
     for cluster, story in parted.born.items():
         number = int(lineage.story_of_cluster[cluster])
         assert story in told[number].parents
+        # it goes on, ends in what was born, or went where its rows are now
         assert story not in ends or ends[story] >= 10 or ends[story] in lineage.labels[stories == story]
     assert all(not set(pair) & set(ends) for pair in pairs_apart(parted, lineage))
 

@@ -98,10 +98,11 @@ def match(
     were_open = {int(story) for story in open_stories} | had_closed
     shares = _shares(previous, clusters, were_open)
     merged = _merged(shares)
-    split = _split(shares)
+    holders = shares.holders()
+    split = _split(shares, holders)
     for cluster, story in (parted or {}).items():
         _add_part(split, shares, story, cluster)
-    survivor = _survivors(shares, merged, split, frozenset(parted or ()))
+    survivor = _survivors(shares, holders, merged, split, frozenset(parted or ()))
 
     count = len(shares.cluster_size)
     story_of_cluster = np.full(count, -1, np.int64)
@@ -224,10 +225,10 @@ def _merged(shares: _Shares) -> dict[int, list[int]]:
     return merged
 
 
-def _split(shares: _Shares) -> dict[int, list[int]]:
+def _split(shares: _Shares, holders: Mapping[int, Sequence[int]]) -> dict[int, list[int]]:
     """Stories of whose shared rows two or more clusters each hold 30 %; the clusters, the one with most of it first."""
     split = {}
-    for story, clusters in shares.holders().items():
+    for story, clusters in holders.items():
         parts = [cluster for cluster in clusters if _is_part(shares.held[cluster, story], shares.story_size[story])]
         if len(parts) >= 2:
             split[story] = parts
@@ -244,12 +245,12 @@ def _add_part(split: dict[int, list[int]], shares: _Shares, story: int, newborn:
 
 def _survivors(
     shares: _Shares,
+    holders: Mapping[int, Sequence[int]],
     merged: Mapping[int, Sequence[int]],
     split: Mapping[int, Sequence[int]],
     newborn: frozenset[int],
 ) -> dict[int, int]:
     """Cluster to story; in a newborn cluster none goes on."""
-    holders = shares.holders()
     goes_on = {at: next((one for one in parts if holders[one][0] == at), -1) for at, parts in merged.items()}
 
     def claim(cluster: int, story: int, rows: int) -> tuple[bool, float, int, int, int]:

@@ -23,6 +23,7 @@ from clustering.stories.similarity import to_distance
 from clustering.time_damping import TimeDamping
 from clustering.tree import build_hierarchy, cluster_neighbours
 from clustering.tree.tutorial import tutorial_labels
+from newstide.core import logs
 from newstide.core.settings import ClusteringSettings, LayoutSettings
 from newstide_app.evaluation import read_labelled
 from newstide_app.replay import update_exact_graph
@@ -87,4 +88,5 @@ def _compile_tree() -> None:
 
 
 if __name__ == "__main__":
+    logs.configure("warning", json=False)
     {"graph": _compile_graph, "tree": _compile_tree}.get("".join(sys.argv[1:]), main)()
