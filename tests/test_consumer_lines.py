@@ -38,14 +38,17 @@ def test_lost_to_retention_is_the_logs_start_minus_the_next_offset_where_that_is
     monkeypatch: pytest.MonkeyPatch, position: int, lost: int
 ) -> None:
     noted: list[tuple[int, int]] = []
+    cut: list[tuple[TopicPartition, int]] = []
+    handover = SimpleNamespace(was_cut=lambda partition, read_to: cut.append((partition, read_to)))
     monkeypatch.setattr("newstide.kafka.patches.take_out_of_range", lambda _consumer: {HERE: 10})
     monkeypatch.setattr("newstide.kafka.patches.topic_id", lambda _consumer, _topic: None)
     monkeypatch.setattr("newstide.kafka.patches.unreadable", lambda _consumer: [])
     monkeypatch.setattr(partitions, "note_loss", lambda _settings, partition, count: noted.append((partition, count)))
     tally = Tally()
-    Partitions(cast("Any", Consumer(position)), cast("Handover", None), KafkaSettings(), tally).look()
+    Partitions(cast("Any", Consumer(position)), cast("Handover", handover), KafkaSettings(), tally).look()
     assert tally.lost == lost
     assert noted == ([(2, lost)] if lost else [])
+    assert cut == ([] if lost else [(HERE, 10)]), "where the log ends before the offset, nothing was lost unread"
 
 
 def test_a_member_asks_for_new_partitions_within_thirty_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
