@@ -298,32 +298,57 @@ def test_readers_of_one_page_ask_milvus_once_and_an_error_is_kept_for_nobody(mon
     assert asked == [2]
 
 
+class Stream:
+    """An hour of headlines, ten a second; counts the rows and the queries."""
+
+    def __init__(self) -> None:
+        self.times = list(range(0, 3_600_001, 100))
+        self.read = 0
+        self.queries = 0
+
+    def newest_published_at(self, after: int) -> int | None:
+        self.queries += 1
+        return max((at for at in self.times if at > after), default=None)
+
+    def last_run(self) -> None:
+        return None
+
+    def headlines(self, where: str, _columns: Any) -> pd.DataFrame:
+        self.queries += 1
+        first = max(int(number) for number in re.findall(r"published_at >= (\d+)", where))
+        last = min([int(number) for number in re.findall(r"published_at <= (\d+)", where)] or [10**15])
+        times = [at for at in self.times if first <= at <= last]
+        self.read += len(times)
+        return pd.DataFrame({"id": [f"{at:09d}" for at in times], "published_at": times})
+
+    def headlines_by_id(self, ids: Any, _columns: Any) -> list[str]:
+        return list(ids)
+
+
 def test_the_newest_headlines_are_read_in_a_short_look_back_however_many_came_at_once() -> None:
-    newest = 3_600_000
-
-    class Counting:
-        """An hour of headlines, ten a second."""
-
-        read = 0
-
-        def newest_published_at(self, after: int) -> int | None:
-            return None if after >= newest else newest
-
-        def last_run(self) -> None:
-            return None
-
-        def headlines(self, where: str, _columns: Any) -> pd.DataFrame:
-            first, last = (int(number) for number in re.findall(r"published_at [<>]= (\d+)", where))
-            times = [at for at in range(0, newest + 1, 100) if first <= at <= last]
-            self.read += len(times)
-            return pd.DataFrame({"id": [f"{at:09d}" for at in times], "published_at": times})
-
-        def headlines_by_id(self, ids: Any, _columns: Any) -> list[str]:
-            return list(ids)
-
-    store, lately = Counting(), Lately()
-    first = newest_headlines(cast("Store", store), HeadlineFilter(), 50, None, lately)
-    store.read = 0
-    assert newest_headlines(cast("Store", store), HeadlineFilter(), 50, None, lately) == first
-    assert store.read <= 400, "eight pages at most"
+    stream, lately = Stream(), Lately()
+    store, newest = cast("Store", stream), stream.times[-1]
+    first = newest_headlines(store, HeadlineFilter(), 50, None, lately)
+    stream.read = 0
+    assert newest_headlines(store, HeadlineFilter(), 50, None, lately) == first
+    assert stream.read <= 101, "two pages at most"
     assert first[1] == (newest - 4_900, f"{newest - 4_900:09d}")
+
+
+def test_the_newest_headlines_cost_one_query_and_are_those_that_came_in_since() -> None:
+    stream, lately = Stream(), Lately()
+    store = cast("Store", stream)
+    newest_headlines(store, HeadlineFilter(), 50, None, lately)
+    for came, gone in ([3_600_500, 7_200_000], []), ([], [7_200_000]), ([], stream.times[-300:]):
+        stream.times = sorted({*stream.times, *came} - set(gone))
+        newest_headlines(store, HeadlineFilter(), 50, None, lately)  # where the newest are gone, it looks further back
+        stream.queries = stream.read = 0
+        page, _ = newest_headlines(store, HeadlineFilter(), 50, None, lately)
+        assert page == [f"{at:09d}" for at in stream.times[:-51:-1]]
+        assert stream.queries == 1
+        assert stream.read <= 101
+    until = stream.times[-1] - 60_000
+    page, _ = newest_headlines(store, HeadlineFilter(until=until), 50, None, lately)
+    assert page == [f"{at:09d}" for at in stream.times if at < until][:-51:-1]
+    page, _ = newest_headlines(store, HeadlineFilter(since=stream.times[-1] + 1), 50, None, lately)
+    assert page == []

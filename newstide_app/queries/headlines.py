@@ -1,6 +1,6 @@
 """Headlines: the newest a page at a time, those nearest in meaning to a text, and those of one story."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -29,7 +29,7 @@ HEADLINE_COLUMNS = [
     "label_run",
 ]
 _FIRST_SPAN = 3_600_000  # ms looked back for the newest headlines; where they are few, eight times as far, and so on
-_CROWD = 8  # times the headlines of a page that a look back may bring before it is made shorter
+_SPANS = 1_000  # filters whose look back is remembered
 _TIES = 50  # hits looked at beyond a page: how many copies of a title may lie about its end
 _DIGITS = 5  # of a similarity; what differs by less is equally near
 
@@ -39,12 +39,12 @@ class Lately:
     """What the last look for the newest headlines found, so that the next reads less; for one open store.
 
     Attributes:
-        newest: No headline was later then, epoch ms; it may have been deleted since.
-        span: How far to look back first, ms.
+        newest: The time of the newest headline that was found, epoch ms; later ones may have come in since.
+        spans: How far to look back first, ms, by filter.
     """
 
     newest: int = -1
-    span: int = _FIRST_SPAN
+    spans: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,29 +187,45 @@ def _looking_back(
     store: Store, wanted: HeadlineFilter, limit: int, after: Cursor | None, lately: Lately
 ) -> pd.DataFrame:
     """Ids and times of at least `limit + 1` headlines from the newest back, where there are so many."""
-    bounds = [_newest(store, lately)]
-    if wanted.until is not None:
-        bounds.append(wanted.until - 1)
+    newest = _newest(store, lately)
+    bounds = [] if wanted.until is None else [wanted.until - 1]
     if after is not None:
         bounds.append(after[0])
-    upper, floor, span = min(bounds), max(wanted.since or 0, 0), lately.span
+    last, first = min(bounds, default=newest), max(wanted.since or 0, 0)
+    kind = replace(wanted, since=None, until=None).expression()
+    span = lately.spans.get(kind, _FIRST_SPAN)
+    # Without an upper bound the first look finds what has come in since: for each query Milvus Lite walks all rows.
+    latest = last >= newest
+    upper, until = min(last, newest), "" if latest else filters.published_until(last)
     where, behind = wanted.expression(), "" if after is None else filters.behind(*after)
     parts: list[pd.DataFrame] = []
-    while upper >= floor and sum(map(len, parts)) <= limit:
-        lower = max(upper - span + 1, floor)
-        slice_ = filters.all_of(filters.published_since(lower), filters.published_until(upper))
+    while not parts or (upper >= first and sum(map(len, parts)) <= limit):
+        lower = max(upper - span + 1, first)
+        slice_ = filters.all_of(filters.published_since(lower), until)
         parts.append(store.headlines(filters.all_of(slice_, where, behind), ["id", "published_at"]))
-        if len(parts) == 1 and len(parts[0]) > _CROWD * limit:  # the next look reads no more than it needs
-            lately.span = max(1, span * 2 * limit // len(parts[0]))
         upper, span = lower - 1, span * 8
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["id", "published_at"])
+        until = filters.published_until(upper)
+    found = pd.concat(parts, ignore_index=True)
+    if latest and not behind:
+        _remember(lately, kind, found["published_at"].sort_values(ascending=False).tolist(), limit)
+    return found
+
+
+def _remember(lately: Lately, kind: str, times: list[int], limit: int) -> None:
+    """Notes where the newest headlines of a filter lie, from their times, latest first: the next look asks once."""
+    if times:
+        lately.newest = max(times[0], lately.newest) if kind else times[0]
+    if len(times) > limit:
+        if len(lately.spans) >= _SPANS:
+            lately.spans.clear()
+        lately.spans[kind] = max(1, lately.newest - times[min(2 * limit, len(times) - 1)] + 1)
 
 
 def _newest(store: Store, lately: Lately) -> int:
-    """A time (epoch ms) after which no headline was published, and not much before it one was; -1 where there is none."""
+    """The time (epoch ms) of a headline that was the newest when last looked at; -1 where there is none."""
     if lately.newest < 0:
         last = store.last_run()
-        lately.newest = -1 if last is None else int(last.counts.get("newest") or -1)
-    newer = store.newest_published_at(lately.newest)
-    lately.newest = max(lately.newest, -1 if newer is None else newer)
+        known = -1 if last is None else int(last.counts.get("newest") or -1)
+        newer = store.newest_published_at(known)
+        lately.newest = known if newer is None else newer
     return lately.newest
