@@ -65,3 +65,22 @@ def test_exit_codes_tell_fruitless_files_from_those_with_nothing_new() -> None:
     assert "all of its items were sent before" in nothing_new.describe()
     assert "it holds no rows" in nothing_new.describe()
     assert not Summary(100, 90, 10, 0, 0.1, max_rejected=0.05).well
+
+
+def test_a_file_of_nothing_is_an_error_and_nothing_else_is_said_of_it(tmp_path: Path) -> None:
+    files = [write(tmp_path / name, "\n \n") for name in ("a.jsonl", "b.csv", "c.txt", "d.json")]
+    files += [write(tmp_path / "e.jsonl", ""), tmp_path / "absent.csv"]
+    done = CliRunner().invoke(app, ["produce", "--check", *map(str, files)])
+    assert done.exit_code == 1
+    told = " ".join(done.output.split())
+    assert told.count("is empty.") == 5
+    assert told.count("It needs one headline at least.") == 4
+    assert told.count("It needs a first line that names its columns.") == 1, "a table"
+    assert "absent.csv cannot be opened" in told
+    assert "columns none" not in told
+
+
+def test_a_table_with_a_header_alone_and_an_empty_list_are_no_faults(tmp_path: Path) -> None:
+    files = [write(tmp_path / "a.csv", "title,date\n"), write(tmp_path / "b.json", "[]")]
+    done = CliRunner().invoke(app, ["produce", "--check", *map(str, files)])
+    assert (done.exit_code, done.output.count("read 0: 0 headlines")) == (0, 2), done.output

@@ -54,6 +54,8 @@ class Check:
     def describe(self) -> str:
         """Lines for people."""
         tally = self.tally
+        if self.error is not None and not tally.read:
+            return f"{tally.name}: {self.error}"
         columns = ", ".join(f"{name} from {column!r}" for name, column in tally.columns.items())
         lines = [f"{tally.name}: {'; '.join(tally.notes)}", f"  columns  {columns or 'none'}"]
         if tally.times is not None:

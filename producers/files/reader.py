@@ -114,8 +114,8 @@ def _items(found: Opened, file: str, options: Options, tally: Tally) -> Iterator
             )
         tally.note("Parquet")
         return read_parquet(found, file, options, tally)
-    if not start:
-        raise SourceError(f"{file} is empty.", "It needs a first line that names its columns.")
+    if chosen != "csv" and len(start) < _LOOK and not _text(start, options.encoding).strip("\ufeff \t\r\n"):
+        raise SourceError(f"{file} is empty.", "It needs one headline at least.")
     if chosen == "document":
         tally.note("JSON")
         return read_document(found.stream, file, options, tally)
@@ -130,9 +130,13 @@ def _items(found: Opened, file: str, options: Options, tally: Tally) -> Iterator
     return read_table(lines, file, options, tally, tabs=found.name.lower().endswith((".tsv", ".tab")))
 
 
+def _text(start: bytes, encoding: str | None) -> str:
+    return whole_text(start, encoding, lambda _note: None)
+
+
 def _format_of(name: str, start: bytes, encoding: str | None) -> str:
     suffix = Path(name).suffix.lower()
-    text = whole_text(start, encoding, lambda _note: None).lstrip("\ufeff \t\r\n")
+    text = _text(start, encoding).lstrip("\ufeff \t\r\n")
     first = text.splitlines()[0] if text else ""
     kind = _SUFFIXES.get(suffix, "parquet" if suffix in (".parquet", ".pq") else "")
     if kind == "jsonl" or (text.startswith(("{", "[")) and _begins_json(first, kind)):
