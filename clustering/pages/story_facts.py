@@ -143,7 +143,7 @@ def story_contents(
         **{name: plain(story[name]) for name in (*names, *moments)},
         "history": [plain(asdict(event)) for event in events],
         "timeline": timeline(np.array([one["published_at"] for one in headlines], np.int64)),
-        "headlines": folded(headlines)[:HEADLINES],
+        "headlines": folded(headlines),
         "headlineCount": len(headlines),
         "sources": _sources(headlines),
         "lineage": kin.of(number),
@@ -176,15 +176,15 @@ def by_story(*frames: pd.DataFrame) -> defaultdict[int, list[Contents]]:
     return found
 
 
-def folded(headlines: Sequence[Contents]) -> list[Contents]:
-    """Headlines, newest first, with the copies of each below the first of them; `headlines` are oldest first."""
-    first: dict[int, Contents] = {}
-    for row, point in zip(headlines, collapse_titles([row["title"] for row in headlines])[1].tolist(), strict=True):
-        if point in first:
-            first[point]["copies"].append(row)
-        else:
-            first[point] = {**row, "copies": []}
-    return sorted(first.values(), key=lambda one: -one["published_at"])
+def folded(headlines: Sequence[Contents], most: int = HEADLINES) -> list[Contents]:
+    """At most so many headlines, newest first, with the copies of each below the first; `headlines` are oldest first."""
+    rows, point = collapse_titles([row["title"] for row in headlines])
+    begin = max(0, len(rows) - most)  # points ascend with the times of their first headlines
+    found = [{**headlines[row], "copies": []} for row in rows[begin:].tolist()]
+    copies = np.flatnonzero((point >= begin) & (rows[point] != np.arange(len(point))))
+    for row, number in zip(copies.tolist(), point[copies].tolist(), strict=True):
+        found[number - begin]["copies"].append(headlines[row])
+    return sorted(found, key=lambda one: -one["published_at"])
 
 
 def timeline(times: npt.NDArray[np.int64]) -> Contents | None:

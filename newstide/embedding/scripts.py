@@ -41,24 +41,31 @@ def unreadable_script(title: str, card: ModelCard) -> str | None:
     """
     if card.scripts is None or (title.isascii() and "Latn" in card.scripts):
         return None
-    written = _ANY.union(card.scripts)
+    known = _known(card.scripts)
+    strange = {one for one in set(title).difference(known) if not _writes(card.scripts, one, known)}
+    if not strange:
+        return None
+    letters = Counter(one for one in title if unicodedata.category(one)[0] in "LM")
     others: Counter[str] = Counter()
-    total = 0
-    for one, count in Counter(title).items():
-        is_letter, scripts = _letter(one)
-        if is_letter:
-            total += count
-            if written.isdisjoint(scripts):
-                others[unicodedata.script(one)] += count
-    if total < _FEWEST or 2 * others.total() <= total:
+    for one in strange:
+        others[unicodedata.script(one)] += letters[one]
+    if letters.total() < _FEWEST or 2 * others.total() <= letters.total():
         return None
     return max(sorted(others), key=others.__getitem__)
 
 
 @cache
-def _letter(one: str) -> tuple[bool, frozenset[str]]:
-    """Whether a character is a letter or a mark, and the scripts that it is used in; a run asks it of every title."""
-    return unicodedata.category(one)[0] in "LM", frozenset(unicodedata.script_extension(one))
+def _known(_scripts: tuple[str, ...]) -> set[str]:
+    """The characters of which `_writes` has found that they do not speak against a title; a run asks it of every title."""
+    return set()
+
+
+def _writes(scripts: tuple[str, ...], one: str, known: set[str]) -> bool:
+    """Whether a character is no letter or mark, or one of a script that the vocabulary writes."""
+    if unicodedata.category(one)[0] in "LM" and _ANY.union(scripts).isdisjoint(unicodedata.script_extension(one)):
+        return False
+    known.add(one)
+    return True
 
 
 def unreadable_scripts(titles: Sequence[str], card: ModelCard) -> tuple[npt.NDArray[np.bool_], Counter[str]]:
