@@ -98,6 +98,17 @@ def checked(compiled: Any) -> Any:
     return compiled
 
 
+def lacks_code(compiled: Any) -> bool:
+    """Whether a kernel's code can be kept on disk, and none is there that was compiled of its source as it is."""
+    file = getattr(compiled._cache, "_cache_file", None)
+    if file is None:  # there is no folder for it
+        return False
+    try:
+        return not file._load_index()
+    except Exception:  # noqa: BLE001 - whatever pickle makes of damaged bytes
+        return True
+
+
 @contextmanager
 def careful_caches() -> Iterator[None]:
     """While this lasts, functions that a package compiles with the cache on do without one that cannot be had or read."""

@@ -67,8 +67,7 @@ ORACLES: dict[str, str] = {
     "neighbours.by_cells._search_among": _ALL_CELLS,
     "neighbours.by_cells._follow": "tests/test_neighbours_cells.py::"
     "test_neighbours_are_followed_and_cells_added_until_the_lists_of_a_sample_are_true",
-    "map.layout._medians": "tests/test_settling.py::"
-    "test_a_row_is_placed_at_the_median_of_its_nearest_placed_neighbours",
+    "map.layout.medians": "tests/test_settling.py::test_a_row_is_placed_at_the_median_of_its_nearest_placed_neighbours",
     "map.layout._median": "tests/test_settling.py::test_a_row_is_placed_at_the_median_of_its_nearest_placed_neighbours",
     "map.settling._memberships": "tests/test_settling.py::test_weights_are_umaps",
     "map.settling._move": _AS_WRITTEN,

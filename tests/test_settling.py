@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from clustering.map import settling
-from clustering.map.layout import _medians, umap_compiled_once
+from clustering.map.layout import medians, umap_compiled_once
 from clustering.map.settling import Forces, settled
 from clustering.stories import naming
 from tests.test_layout import make_vectors, neighbours
@@ -80,7 +80,7 @@ def test_a_row_is_placed_at_the_median_of_its_nearest_placed_neighbours(
     indices = lists[0][:, 1:]
     there = np.random.default_rng(2).random(ROWS) < 0.5
     waiting = np.flatnonzero(~there)
-    found = _medians(start, there, waiting, indices)
+    found = medians(start, there, waiting, indices)
     for row, place in zip(waiting, found, strict=True):
         some = [other for other in indices[row] if there[other]][:10]
         expected = np.median(start[some], axis=0) if some else [np.nan, np.nan]

@@ -224,7 +224,7 @@ def placed(positions: Positions, indices: Indices, nowhere: Positions | None = N
 
 def _place_at_neighbours(start: Positions, there: Flags, waiting: Labels, indices: Indices) -> bool:
     """Places those of the waiting rows that have placed neighbours; whether there was any. Changes the first two."""
-    found = _medians(start, there, waiting, indices)
+    found = medians(start, there, waiting, indices)
     reached = np.isfinite(found[:, 0])
     start[waiting[reached]] = found[reached]
     there[waiting[reached]] = True
@@ -232,7 +232,7 @@ def _place_at_neighbours(start: Positions, there: Flags, waiting: Labels, indice
 
 
 @kernel()
-def _medians(start: Positions, there: Flags, waiting: Labels, indices: Indices) -> Positions:
+def medians(start: Positions, there: Flags, waiting: Labels, indices: Indices) -> Positions:
     """(waiting, 2) the median of the nearest placed neighbours' places; NaN where none is placed."""
     found = np.full((len(waiting), 2), np.nan, np.float32)
     values = np.empty((2, _PLACED_NEIGHBOURS), np.float32)

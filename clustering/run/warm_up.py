@@ -3,8 +3,8 @@
 Compiled code is kept on disk, so that on a machine that has made a run this only loads it, which a run would do anyway.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from threading import Event, Thread
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from clustering.arrays import Labels, Vectors
 from clustering.map.bounded import lay_out_some
+from clustering.map.warm_up import compiling_map
 from clustering.neighbours import ExactSearcher, update_graph
 from clustering.stories.clusters import cluster_rows
 from clustering.stories.naming import name_stories
@@ -20,29 +21,40 @@ from newstide.core.settings import Settings
 
 _ROWS, _STORIES, _DIM = 64, 8, 16
 _NEW = 8
+_LOOK = 0.2  # seconds between two looks at `stop`
 
 log = logs.get("reclusterer")
 
 
 @contextmanager
 def warming_up(settings: Settings) -> Iterator[None]:
-    """Warms up in a thread while the block runs; the block's end waits for the step that the thread is at."""
+    """Warms up in a thread while the block runs; the block's end waits for the step that the thread is at.
+
+    On a machine that has drawn no map yet, another process compiles the map's part meanwhile.
+    """
     stop = Event()
-    thread = Thread(target=_quietly, args=(settings, stop), name="warm-up")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    with compiling_map(settings.layout) if settings.pages.enabled else nullcontext(_at_once) as map_ready:
+        thread = Thread(target=_quietly, args=(settings, stop, map_ready), name="warm-up")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
 
-def warm_up(settings: Settings, stop: Event | None = None) -> None:
+def _at_once(_seconds: float) -> bool:
+    """Nothing is compiled elsewhere."""
+    return True
+
+
+def warm_up(settings: Settings, stop: Event | None = None, map_ready: Callable[[float], bool] = _at_once) -> None:
     """Makes a graph of few rows, stories and a map, and again with some new ones, as two runs would.
 
     Args:
         settings: Those of the runs to come: which functions are compiled depends on them.
         stop: Ends it before its next step.
+        map_ready: Waits at most so many seconds, and returns whether no other process compiles the map's part any more.
     """
     rng = np.random.default_rng(settings.clustering.seed)
     around = np.repeat(rng.standard_normal((_STORIES, _DIM)), _ROWS // _STORIES, axis=0)
@@ -76,6 +88,8 @@ def warm_up(settings: Settings, stop: Event | None = None) -> None:
         clusters = cluster_rows(graph, part, chosen, previous=previous)
         name_stories(clusters.labels, clusters.centred, part, clusters.threshold.theta)
         previous = np.concatenate([clusters.labels, np.full(_NEW, -1, np.int64)])
+        while not ((stop is not None and stop.is_set()) or map_ready(_LOOK)):
+            pass
         if stop is not None and stop.is_set():
             return
         if settings.pages.enabled:
@@ -83,9 +97,9 @@ def warm_up(settings: Settings, stop: Event | None = None) -> None:
             layout = lay_out_some(graph, drawn, layout, settings=settings.layout).layout
 
 
-def _quietly(settings: Settings, stop: Event) -> None:
+def _quietly(settings: Settings, stop: Event, map_ready: Callable[[float], bool]) -> None:
     """What fails here fails in a run, too, which says so."""
     try:
-        warm_up(settings, stop)
+        warm_up(settings, stop, map_ready)
     except Exception as error:  # noqa: BLE001
         log.debug("the warm-up failed", reason=str(error))
