@@ -16,6 +16,7 @@ from newstide.core.settings import Settings
 from newstide.milvus import HeadlineRow, Store, open_store
 from producers.sample import day_file
 from tests.harness.newsroom import add_headlines, for_the_day
+from tests.harness.services import opened
 from tests.harness.tutorial import tutorials_own_code
 
 DAY = [json.loads(line) for line in day_file().read_text(encoding="utf-8").splitlines()]
@@ -58,6 +59,24 @@ def test_a_run_by_the_searches_of_milvus_reads_only_what_is_new_and_knows_its_re
     assert second.searched < first.rows
     assert second.recall is not None
     assert second.recall > 0.99
+
+
+def test_a_number_of_rows_about_the_limit_of_exact_searches_builds_the_graph_once(settings: Settings) -> None:
+    chosen = settings.updated(clustering={"exact_rows": 200})
+    reports = []
+    for rows in (DAY[:190], DAY[190:230]):
+        add_headlines(chosen, rows)
+        reports.append(recluster(chosen))
+    with opened(chosen) as store:
+        ids = sorted(store.headlines("", ["id"])["id"])
+        store.delete_headlines(ids[::5])
+    reports.append(recluster(chosen, force=True))
+    assert [(report.searcher, report.rebuilt) for report in reports] == [
+        ("exact", True),
+        ("cells", False),
+        ("cells", False),
+    ]
+    assert reports[-1].rows <= 200
 
 
 def test_a_damaged_cache_is_rebuilt_and_the_report_says_why(settings: Settings, asked: list[str]) -> None:

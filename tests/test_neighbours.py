@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,23 @@ def test_a_recall_above_the_floor_does_not() -> None:
 )
 def test_auto_is_exact_on_lite_while_it_fits(setting: Any, rows: int, is_lite: bool, chosen: str) -> None:
     assert choose_searcher(setting, rows, is_lite=is_lite, exact_rows=300_000) == chosen
+
+
+@pytest.mark.parametrize(
+    ("exact", "rows", "chosen"),
+    [
+        (True, 1_000, "exact"),
+        (True, 1_001, "cells"),
+        (False, 1_000, "cells"),
+        (False, 801, "cells"),
+        (False, 800, "exact"),
+    ],
+)
+def test_auto_goes_back_from_cells_a_fifth_below_the_limit(exact: bool, rows: int, chosen: str) -> None:
+    collection = Collection(40)
+    graph, _ = update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=3, spare=1)
+    found = choose_searcher("auto", rows, is_lite=True, exact_rows=1_000, previous=replace(graph, exact=exact))
+    assert found == chosen
 
 
 def test_an_id_that_stands_twice_is_named() -> None:

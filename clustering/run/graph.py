@@ -51,7 +51,9 @@ def current_graph(place: Workplace, where: str, rows: pd.DataFrame, run: int) ->
         previous = load_graph(path, store.card)
     except CacheDamaged as error:
         previous, damage = None, error.message if path.exists() else ""
-    searcher = choose_searcher(wanted.searcher, len(rows), is_lite=store.is_lite, exact_rows=wanted.exact_rows)
+    searcher = choose_searcher(
+        wanted.searcher, len(rows), is_lite=store.is_lite, exact_rows=wanted.exact_rows, previous=previous
+    )
     searchers: dict[str, Callable[[], Searcher]] = {
         "exact": lambda: ExactSearcher(wanted.memory_mb),
         "cells": lambda: CellSearcher(wanted.memory_mb, wanted.seed, wanted.graph_neighbours),
