@@ -262,11 +262,14 @@ def test_a_point_lists_the_nearest_points_that_its_copies_list(n: int, k: int, s
     first = np.unique(point, return_index=True)[1]
     indices = rng.integers(-1, n, (n, k)).astype(np.int32)
     similarities = -np.sort(-rng.random((n, k)).astype(np.float32), axis=1)
-    found = copies_module._restrict(indices, similarities, first, point, k)
+    copies = np.argsort(point, kind="stable")
+    start = np.searchsorted(point[copies], np.arange(len(first) + 1))
+    listed_by_each = int(rng.integers(1, k + 1))
+    found = copies_module._merged_lists(indices, similarities, point, copies, start, k, listed_by_each)
     for own in range(len(first)):
         nearest: dict[int, float] = {}
         for row in np.flatnonzero(point == own):
-            for other, alike in zip(indices[row], similarities[row], strict=True):
+            for other, alike in list(zip(indices[row], similarities[row], strict=True))[:listed_by_each]:
                 if other >= 0 and point[other] != own:
                     nearest[int(point[other])] = max(float(alike), nearest.get(int(point[other]), -1.0))
         listed = found[own][found[own] >= 0].tolist()

@@ -56,8 +56,12 @@ def lists_of_points(
     """
     if len(rows) == len(point):
         return graph.indices
-    lists = _restrict(graph.indices, graph.similarities, rows, point, graph.k)
-    reserve = _restrict(graph.wide_indices, graph.wide_similarities, rows, point, graph.k)
+    copies = np.argsort(point, kind="stable")
+    start = np.searchsorted(point[copies], np.arange(len(rows) + 1))
+    lists, reserve = (
+        _merged_lists(graph.wide_indices, graph.wide_similarities, point, copies, start, graph.k, listed)
+        for listed in (graph.k, graph.wide_indices.shape[1])
+    )
     # How long a reserve is depends on earlier runs: what it adds to one row's list is exact, to merged lists it is not.
     lists = np.where((np.bincount(point) == 1)[:, None], reserve, lists)
     most = min(graph.k, len(rows) - 1)
@@ -74,13 +78,6 @@ def lists_of_points(
     return lists
 
 
-def _restrict(indices: Indices, similarities: Vectors, rows: Labels, point: Labels, k: int) -> Indices:
-    """(points, k): of each point the nearest of all that its copies list, no point twice."""
-    copies = np.argsort(point, kind="stable")
-    start = np.searchsorted(point[copies], np.arange(len(rows) + 1))
-    return _merged_lists(indices, similarities, point, copies, start, k)
-
-
 @kernel(parallel=True)
 def _merged_lists(
     indices: Indices,
@@ -89,8 +86,9 @@ def _merged_lists(
     copies: Labels,
     start: Labels,
     k: int,
+    listed: int,
 ) -> Indices:
-    listed = indices.shape[1]
+    """(points, k): the nearest of all that a point's copies list on their first `listed` places, no point twice."""
     points = len(start) - 1
     lists = np.full((points, k), -1, np.int32)
     for own in parallel_range(points):
