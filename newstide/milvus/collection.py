@@ -1,5 +1,6 @@
 """Requests to one collection, within the limits of a Milvus server."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ KEYS = 1_000  # ids in one filter
 _REQUEST_BYTES = 16 * 2**20  # of rows or queries sent; a server refuses more than 64 MB
 _ANSWER_BYTES = 32 * 2**20  # of rows received
 _QUERIES = 1_000  # queries of one search: fewer are slow on Lite, more make large requests
+_GROWTH = 4  # times as many rows a page of a large collection has on Lite
+_LITTLE = 1.5  # times the duration: a page of twice the size that takes less is mostly time spent on rows of no page
 _HITS = 250_000  # hits of one search's answer: about 25 MB
 _SEARCH_WIDTH = 2  # candidates that an HNSW search keeps (ef), as a multiple of the limit
 _COLUMN_BYTES = {
@@ -67,15 +70,17 @@ class Collection:
     def count(self, where: str = "") -> int:
         """How many rows there are, as of now."""
         if where and self._connection.lite:  # Lite counts by reading whole rows; keys alone take a third
-            return sum(len(rows) for rows in self._pages(where, [self._key], MOST))
+            return sum(len(rows) for rows in self._pages(where, [self._key], MOST, _GROWTH * MOST))
         (row,) = self._all(where, ["count(*)"])
         return int(row["count(*)"])
 
-    def iterate(self, where: str, columns: Sequence[str], batch_size: int = MOST) -> Iterator[pd.DataFrame]:
+    def iterate(self, where: str, columns: Sequence[str], batch_size: int | None = None) -> Iterator[pd.DataFrame]:
         """Frames of at most `batch_size` rows, ascending by key, each as of when it is read."""
         wanted = list(dict.fromkeys([*columns, self._key]))
-        read = self._pages if self._connection.lite else self._batches
-        for rows in read(where, wanted, max(1, min(batch_size, self._rows_an_answer(wanted), MOST))):
+        size = max(1, min(batch_size or MOST, self._rows_an_answer(wanted), MOST))
+        most = size if batch_size else _GROWTH * size
+        pages = self._pages(where, wanted, size, most) if self._connection.lite else self._batches(where, wanted, size)
+        for rows in pages:
             yield self.frame(rows, columns)
 
     def search(self, vectors: npt.NDArray[np.float32], limit: int, where: str = "") -> Hits:
@@ -163,19 +168,26 @@ class Collection:
         write(self.name, columns, timeout=timeout, context=client._generate_call_context(), schema=described)
         self._described = described
 
-    def _pages(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
+    def _pages(self, where: str, columns: Sequence[str], size: int, most: int) -> Iterator[list[dict[str, Any]]]:
         """Rows by key, from Lite: each request looks at every row, so the client's iterator, asking twice, is slow.
 
-        Larger answers would take less time in all, but every other request has to wait for each answer.
+        Large pages take less time in all, but every other request has to wait for each of them. Pages grow up to `most`
+        rows as long as one of twice the size takes little longer, since then it is not the rows of a page that take time.
         """
-        behind = ""
+        behind, asked, before, grows = "", size, float("inf"), True
         while True:
-            rows = self._all(all_of(behind, where), columns, limit=size, iterator="True")  # rows ascend by key
+            started = time.monotonic()
+            rows = self._all(all_of(behind, where), columns, limit=asked, iterator="True")  # rows ascend by key
+            took = time.monotonic() - started
             if rows:
                 yield rows
-            if len(rows) < size:
+            if len(rows) < asked:
                 return
             behind = self._behind(rows[-1][self._key])
+            if grows:
+                grows = took < _LITTLE * before
+                asked = min(2 * asked, most) if grows else max(asked // 2, size)
+                before = took
 
     def _batches(self, where: str, columns: Sequence[str], size: int) -> Iterator[list[dict[str, Any]]]:
         """Rows by key, through the client's iterator.

@@ -143,9 +143,9 @@ class Store:
         return self._headlines.count(where)
 
     def iterate_headlines(
-        self, where: str, columns: Sequence[str], *, batch_size: int = MOST
+        self, where: str, columns: Sequence[str], *, batch_size: int | None = None
     ) -> Iterator[pd.DataFrame]:
-        """Frames of rows, ascending by id. Not a snapshot: rows that are written meanwhile may show up."""
+        """Frames of at most `batch_size` rows, ascending by id; no snapshot: rows that are written meanwhile may show up."""
         return self._headlines.iterate(where, columns, batch_size)
 
     def headlines(self, where: str, columns: Sequence[str]) -> pd.DataFrame:

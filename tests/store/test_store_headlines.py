@@ -1,7 +1,8 @@
 """Headlines in Milvus: written once, found, read in full, labelled and removed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from pymilvus import MilvusClient
 from newstide.core.errors import RowsMissing, StoreLimit, StoreRefused
 from newstide.core.settings import MilvusSettings
 from newstide.milvus import Store, collection, open_store
+from newstide.milvus.collection import Collection
+from newstide.milvus.connection import Connection
+from tests.harness.clock import set_clock
 from tests.harness.store_rows import CARD, DIM, headline_row, headline_rows, unit_vectors
 
 COLUMNS = ["id", "title", "description", "source", "url", "language", "published_at", "ingested_at", "cluster_label"]
@@ -263,3 +267,39 @@ def _refuse_partial_updates(monkeypatch: pytest.MonkeyPatch) -> None:
         put(self, rows)
 
     monkeypatch.setattr(collection.Collection, "put", whole_only)
+
+
+@pytest.mark.parametrize(
+    ("walk", "row", "asked"),
+    [
+        (
+            4.0,
+            0.00005,
+            [100, 200, 400, 400, 400, 400],
+        ),  # a large collection: each answer is mostly a walk over all rows
+        (0.0, 0.01, [100, 200, 100, 100, 100, 100]),  # a small one: twice the rows take twice the time
+    ],
+)
+def test_pages_of_lite_grow_while_that_makes_an_answer_little_longer(
+    monkeypatch: pytest.MonkeyPatch, walk: float, row: float, asked: list[int]
+) -> None:
+    now, limits = [0.0], []
+    there = [{"id": f"h{number:05}"} for number in range(2_000)]
+
+    def answer(where: str, _columns: object, *, limit: int, **_: object) -> list[dict[str, str]]:
+        limits.append(limit)
+        now[0] += walk + row * limit
+        behind = where.split('"')[1] if where else ""
+        return [one for one in there if one["id"] > behind][:limit]
+
+    connection = SimpleNamespace(lite=True)
+    headlines = Collection(cast("Connection", connection), "headlines", "headlines", 8)
+    monkeypatch.setattr(headlines, "_all", answer)
+    monkeypatch.setattr(collection, "MOST", 100)
+    set_clock(monkeypatch, "newstide.milvus.collection", monotonic=lambda: now[0])
+    frames = list(headlines.iterate("", ["id"]))
+    assert [one for frame in frames for one in frame["id"]] == [one["id"] for one in there]
+    assert limits[:6] == asked
+    limits.clear()
+    assert max(map(len, headlines.iterate("", ["id"], batch_size=70))) == 70
+    assert set(limits) == {70}
