@@ -23,8 +23,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "fieldstrailtext", "excerptrendered", "articledescription", "selftext", "desc",
     ),
     "url": (
-        "url", "link", "articleurl", "articlelink", "permalink", "href", "uri", "weburl", "originallink", "storyurl",
-        "newsurl", "pageurl",
+        "url", "link", "articleurl", "articlelink", "permalink", "href", "weburl", "originallink", "storyurl",
+        "newsurl", "pageurl", "uri",
     ),
     "source": (
         "source", "publisher", "outlet", "sourcename", "site", "publication", "newspaper", "provider", "feed", "domain",

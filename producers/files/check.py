@@ -70,6 +70,8 @@ class Check:
             f"  rows     read {tally.read:,}: {tally.given:,} headlines, {tally.rejected:,} rejected, "
             f"the same item twice {tally.twice:,}"
         )
+        if not tally.read:
+            lines.append(f"  {tally.nothing}")
         lines += described([tally])
         for headline, published in self.first:
             when = iso_time(headline.published_at) if published else "no time"

@@ -56,6 +56,21 @@ def find_known_columns(
     return found
 
 
+def spare_places(columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list[int]]:
+    """By field, the places of the columns that may hold it, the first that counts first, where there are several.
+
+    Where one is empty in a row, the next has the value. A field that the user names has that column alone.
+    """
+    plain, taken = [_plain(column) for column in columns], set(mapping.values())
+    found = {}
+    for field in FIELDS:
+        names = NAMES[field]
+        places = [place for place, name in enumerate(plain) if name in names and columns[place] not in taken]
+        if len(places) > 1 and field not in mapping:
+            found[field] = sorted(places, key=lambda place: names.index(plain[place]))
+    return found
+
+
 def is_title(name: str) -> bool:
     """Whether a column of this name holds titles."""
     return _plain(name) in NAMES["title"]

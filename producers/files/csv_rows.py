@@ -9,7 +9,7 @@ from producers.files.encodings import Line
 
 DELIMITERS = ",;\t|"
 NO_DELIMITER = "\x1f"  # the delimiter of a table of one column: a character that no text holds
-_MAX_LINES = 1_000  # lines of one row; a longer row has a quote that was never closed
+_MAX_LINES = 20_000  # lines of one row; a longer row has a quote that was never closed
 _UNCLOSED = "A quote that opens in this row is not closed."
 
 

@@ -7,6 +7,7 @@ whose objects have titles is read; where several arrays have such objects, an er
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain, islice
 from typing import Any
 
 from newstide.core.envelopes import without_depths
@@ -16,7 +17,7 @@ from newstide.core.field_values import at_path, unwrapped, value_of
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from producers.files.arrays import LOOKED_AT, arrays_in, followed
-from producers.files.columns import find_known_columns, listed, no_column, no_title
+from producers.files.columns import find_known_columns, listed, no_column, no_title, spare_places
 from producers.files.containers import Source
 from producers.files.encodings import Line, printable, undecodable, whole_text
 from producers.files.options import Item, Options
@@ -27,6 +28,7 @@ _MAX_DOCUMENT = 256 * 1024 * 1024  # bytes of a document that is not JSON lines,
 _HOPELESS = 1_000  # records without a title after which a file is given up
 _LAYOUTS = 10_000  # layouts of records whose columns are remembered
 _RESULTS = ("articles", "results", "docs", "items", "data", "entries", "news", "stories", "posts", "records")
+_EMPTY = (None, "")
 _NAMES = 200  # names of columns that are kept for messages
 
 
@@ -77,14 +79,20 @@ class _Records:
     def __init__(self, file: str, options: Options, tally: Tally) -> None:
         self._file, self._options, self._tally = file, options, tally
         self._layouts: dict[tuple[str, ...], dict[str, str]] = {}
+        self._spare: dict[
+            tuple[str, ...], dict[str, list[str]]
+        ] = {}  # of layouts in which several columns may hold a field
         self._paths = {field: column for field, column in options.mapping.items() if "." in column}
         self._flat: bool | None = None  # whether the file's objects are headlines; None: not known yet
         self._titled = False
         self._tried = 0
+        self._single = False  # whether the file is one document
 
     def items(self, documents: Iterator[tuple[int, Any]] | enumerate[Any]) -> Iterator[Item]:
         """The headlines of documents, each with its line (or, within one document, its place)."""
-        for line, document in documents:
+        begin = list(islice(documents, 2))
+        self._single = len(begin) == 1
+        for line, document in chain(begin, documents):
             if self._flat and document.__class__ is dict:  # most lines
                 yield self._item(line, document)
             elif isinstance(document, Item):
@@ -108,6 +116,7 @@ class _Records:
             yield from self._elements(feed)
         elif path is None and isinstance(document, Mapping) and self._has_title(document):
             self._flat = True
+            self._note_arrays(document)
             yield self._item(line, document)
         elif path is None and is_telegram(document):
             self._titled = True
@@ -134,6 +143,9 @@ class _Records:
             yield from self._elements(elements)
             return
         if isinstance(document, Mapping) and (inner := unwrapped(document, self._has_title)) is not None:
+            wrapper = next((name for name, value in document.items() if self._is_headline(value)), None)
+            if wrapper is not None:
+                self._note_arrays(document[wrapper], f"{wrapper}.")
             yield self._item(line, inner)
             return
         if isinstance(document, Mapping) and (table := table_of(document, self._has_title)) is not None:
@@ -158,6 +170,13 @@ class _Records:
         elif document:
             yield Item(line, {}, shorten(repr(document), 200), "The JSON is a list without an object.")
 
+    def _note_arrays(self, headline: Mapping[str, Any], before: str = "") -> None:
+        """Notes an array with titles in a document that is one headline: the user may have meant that array."""
+        for where, elements in titled_arrays(headline, self._has_title).items() if self._single else ():
+            self._tally.note(
+                f"one headline, as it has a title of its own; --records {before}{where} reads the {len(elements)} in it"
+            )
+
     def _elements(self, elements: list[Any]) -> Iterator[Item]:
         for number, element in enumerate(elements, 1):
             if isinstance(element, Mapping):
@@ -179,6 +198,10 @@ class _Records:
             fields[field] = value if value.__class__ is str else value_of(field, value)
         if not self._options.mapping and not _is_text(fields.get("title")):  # another name may have the title
             fields["title"] = value_of("title", pick(record, {})[0].get("title"))
+        for field, names in self._spare.get(tuple(record), {}).items() if self._spare else ():
+            if fields.get(field) in _EMPTY:
+                values = (value_of(field, record[name]) for name in names)
+                fields[field] = next((value for value in values if value not in _EMPTY), None)
         return Item(line, fields, record)
 
     def _columns(self, record: Mapping[str, Any]) -> dict[str, str]:
@@ -187,6 +210,7 @@ class _Records:
         if known is None:
             if len(self._layouts) > _LAYOUTS:  # each record has other keys, so that layouts do not recur
                 self._layouts.clear()
+                self._spare.clear()
             plain = {field: column for field, column in self._options.mapping.items() if field not in self._paths}
             known = find_known_columns(keys, plain, self._options.extra)
             for field, path in self._paths.items():
@@ -196,6 +220,8 @@ class _Records:
                     known.pop(field, None)
             if not self._paths:
                 self._layouts[keys] = known
+            if spare := spare_places(keys, self._options.mapping):
+                self._spare[keys] = {field: [keys[place] for place in places] for field, places in spare.items()}
             if len(self._tally.names) < _NAMES:
                 self._tally.names = list(dict.fromkeys([*self._tally.names, *map(str, keys)]))
             self._tally.columns = {**known, **self._tally.columns}
@@ -207,6 +233,9 @@ class _Records:
             return False
         value = value_of("title", record[column] if column in record else at_path(record, column))
         return isinstance(value, str | int | float) and not isinstance(value, bool) and bool(value)
+
+    def _is_headline(self, value: Any) -> bool:
+        return isinstance(value, Mapping) and self._has_title(value)
 
     def _columns_quietly(self, record: Mapping[str, Any]) -> dict[str, str]:
         found = find_known_columns(

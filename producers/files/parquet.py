@@ -6,7 +6,7 @@ from typing import Any
 from newstide.core.errors import SourceError
 from newstide.core.field_values import at_path, value_of
 from newstide.core.text import shorten
-from producers.files.columns import find_columns, is_title
+from producers.files.columns import find_columns, spare_places
 from producers.files.containers import DAMAGE, Opened, require_plausible, seekable
 from producers.files.dates import Instant
 from producers.files.options import Item, Options
@@ -41,9 +41,12 @@ def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> It
             names = list(_paths(schema))
             columns = find_columns(names, options.mapping, file, options.extra)
             tally.names, tally.columns = names, dict(columns)
-            spare = [] if options.mapping else [name for name in dict.fromkeys(schema.names) if is_title(name)]
+            spare = {
+                field: [schema.names[place] for place in places]
+                for field, places in spare_places(schema.names, options.mapping).items()
+            }
             tops = {column if column in schema.names else column.split(".")[0] for column in columns.values()}
-            needed = sorted(tops | set(spare))
+            needed = sorted(tops.union(*spare.values()))
             size, came = stream.seek(0, 2), 0
             for batch in table.iter_batches(_BATCH, columns=needed):
                 came += batch.nbytes
@@ -61,17 +64,24 @@ def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> It
         ) from None
 
 
-def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str], spare: list[str]) -> Item:
+def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str], spare: Mapping[str, list[str]]) -> Item:
     fields = {}
     for field, column in columns.items():
         value = at_path(record, column)
         if isinstance(value, _Undecodable):
             reason = f"The row cannot be decoded: its {column!r} is {shorten(repr(value.value))}."
             return Item(number, {}, shorten(repr(value.value), 200), reason)
-        fields[field] = value if isinstance(value, str | Instant) else value_of(field, value)
-    if len(spare) > 1 and not fields.get("title"):
-        fields["title"] = next(filter(None, (value_of("title", record[name]) for name in spare)), None)
+        fields[field] = _value(field, value)
+    for field, others in spare.items():
+        if fields.get(field) in (None, ""):
+            fields[field] = next(
+                (value for name in others if (value := _value(field, record[name])) not in (None, "")), None
+            )
     return Item(number, fields, record)
+
+
+def _value(field: str, value: Any) -> Any:
+    return value if isinstance(value, str | Instant) else value_of(field, value)
 
 
 def _paths(schema: Any) -> Iterator[str]:

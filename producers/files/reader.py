@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from newstide.core.errors import InvalidHeadline, SourceError
-from newstide.core.headline import DEFAULTS, Headline, Limits, from_fields
+from newstide.core.headline import DEFAULTS, Headline, Limits, derive_id, from_fields
 from newstide.core.ids import id_of_link_and_title, stands_alone
 from newstide.core.text import shorten
 from producers.files.containers import DAMAGE, Opened, damaged, opened
@@ -175,10 +175,13 @@ class _Builder:
             decoded = from_fields(fields, int(self._now() * 1000), self._limits)
         except InvalidHeadline as error:
             return self._rejected(item, error.message)
-        headline = self._told_apart(decoded.headline, own)
+        headline = self._told_apart(decoded.headline, own, None if decoded.ahead else published_at)
         if headline is None:
             self._tally.twice += 1
             return None
+        if own and headline.id != decoded.headline.id:
+            self._tally.leave_out("id that another headline has", decoded.headline.id, item.line)
+            own = False
         if decoded.ahead:
             self._tally.leave_out("time ahead of now", published_at, item.line)
         if not headline.language and (language := fields.get("language")) and language.strip():
@@ -213,10 +216,12 @@ class _Builder:
         fields["id"] = None
         return False
 
-    def _told_apart(self, headline: Headline, own: bool) -> Headline | None:
+    def _told_apart(self, headline: Headline, own: bool, published_at: int | None) -> Headline | None:
         """The headline with its id in this file; None where it repeats an earlier headline.
 
-        The first headline of a link has the link's id; a later one with another title gets the id of link and title.
+        The first headline of an id or a link has it; a later one with another title gets the id of link and title, or of
+        source, title and day where it has no link. One with a link that keeps its own id is left to the consumer, which
+        knows whether it is an edit; so is one whose id the user insists on.
         """
         title = headline.title.casefold()
         before = self.seen.look(headline.id, title)
@@ -224,7 +229,11 @@ class _Builder:
             return None
         if before is Before.NEW:
             return headline
-        id_ = headline.id if own or not headline.url else id_of_link_and_title(headline.url, headline.title)
+        id_ = headline.id
+        if not headline.url and not (own and self._insisted):
+            id_ = derive_id("", headline.source, headline.title, published_at)
+        elif not own:
+            id_ = id_of_link_and_title(headline.url, headline.title)
         key = f"{id_}\n{title}"
         if self.seen.look(key, title) is not Before.NEW or self._before.holds(key, title):
             return None

@@ -8,7 +8,7 @@ from typing import Any
 from newstide.core.errors import SourceError
 from newstide.core.text import shorten
 from newstide.core.times import parse_time
-from producers.files.columns import find_columns, find_known_columns, is_title, listed
+from producers.files.columns import find_columns, find_known_columns, is_title, listed, spare_places
 from producers.files.csv_rows import DELIMITERS, NO_DELIMITER, Lines, read_csv, split
 from producers.files.encodings import Line, printable, undecodable
 from producers.files.options import Item, Options
@@ -54,8 +54,9 @@ def read_table(
     else:
         if layout.before:
             tally.note(f"the header is row {layout.before + 1}: what stands above it is left out")
-        for _ in range(layout.before):
-            next(read_csv(source, layout.delimiter), None)
+        above = layout.before
+        while above and (line := source.next()) is not None:
+            above -= bool(line[2] and line[1].strip())  # as the sample was counted
         row = next(read_csv(source, layout.delimiter), None)
         names = row.fields if row is not None and row.fields else layout.header
         names = [name.lstrip("\ufeff") for name in names]
@@ -64,7 +65,7 @@ def read_table(
     tally.names, tally.columns = names, dict(columns)
     places = [(field, names.index(column)) for field, column in columns.items()]
     header = None if layout.header is None else names
-    spare = [] if options.mapping else [place for place, name in enumerate(names) if is_title(name)]
+    spare = {} if header is None else spare_places(names, options.mapping)
     for row in read_csv(source, layout.delimiter, width):
         if row.fault:
             yield Item(row.line, {}, shorten(row.text, 200), row.fault)
@@ -78,10 +79,13 @@ def read_table(
                 cells[0] = cells[0].lstrip("\ufeff")
             count = len(cells)
             fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
-            if len(spare) > 1 and not fields.get("title", "").strip():
-                fields["title"] = next((cells[place] for place in spare if place < count and cells[place].strip()), "")
-            fault = "The row repeats the header." if cells == header else ""
-            yield Item(row.line, fields, row.text, fault)
+            for field, others in spare.items():
+                if not fields.get(field, "").strip():
+                    fields[field] = next((cells[at] for at in others if at < count and cells[at].strip()), "")
+            if cells == header:
+                yield Item(row.line, {}, row.text, "The row repeats the header.")
+            else:
+                yield Item(row.line, fields, row.text)
 
 
 def read_lines(lines: Iterator[Line], tally: Tally) -> Iterator[Item]:
