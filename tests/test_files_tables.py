@@ -202,6 +202,17 @@ def test_ambiguous_dates_are_unreadable_where_none_tells(tmp_path: Path) -> None
     assert rows(read(file, time_format="%d/%m/%Y"))[0].headline.published_at == ms("2025-04-03")
 
 
+def test_years_of_two_digits_are_read_only_where_another_row_shows_where_they_stand(tmp_path: Path) -> None:
+    dates = ["20/05/04", "20/05/13", "20/12/11"]
+    file = write(tmp_path / "a.csv", "\n".join(["title,date", *(f"{date} One,{date}" for date in dates)]))
+    with pytest.raises(SourceError, match="3 of the first 3"):
+        read(file)
+    for settles, order, first in (("98/12/31", "year", "2020-05-04"), ("13/05/1998", "day", "2004-05-20")):
+        items, tally = told(write(tmp_path / "b.csv", f"{file.read_text()}\nTwo,{settles}\n"))
+        assert rows(items)[0].headline.published_at == ms(first)
+        assert tally.notes[-1] == f"dates have the {order} first, as {settles!r} shows"
+
+
 def test_a_later_date_in_the_other_order_ends_the_file(tmp_path: Path) -> None:
     lines = [f"Headline {number},13/10/2025" for number in range(10_500)]
     file = write(tmp_path / "a.csv", "\n".join(["title,date", *lines, "Odd,10/14/2025", "After,13/10/2025"]))

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from newstide.core.errors import SourceError
 from newstide.core.text import iso_time, shorten
-from newstide.core.times import LATEST_MS, Fault, Order, ParsedTime, Zone, order_of, parse_time
+from newstide.core.time_orders import Order, order_of
+from newstide.core.times import LATEST_MS, Fault, ParsedTime, Zone, parse_time
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
@@ -137,15 +138,15 @@ class Dates:
             return ParsedTime(None, Fault.RANGE)
 
     def _hint(self, value: Any, item: Item) -> Order | None:
-        """Which of day and month stands first, where the value can be read in only one of the two orders."""
+        """Which of day, month and year stands first, where the value can be read in only one order."""
         if not isinstance(value, str) or self._options.time_format is not None or not _NUMBERS.match(value):
             return None
         language = item.fields.get("language")
         return order_of(value, language if isinstance(language, str) else "")
 
     def _settle(self, hints: dict[Order, tuple[int, Any]]) -> None:
-        if len(hints) == 2 and not self._options.undated:
-            (line, value), (other_line, other) = sorted(hints.values())
+        if len(hints) > 1 and not self._options.undated:
+            (line, value), (other_line, other), *_ = sorted(hints.values())
             raise SourceError(
                 f"{self._file} has dates in two layouts: {shorten(str(value))!r} (line {line:,}) and "
                 f"{shorten(str(other))!r} (line {other_line:,}). Nothing of it was sent.",
