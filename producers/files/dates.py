@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from newstide.core.errors import SourceError
 from newstide.core.text import iso_time, shorten
 from newstide.core.time_orders import Order, order_of
-from newstide.core.times import LATEST_MS, Fault, ParsedTime, Zone, parse_time
+from newstide.core.times import Fault, ParsedTime, Zone, parse_time, within
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
@@ -124,16 +124,16 @@ class Dates:
         try:
             moment = datetime.strptime(text, self._options.time_format or "")
             local = moment if moment.tzinfo else moment.replace(tzinfo=self._options.zone)
-            return _within(round(local.timestamp() * 1000))
+            return within(round(local.timestamp() * 1000))
         except (ValueError, OverflowError):
             return ParsedTime(None, Fault.UNREADABLE)
 
     def _of_instant(self, instant: Instant) -> ParsedTime:
         if instant.utc or self._options.zone is UTC:
-            return _within(instant.milliseconds)
+            return within(instant.milliseconds)
         try:
             moment = (_EPOCH + timedelta(milliseconds=instant.milliseconds)).replace(tzinfo=self._options.zone)
-            return _within(round(moment.timestamp() * 1000))
+            return within(round(moment.timestamp() * 1000))
         except (OverflowError, ValueError):
             return ParsedTime(None, Fault.RANGE)
 
@@ -175,8 +175,3 @@ class Dates:
     def _now_readable(self, value: Any, language: str) -> bool:
         time = self._parsed(value, Item(0, {"language": language}, None))
         return time is not None and time.milliseconds is not None
-
-
-def _within(milliseconds: int) -> ParsedTime:
-    inside = 0 <= milliseconds <= LATEST_MS
-    return ParsedTime(milliseconds) if inside else ParsedTime(None, Fault.RANGE)
