@@ -213,6 +213,16 @@ def test_years_of_two_digits_are_read_only_where_another_row_shows_where_they_st
         assert tally.notes[-1] == f"dates have the {order} first, as {settles!r} shows"
 
 
+def test_nothing_is_sent_where_too_many_dates_are_ahead_of_now(tmp_path: Path) -> None:
+    dates = ["2569-10-01", *["2026-10-01"] * 9]
+    file = write(tmp_path / "a.csv", "\n".join(["title,date", *(f"{n} One,{date}" for n, date in enumerate(dates))]))
+    with pytest.raises(SourceError, match=r"or are ahead of now, 1 of the first 10: '2569-10-01'. Nothing"):
+        read(file)
+    items, tally = told(file, max_rejected=0.1)
+    assert [row.published for row in rows(items)] == [False] + [True] * 9
+    assert tally.left_out["time ahead of now"].example.startswith("'2569-10-01' in ")
+
+
 def test_a_later_date_in_the_other_order_ends_the_file(tmp_path: Path) -> None:
     lines = [f"Headline {number},13/10/2025" for number in range(10_500)]
     file = write(tmp_path / "a.csv", "\n".join(["title,date", *lines, "Odd,10/14/2025", "After,13/10/2025"]))

@@ -5,7 +5,7 @@ is sent.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
@@ -40,10 +40,11 @@ class Dates:
         file: The file's name, for errors.
         options: The layout and zone of times, and the share of unreadable ones that is accepted.
         tally: Counts the times that were left out.
+        latest: Returns the latest time that a headline may have now, epoch milliseconds.
     """
 
-    def __init__(self, file: str, options: Options, tally: Tally) -> None:
-        self._file, self._options, self._tally = file, options, tally
+    def __init__(self, file: str, options: Options, tally: Tally, latest: Callable[[], float]) -> None:
+        self._file, self._options, self._tally, self._latest = file, options, tally, latest
         self._order: Order | None = None
 
     def looked_ahead(self, items: Iterator[Item]) -> Iterator[Item]:
@@ -162,16 +163,19 @@ class Dates:
         wrong = [
             value
             for value, language, time in given
-            if time.milliseconds is None and not self._now_readable(value, language)
+            if not self._is_readable(time if time.milliseconds is not None else self._again(value, language))
         ]
         if wrong and len(wrong) > self._options.max_rejected * len(given):
             shown = ", ".join(f"{shorten(str(value), 40)!r}" for value in list(dict.fromkeys(map(str, wrong)))[:3])
             raise SourceError(
-                f"{self._file} has times that cannot be read, {len(wrong):,} of the first {len(given):,}: {shown}. "
-                "Nothing of it was sent.",
+                f"{self._file} has times that cannot be read or are ahead of now, {len(wrong):,} of the first "
+                f"{len(given):,}: {shown}. Nothing of it was sent.",
                 "Say their layout with --time-format, as '%d.%m.%Y %H:%M', or send it without these times: --undated.",
             )
 
-    def _now_readable(self, value: Any, language: str) -> bool:
-        time = self._parsed(value, Item(0, {"language": language}, None))
-        return time is not None and time.milliseconds is not None
+    def _again(self, value: Any, language: str) -> ParsedTime | None:
+        """What a value is now that the file's order is known."""
+        return self._parsed(value, Item(0, {"language": language}, None))
+
+    def _is_readable(self, time: ParsedTime | None) -> bool:
+        return time is not None and time.milliseconds is not None and time.milliseconds <= self._latest()
