@@ -223,6 +223,18 @@ def test_nothing_is_sent_where_too_many_dates_are_ahead_of_now(tmp_path: Path) -
     assert tally.left_out["time ahead of now"].example.startswith("'2569-10-01' in ")
 
 
+def test_times_that_name_no_zone_are_counted_and_the_zone_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "title,date\nOne,2026-10-01 10:00\nTwo,2026-10-01\nThree,2026-10-01T10:00Z\n")
+    _, tally = told(file, zone=ZoneInfo("Europe/Berlin"))
+    assert (tally.zoneless, tally.left_out) == (2, {})
+    assert tally.told == ["CSV", "2 times name no zone and are read in Europe/Berlin"]
+    assert (
+        told(file, time_format="%Y-%m-%d %H:%M", undated=True)[1].told[-1] == "1 times name no zone and are read in UTC"
+    )
+    zoned = write(tmp_path / "b.csv", "title,date\nOne,2026-10-01 10:00 GMT\n")
+    assert told(zoned)[1].told == ["CSV"]
+
+
 def test_a_later_date_in_the_other_order_ends_the_file(tmp_path: Path) -> None:
     lines = [f"Headline {number},13/10/2025" for number in range(10_500)]
     file = write(tmp_path / "a.csv", "\n".join(["title,date", *lines, "Odd,10/14/2025", "After,13/10/2025"]))

@@ -94,7 +94,10 @@ class Dates:
                 "time that stands for no time" if parsed.fault is Fault.ZERO else "time", value, item.line
             )
             return None
-        if parsed.zone is Zone.UNKNOWN:
+        if parsed.zone is Zone.MISSING:
+            self._tally.zone = str(self._options.zone)
+            self._tally.zoneless += 1
+        elif parsed.zone is Zone.UNKNOWN:
             self._tally.leave_out("unknown time zone", value, item.line)
         if self._tally.times is None:
             self._tally.times = (
@@ -125,16 +128,17 @@ class Dates:
         try:
             moment = datetime.strptime(text, self._options.time_format or "")
             local = moment if moment.tzinfo else moment.replace(tzinfo=self._options.zone)
-            return within(round(local.timestamp() * 1000))
+            return within(round(local.timestamp() * 1000), Zone.GIVEN if moment.tzinfo else Zone.MISSING)
         except (ValueError, OverflowError):
             return ParsedTime(None, Fault.UNREADABLE)
 
     def _of_instant(self, instant: Instant) -> ParsedTime:
+        zone = Zone.GIVEN if instant.utc else Zone.MISSING
         if instant.utc or self._options.zone is UTC:
-            return within(instant.milliseconds)
+            return within(instant.milliseconds, zone)
         try:
             moment = (_EPOCH + timedelta(milliseconds=instant.milliseconds)).replace(tzinfo=self._options.zone)
-            return within(round(moment.timestamp() * 1000))
+            return within(round(moment.timestamp() * 1000), zone)
         except (OverflowError, ValueError):
             return ParsedTime(None, Fault.RANGE)
 
