@@ -93,7 +93,7 @@ class Summary:
         for tally in self.tallies:
             if not tally.given:
                 lines.append(f"{tally.name}: {_barren(tally)}")
-            elif told := [note for note in tally.notes if note not in PLAIN]:
+            elif told := [note for note in tally.told if note not in PLAIN]:
                 lines.append(f"{tally.name}: {'; '.join(told)}")
         return "\n".join(lines)
 

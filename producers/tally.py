@@ -37,6 +37,8 @@ class Tally:
         reasons: Why rows were rejected.
         left_out: Values of sent headlines that could not be read: dates, ids, links.
         notes: Facts about the file, each a short sentence.
+        zoneless: Times that name no zone.
+        zone: The zone in which they were read.
         columns: Field to the column that holds it.
         names: All columns of the file that were seen.
         nothing: The reason where the file yielded neither headlines nor rejected rows.
@@ -53,6 +55,8 @@ class Tally:
     reasons: dict[str, Found] = field(default_factory=dict)
     left_out: dict[str, Found] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    zoneless: int = 0
+    zone: str = ""
     columns: dict[str, str] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     nothing: str = "it holds no rows."
@@ -62,6 +66,12 @@ class Tally:
     def read(self) -> int:
         """Rows that were looked at."""
         return self.given + self.rejected + self.twice
+
+    @property
+    def told(self) -> list[str]:
+        """The notes, and how many times were read in a zone that they do not name."""
+        zone = f"{self.zoneless:,} times name no zone and are read in {self.zone}"
+        return [*self.notes, zone] if self.zoneless else self.notes
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

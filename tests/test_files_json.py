@@ -268,3 +268,9 @@ def test_what_stands_beside_a_wrapped_headline_is_no_row_of_its_own(tmp_path: Pa
     items = read(write(tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in lines)))
     assert [row.headline.title for row in rows(items)] == BOTH
     assert rejects(items) == []
+
+
+def test_a_time_in_utc_goes_before_one_of_an_unknown_zone(tmp_path: Path) -> None:
+    line = json.dumps({"title": "One", "created": 1_790_852_400, "created_utc": 1_790_848_800})
+    (row,) = rows(read(write(tmp_path / "a.jsonl", f"{line}\n")))
+    assert row.headline.published_at == 1_790_848_800_000

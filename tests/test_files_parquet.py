@@ -50,6 +50,28 @@ def test_days_numbers_and_texts_are_times_too(tmp_path: Path) -> None:
         assert row.headline.published_at == MOMENT, values.type
 
 
+def test_zero_and_a_time_of_day_are_no_times(tmp_path: Path) -> None:
+    kinds = (pa.timestamp("us", "UTC"), pa.timestamp("ns"), pa.date32())
+    for values in (pa.array([0], pa.int32() if kind == pa.date32() else pa.int64()).cast(kind) for kind in kinds):
+        items, tally = told(parquet(tmp_path / "a.parquet", title=["One"], date=values))
+        assert not rows(items)[0].published
+        assert tally.left_out["time that stands for no time"].count == 1, values.type
+    whole = 36_000
+    for values in (
+        pa.array([whole], pa.time32("s")),
+        pa.array([whole * 1_000], pa.time32("ms")),
+        pa.array([whole * 10**6], pa.time64("us")),
+        pa.array([whole * 10**9], pa.time64("ns")),
+        pa.array([whole * 10**9], pa.duration("ns")),
+    ):
+        path = parquet(tmp_path / "a.parquet", title=["One"], date=values)
+        with pytest.raises(SourceError, match="'10:00:00'"):
+            read(path)
+        items, tally = told(path, undated=True)
+        assert not rows(items)[0].published
+        assert tally.left_out["time"].count == 1, values.type
+
+
 def test_a_time_out_of_range_costs_nothing_but_itself(tmp_path: Path) -> None:
     days = pa.array([90_000_000] + [20_000] * 30, pa.int32()).cast(pa.date32())
     infinite = pa.array([float("inf")] + [1.7e9] * 30)

@@ -202,6 +202,39 @@ def test_ambiguous_dates_are_unreadable_where_none_tells(tmp_path: Path) -> None
     assert rows(read(file, time_format="%d/%m/%Y"))[0].headline.published_at == ms("2025-04-03")
 
 
+def test_years_of_two_digits_are_read_only_where_another_row_shows_where_they_stand(tmp_path: Path) -> None:
+    dates = ["20/05/04", "20/05/13", "20/12/11"]
+    file = write(tmp_path / "a.csv", "\n".join(["title,date", *(f"{date} One,{date}" for date in dates)]))
+    with pytest.raises(SourceError, match="3 of the first 3"):
+        read(file)
+    for settles, order, first in (("98/12/31", "year", "2020-05-04"), ("13/05/1998", "day", "2004-05-20")):
+        items, tally = told(write(tmp_path / "b.csv", f"{file.read_text()}\nTwo,{settles}\n"))
+        assert rows(items)[0].headline.published_at == ms(first)
+        assert tally.notes[-1] == f"dates have the {order} first, as {settles!r} shows"
+
+
+def test_nothing_is_sent_where_too_many_dates_are_ahead_of_now(tmp_path: Path) -> None:
+    dates = ["2569-10-01", *["2026-10-01"] * 9]
+    file = write(tmp_path / "a.csv", "\n".join(["title,date", *(f"{n} One,{date}" for n, date in enumerate(dates))]))
+    with pytest.raises(SourceError, match=r"or are ahead of now, 1 of the first 10: '2569-10-01'. Nothing"):
+        read(file)
+    items, tally = told(file, max_rejected=0.1)
+    assert [row.published for row in rows(items)] == [False] + [True] * 9
+    assert tally.left_out["time ahead of now"].example.startswith("'2569-10-01' in ")
+
+
+def test_times_that_name_no_zone_are_counted_and_the_zone_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "title,date\nOne,2026-10-01 10:00\nTwo,2026-10-01\nThree,2026-10-01T10:00Z\n")
+    _, tally = told(file, zone=ZoneInfo("Europe/Berlin"))
+    assert (tally.zoneless, tally.left_out) == (2, {})
+    assert tally.told == ["CSV", "2 times name no zone and are read in Europe/Berlin"]
+    assert (
+        told(file, time_format="%Y-%m-%d %H:%M", undated=True)[1].told[-1] == "1 times name no zone and are read in UTC"
+    )
+    zoned = write(tmp_path / "b.csv", "title,date\nOne,2026-10-01 10:00 GMT\n")
+    assert told(zoned)[1].told == ["CSV"]
+
+
 def test_a_later_date_in_the_other_order_ends_the_file(tmp_path: Path) -> None:
     lines = [f"Headline {number},13/10/2025" for number in range(10_500)]
     file = write(tmp_path / "a.csv", "\n".join(["title,date", *lines, "Odd,10/14/2025", "After,13/10/2025"]))

@@ -327,8 +327,9 @@ def test_times_without_a_zone_can_be_told_one(tmp_path: Path) -> None:
 
 
 def test_a_time_far_ahead_is_left_to_kafka(tmp_path: Path) -> None:
-    (row,) = rows(read(write(tmp_path / "a.csv", "title,date\nOne,2099-01-01\n")))
-    assert not row.published
+    dates = ["2099-01-01", *["2026-10-01"] * 30]
+    items = read(write(tmp_path / "a.csv", "\n".join(["title,date", *(f"{n},{date}" for n, date in enumerate(dates))])))
+    assert [row.published for row in rows(items)] == [False] + [True] * 30
 
 
 @given(

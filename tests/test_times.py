@@ -1,6 +1,7 @@
 """Times as the world writes them: the whole string is read, or nothing of it."""
 
 import math
+import re
 import time
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from newstide.core import time_orders
 from newstide.core.errors import SettingsError
 from newstide.core.text import iso_time
 from newstide.core.time_names import LANGUAGES
-from newstide.core.times import Fault, ParsedTime, Zone, find_order, order_of, parse_time, parse_zone
+from newstide.core.time_orders import find_order, order_of
+from newstide.core.times import Fault, ParsedTime, Zone, parse_time, parse_zone
 from newstide.core.zones import ABBREVIATIONS
 
 TEN = datetime(2026, 11, 27, 10, tzinfo=UTC)
@@ -88,7 +91,9 @@ def test_every_month_and_weekday_of_the_sixteen_languages_is_read_with_and_witho
         for form in () if language[:2] in ("zh", "ja", "ko") else FORMS:  # there months are numbers
             text = format_date(day, form, locale=language)
             for tag in ("", language.replace("_", "-")):
-                assert at(text, language=tag) == f"{day}T00:00:00Z", (text, tag)
+                # Croatian means other months by them.
+                shared = not tag and bool({"listopada", "lis", "lip"} & set(re.findall(r"\w+", text)))
+                assert at(text, language=tag) == (Fault.AMBIGUOUS if shared else f"{day}T00:00:00Z"), (text, tag)
         for usual in ("medium", "long", "full"):
             text = format_date(day, usual, locale=language)
             if not set(text) <= set("0123456789-/. \u200f"):
@@ -99,6 +104,10 @@ def test_the_headlines_language_decides_where_a_name_is_two_months() -> None:
     assert at("5 listopada 2026", language="pl") == "2026-11-05T00:00:00Z"
     assert at("5 listopada 2026", language="hr") == "2026-10-05T00:00:00Z"
     assert at("5 листопада 2026", language="uk-UA") == "2026-11-05T00:00:00Z"
+    for name in ("listopada", "listopad", "lis", "lip"):
+        assert at(f"27. {name} 2026.") == at(f"27 {name} 2026", language="en") == Fault.AMBIGUOUS
+    assert at("5 lip 2026", language="pl") == "2026-07-05T00:00:00Z"
+    assert at("5 lip 2026", language="hr") == "2026-06-05T00:00:00Z"
     assert at("5 mar 2026", language="tr") == at("mar. 5 mar. 2026", language="fr") == "2026-03-05T00:00:00Z"
 
 
@@ -131,7 +140,7 @@ def test_a_missing_or_unknown_zone_is_that_of_the_argument_and_said() -> None:
 def test_day_and_month_as_numbers_are_read_only_where_their_order_is_known() -> None:
     assert at("03/04/2026") == at("3-4-2026 10:00") == at("03.04.26") == at("26-11-27") == Fault.AMBIGUOUS
     assert at("04/04/2026") == "2026-04-04T00:00:00Z"
-    assert at("18/07/2020") == at("7/18/2020") == at("18.07.20") == "2020-07-18T00:00:00Z"
+    assert at("18/07/2020") == at("7/18/2020") == at("7/18/20") == "2020-07-18T00:00:00Z"
     assert at("03/04/2026", order="day") == "2026-04-03T00:00:00Z"
     assert at("03/04/2026", order="month") == "2026-03-04T00:00:00Z"
     assert at("18/07/2020", order="month") == at("7/18/2020", order="day") == Fault.CONTRARY
@@ -142,6 +151,75 @@ def test_the_order_comes_from_the_first_date_that_tells_it() -> None:
     assert find_order(["x", 7, None, "03/04/2026", "2026-11-27", "7/18/2020 8:05", "18/07/2020"]) == "month"
     assert find_order(["03/04/2026", "04/04/2026", "27 Nov 2026"]) is None
     assert (order_of("18.07.2020 08:05"), order_of("33/07/2020"), order_of("18-07-20")) == ("day", None, None)
+
+
+def test_two_digits_may_be_a_year_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_orders, "_next_year", lambda: 2027)
+    for text in ("20/05/04", "20.05.13", "20-12-11", "27/11/26", "18.07.20 10:00", "10:00 27/11/26", "26. 11. 27."):
+        assert at(text) == at(text, language="ko") == Fault.AMBIGUOUS, text
+        assert order_of(text) is None, text
+    assert at("31/12/25") == at("12/31/25") == at("31.12.'25") == "2025-12-31T00:00:00Z"
+    assert at("20/05/31") == "2020-05-31T00:00:00Z"
+    assert at("98/12/31") == "1998-12-31T00:00:00Z"
+    assert at("05/05/05") == "2005-05-05T00:00:00Z"
+    assert at("05/06/28") == "2005-06-28T00:00:00Z", "no news is of 2028"
+    assert at("31/12/29") == at("00/00/26") == Fault.UNREADABLE
+    assert [order_of(text) for text in ("31/12/25", "12/31/25", "20/05/31", "31/04/2026")] == [
+        "day",
+        "month",
+        "year",
+        None,
+    ]
+    assert [at("20/05/13", order=order) for order in ("year", "day")] == [
+        "2020-05-13T00:00:00Z",
+        "2013-05-20T00:00:00Z",
+    ]
+    assert at("31/12/25", order="year") == at("20/05/31", order="day") == Fault.CONTRARY
+    assert at("03/04/2026", order="year") == Fault.AMBIGUOUS
+
+
+def test_two_digits_of_a_thai_year_are_read_only_where_one_calendar_can_mean_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time_orders, "_next_year", lambda: 2027)
+    for text in ("27-Nov-26", "27/11/26", "Fri, 27 Nov 26 10:00:00 GMT", "27-Nov-70"):
+        assert at(text, language="th") == Fault.AMBIGUOUS, text
+    assert at("27 พ.ย. 26") == Fault.AMBIGUOUS
+    assert (
+        at("27 พ.ย. 69")
+        == at("27-Nov-69", language="th-TH")
+        == at("27/11/2569", language="th")
+        == "2026-11-27T00:00:00Z"
+    )
+    assert at("29/02/67", language="th") == at("29/02/2567", language="th") == "2024-02-29T00:00:00Z"
+    assert at("27-Nov-05", language="th") == "2005-11-27T00:00:00Z"
+
+
+def test_ticks_of_dot_net_and_of_windows_are_no_nanoseconds() -> None:
+    for number in (638_996_112_000_000_000, 134_132_514_224_000_000, 788_918_399_999_999_872, 1e20):
+        assert at(number) == at(f"{number:.0f}") == Fault.UNREADABLE, number
+    assert at("946684800000000000") == "2000-01-01T00:00:00Z"
+    assert at("4102444799000000000") == "2099-12-31T23:59:59Z"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-27 10:00 - 11:00", "2026-11-27 10:00–11:00", "2026-11-27 10:00 – 11:00", "2026-11-27 10:00-11:00",
+        "27 Nov 2026 14:00-16:00", "2026-11-27T14:00:00-16:00", "10:00-11:00 27 Nov 2026", "10:00 - 11:00, 27 Nov 2026",
+        "2026-11-27 10:00 / 11:00", "2026-11-27 10:00:00 +01000", "2026-11-27 10:00:00 +15:00",
+    ],
+)  # fmt: skip
+def test_a_ranges_end_and_a_number_of_odd_length_are_no_offsets(text: str) -> None:
+    assert at(text) == Fault.UNREADABLE
+
+
+def test_an_offset_behind_a_zones_name_is_read_only_where_it_is_the_zones_own() -> None:
+    for name in ("Etc/GMT+5", "Etc/GMT-5", "Etc/GMT +0500", "MSK+3", "MSK+0400", "EST+5"):
+        assert at(f"2026-11-27 10:00 {name}") == Fault.AMBIGUOUS, name
+    for name in ("MSK+0300", "Europe/Moscow +03:00", "GMT+3", "UTC + 3", "+0300 (EST)", "+03:00:00", "+030000"):
+        assert at(f"2026-11-27 13:00 {name}") == "2026-11-27T10:00:00Z", name
+    assert at("Fri Nov 27 05:00:00 EST-0500 2026") == "2026-11-27T10:00:00Z"
 
 
 def test_a_number_that_reads_as_a_calendar_is_that_before_it_is_an_epoch() -> None:

@@ -33,8 +33,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "published_at": (
         "publishedat", "published", "dategmt", "date", "pubdate", "timestamp", "publishdate", "time", "datetime",
         "publicationdate", "publishtime", "publishedtime", "publisheddate", "datepublished", "datetimepub",
-        "seendate", "createdat", "created", "webpublicationdate", "firstpublishedat", "publishedon", "newsdate",
-        "publicationtime", "articledate", "createdutc", "dateunixtime", "publishedtimestamp",
+        "seendate", "createdutc", "createdat", "created", "webpublicationdate", "firstpublishedat", "publishedon",
+        "newsdate", "publicationtime", "articledate", "dateunixtime", "publishedtimestamp",
     ),
     "language": ("language", "lang", "languagecode", "locale", "inlanguage"),
     "id": ("id", "uuid", "guid", "articleid", "newsid"),

@@ -7,11 +7,14 @@ the shape alone, so it is found once for each shape and kept; reading a further 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from functools import cache, lru_cache
 
 from newstide.core.time_names import Names, fold, names_of
 from newstide.core.zones import find_zone
+
+LONGEST = 100  # characters; no date is longer
+SHAPE = str.maketrans("123456789", "000000000")
 
 Span = slice | None
 _Put = Callable[[str], None]  # appends a text to the canonical form, with its place in the shape
@@ -32,14 +35,14 @@ _COMMENTS = re.compile(r"\s+m=[+-][\d.]+$|(?<=[+-]0000)\s*\([^()]*\)$")  # as Go
 
 _YEAR = r"(?P<year>0000|'?00)"
 _DATES = {
-    "ymd": r"(?P<year>0000)(?P<sep>[-/.: ] ?)(?P<month>00?)(?P=sep)(?P<day>00?)\.?",
+    "ymd": r"(?P<year>0000)(?P<sep>[-–/.: ] ?)(?P<month>00?)(?P=sep)(?P<day>00?)\.?",
     "compact": r"(?P<year>0000)(?P<month>00)(?P<day>00)",
     "units": r"(?P<year>0000) ?<y> ?(?P<month>00?) ?<m> ?(?P<day>00?) ?<d>",
     "unit month": r"(?P<year>0000) ?<y> ?M ?(?P<day>00?) ?<d>",
-    "yMd": r"(?P<year>0000)[-/. ]?M[-/. ]?(?P<day>00?)",
-    "dMy": rf"(?P<day>00?)[-/. ]*M[-/. ]*{_YEAR}",
-    "Mdy": r"M[-/. ]*(?P<day>00?)[-/. ]+(?P<year>0000|'00)",
-    "two": rf"(?P<first>00?)(?P<sep>[-/. ]) ?(?P<second>00?)(?P=sep) ?{_YEAR}",
+    "yMd": r"(?P<year>0000)[-–/. ]?M[-–/. ]?(?P<day>00?)",
+    "dMy": rf"(?P<day>00?)[-–/. ]*M[-–/. ]*{_YEAR}",
+    "Mdy": r"M[-–/. ]*(?P<day>00?)[-–/. ]+(?P<year>0000|'00)",
+    "two": rf"(?P<first>00?)(?P<sep>[-–/. ]) ?(?P<second>00?)(?P=sep) ?{_YEAR}",
     "week": r"(?P<year>0000)-?w(?P<week>00)-?(?P<weekday>0)",
     "ordinal": r"(?P<year>0000)-(?P<ordinal>000)",
 }
@@ -53,11 +56,14 @@ _TIMES = {
 }
 _BARE = r"(?P<hour>00)(?:(?P<minute>00)(?:(?P<second_>00)(?:[.,](?P<fraction>0{1,12}))?)?)?"  # after a T alone
 _NAMED = r"[(\[]?Z[)\]]?"
-_OFFSET = r"Z? ?(?P<sign>[-+\u2212]) ?(?P<zone_hour>00?)(?::?(?P<zone_minute>00)(?::?00)?)?"
+# Behind a minus stands no space: 10:00 - 11:00 is a range. Seconds stand behind two digits of each, minutes' and hours'.
+_OFFSET = (
+    r"Z? ?(?P<sign>[-\u2212]|\+ ?)(?P<zone_hour>00?)(?::?(?P<zone_minute>00)(?:(?<=00:00):00|(?<=[-+ \u2212]0000)00)?)?"
+)
 _ZONE = rf"(?:{_OFFSET}(?: ?{_NAMED})?| ?{_NAMED})"
 # Of a day alone: in "27 Nov 2026 - 10:00" stands a time.
 _DAY_ZONE = rf"(?: ?(?P<sign>[-+\u2212])(?P<zone_hour>00):?(?P<zone_minute>00)| ?{_NAMED})"
-_JOINED = r"(?: ?t ?| | - |_|:|(?<=<d>))"
+_JOINED = r"(?: ?t ?| | [-–] |_|:|(?<=<d>))"
 
 
 @cache
@@ -69,7 +75,7 @@ def _patterns() -> list[re.Pattern[str]]:
         patterns.append(f"{date} ?t ?{_BARE}{_ZONE}?")
         for time in _TIMES.values():
             patterns.append(f"{date}{_JOINED}{time}(?: ?{_ZONE})?")
-            patterns.append(f"{time}(?: ?{_ZONE})? (?:- )?{date}")
+            patterns.append(f"{time}(?: ?{_ZONE})? (?:[-–] )?{date}")
             patterns.append(f"{time} {date} ?{_ZONE}")
     # As date(1) and Twitter write it.
     patterns += [rf"M (?P<day>00?) {time}(?: ?{_ZONE})? (?P<year>0000)" for time in _TIMES.values()]
@@ -84,8 +90,8 @@ class Layout:
         month: Where the month's number stands, or its number, from its name.
         first, second: The day and the month, in an order that the shape does not tell.
         half: Whether it is the second half of the day; None where the time has 24 hours.
-        zone: The zone that the shape names.
-        maybe_year_first: 26-11-27 may be 2026-11-27, or the 26th.
+        zone: The zone that the shape names; before an offset, one that is not UTC: Etc/GMT+5 is five hours west.
+        maybe_year_first: 26/11/27 may be 2026-11-27, or the 26th; `year` is what stands last.
         unknown: Whether the shape names a zone that is not known.
         buddhist: Years from 2400 on are the Thai calendar's.
         usual: Year, month, day, hour, minute and second stand there, and nothing that changes what they mean.
@@ -177,6 +183,7 @@ def _made(match: re.Match[str], words: _NamedParts, shape: str, language: str) -
         return "unreadable"
     sign = match.string[match.start("sign")] if groups.get("sign") else ""
     given = [zone for zone in words.zones if zone is not None]
+    from_named = bool(sign) and match.string[: match.start("sign")].rstrip().endswith("Z") and given[:1] != [UTC]
     thai = language.partition("-")[0].lower() == "th" or any("\u0e00" <= character <= "\u0e7f" for character in shape)
     spans = {
         name: span(name)
@@ -199,10 +206,10 @@ def _made(match: re.Match[str], words: _NamedParts, shape: str, language: str) -
         year=year,
         month=month,
         **spans,
-        maybe_year_first=groups.get("first") is not None and groups["sep"] in "- " and len(groups["year"].strip("'")) == 2,
+        maybe_year_first=groups.get("first") is not None and len(groups["year"]) == 2,
         half=words.halves[0] if words.halves else None,
         sign={"": 0, "+": 1}.get(sign, -1),
-        zone=None if sign else (given[0] if given else None),
+        zone=given[0] if given and (not sign or from_named) else None,
         unknown=bool(words.zones) and not given and not sign,
         buddhist=thai,
         usual=month is not None
@@ -240,7 +247,8 @@ def _canonical(shape: str, names: Names) -> tuple[str | None, _NamedParts | None
             put(" ")
             at += 1
         elif character in "-+/.:,'()[]_\u2212\u2010\u2011\u2012\u2013\u2014":
-            put("-" if character in "\u2010\u2011\u2012\u2013\u2014" else character)  # hyphens and dashes
+            # Hyphens, which may be signs, and dashes, which are none: 10:00–11:00 is a range.
+            put("-" if character in "\u2010\u2011" else "–" if character in "\u2012\u2013\u2014" else character)
             at += 1
         else:
             return None, None

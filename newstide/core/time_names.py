@@ -6,12 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 # The languages of use-multilingual, and regions of theirs that have other names for months.
 LANGUAGES = (
     "ar", "zh_Hans", "zh_Hant", "nl", "en", "de", "fr", "it", "pt", "es", "ja", "ko", "ru", "pl", "th", "tr",
 )  # fmt: skip
+# The one language of the CLDR, beside some of few readers, that gives their names of months to other months.
+_CONTRARY = ("hr",)
 _REGIONS = ("ar_SY", "ar_DZ", "ar_MA", "ar_TN", "de_AT", "en_AU", "es_PE", "pt_PT", "ru_UA")
 # What people write beside the CLDR's.
 _MONTHS = {
@@ -80,6 +83,9 @@ def names_of(language: str) -> Names | None:
         for half, name in _listed(locale.day_periods):
             if half in ("am", "pm"):
                 halves[name] = half == "pm"
+    for number, name in () if language else _named_elsewhere():
+        if name in months:
+            months[name].add(number)
     for name, number in _MONTHS.items():
         months.setdefault(name, {number})
     return Names(
@@ -92,6 +98,12 @@ def names_of(language: str) -> Names | None:
 
 def _all() -> Iterable[str]:
     return (*LANGUAGES, *_REGIONS)
+
+
+def _named_elsewhere() -> Iterable[tuple[int, str]]:
+    from babel import Locale
+
+    return chain.from_iterable(_listed(Locale.parse(name).months) for name in _CONTRARY)
 
 
 def _listed(data: Mapping[str, Any]) -> Iterable[tuple[Any, str]]:

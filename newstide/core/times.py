@@ -7,26 +7,22 @@ depends on no guess. `docs/sending.md` lists what is read.
 
 import math
 import re
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from newstide.core.digits import as_ascii, is_odd
 from newstide.core.errors import SettingsError
 from newstide.core.text import shorten
-from newstide.core.time_layouts import Layout, layout_of
+from newstide.core.time_layouts import LONGEST, SHAPE, Layout, layout_of
+from newstide.core.time_orders import Order, readings, year_of
 from newstide.core.zones import find_zone, zone_told
 
 LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas agree on
 
-Order = Literal["day", "month"]  # which of the two stands first where both are numbers
-
 _NONE = frozenset({"", "-", "nan", "nat", "none", "null", "n/a", "na", "<na>", "undefined"})
-_LONGEST = 100  # characters; no date is longer
-_SHAPE = str.maketrans("123456789", "000000000")
 _NUMBER = re.compile(r"[+-]?0+(?:\.0*)?(?:e[+-]?0{1,3})?", re.IGNORECASE)
 _NUMBERS_BEGIN = ("0", "+", "-")
 _CALENDAR = re.compile(r"(?:19[7-9]\d|20\d\d)\d{4}(?:\d{4}(?:\d\d)?)?")
@@ -35,12 +31,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = datetime(1, 1, 1)
 _DAY_MS = 86_400_000
 _QUARTER_MS = 900_000
-_EPOCHS = ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3), (1e20, 1e-6))  # below: s, ms, us, ns; to milliseconds
-_FIRST_EPOCH = 1e8  # seconds: March 1973; a smaller number is a year, a row number, no time
+_MINUTE = timedelta(minutes=1)
+# From, below, to milliseconds: s, ms, us and ns since 1970. A number below 1e8 is a year or a row's. Nanoseconds count from
+# 1995 on: below lie the ticks of .NET (6.4e17 in 2026) and of Windows (1.34e17), which count from the years 1 and 1601.
+_EPOCHS = ((1e8, 1e11, 1000.0), (1e11, 1e14, 1.0), (1e14, 1e17, 1e-3), (788_918_400e9, 1e20, 1e-6))
 _SERIAL_ZERO = date(1899, 12, 30).toordinal()  # of spreadsheets
 _SERIALS = (20_000, 80_000)
-_BUDDHIST = 543
 _YEAR = re.compile(r"\d{4}")
+# A second time, of which dateutil takes the last; an offset behind a name, whose sign it turns.
+_BEYOND_DATEUTIL = re.compile(r":\d\d.*?(?:[A-Za-z] ?[+-] ?\d|(?<![-+:\d])\d\d?:\d\d)")
 _DOT_NET = re.compile(r"\\?/Date\((\d{1,15})(?:[+-]\d{4})?\)\\?/")
 
 
@@ -48,7 +47,7 @@ class Fault(StrEnum):
     """Why a given time has no moment."""
 
     UNREADABLE = "unreadable"
-    AMBIGUOUS = "ambiguous"  # 03/04/2026, a month's name that two languages give to different months
+    AMBIGUOUS = "ambiguous"  # 03/04/2026, a month's name that two languages give to different months, MSK+3
     CONTRARY = "contrary"  # 31/12/2026 where the month stands first
     ZERO = "zero"  # what programs write for a missing time: 0001-01-01, 0000-00-00, 0
     RANGE = "out of range"  # outside the years 1970 to 9999
@@ -56,7 +55,7 @@ class Fault(StrEnum):
 
 _REASONS = {
     Fault.UNREADABLE: "is no time that can be read",
-    Fault.AMBIGUOUS: "can be two different days",
+    Fault.AMBIGUOUS: "can be two different times",
     Fault.CONTRARY: "has day and month in the other order",
     Fault.ZERO: "stands for no time",
     Fault.RANGE: "lies outside the years 1970 to 9999",
@@ -92,8 +91,8 @@ def parse_time(
         value: A string, a number, a date or a datetime.
         language: The headline's, as a BCP 47 tag; it decides where a name is two months.
         timezone: The zone of times that name no (known) zone.
-        order: Whether the day or the month stands first where both are numbers; without it such a date is read only
-            where one number alone can be the month.
+        order: Whether the day, the month or the year stands first where all are numbers; without it such a date is
+            read only where it can mean one day alone.
         serial: Numbers from 20,000 to 80,000 are a spreadsheet's serial days (files only).
 
     Returns:
@@ -101,14 +100,14 @@ def parse_time(
     """
     if isinstance(value, str):
         text = value.strip()
-        if len(text) > _LONGEST:
+        if len(text) > LONGEST:
             return _UNREADABLE
         if text[4:5] == "-" == text[7:8] and (iso := _iso(text, timezone)) is not None:
             return iso
-        shape = text.translate(_SHAPE)
+        shape = text.translate(SHAPE)
         if not text.isascii() and is_odd(shape):
             text = as_ascii(text)
-            shape = text.translate(_SHAPE)
+            shape = text.translate(SHAPE)
         found = _numeric(text, shape, timezone, serial)
         if found is not None:
             return found
@@ -117,7 +116,7 @@ def parse_time(
             return _read(text, layout, timezone, order)
         if text.casefold() in _NONE:
             return None
-        return ParsedTime(None, Fault.AMBIGUOUS) if layout == "ambiguous" else _by_dateutil(text, timezone)
+        return _AMBIGUOUS if layout == "ambiguous" else _by_dateutil(text, timezone)
     if value is None or value != value:  # noqa: PLR0124 - NaN, NaT
         return None
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
@@ -125,25 +124,6 @@ def parse_time(
     if isinstance(value, date):
         return _of_date(value, timezone)
     return _UNREADABLE
-
-
-def order_of(value: Any, language: str = "") -> Order | None:
-    """Which of day and month stands first, where the value shows it: both are numbers, and one of them is over 12."""
-    if not isinstance(value, str) or len(value) > _LONGEST:
-        return None
-    text = as_ascii(value)  # as `parse_time` reads it
-    layout = layout_of(text.translate(_SHAPE), language)
-    if not isinstance(layout, Layout) or layout.first is None or layout.second is None or layout.maybe_year_first:
-        return None
-    first, second = int(text[layout.first]), int(text[layout.second])
-    if min(first, second) < 1 or min(first, second) > 12 or max(first, second) > 31:
-        return None
-    return "day" if first > 12 else "month" if second > 12 else None
-
-
-def find_order(values: Iterable[Any]) -> Order | None:
-    """The order of day and month in the first value that shows it; None where no value does."""
-    return next((order for order in map(order_of, values) if order is not None), None)
 
 
 def parse_zone(name: str) -> tzinfo:
@@ -166,26 +146,24 @@ def _iso(text: str, timezone: tzinfo) -> ParsedTime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if moment.tzinfo is None or moment.microsecond or moment.year <= 1:
+    if moment.tzinfo is None or moment.year <= 1:
+        return _of_date(moment, timezone)
+    if moment.tzinfo is not UTC:
+        east = moment.utcoffset()
+        if east is not None and not _is_offset(east / _MINUTE, text[16] == ":"):
+            return _UNREADABLE
+    if moment.microsecond:
         return _of_date(moment, timezone)
     since = moment - _EPOCH
-    return _within((since.days * 86_400 + since.seconds) * 1000)
+    return within((since.days * 86_400 + since.seconds) * 1000)
 
 
 def _read(text: str, layout: Layout, timezone: tzinfo, order: Order | None) -> ParsedTime:
-    year_text = text[layout.year]
-    year = int(year_text)
-    if layout.usual and year > 99 and (found := _usual(text, year, layout, timezone)) is not None:
-        return found
-    if len(year_text) == 2 and layout.buddhist:
-        year += 2500 - _BUDDHIST
-    elif len(year_text) == 2:
-        year += 1900 if year > 68 else 2000  # as POSIX has it
-    elif year >= 2400 and layout.buddhist:
-        year -= _BUDDHIST
-    if year <= 1:
-        return _ZERO
-    day = _day(text, year, layout, order)
+    if layout.usual and (year := int(text[layout.year])) > 99:
+        found = _usual(text, year, layout, timezone)
+        if found is not None:
+            return found
+    day = _day(text, layout, order)
     if isinstance(day, ParsedTime):
         return day
     clock = _clock(text, layout)
@@ -207,27 +185,24 @@ def _usual(text: str, year: int, layout: Layout, timezone: tzinfo) -> ParsedTime
     return _placed(day, ((hour * 60 + minute) * 60 + second) * 1000, text, layout, timezone)
 
 
-def _day(text: str, year: int, layout: Layout, order: Order | None) -> int | ParsedTime:
+def _day(text: str, layout: Layout, order: Order | None) -> int | ParsedTime:
     """The proleptic ordinal of the day."""
+    if layout.maybe_year_first:
+        return _chosen(text, layout, order)
+    year = year_of(text, layout)
+    if year is None:
+        return _AMBIGUOUS
+    if year <= 1:
+        return _ZERO
     try:
+        if layout.first is not None and layout.second is not None and order in ("day", "month"):
+            of_month, of_day = (layout.second, layout.first) if order == "day" else (layout.first, layout.second)
+            return date(year, int(text[of_month]), int(text[of_day])).toordinal()
         if layout.day is not None:
             month = layout.month
             return date(
                 year, month if isinstance(month, int) else int(text[month or layout.day]), int(text[layout.day])
             ).toordinal()
-        if layout.first is not None and layout.second is not None:
-            first, second = int(text[layout.first]), int(text[layout.second])
-            if order is None and layout.maybe_year_first and second <= 12 and 1 <= int(text[layout.year]) <= 31:
-                return ParsedTime(None, Fault.AMBIGUOUS)
-            if order is None and first != second and first <= 12 and second <= 12:
-                return ParsedTime(None, Fault.AMBIGUOUS) if min(first, second) else _UNREADABLE
-            if order is None:
-                order = "day" if first > 12 or first == second else "month"
-            elif (second if order == "day" else first) > 12 >= (first if order == "day" else second):
-                date(year, min(first, second), max(first, second))
-                return ParsedTime(None, Fault.CONTRARY)
-            day, month_ = (first, second) if order == "day" else (second, first)
-            return date(year, month_, day).toordinal()
         if layout.week is not None and layout.weekday is not None:
             return date.fromisocalendar(year, int(text[layout.week]), int(text[layout.weekday])).toordinal()
         if layout.ordinal is not None:
@@ -238,7 +213,19 @@ def _day(text: str, year: int, layout: Layout, order: Order | None) -> int | Par
             )
     except ValueError:
         pass
-    return _UNREADABLE
+    return _UNREADABLE if layout.first is None else _chosen(text, layout, order)
+
+
+def _chosen(text: str, layout: Layout, order: Order | None) -> int | ParsedTime:
+    """The day of three numbers in the order that is given, or in the only order in which they are one."""
+    found = readings(text, layout)
+    if order in found:
+        days = found[order]
+    elif order is None or (order == "year" and not layout.maybe_year_first):
+        days = set().union(*found.values())
+    else:
+        return ParsedTime(None, Fault.CONTRARY) if found else _UNREADABLE
+    return _AMBIGUOUS if len(days) > 1 else next(iter(days), _UNREADABLE)
 
 
 def _clock(text: str, layout: Layout) -> int | None:
@@ -264,9 +251,13 @@ def _placed(day: int, clock: int, text: str, layout: Layout, timezone: tzinfo) -
     if layout.sign and layout.zone_hour is not None:
         hour = int(text[layout.zone_hour])
         minute = 0 if layout.zone_minute is None else int(text[layout.zone_minute])
-        if hour > 23 or minute > 59:
+        east = layout.sign * (hour * 60 + minute)
+        if minute > 59 or not _is_offset(east, layout.second_ is not None):
             return _UNREADABLE
-        milliseconds -= layout.sign * (hour * 60 + minute) * 60_000
+        named = None if layout.zone is None else _offset(day, clock // _QUARTER_MS, layout.zone)
+        if layout.zone is not None and (layout.zone_minute is None or named != east * 60_000):
+            return _AMBIGUOUS
+        milliseconds -= east * 60_000
     else:
         zone = layout.zone
         if zone is None:
@@ -276,7 +267,7 @@ def _placed(day: int, clock: int, text: str, layout: Layout, timezone: tzinfo) -
             if offset is None:
                 return ParsedTime(None, Fault.RANGE)
             milliseconds -= offset
-    return _within(milliseconds, given)
+    return within(milliseconds, given)
 
 
 @lru_cache(8192)
@@ -289,7 +280,13 @@ def _offset(day: int, quarter: int, zone: tzinfo) -> int | None:
         return None
 
 
-def _within(milliseconds: int, zone: Zone = Zone.GIVEN) -> ParsedTime:
+def _is_offset(east: float, seconds: bool) -> bool:
+    """Whether minutes east of UTC are an offset; behind a time without seconds, -11:00 is rather the end of a range."""
+    return (-840 if seconds else -600) <= east <= 840
+
+
+def within(milliseconds: int, zone: Zone = Zone.GIVEN) -> ParsedTime:
+    """A moment in the years 1970 to 9999, or the fault: 0 is what programs write for no time."""
     if 0 < milliseconds <= LATEST_MS:
         return ParsedTime(milliseconds, None, zone)
     return _ZERO if milliseconds == 0 else ParsedTime(None, Fault.RANGE)
@@ -335,10 +332,9 @@ def _of_number(number: float | Decimal, timezone: tzinfo, serial: bool) -> Parse
         assert isinstance(layout, Layout)  # noqa: S101 - of a shape that is read
         clock = round((number - days) * 86_400) * 1000
         return _placed(_SERIAL_ZERO + days, clock, "", layout, timezone)
-    if number >= _FIRST_EPOCH:
-        for limit, to_milliseconds in _EPOCHS:
-            if number < limit:
-                return _within(round(number * to_milliseconds))
+    for start, end, to_milliseconds in _EPOCHS:
+        if start <= number < end:
+            return within(round(number * to_milliseconds))
     return _UNREADABLE
 
 
@@ -353,7 +349,7 @@ def _of_date(value: date, timezone: tzinfo) -> ParsedTime:
         milliseconds = round(moment.timestamp() * 1000)
     except Exception:  # noqa: BLE001 - a zone made elsewhere may raise whatever it likes
         return ParsedTime(None, Fault.RANGE)
-    return _within(milliseconds, given)
+    return within(milliseconds, given)
 
 
 def _by_dateutil(text: str, timezone: tzinfo) -> ParsedTime:
@@ -365,7 +361,7 @@ def _by_dateutil(text: str, timezone: tzinfo) -> ParsedTime:
     year = _YEAR.search(text)
     if "-0001" in text:
         return _ZERO
-    if year is None or not text.isascii():
+    if year is None or not text.isascii() or _BEYOND_DATEUTIL.search(text):
         return _UNREADABLE
     found: set[datetime] = set()
     try:
@@ -393,4 +389,5 @@ def _shown(value: Any) -> str:
 
 
 _UNREADABLE = ParsedTime(None, Fault.UNREADABLE)
+_AMBIGUOUS = ParsedTime(None, Fault.AMBIGUOUS)
 _ZERO = ParsedTime(None, Fault.ZERO)

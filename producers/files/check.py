@@ -57,7 +57,7 @@ class Check:
         if self.error is not None and not tally.read:
             return f"{tally.name}: {self.error}"
         columns = ", ".join(f"{name} from {column!r}" for name, column in tally.columns.items())
-        lines = [f"{tally.name}: {'; '.join(tally.notes)}", f"  columns  {columns or 'none'}"]
+        lines = [f"{tally.name}: {'; '.join(tally.told)}", f"  columns  {columns or 'none'}"]
         if tally.times is not None:
             text, moment = tally.times
             lines.append(

@@ -5,14 +5,15 @@ is sent.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
 from newstide.core.errors import SourceError
 from newstide.core.text import iso_time, shorten
-from newstide.core.times import LATEST_MS, Fault, Order, ParsedTime, Zone, order_of, parse_time
+from newstide.core.time_orders import Order, order_of
+from newstide.core.times import Fault, ParsedTime, Zone, parse_time, within
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
@@ -39,10 +40,11 @@ class Dates:
         file: The file's name, for errors.
         options: The layout and zone of times, and the share of unreadable ones that is accepted.
         tally: Counts the times that were left out.
+        latest: Returns the latest time that a headline may have now, epoch milliseconds.
     """
 
-    def __init__(self, file: str, options: Options, tally: Tally) -> None:
-        self._file, self._options, self._tally = file, options, tally
+    def __init__(self, file: str, options: Options, tally: Tally, latest: Callable[[], float]) -> None:
+        self._file, self._options, self._tally, self._latest = file, options, tally, latest
         self._order: Order | None = None
 
     def looked_ahead(self, items: Iterator[Item]) -> Iterator[Item]:
@@ -92,7 +94,10 @@ class Dates:
                 "time that stands for no time" if parsed.fault is Fault.ZERO else "time", value, item.line
             )
             return None
-        if parsed.zone is Zone.UNKNOWN:
+        if parsed.zone is Zone.MISSING:
+            self._tally.zone = str(self._options.zone)
+            self._tally.zoneless += 1
+        elif parsed.zone is Zone.UNKNOWN:
             self._tally.leave_out("unknown time zone", value, item.line)
         if self._tally.times is None:
             self._tally.times = (
@@ -123,29 +128,30 @@ class Dates:
         try:
             moment = datetime.strptime(text, self._options.time_format or "")
             local = moment if moment.tzinfo else moment.replace(tzinfo=self._options.zone)
-            return _within(round(local.timestamp() * 1000))
+            return within(round(local.timestamp() * 1000), Zone.GIVEN if moment.tzinfo else Zone.MISSING)
         except (ValueError, OverflowError):
             return ParsedTime(None, Fault.UNREADABLE)
 
     def _of_instant(self, instant: Instant) -> ParsedTime:
+        zone = Zone.GIVEN if instant.utc else Zone.MISSING
         if instant.utc or self._options.zone is UTC:
-            return _within(instant.milliseconds)
+            return within(instant.milliseconds, zone)
         try:
             moment = (_EPOCH + timedelta(milliseconds=instant.milliseconds)).replace(tzinfo=self._options.zone)
-            return _within(round(moment.timestamp() * 1000))
+            return within(round(moment.timestamp() * 1000), zone)
         except (OverflowError, ValueError):
             return ParsedTime(None, Fault.RANGE)
 
     def _hint(self, value: Any, item: Item) -> Order | None:
-        """Which of day and month stands first, where the value can be read in only one of the two orders."""
+        """Which of day, month and year stands first, where the value can be read in only one order."""
         if not isinstance(value, str) or self._options.time_format is not None or not _NUMBERS.match(value):
             return None
         language = item.fields.get("language")
         return order_of(value, language if isinstance(language, str) else "")
 
     def _settle(self, hints: dict[Order, tuple[int, Any]]) -> None:
-        if len(hints) == 2 and not self._options.undated:
-            (line, value), (other_line, other) = sorted(hints.values())
+        if len(hints) > 1 and not self._options.undated:
+            (line, value), (other_line, other), *_ = sorted(hints.values())
             raise SourceError(
                 f"{self._file} has dates in two layouts: {shorten(str(value))!r} (line {line:,}) and "
                 f"{shorten(str(other))!r} (line {other_line:,}). Nothing of it was sent.",
@@ -161,21 +167,19 @@ class Dates:
         wrong = [
             value
             for value, language, time in given
-            if time.milliseconds is None and not self._now_readable(value, language)
+            if not self._is_readable(time if time.milliseconds is not None else self._again(value, language))
         ]
         if wrong and len(wrong) > self._options.max_rejected * len(given):
             shown = ", ".join(f"{shorten(str(value), 40)!r}" for value in list(dict.fromkeys(map(str, wrong)))[:3])
             raise SourceError(
-                f"{self._file} has times that cannot be read, {len(wrong):,} of the first {len(given):,}: {shown}. "
-                "Nothing of it was sent.",
+                f"{self._file} has times that cannot be read or are ahead of now, {len(wrong):,} of the first "
+                f"{len(given):,}: {shown}. Nothing of it was sent.",
                 "Say their layout with --time-format, as '%d.%m.%Y %H:%M', or send it without these times: --undated.",
             )
 
-    def _now_readable(self, value: Any, language: str) -> bool:
-        time = self._parsed(value, Item(0, {"language": language}, None))
-        return time is not None and time.milliseconds is not None
+    def _again(self, value: Any, language: str) -> ParsedTime | None:
+        """What a value is now that the file's order is known."""
+        return self._parsed(value, Item(0, {"language": language}, None))
 
-
-def _within(milliseconds: int) -> ParsedTime:
-    inside = 0 <= milliseconds <= LATEST_MS
-    return ParsedTime(milliseconds) if inside else ParsedTime(None, Fault.RANGE)
+    def _is_readable(self, time: ParsedTime | None) -> bool:
+        return time is not None and time.milliseconds is not None and time.milliseconds <= self._latest()

@@ -1,5 +1,6 @@
 """Parquet: times of every unit and zone, nested columns by path, and cells whose faults concern their row alone."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -136,8 +137,15 @@ def _cells(column: Any) -> list[Any]:
     if pa.types.is_time32(kind):
         column = column.cast(pa.int32())
     if pa.types.is_time(kind) or pa.types.is_duration(kind):
-        return [None if value is None else str(value) for value in column.cast(pa.int64()).to_pylist()]
+        per = _PER_SECOND[kind.unit]
+        return [None if value is None else _hours(value / per) for value in column.cast(pa.int64()).to_pylist()]
     return list(column.to_pylist())
+
+
+def _hours(seconds: float) -> str:
+    """A time of day or a duration as `10:00:00`: a text that no reader of times takes for a moment."""
+    whole = math.floor(seconds)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def _text(value: bytes | None) -> Any:

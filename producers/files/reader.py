@@ -93,7 +93,7 @@ def _read_file(
             tally.note(f"packed with {packing}")
         try:
             items = _items(found, name, options, tally)
-            dates = Dates(name, options, tally)
+            dates = Dates(name, options, tally, build.latest)
             for item in dates.looked_ahead(items):
                 row = build(item, dates)
                 if row is not None:
@@ -162,10 +162,15 @@ class _Builder:
         self.seen = Seen()  # of this file, within which the first headline of a link has the link's id
         self._before = before  # of the files before
 
+    def latest(self) -> float:
+        """The latest time that a headline may have now, epoch milliseconds."""
+        return (self._now() + self._limits.ahead.total_seconds()) * 1000
+
     def __call__(self, item: Item, dates: Dates) -> Row | Rejected | None:
         if item.fault:
             return self._rejected(item, item.fault)
         fields = item.fields
+        written = fields.get("published_at")
         try:
             published_at = dates.read(item)
             fields["published_at"] = published_at
@@ -183,7 +188,7 @@ class _Builder:
             self._tally.leave_out("id that another headline has", decoded.headline.id, item.line)
             own = False
         if decoded.ahead:
-            self._tally.leave_out("time ahead of now", published_at, item.line)
+            self._tally.leave_out("time ahead of now", written, item.line)
         if not headline.language and (language := fields.get("language")) and language.strip():
             self._tally.leave_out("language", language, item.line)
         if fields.get("url") and not headline.url:
