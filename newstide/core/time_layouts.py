@@ -299,7 +299,7 @@ def _word(plain: str, at: int, shape: str, words: _NamedParts, put: _Put, out: l
     after_digit = bool(out) and out[-1].startswith("0")
     if word in ("t", "h") or (word == "w" and after_digit) or (word == "w" and out and out[-1] == "-"):
         put(word)
-    elif word in _ORDINALS and after_digit:
+    elif word in _ORDINALS and after_digit and not plain[at + len(word) : at + len(word) + 1].isdigit():
         put("")
     elif (filler := _FILLERS.match(plain, at)) is not None and filler.end() - at >= len(word):
         put(" ")

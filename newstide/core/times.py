@@ -31,6 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = datetime(1, 1, 1)
 _DAY_MS = 86_400_000
 _QUARTER_MS = 900_000
+_FARTHEST_ZONE_MS = 14 * 3_600_000
 _MINUTE = timedelta(minutes=1)
 # From, below, to milliseconds: s, ms, us and ns since 1970. A number below 1e8 is a year or a row's. Nanoseconds count from
 # 1995 on: below lie the ticks of .NET (6.4e17 in 2026) and of Windows (1.34e17), which count from the years 1 and 1601.
@@ -38,8 +39,11 @@ _EPOCHS = ((1e8, 1e11, 1000.0), (1e11, 1e14, 1.0), (1e14, 1e17, 1e-3), (788_918_
 _SERIAL_ZERO = date(1899, 12, 30).toordinal()  # of spreadsheets
 _SERIALS = (20_000, 80_000)
 _YEAR = re.compile(r"\d{4}")
-# A second time, of which dateutil takes the last; an offset behind a name, whose sign it turns.
-_BEYOND_DATEUTIL = re.compile(r":\d\d.*?(?:[A-Za-z] ?[+-] ?\d|(?<![-+:\d])\d\d?:\d\d)")
+# A second time, of which dateutil takes the last; an offset behind a name, whose sign it turns; minutes or seconds alone.
+_BEYOND_DATEUTIL = re.compile(
+    r":\d\d.*?(?:[A-Za-z] ?[+-] ?\d|(?<![-+:\d])\d\d?:\d\d|[ap]m.*\d ?[ap]m)| / |^(?!.*\d ?h).*\d ?[ms](?:in|ec)?\b",
+    re.IGNORECASE,
+)
 _DOT_NET = re.compile(r"\\?/Date\((\d{1,15})(?:[+-]\d{4})?\)\\?/")
 
 
@@ -286,7 +290,9 @@ def _is_offset(east: float, seconds: bool) -> bool:
 
 
 def within(milliseconds: int, zone: Zone = Zone.GIVEN) -> ParsedTime:
-    """A moment in the years 1970 to 9999, or the fault: 0 is what programs write for no time."""
+    """A moment in the years 1970 to 9999, or the fault: 0 is what programs write for no time, here or in another zone."""
+    if zone is not Zone.GIVEN and abs(milliseconds) <= _FARTHEST_ZONE_MS and milliseconds % _QUARTER_MS == 0:
+        return _ZERO
     if 0 < milliseconds <= LATEST_MS:
         return ParsedTime(milliseconds, None, zone)
     return _ZERO if milliseconds == 0 else ParsedTime(None, Fault.RANGE)
