@@ -171,7 +171,7 @@ def test_items_that_share_a_link_keep_their_ids_in_every_later_poll() -> None:
 def test_another_title_under_a_link_that_is_listed_once_is_an_edit_and_said_once() -> None:
     link = "https://pell.example/1"
     ((_, known),) = name_items([entry("Ferry late", link, "g")], [], FEED)
-    ((status, now),) = name_items([entry("Ferry very late", link, "other")], [known], FEED)
+    ((status, now),) = name_items([entry("Ferry very late", link)], [known], FEED)
     assert (status, now.id) == (Status.EDITED, known.id)
     assert named(entry("FERRY VERY LATE", link, "other"), known=[now]) == [(Status.KNOWN, known.id)]
 
