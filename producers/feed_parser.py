@@ -21,7 +21,7 @@ _TIMES = ("published", "updated", "created")
 
 
 def main() -> None:
-    """Reads limits and feed from standard input; writes `{"entries": [...], "own": [...]}` or `{"error": ...}`."""
+    """Reads limits and feed from standard input; writes what `entries` returns, or `{"error": ...}`."""
     import resource
 
     order = json.loads(sys.stdin.buffer.readline())
@@ -41,7 +41,8 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
     """The first `most` entries of the feed, with descriptions of at most `description` characters.
 
     Returns:
-        `entries`: the fields of each entry, or `fault`, why it cannot be read. `own`: addresses of the feed and its site.
+        `entries`: the fields of each entry, or `fault`, why it cannot be read. `over`: a name of each entry beyond `most`.
+        `own`: addresses of the feed and its site.
 
     Raises:
         ValueError: The content is no feed.
@@ -71,6 +72,7 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
     links = [str(link.get("href") or "") for link in parsed.feed.get("links") or ()]
     return {
         "entries": _each(parsed.entries[:most], lambda entry: _fields(entry, parsed.feed, url, 4 * description)),
+        "over": [_name(entry) for entry in parsed.entries[most:]],
         "own": [url, str(parsed.feed.get("link") or ""), *links],
     }
 
@@ -118,6 +120,12 @@ def _each(entries: Iterable[Any], read: Callable[[Any], dict[str, Any]]) -> list
         except Exception as error:  # noqa: BLE001 - any fault concerns this entry alone
             told.append({"fault": shorten(f"The entry cannot be read: {error!r}.", 200)})
     return told
+
+
+def _name(entry: Any) -> str:
+    """What tells an entry that is not read from others: its guid, link or title."""
+    names = (entry.get(name) for name in ("id", "link", "url", "title")) if isinstance(entry, dict) else ()
+    return shorten(str(next(filter(None, names), "")), 200)
 
 
 def _fields(entry: Any, feed: Any, url: str, longest: int) -> dict[str, Any]:
@@ -185,6 +193,7 @@ def _json_feed(content: bytes, url: str, most: int, description: int) -> dict[st
         raise ValueError("is JSON, and no JSON Feed: it has no list of items")
     return {
         "entries": _each(items[:most], lambda item: _json_fields(item, feed, url, 4 * description)),
+        "over": [_name(item) for item in items[most:]],
         "own": [url, *(_link(feed.get(name), url) for name in ("home_page_url", "feed_url"))],
     }
 
@@ -201,6 +210,8 @@ def _json(text: str) -> Any:
 
 
 def _json_fields(item: Any, feed: dict[str, Any], url: str, longest: int) -> dict[str, Any]:
+    if not isinstance(item, dict):
+        return {"fault": "The item is no JSON object.", "item": shorten(str(item), 200)}
     guid = item.get("id")
     texts = [_text(item, name, longest) for name in ("summary", "content_text", "content_html")]
     return {
@@ -210,11 +221,14 @@ def _json_fields(item: Any, feed: dict[str, Any], url: str, longest: int) -> dic
         "odd_url": _odd_link(item.get("url") or item.get("external_url"), url),
         "source": _text(feed, "title", _LONGEST_SOURCE) or urlsplit(url).hostname or "",
         "languages": [str(one)[:100] for one in (item.get("language"), feed.get("language")) if one],
-        "times": [
-            item[name] for name in ("date_published", "date_modified") if isinstance(item.get(name), (str, int, float))
-        ],
+        "times": [_time(time) for name in ("date_published", "date_modified") if (time := item.get(name)) is not None],
         "guid": str(guid)[:_LONGEST_NAME] if isinstance(guid, (str, int, float)) else "",
     }
+
+
+def _time(value: Any) -> str | int | float:
+    """A time as it is given; a list or an object, which is none, as a text that names it where it is left out."""
+    return value if isinstance(value, (str, int, float)) else json.dumps(value, ensure_ascii=False)[:200]
 
 
 if __name__ == "__main__":

@@ -177,7 +177,8 @@ def parse_feed(
         SourceError: The content is no feed, or parsing it took too long or too much memory.
     """
     listing = Listing()
-    told = _parse_apart(content, url, content_type, limits or FeedSettings(), headline_limits.description)
+    limits = limits or FeedSettings()
+    told = _parse_apart(content, url, content_type, limits, headline_limits.description)
     own = [url, name or url, *told["own"]]
     for number, entry in enumerate(told["entries"], 1):
         try:
@@ -185,6 +186,10 @@ def parse_feed(
         except (InvalidHeadline, ValueError, OverflowError) as error:
             shown = shorten(json.dumps(entry, ensure_ascii=False), 200).encode("utf-8", "replace").decode()
             listing.rejected.append(Rejected(name or url, number, str(error), shown))
+    reason = f"The feed lists more than {limits.max_entries:,} entries (feeds.max_entries); this one is not read."
+    listing.rejected.extend(
+        Rejected(name or url, number, reason, text) for number, text in enumerate(told["over"], limits.max_entries + 1)
+    )
     return listing
 
 
