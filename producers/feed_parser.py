@@ -5,19 +5,27 @@ no settings and no secrets, and returns plain fields of limited length. Its stan
 type, limits), then the feed. The process starts for every changed feed, so it imports few modules.
 """
 
+import codecs
 import io
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from newstide.core.encodings import ERRORS, MARKS, decided, mostly_utf8
 from newstide.core.headline import MAX_SOURCE, MAX_TITLE, MAX_URL
 from newstide.core.text import shorten
 
 _LONGEST_NAME = 2_000  # characters of a guid
 _LONGEST_SOURCE = 8 * MAX_SOURCE
 _TIMES = ("published", "updated", "created")
+_HEADERS_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.ASCII | re.IGNORECASE)
+_XMLS_CHARSET = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})""")
+_NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}  # Python's own
+_UNREAD = re.compile("[\ud800-\udfff]+")
 
 
 def main() -> None:
@@ -42,13 +50,62 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
 
     Returns:
         `entries`: the fields of each entry, or `fault`, why it cannot be read. `over`: a name of each entry beyond `most`.
-        `own`: addresses of the feed and its site.
+        `own`: addresses of the feed and its site. `notes`: facts about the feed's encoding.
 
     Raises:
         ValueError: The content is no feed.
     """
-    if content.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] == b"{":
-        return _json_feed(content, url, most, description)
+    text, notes = _decoded(content, content_type)
+    read = _json_feed if text.lstrip("\0 \t\r\n").startswith("{") else _xml_feed
+    return {**read(text, url, most, description), "notes": notes}
+
+
+def _decoded(content: bytes, content_type: str) -> tuple[str, list[str]]:
+    """The feed's text, and notes on its encoding. A mark and zero bytes go before what header and declaration say."""
+    notes: list[str] = []
+    marked = content.startswith(tuple(mark for mark, _ in MARKS)) or b"\0" in content[:4]
+    said = None if marked else _said(content, content_type)
+    in_lines = content.replace(b"<", b"\n")  # a guess looks at the lines that hold more than ASCII
+    charset, mark = decided(in_lines, said, notes.append)
+    text, wrong = _UNREAD.subn("\ufffd", content[mark:].decode(charset, ERRORS))
+    if wrong:
+        notes.append(f"bytes that are no {charset} are replaced")
+    return text, notes
+
+
+def _said(content: bytes, content_type: str) -> str | None:
+    """The charset that header or declaration say and the bytes bear out; None where the bytes are to tell, as in files.
+
+    Where all bytes are right in none of the charsets, the bytes are UTF-8 if most are, and else the first one's.
+    """
+    charsets = list(_charsets(content, content_type))
+    utf8 = content.isascii() or mostly_utf8(content)
+    for charset in charsets:
+        if charset == "utf-8" and utf8:
+            return None
+        with suppress(UnicodeError):
+            content.decode(charset)
+            return charset
+    return None if utf8 else next((charset for charset in charsets if charset != "utf-8"), None)
+
+
+def _charsets(content: bytes, content_type: str) -> Iterator[str]:
+    """The charset of the header, then that of the XML declaration, where Python knows them; all of Unicode as `utf-8`."""
+    header, declaration = _HEADERS_CHARSET.search(content_type), _XMLS_CHARSET.match(content)
+    for name in (header[1] if header else "", declaration[1].decode("ascii", "replace") if declaration else ""):
+        with suppress(LookupError, UnicodeError):
+            known = codecs.lookup(name).name
+            charset = "utf-8" if known.startswith(("utf", "ascii")) else known.replace("gb2312", "gb18030")
+            if b"<".decode(charset) == "<" and charset not in _NO_CHARSETS:  # `hex` and others decode to no text
+                yield charset
+
+
+def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any]:
+    """The entries of an RSS, Atom or RDF feed; see `entries`.
+
+    Raises:
+        ValueError: The content is no feed.
+    """
     import feedparser
 
     _make_careful(feedparser.api.StrictFeedParser)
@@ -57,16 +114,12 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
 
     # A stream, not bytes: feedparser tries bytes and strings as addresses and file names first. Its parser resolves no
     # external entities and drops entity declarations. Tags are removed later, so feedparser need not sanitize them.
-    def parsed_as(kind: str) -> Any:
-        headers = {"content-location": url, **({"content-type": kind} if kind else {})}
-        return feedparser.parse(
-            io.BytesIO(content), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
-        )
-
-    try:
-        parsed = parsed_as(content_type)
-    except UnicodeError:  # the header names a charset by which nothing can be read
-        parsed = parsed_as("")
+    parsed = feedparser.parse(
+        io.BytesIO(text.encode()),
+        response_headers={"content-location": url, "content-type": "application/xml; charset=utf-8"},
+        sanitize_html=False,
+        resolve_relative_uris=False,
+    )
     if not parsed.entries and not parsed.get("version"):
         raise ValueError("is no RSS, Atom or JSON feed; is the address that of a page? Look for its feed")
     links = [str(link.get("href") or "") for link in parsed.feed.get("links") or ()]
@@ -181,13 +234,13 @@ def _text(entry: Any, name: str, size: int) -> str:
     return value[:size] if isinstance(value, str) else ""
 
 
-def _json_feed(content: bytes, url: str, most: int, description: int) -> dict[str, Any]:
+def _json_feed(text: str, url: str, most: int, description: int) -> dict[str, Any]:
     """The entries of a JSON Feed (jsonfeed.org, versions 1 and 1.1); see `entries`.
 
     Raises:
         ValueError: The content is no JSON Feed.
     """
-    feed = _json(content.decode(json.detect_encoding(content)).strip("\0"))
+    feed = _json(text.strip("\0"))
     items = feed.get("items") if isinstance(feed, dict) else None
     if not isinstance(items, list):
         raise ValueError("is JSON, and no JSON Feed: it has no list of items")
