@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from html.entities import html5, name2codepoint
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -26,6 +27,9 @@ _HEADERS_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.ASCII | r
 _XMLS_CHARSET = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})""")
 _NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}  # Python's own
 _UNREAD = re.compile("[\ud800-\udfff]+")
+_UNENDED = "|".join(name for name in html5 if name in name2codepoint)  # `&copy 2026`: HTML's names without a semicolon
+_BARE = re.compile(rf"&(?!#[0-9]|#[xX][0-9a-fA-F]|[^\W\d][\w:.-]*;|(?:{_UNENDED})(?![\w=]))")
+_BARE_OR_ASIDE = re.compile(rf"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<\?[^>]*|{_BARE.pattern}", re.DOTALL)
 
 
 def main() -> None:
@@ -100,6 +104,13 @@ def _charsets(content: bytes, content_type: str) -> Iterator[str]:
                 yield charset
 
 
+def _escaped(text: str) -> str:
+    """XML in which each `&` that begins no reference is escaped, outside CDATA, comments and instructions."""
+    if _BARE.search(text) is None:
+        return text
+    return _BARE_OR_ASIDE.sub(lambda found: "&amp;" if found[0] == "&" else found[0], text)
+
+
 def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any]:
     """The entries of an RSS, Atom or RDF feed; see `entries`.
 
@@ -115,7 +126,7 @@ def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any
     # A stream, not bytes: feedparser tries bytes and strings as addresses and file names first. Its parser resolves no
     # external entities and drops entity declarations. Tags are removed later, so feedparser need not sanitize them.
     parsed = feedparser.parse(
-        io.BytesIO(text.encode()),
+        io.BytesIO(_escaped(text).encode()),
         response_headers={"content-location": url, "content-type": "application/xml; charset=utf-8"},
         sanitize_html=False,
         resolve_relative_uris=False,

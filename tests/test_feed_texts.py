@@ -94,3 +94,31 @@ def test_a_byte_that_is_wrong_in_the_charset_that_a_feed_names_costs_that_charac
 def test_pythons_own_encodings_are_no_charsets(charset: str) -> None:
     listing = parsed(feed(r"Zwei \u0041ntworten für alle").encode(), f"text/xml; charset={charset}")
     assert titles(listing.rows) == [r"Zwei \u0041ntworten für alle"]
+
+
+AMPERSANDS = {
+    "S&P 500 falls": "S&P 500 falls",
+    "AT&T, M&S": "AT&T, M&S",
+    "R&D at A&E; a && b & c &": "R&D at A&E; a && b & c &",
+    "Q&A: S&amp;P, &eacute;t&eacute; &#38; &#x26; &lt;b&gt;M&S&lt;/b&gt;": "Q&A: S&P, été & & M&S",
+    "<![CDATA[AT&T & M&amp;S <i>rise</i>]]> & fall": "AT&T & M&S rise & fall",
+    "A<!-- R&D & --> B & C": "A B & C",
+    "&copy 2026 Velm &amp Pell": "© 2026 Velm & Pell",  # a reference that does not end is read as before
+    "S&Ps &copyright &;": "S&Ps &copyright &;",
+}
+
+
+@pytest.mark.parametrize("more", ["", "<item><title>un<b>closed</title></item>"], ids=["sound", "unsound"])
+@pytest.mark.parametrize("given", AMPERSANDS)
+def test_an_ampersand_that_begins_no_reference_stays_one(given: str, more: str) -> None:
+    text = feed(given, description=given).replace("</channel>", f"{more}</channel>")
+    first, last, *_ = parsed(text.encode()).rows
+    assert first.headline.title == last.headline.description == AMPERSANDS[given]
+
+
+def test_an_ampersand_in_a_link_stays_one() -> None:
+    link = "https://v.example/1?a=1&b=2&copy=3&lang=de#x&y"
+    rss = f'<rss version="2.0"><channel><item><title>One</title><link>{link}</link></item></channel></rss>'
+    atom = f'<feed xmlns="http://www.w3.org/2005/Atom"><entry><title>One</title><link href="{link}"/></entry></feed>'
+    for text in (rss, atom, rss.replace("&", "&amp;"), atom.replace("&", "&amp;"), rss + "<"):
+        assert [row.headline.url for row in parsed(text.encode()).rows] == [link]
