@@ -63,7 +63,11 @@ def name_items(items: Sequence[Item], known: Iterable[Known], feed: str) -> list
     listed = Counter(
         link for link, _ in {(item.link, title) for item, title in zip(items, titles, strict=True)} if link
     )
-    guids = Counter(guid for guid, _ in {(item.guid, title) for item, title in zip(items, titles, strict=True)} if guid)
+    guids = Counter(
+        guid
+        for guid, _, _ in {(item.guid, item.link, title) for item, title in zip(items, titles, strict=True)}
+        if guid
+    )
     seen: set[tuple[str, str, str]] = set()
     named = []
     for item, title in zip(items, titles, strict=True):
@@ -89,16 +93,21 @@ class _Memory:
     def __init__(self, known: Iterable[Known], feed: str) -> None:
         self._feed = feed
         self._ids: dict[str, Known] = {}
-        self._guids: dict[str, Known] = {}
+        self._guids: dict[str, list[Known]] = {}
         self._links: dict[str, list[Known]] = {}
         for one in known:
             self._add(one)
 
     def look(self, item: Item, guid: str, title: str, *, alone: bool) -> tuple[Status, Known]:
-        """Finds an item, or gives it an id and keeps it; `alone`: no other listed item has its link."""
-        same = self._guids.get(guid) if guid else None
-        if same is not None and same.link == item.link:
-            return self._again(same, guid, item.link, title)
+        """Finds an item, or gives it an id and keeps it; `alone`: no other listed item has its link.
+
+        One guid is one item while link or title stays. One link is one item while the title stays, or while it is
+        listed alone, under whatever guid: some feeds give an item another guid at each edit.
+        """
+        of_guid = self._guids.get(guid, [])
+        same = [one for one in of_guid if one.title == title] or [one for one in of_guid if one.link == item.link]
+        if same:
+            return self._again(same[0], guid, item.link, title)
         if not item.link:
             id_ = self._of_guid(guid) if guid else item.otherwise
             return self._again(self._ids[id_], guid, "", title) if id_ in self._ids else self._new(id_, guid, "", title)
@@ -138,13 +147,14 @@ class _Memory:
     def _add(self, one: Known) -> None:
         self._ids[one.id] = one
         if one.guid:
-            self._guids[one.guid] = one
+            self._guids.setdefault(one.guid, []).append(one)
         if one.link:
             self._links.setdefault(one.link, []).append(one)
 
     def _forget(self, one: Known) -> None:
-        if one.link:
-            self._links[one.link] = [other for other in self._links[one.link] if other.id != one.id]
+        for kept, name in ((self._links, one.link), (self._guids, one.guid)):
+            if name:
+                kept[name] = [other for other in kept[name] if other.id != one.id]
 
 
 def _bare(address: str) -> str:

@@ -5,23 +5,35 @@ no settings and no secrets, and returns plain fields of limited length. Its stan
 type, limits), then the feed. The process starts for every changed feed, so it imports few modules.
 """
 
+import codecs
 import io
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from html.entities import html5, name2codepoint
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from newstide.core.encodings import ERRORS, MARKS, decided, mostly_utf8
 from newstide.core.headline import MAX_SOURCE, MAX_TITLE, MAX_URL
 from newstide.core.text import shorten
 
 _LONGEST_NAME = 2_000  # characters of a guid
 _LONGEST_SOURCE = 8 * MAX_SOURCE
 _TIMES = ("published", "updated", "created")
+_HEADERS_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.ASCII | re.IGNORECASE)
+_XMLS_CHARSET = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})""")
+_NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}  # Python's own
+_UNREAD = re.compile("[\ud800-\udfff]+")
+_UNENDED = "|".join(name for name in html5 if name in name2codepoint)  # `&copy 2026`: HTML's names without a semicolon
+_BARE = re.compile(rf"&(?!#[0-9]|#[xX][0-9a-fA-F]|[^\W\d][\w:.-]*;|(?:{_UNENDED})(?![\w=]))")
+_BARE_OR_ASIDE = re.compile(rf"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<\?[^>]*|{_BARE.pattern}", re.DOTALL)
 
 
 def main() -> None:
-    """Reads limits and feed from standard input; writes `{"entries": [...], "own": [...]}` or `{"error": ...}`."""
+    """Reads limits and feed from standard input; writes what `entries` returns, or `{"error": ...}`."""
     import resource
 
     order = json.loads(sys.stdin.buffer.readline())
@@ -41,13 +53,70 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
     """The first `most` entries of the feed, with descriptions of at most `description` characters.
 
     Returns:
-        `entries`: the fields of each entry, or `fault`, why it cannot be read. `own`: addresses of the feed and its site.
+        `entries`: the fields of each entry, or `fault`, why it cannot be read. `over`: a name of each entry beyond `most`.
+        `own`: addresses of the feed and its site. `notes`: facts about the feed's encoding.
 
     Raises:
         ValueError: The content is no feed.
     """
-    if content.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] == b"{":
-        return _json_feed(content, url, most, description)
+    text, notes = _decoded(content, content_type)
+    read = _json_feed if text.lstrip("\0 \t\r\n").startswith("{") else _xml_feed
+    return {**read(text, url, most, description), "notes": notes}
+
+
+def _decoded(content: bytes, content_type: str) -> tuple[str, list[str]]:
+    """The feed's text, and notes on its encoding. A mark and zero bytes go before what header and declaration say."""
+    notes: list[str] = []
+    marked = content.startswith(tuple(mark for mark, _ in MARKS)) or b"\0" in content[:4]
+    said = None if marked else _said(content, content_type)
+    in_lines = content.replace(b"<", b"\n")  # a guess looks at the lines that hold more than ASCII
+    charset, mark = decided(in_lines, said, notes.append)
+    text, wrong = _UNREAD.subn("\ufffd", content[mark:].decode(charset, ERRORS))
+    if wrong:
+        notes.append(f"bytes that are no {charset} are replaced")
+    return text, notes
+
+
+def _said(content: bytes, content_type: str) -> str | None:
+    """The charset that header or declaration say and the bytes bear out; None where the bytes are to tell, as in files.
+
+    Where all bytes are right in none of the charsets, the bytes are UTF-8 if most are, and else the first one's.
+    """
+    charsets = list(_charsets(content, content_type))
+    utf8 = content.isascii() or mostly_utf8(content)
+    for charset in charsets:
+        if charset == "utf-8" and utf8:
+            return None
+        with suppress(UnicodeError):
+            content.decode(charset)
+            return charset
+    return None if utf8 else next((charset for charset in charsets if charset != "utf-8"), None)
+
+
+def _charsets(content: bytes, content_type: str) -> Iterator[str]:
+    """The charset of the header, then that of the XML declaration, where Python knows them; all of Unicode as `utf-8`."""
+    header, declaration = _HEADERS_CHARSET.search(content_type), _XMLS_CHARSET.match(content)
+    for name in (header[1] if header else "", declaration[1].decode("ascii", "replace") if declaration else ""):
+        with suppress(LookupError, UnicodeError):
+            known = codecs.lookup(name).name
+            charset = "utf-8" if known.startswith(("utf", "ascii")) else known.replace("gb2312", "gb18030")
+            if b"<".decode(charset) == "<" and charset not in _NO_CHARSETS:  # `hex` and others decode to no text
+                yield charset
+
+
+def _escaped(text: str) -> str:
+    """XML in which each `&` that begins no reference is escaped, outside CDATA, comments and instructions."""
+    if _BARE.search(text) is None:
+        return text
+    return _BARE_OR_ASIDE.sub(lambda found: "&amp;" if found[0] == "&" else found[0], text)
+
+
+def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any]:
+    """The entries of an RSS, Atom or RDF feed; see `entries`.
+
+    Raises:
+        ValueError: The content is no feed.
+    """
     import feedparser
 
     _make_careful(feedparser.api.StrictFeedParser)
@@ -56,21 +125,18 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
 
     # A stream, not bytes: feedparser tries bytes and strings as addresses and file names first. Its parser resolves no
     # external entities and drops entity declarations. Tags are removed later, so feedparser need not sanitize them.
-    def parsed_as(kind: str) -> Any:
-        headers = {"content-location": url, **({"content-type": kind} if kind else {})}
-        return feedparser.parse(
-            io.BytesIO(content), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
-        )
-
-    try:
-        parsed = parsed_as(content_type)
-    except UnicodeError:  # the header names a charset by which nothing can be read
-        parsed = parsed_as("")
+    parsed = feedparser.parse(
+        io.BytesIO(_escaped(text).encode()),
+        response_headers={"content-location": url, "content-type": "application/xml; charset=utf-8"},
+        sanitize_html=False,
+        resolve_relative_uris=False,
+    )
     if not parsed.entries and not parsed.get("version"):
         raise ValueError("is no RSS, Atom or JSON feed; is the address that of a page? Look for its feed")
     links = [str(link.get("href") or "") for link in parsed.feed.get("links") or ()]
     return {
         "entries": _each(parsed.entries[:most], lambda entry: _fields(entry, parsed.feed, url, 4 * description)),
+        "over": [_name(entry) for entry in parsed.entries[most:]],
         "own": [url, str(parsed.feed.get("link") or ""), *links],
     }
 
@@ -118,6 +184,12 @@ def _each(entries: Iterable[Any], read: Callable[[Any], dict[str, Any]]) -> list
         except Exception as error:  # noqa: BLE001 - any fault concerns this entry alone
             told.append({"fault": shorten(f"The entry cannot be read: {error!r}.", 200)})
     return told
+
+
+def _name(entry: Any) -> str:
+    """What tells an entry that is not read from others: its guid, link or title."""
+    names = (entry.get(name) for name in ("id", "link", "url", "title")) if isinstance(entry, dict) else ()
+    return shorten(str(next(filter(None, names), "")), 200)
 
 
 def _fields(entry: Any, feed: Any, url: str, longest: int) -> dict[str, Any]:
@@ -173,18 +245,19 @@ def _text(entry: Any, name: str, size: int) -> str:
     return value[:size] if isinstance(value, str) else ""
 
 
-def _json_feed(content: bytes, url: str, most: int, description: int) -> dict[str, Any]:
+def _json_feed(text: str, url: str, most: int, description: int) -> dict[str, Any]:
     """The entries of a JSON Feed (jsonfeed.org, versions 1 and 1.1); see `entries`.
 
     Raises:
         ValueError: The content is no JSON Feed.
     """
-    feed = _json(content.decode(json.detect_encoding(content)).strip("\0"))
+    feed = _json(text.strip("\0"))
     items = feed.get("items") if isinstance(feed, dict) else None
     if not isinstance(items, list):
         raise ValueError("is JSON, and no JSON Feed: it has no list of items")
     return {
         "entries": _each(items[:most], lambda item: _json_fields(item, feed, url, 4 * description)),
+        "over": [_name(item) for item in items[most:]],
         "own": [url, *(_link(feed.get(name), url) for name in ("home_page_url", "feed_url"))],
     }
 
@@ -201,6 +274,8 @@ def _json(text: str) -> Any:
 
 
 def _json_fields(item: Any, feed: dict[str, Any], url: str, longest: int) -> dict[str, Any]:
+    if not isinstance(item, dict):
+        return {"fault": "The item is no JSON object.", "item": shorten(str(item), 200)}
     guid = item.get("id")
     texts = [_text(item, name, longest) for name in ("summary", "content_text", "content_html")]
     return {
@@ -210,11 +285,14 @@ def _json_fields(item: Any, feed: dict[str, Any], url: str, longest: int) -> dic
         "odd_url": _odd_link(item.get("url") or item.get("external_url"), url),
         "source": _text(feed, "title", _LONGEST_SOURCE) or urlsplit(url).hostname or "",
         "languages": [str(one)[:100] for one in (item.get("language"), feed.get("language")) if one],
-        "times": [
-            item[name] for name in ("date_published", "date_modified") if isinstance(item.get(name), (str, int, float))
-        ],
+        "times": [_time(time) for name in ("date_published", "date_modified") if (time := item.get(name)) is not None],
         "guid": str(guid)[:_LONGEST_NAME] if isinstance(guid, (str, int, float)) else "",
     }
+
+
+def _time(value: Any) -> str | int | float:
+    """A time as it is given; a list or an object, which is none, as a text that names it where it is left out."""
+    return value if isinstance(value, (str, int, float)) else json.dumps(value, ensure_ascii=False)[:200]
 
 
 if __name__ == "__main__":

@@ -175,6 +175,10 @@ class FeedPoller:
             self._on_rejected(row)
         for what in poll.left_out:
             tally.leave_out(what.field, what.value, what.entry)
+        for note in poll.notes:
+            if note not in tally.notes:
+                log.info("how a feed is read", feed=url, note=note)
+                tally.note(note)
         if poll.edited:
             log.info("items under another title; the first stays", feed=url, count=poll.edited)
         tally.given += len(poll.rows)

@@ -46,12 +46,13 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The content of a feed: rows in its order, the item of each, refused entries, and values left out."""
+    """The content of a feed: rows in its order, the item of each, refused entries, values left out, and notes on it."""
 
     rows: list[Row] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Poll:
         twice: Number of items that the feed lists twice.
         etag, last_modified: The validators for the next request.
         changed: False where the server says that the feed has not changed.
+        notes: Facts about the feed's encoding.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -80,6 +82,7 @@ class Poll:
     etag: str = ""
     last_modified: str = ""
     changed: bool = True
+    notes: list[str] = field(default_factory=list)
 
 
 def poll_feed(
@@ -149,6 +152,7 @@ def poll_feed(
         sum(status is Status.TWICE for status, _ in named),
         page.etag,
         page.last_modified,
+        notes=listing.notes,
     )
 
 
@@ -176,8 +180,9 @@ def parse_feed(
     Raises:
         SourceError: The content is no feed, or parsing it took too long or too much memory.
     """
-    listing = Listing()
-    told = _parse_apart(content, url, content_type, limits or FeedSettings(), headline_limits.description)
+    limits = limits or FeedSettings()
+    told = _parse_apart(content, url, content_type, limits, headline_limits.description)
+    listing = Listing(notes=told["notes"])
     own = [url, name or url, *told["own"]]
     for number, entry in enumerate(told["entries"], 1):
         try:
@@ -185,6 +190,10 @@ def parse_feed(
         except (InvalidHeadline, ValueError, OverflowError) as error:
             shown = shorten(json.dumps(entry, ensure_ascii=False), 200).encode("utf-8", "replace").decode()
             listing.rejected.append(Rejected(name or url, number, str(error), shown))
+    reason = f"The feed lists more than {limits.max_entries:,} entries (feeds.max_entries); this one is not read."
+    listing.rejected.extend(
+        Rejected(name or url, number, reason, text) for number, text in enumerate(told["over"], limits.max_entries + 1)
+    )
     return listing
 
 

@@ -1,9 +1,14 @@
 """Values of a feed's entries that cannot be read: each is left out and counted, and costs no other."""
 
+import json
+from typing import Any
+
 import pytest
 
+from newstide.core.settings import FeedSettings
+from producers.feed_poller import FeedPoller
 from producers.feeds import Listing, parse_feed
-from tests.harness.feed_site import NOW, rss
+from tests.harness.feed_site import NOW, Site, rss, titles
 
 FEED = "https://wharf.example/news/rss"
 
@@ -52,3 +57,43 @@ def test_a_charset_by_which_nothing_can_be_read_costs_no_entry(charset: str) -> 
 def test_a_reference_to_no_character_costs_no_entry() -> None:
     listing = parsed(item("One &#xD800;") + item("Two &#99999999;") + item("Three &#0;") + item("Four &#x1F600;"))
     assert [row.headline.title for row in listing.rows] == ["One", "Two", "Three", "Four \U0001f600"]
+
+
+def json_feed(*items: Any) -> bytes:
+    return json.dumps({"version": "https://jsonfeed.org/version/1.1", "title": "Wharf", "items": items}).encode()
+
+
+@pytest.mark.parametrize("kind", ["rss", "json"])
+def test_what_a_feed_lists_beyond_the_limit_is_counted_once_and_the_limit_is_named(site: Site, kind: str) -> None:
+    named = ["One", "Two", "Three", "Four", "Five"]
+    items = [{"id": title, "title": title} for title in named]
+    url = site.page("/feed", rss(*named) if kind == "rss" else json_feed(*items))
+    with FeedPoller(
+        [url], ":memory:", lambda _rows: None, True, lambda: NOW, limits=FeedSettings(max_entries=2)
+    ) as poller:
+        poller.poll_once()
+        poller.poll_once()
+        (tally,) = poller.tallies
+    assert (tally.read, tally.given, tally.rejected) == (5, 2, 3)
+    ((reason, found),) = tally.reasons.items()
+    assert "feeds.max_entries" in reason
+    assert found.example.startswith("The feed lists more than 2 entries")
+    assert found.count == 3
+
+
+@pytest.mark.parametrize("date", [{"x": 1}, [2026, 10], {}])
+def test_a_date_of_a_json_feed_that_is_no_value_is_counted_and_gives_way_to_another(date: Any) -> None:
+    both = {"title": "Two", "date_published": date, "date_modified": "2026-10-12T10:00:00Z"}
+    none = {"title": "Three", "date_published": None}
+    listing = parse_feed(json_feed({"title": "One", "date_published": date}, both, none), FEED, NOW)
+    assert titles(listing.rows) == ["One", "Two", "Three"]
+    assert [(one.field, one.value, one.entry) for one in listing.left_out] == [("published_at", json.dumps(date), 1)]
+    assert [row.published for row in listing.rows] == [False, True, False]
+
+
+def test_an_item_of_a_json_feed_that_is_no_object_is_refused_in_plain_english() -> None:
+    listing = parse_feed(json_feed("a text", 7, None, ["x"], {"title": "One"}), FEED, NOW)
+    assert titles(listing.rows) == ["One"]
+    assert {row.reason for row in listing.rejected} == {"The item is no JSON object."}
+    assert [row.line for row in listing.rejected] == [1, 2, 3, 4]
+    assert len({row.text for row in listing.rejected}) == 4
