@@ -19,6 +19,7 @@ from newstide.core.field_names import has_title
 from newstide.core.field_values import WRAPPERS, unwrapped
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
+from newstide.core.unforeseen import unforeseen
 
 MOST_LEVELS = 3_000  # levels of nesting that a message's JSON may have
 _LEVELS_READ = 200  # a headline's values lie less deep; Python's parser manages about a thousand levels
@@ -124,12 +125,29 @@ class _Rest:
 def _opened(
     value: Any, origin: Origin | None, enveloped: bool, places: _Places, own: Mapping[str, str], texts: int
 ) -> Iterator[Found]:
+    """As `_found`; an error that nobody foresaw costs this value alone."""
+    try:
+        yield from _found(value, origin, enveloped, places, own, texts)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it costs one message
+        yield Found(_raw(value), place=places.next(), fault=unforeseen(error))
+
+
+def _raw(value: Any) -> Any:
+    """A value as a dead letter holds it, which is JSON."""
+    if isinstance(value, _Rest):
+        return value.text
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _found(
+    value: Any, origin: Origin | None, enveloped: bool, places: _Places, own: Mapping[str, str], texts: int
+) -> Iterator[Found]:
     packed = isinstance(value, bytes)
     if packed or (isinstance(value, str) and texts < _JSON_IN_JSON and value.lstrip()[:1] in ("{", "[", '"')):
         try:
             documents = _documents(_text_of(value, places.most_bytes) if packed else value)
         except InvalidHeadline as error:
-            yield Found(value.decode("latin-1") if packed else value, place=places.next(), fault=str(error))
+            yield Found(_raw(value), place=places.next(), fault=str(error))
             return
         for document in documents:
             yield from _opened(document, origin, enveloped, places, own, texts + 1)
