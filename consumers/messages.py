@@ -15,6 +15,7 @@ from newstide.core.ids import stands_alone
 from newstide.core.settings import ConsumerSettings, LimitSettings
 from newstide.core.text import clean_plain
 from newstide.core.times import Zone, parse_time
+from newstide.core.unforeseen import unforeseen
 
 _TEXTS = ("description", "source", "url", "language")
 
@@ -86,6 +87,8 @@ class MessageReader:
     def items(self, record: Any, now_ms: int) -> Iterable[Item]:
         """The items of a record, one after another; a message without a value has none.
 
+        An error that nobody foresaw refuses what was read when it came, and ends nothing.
+
         Args:
             record: The record as kafka-python returned it, with its timestamp in epoch milliseconds. A sender may set
                 any timestamp: one too far ahead of now, or -1 (no timestamp), counts as now.
@@ -98,7 +101,11 @@ class MessageReader:
             return (Item(record, fault=f"The message has {len(value):,} bytes; {limit:,} are allowed."),)
         late = record.timestamp > now_ms + self._ahead_ms
         timestamp = now_ms if late or record.timestamp < 0 else record.timestamp
-        if not record.headers and (bare := open_bare(value, self.names)) is not None:
+        try:
+            bare = None if record.headers else open_bare(value, self.names)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs one message
+            return (Item(record, fault=unforeseen(error)),)
+        if bare is not None:
             return (self._item(record, bare, timestamp, late=late),)
         return self._opened(record, timestamp, late=late)
 
@@ -108,8 +115,16 @@ class MessageReader:
                 yield self._item(record, found, timestamp, late=late)
         except InvalidHeadline as error:
             yield Item(record, fault=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs one message
+            yield Item(record, fault=unforeseen(error))
 
     def _item(self, record: Any, found: Found, timestamp: int, *, late: bool) -> Item:
+        try:
+            return self._read(record, found, timestamp, late=late)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs one message
+            return Item(record, found.raw, found.place, fault=unforeseen(error))
+
+    def _read(self, record: Any, found: Found, timestamp: int, *, late: bool) -> Item:
         if found.fields is None:
             return Item(record, found.raw, found.place, fault=found.fault)
         values, unknown = pick(found.fields, self.names)

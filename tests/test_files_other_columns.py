@@ -45,6 +45,17 @@ def test_where_a_fields_first_column_is_empty_the_next_one_counts(kind: str, tmp
     assert all(row.published for row in found)
 
 
+@pytest.mark.parametrize("first", ["N/A", "-", "[Removed]", "&nbsp;", "https://v.example/1", "\u200b"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_the_first_title_that_is_one_once_it_is_cleaned_counts(kind: str, first: str, tmp_path: Path) -> None:
+    record, path = {"title": first, "headline": "Ferry sails"}, tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist([record]), path)
+    else:
+        write(path, json.dumps(record) if kind == "jsonl" else f"title,headline\n{first},Ferry sails\n")
+    assert [row.headline.title for row in rows(path)] == ["Ferry sails"]
+
+
 def test_a_web_address_goes_before_a_uri_of_another_scheme(tmp_path: Path) -> None:
     record = {"headline": {"main": "Ferry sails"}, "web_url": "https://v.example/1", "uri": "vt://article/1"}
     (row,) = rows(write(tmp_path / "a.jsonl", json.dumps(record)))

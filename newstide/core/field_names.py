@@ -3,51 +3,17 @@
 `pick` takes the values of a headline's fields out of an object, whatever its producer calls them.
 """
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from newstide.core.field_values import at_path, value_of
+from newstide.core.known_names import FIELD_OF, NAMES, plain_name
+from newstide.core.text import clean, is_no_title
 
-# Names without case and punctuation (`article_title`, `headline.main`); the first that an object has is taken. `name` is
-# not a title's name: an object with a `name` is a person, an outlet or a tag.
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "title": (
-        "title", "headline", "headlinetext", "articletitle", "newstitle", "heading", "headlines", "webtitle",
-        "headlinemain", "titlerendered", "posttitle", "storytitle", "articleheadline", "newsheadline", "titles",
-    ),
-    "description": (
-        "description", "summary", "abstract", "shortdescription", "subtitle", "snippet", "teaser", "lead", "excerpt",
-        "content", "body", "text", "articletext", "article", "fulltext", "trailtext", "leadparagraph", "standfirst",
-        "fieldstrailtext", "excerptrendered", "articledescription", "selftext", "desc",
-    ),
-    "url": (
-        "url", "link", "articleurl", "articlelink", "permalink", "href", "weburl", "originallink", "storyurl",
-        "newsurl", "pageurl", "uri",
-    ),
-    "source": (
-        "source", "publisher", "outlet", "sourcename", "site", "publication", "newspaper", "provider", "feed", "domain",
-        "hostname", "sitename", "sourcetitle", "publishername", "newssource", "sourcedomain", "sourcecommonname",
-    ),
-    "published_at": (
-        "publishedat", "published", "dategmt", "date", "pubdate", "timestamp", "publishdate", "time", "datetime",
-        "publicationdate", "publishtime", "publishedtime", "publisheddate", "datepublished", "datetimepub",
-        "seendate", "createdutc", "createdat", "created", "webpublicationdate", "firstpublishedat", "publishedon",
-        "newsdate", "publicationtime", "articledate", "dateunixtime", "publishedtimestamp",
-    ),
-    "language": ("language", "lang", "languagecode", "locale", "inlanguage"),
-    "id": ("id", "uuid", "guid", "articleid", "newsid"),
-}  # fmt: skip
+__all__ = ["NAMES", "has_title", "pick", "plain_name"]
 
-_FIELD_OF = {name: field for field, names in NAMES.items() for name in names}
 _EMPTY = (None, "")
-
-
-@lru_cache(maxsize=4096)  # a producer uses few names, again and again
-def plain_name(name: str) -> str:
-    """A name without case, spaces, hyphens and underscores: `published_at` and `publishedAt` are one."""
-    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -81,7 +47,9 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
 
 
 def _is_readable(title: Any) -> bool:
-    return isinstance(value_of("title", title), str)
+    """Whether a value is a title once it is cleaned: `N/A`, `&nbsp;` and a bare link are none."""
+    text = value_of("title", title)
+    return isinstance(text, str) and bool(cleaned := clean(text)) and not is_no_title(cleaned)
 
 
 @lru_cache(maxsize=256)  # a producer's objects have the same names, again and again
@@ -92,7 +60,7 @@ def _sorted(names: tuple[Any, ...]) -> tuple[list[tuple[str, str]], tuple[str, .
     for name in names:
         if isinstance(name, str):
             plain = plain_name(name)
-            field = _FIELD_OF.get(plain)
+            field = FIELD_OF.get(plain)
             if field is None:
                 unknown.append(name)
             else:

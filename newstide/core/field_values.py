@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from newstide.core.known_names import field_of
+
 # Where a value is an object, the keys under which that object holds the value itself (`string`, `long`: Avro's JSON).
 WITHIN: Mapping[str, tuple[str, ...]] = {
     "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t", "string"),
@@ -23,7 +25,7 @@ WITHIN: Mapping[str, tuple[str, ...]] = {
 # Names under which an object without a title holds the headline itself: `{"_source": {...}}`.
 WRAPPERS = (
     "_source", "data", "attributes", "node", "article", "item", "post", "doc", "document", "story", "fields", "payload",
-    "value", "message", "record", "after",
+    "value", "message", "record", "after", "fullDocument", "Message",
 )  # fmt: skip
 _OTHERS = ("value", "name", "#text")  # the keys for fields that are no headline's
 _DEPTH = 4  # levels of values within values that are searched
@@ -61,7 +63,9 @@ def at_path(record: Any, path: str) -> Any:
 
 
 def unwrapped(record: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
-    """The headline inside an object such as `{"_source": {...}}`, with the values beside it; None where there is none.
+    """The headline inside an object such as `{"_source": {...}}`; None where there is none.
+
+    The headline's own values count, under whatever names; those beside it fill only the fields that it lacks.
 
     Args:
         record: The object.
@@ -75,10 +79,31 @@ def unwrapped(record: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]]
         if name is None:
             return None
         inner = beside.pop(name)
-        beside |= inner
+        beside = filled(inner, beside)
         if has_title(inner):
             return beside
     return None
+
+
+def beside_wrapped(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a wrapping object that stand beside what it wraps."""
+    return {name: value for name, value in record.items() if name not in WRAPPERS or not isinstance(value, Mapping)}
+
+
+def filled(inner: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
+    """An object's values, and of those beside it the ones of fields that it lacks. A headline with a link needs no id."""
+    own = {name: value for name, value in inner.items() if not _is_blank(value)}
+    has = {field_of(name) for name in beside_wrapped(own)} - {None}
+    if "url" in has:
+        has.add("id")
+    kept = {name: value for name, value in beside.items() if field_of(name) not in has}
+    return kept | {name: value for name, value in inner.items() if name in own or name not in kept}
+
+
+def _is_blank(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, dict | list) and not value)
 
 
 def _read(field: str, value: Any, depth: int) -> str | int | float | None:

@@ -227,7 +227,8 @@ def derive_id(url: str, source: str, title: str, published_at: int | None) -> st
     else:
         day = "" if published_at is None else iso_time(published_at)[:10]
         key = f"{source}\n{title}\n{day}"
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
+    # An envelope's id may hold half a character, which JSON can write and UTF-8 cannot.
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def parse_time(value: Any) -> int:

@@ -26,9 +26,8 @@ _INLINE = re.compile(  # their tags stand within words: H<sub>2</sub>O
     re.IGNORECASE,
 )
 _ATTRIBUTES = r"""(?:[\s/](?:[^<>"']|"[^"<]*"|'[^'<]*')*)?"""  # nothing holds a <: linear in any text
-_UNSEEN = re.compile(
-    rf"<(script|style)\b{_ATTRIBUTES}>(?:(?!</\1\b).)*(?:</\1\s*>|$)|<!--.*?(?:-->|$)", re.IGNORECASE | re.DOTALL
-)
+_UNSEEN = re.compile(rf"<(?:(script)|(style))\b{_ATTRIBUTES}>|<!--", re.IGNORECASE)  # begins what no reader sees
+_CLOSING = tuple(re.compile(rf"</{name}\b(\s*>)?", re.IGNORECASE) for name in ("script", "style"))
 _TAG = re.compile(rf"</?({_ELEMENTS}){_ATTRIBUTES}>|<!doctype\b[^<>]*>", re.IGNORECASE)
 _AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0*38|#[xX]0*26);)+")  # an ampersand, escaped once or several times
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -134,10 +133,32 @@ def _without_markup(text: str) -> str:
         text = _of_bytes(found[1] if found[1] is not None else found[2])
     text = text.replace("<![CDATA[", "").replace("]]>", "")
     if "<" in text:
-        text = _TAG.sub(_gap, _UNSEEN.sub(" ", text))
+        text = _TAG.sub(_gap, _without_unseen(text))
     if "&" in text:
         text = _ENTITY.sub(_undone, _AMPERSANDS.sub("&", text))
     return text
+
+
+def _without_unseen(text: str) -> str:
+    """The text with a space for each comment, script and style; one that is not closed ends with the text."""
+    kept: list[str] = []
+    closings: dict[int, re.Match[str] | None] = {}  # by kind, the next closing tag: each is searched for once
+    done = place = 0
+    while (opening := _UNSEEN.search(text, place)) is not None:
+        place, kind = opening.end(), opening.lastindex
+        if kind is None:
+            end = text.find("-->", place)
+            after = end + 3 if end >= 0 else len(text)
+        else:
+            if kind not in closings or ((known := closings[kind]) is not None and known.start() < place):
+                closings[kind] = _CLOSING[kind - 1].search(text, place)
+            closing = closings[kind]
+            if closing is not None and closing[1] is None:  # no tag closes it: `</style x`
+                continue
+            after = closing.end() if closing is not None else len(text)
+        kept.append(text[done : opening.start()])
+        done = place = after
+    return " ".join([*kept, text[done:]])
 
 
 def _undone(entity: re.Match[str]) -> str:

@@ -3,9 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from newstide.core.field_values import WRAPPERS
+from newstide.core.field_values import WRAPPERS, filled, value_of
+from newstide.core.known_names import field_of
 
+_JSON_FEED = "https://jsonfeed.org/version/"
+_FEEDS = frozenset({"items", "rss", "channel", "feed"})  # names of which a feed has one
+_ENTRIES = ("entry", "item", "items")  # names of the entries in RSS and Atom that became JSON
 _LOOKED_AT = 50  # cells of a column that show whether it is one of plain values
+_SPARSEST = 10  # cells that a table by column has room for, for each that it holds
 _DEEPEST = 60  # levels to which arrays are searched
 
 
@@ -40,17 +45,36 @@ def titled_arrays(document: Any, has_title: Callable[[Mapping[str, Any]], bool])
 
 
 def json_feed_items(document: Any) -> list[Any] | None:
-    """The items of a JSON Feed, each with the feed's title as source and its language; None for other documents.
+    """The items of a feed, each with the feed's title as source and its language; None for other documents.
 
-    Such a document has a title of its own, which is no headline's.
+    Such a document has a title of its own, which is no headline's: JSON Feed, and RSS and Atom that became JSON.
     """
-    if not isinstance(document, Mapping) or not isinstance(items := document.get("items"), list):
+    if not isinstance(document, Mapping) or _FEEDS.isdisjoint(document):
         return None
-    if not str(document.get("version", "")).startswith("https://jsonfeed.org/version/"):
-        return None
-    named = {"language": document.get("language"), "source": document.get("title")}
+    items: Any = document.get("items")
+    if not isinstance(items, list) or not str(document.get("version", "")).startswith(_JSON_FEED):
+        document = _feed_within(document)
+        items = next((document[name] for name in _ENTRIES if _holds_entries(document.get(name))), None)
+        if items is None:
+            return None
+    named = {"language": document.get("language"), "source": value_of("title", document.get("title"))}
     beside = {name: value for name, value in named.items() if value}
-    return [{**beside, **item} if isinstance(item, Mapping) else item for item in items]
+    return [filled(item, beside) if isinstance(item, Mapping) else item for item in items]
+
+
+def _feed_within(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The feed in `{"rss": {"channel": ...}}`, `{"channel": ...}` or `{"feed": ...}`; empty where there is none."""
+    feed: Mapping[str, Any] = {}
+    for name in ("rss", "channel", "feed"):
+        inner = (feed or document).get(name)
+        if isinstance(inner, Mapping) and not any(field_of(beside) == "title" for beside in (feed or document)):
+            feed = inner
+    return feed
+
+
+def _holds_entries(value: Any) -> bool:
+    entries = (entry for entry in value if isinstance(entry, Mapping)) if isinstance(value, list) else iter(())
+    return any(field_of(name) == "title" for entry in entries for name in entry)
 
 
 def table_of(
@@ -65,6 +89,8 @@ def table_of(
     if values and all(isinstance(value, Mapping) for value in values):
         if has_title(dict.fromkeys(map(str, document), "x")):
             keys = dict.fromkeys(key for value in values for key in value)
+            if len(keys) * len(values) > _SPARSEST * sum(map(len, values)):  # it would be far larger than what came
+                return None
             return [{name: column.get(key) for name, column in document.items()} for key in keys]
         return values if any(map(has_title, values)) else None
     if len(values) > 1 and all(isinstance(value, list) for value in values) and len({*map(len, values)}) == 1:

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from newstide.core.errors import SourceError
 from newstide.core.field_names import NAMES
-from newstide.core.text import shorten
+from newstide.core.text import clean, is_no_title, shorten
 
 FIELDS = tuple(NAMES)
 
@@ -69,6 +70,15 @@ def spare_places(columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str
         if len(places) > 1 and field not in mapping:
             found[field] = sorted(places, key=lambda place: names.index(plain[place]))
     return found
+
+
+def is_missing(field: str, value: Any) -> bool:
+    """Whether a cell holds nothing for a field; of a title, nothing that is one once it is cleaned (`N/A`, a bare link)."""
+    if value is None or value == "":
+        return True
+    if not isinstance(value, str):
+        return False
+    return not value.strip() or (field == "title" and (not (title := clean(value)) or is_no_title(title)))
 
 
 def is_title(name: str) -> bool:

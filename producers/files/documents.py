@@ -17,7 +17,7 @@ from newstide.core.field_values import at_path, unwrapped, value_of
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from producers.files.arrays import LOOKED_AT, arrays_in, followed
-from producers.files.columns import find_known_columns, listed, no_column, no_title, spare_places
+from producers.files.columns import find_known_columns, is_missing, listed, no_column, no_title, spare_places
 from producers.files.containers import Source
 from producers.files.encodings import Line, printable, undecodable, whole_text
 from producers.files.options import Item, Options
@@ -28,7 +28,6 @@ _MAX_DOCUMENT = 256 * 1024 * 1024  # bytes of a document that is not JSON lines,
 _HOPELESS = 1_000  # records without a title after which a file is given up
 _LAYOUTS = 10_000  # layouts of records whose columns are remembered
 _RESULTS = ("articles", "results", "docs", "items", "data", "entries", "news", "stories", "posts", "records")
-_EMPTY = (None, "")
 _NAMES = 200  # names of columns that are kept for messages
 
 
@@ -112,7 +111,7 @@ class _Records:
                 document = parse_json(document)
         if path is None and (feed := json_feed_items(document)) is not None:
             self._titled = True
-            self._tally.note("JSON Feed: its items are the headlines")
+            self._tally.note("a feed as JSON: its items are the headlines")
             yield from self._elements(feed)
         elif path is None and isinstance(document, Mapping) and self._has_title(document):
             self._flat = True
@@ -199,9 +198,9 @@ class _Records:
         if not self._options.mapping and not _is_text(fields.get("title")):  # another name may have the title
             fields["title"] = value_of("title", pick(record, {})[0].get("title"))
         for field, names in self._spare.get(tuple(record), {}).items() if self._spare else ():
-            if fields.get(field) in _EMPTY:
+            if is_missing(field, fields.get(field)):
                 values = (value_of(field, record[name]) for name in names)
-                fields[field] = next((value for value in values if value not in _EMPTY), None)
+                fields[field] = next((value for value in values if not is_missing(field, value)), fields.get(field))
         return Item(line, fields, record)
 
     def _columns(self, record: Mapping[str, Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from newstide.core.errors import SourceError
 from newstide.core.text import shorten
 from newstide.core.times import parse_time
-from producers.files.columns import find_columns, find_known_columns, is_title, listed, spare_places
+from producers.files.columns import find_columns, find_known_columns, is_missing, is_title, listed, spare_places
 from producers.files.csv_rows import DELIMITERS, NO_DELIMITER, Lines, read_csv, split
 from producers.files.encodings import Line, printable, undecodable
 from producers.files.options import Item, Options
@@ -80,8 +80,9 @@ def read_table(
             count = len(cells)
             fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
             for field, others in spare.items():
-                if not fields.get(field, "").strip():
-                    fields[field] = next((cells[at] for at in others if at < count and cells[at].strip()), "")
+                if is_missing(field, fields.get(field)):
+                    found = (cells[at] for at in others if at < count and not is_missing(field, cells[at]))
+                    fields[field] = next(found, fields.get(field, ""))
             if cells == header:
                 yield Item(row.line, {}, row.text, "The row repeats the header.")
             else:
