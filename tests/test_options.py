@@ -57,3 +57,18 @@ def test_a_flag_that_is_no_time_span_is_named_with_its_value(every: str) -> None
         duration(every, "--every")
     assert f"--every {every!r}" in caught.value.message
     assert "write it as 30s, 5m, 6h or 7d" in str(caught.value).lower()
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        (["headlines", "abc"], "abc"),
+        (["export", "abc"], "abc"),
+        (["stories", "--limit", "0"], "0"),
+        (["dead-letters", "skip", "x"], "x"),
+    ],
+)
+def test_a_number_that_is_none_is_named(command: list[str], value: str) -> None:
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    assert f"'{value}': Input should be" in done.output
