@@ -47,7 +47,7 @@ def as_array(name: str, value: Any) -> npt.NDArray[Any]:
 def require_unmasked(name: str, value: Any) -> None:
     """Raises InvalidGraph where the value is a masked array: what its mask hides would count."""
     if isinstance(value, np.ma.MaskedArray):
-        masked = int(np.ma.count_masked(value))
+        masked = int(np.sum(value.mask))
         raise InvalidGraph(
             f"{name} are a masked array, with {masked} places masked.",
             "Fill it: a neighbour that is missing is the row number -1.",

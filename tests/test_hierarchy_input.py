@@ -238,7 +238,7 @@ def test_masked_arrays_and_complex_numbers_are_refused() -> None:
         "Distances are of complex128": lambda: build_hierarchy(indices, distances.astype(complex)),
         "Vectors are of complex64": lambda: build_hierarchy(indices, distances, vectors=vectors.astype(np.complex64)),
         "The times are a masked": lambda: TimeDamping(np.ma.array(np.zeros(20)), 0.2, 7.0),
-        "The times are array": lambda: TimeDamping(np.zeros(20, complex), 0.2, 7.0),  # type: ignore[arg-type]
+        "The times are array": lambda: TimeDamping(np.zeros(20, complex), 0.2, 7.0),
     }
     for said, call in calls.items():
         with pytest.raises(InvalidGraph, match=said):

@@ -80,9 +80,7 @@ def produce(
     """Sends headlines from files or feeds to Kafka."""
     from newstide_app.services.run import run_feeds
     from newstide_app.services.supervisor import stop_on_signals
-    from producers.fetch import require_address
     from producers.files import Options
-    from producers.pacing import parse_pace
     from producers.publisher import produce_files
 
     if not files and not rss:
@@ -101,14 +99,10 @@ def produce(
         max_rejected=share_of(max_rejected, "--max-rejected"),
     )
     interval = duration(every, "--every")
-    parse_pace(pace)
-    for url in rss or ():
-        require_address(url)
+    _require_sound(pace, rss or [], records, files or [], file_format)
     settings = settings_of(context, services=not check)
     where = rejects or settings.data_dir / "rejects.jsonl"
     _require_place(where, files or [])
-    if records is not None:
-        _require_documents(files or [], file_format)
     if check:
         _check(files or [], options, settings.limits, as_json)
         return
@@ -119,6 +113,18 @@ def produce(
         sent = partial(produce_files, files or [], settings.kafka, options=options, limits=settings.limits)
         summary = sent(pace=pace, limit=limit, rejects=where, progress=not as_json)
     _close(summary, as_json)
+
+
+def _require_sound(pace: str, feeds: list[str], records: str | None, files: list[str], file_format: str | None) -> None:
+    """Raises a deliberate error where a flag has a value that it cannot have."""
+    from producers.fetch import require_address
+    from producers.pacing import parse_pace
+
+    parse_pace(pace)
+    for url in feeds:
+        require_address(url)
+    if records is not None:
+        _require_documents(files, file_format)
 
 
 def _require_place(rejects: Path, files: list[str]) -> None:
