@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustering.arguments import require_number
+from clustering.arguments import require_number, require_unmasked
 from clustering.arrays import Values
 from clustering.kernels import kernel
 from newstide.core.errors import InvalidGraph
@@ -45,6 +45,9 @@ class TimeDamping(_Damping):
 
 
 def _as_times(times: Values) -> Values:
+    require_unmasked("The times", times)
+    if np.iscomplexobj(times):
+        raise InvalidGraph(f"The times are {times!r:.80}.", "Give real numbers, in days.")
     try:
         found = np.ascontiguousarray(times, np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -61,11 +64,14 @@ def damping_of(damping: TimeDamping | None, n: int) -> TimeDamping:
     """The damping of n rows; `UNDAMPED` for None and for a weight of 0.
 
     Raises:
-        InvalidGraph: There is not one time per row, or the damping is none.
+        InvalidGraph: There is not one time per row, or the damping is none, or holds values of which none can be made.
     """
     if damping is not None and not isinstance(damping, TimeDamping):
         raise InvalidGraph(f"The damping is {damping!r:.80}.", "Give a TimeDamping, or None.")
-    if damping is None or damping.weight == 0:
+    if damping is None:
+        return UNDAMPED
+    damping = TimeDamping(*damping)  # `_replace` and `_make` check nothing
+    if damping.weight == 0:
         return UNDAMPED
     if len(damping.times) != n:
         raise InvalidGraph(f"{len(damping.times)} times for {n} rows.", "Give one time, in days, per row.")

@@ -32,6 +32,7 @@ from producers.tally import Tally, described
 
 Labels = npt.NDArray[np.int64]
 
+_NO_STORY = frozenset({"nan", "<na>", "none", "null", "n/a", "#n/a"})  # how tools write a cell that holds nothing
 _PATIENCE = timedelta(seconds=3)  # for Milvus to say of which model its collections are
 
 log = logs.get("evaluation")
@@ -62,15 +63,15 @@ def evaluate_file(
         labels_out: Write `id, cluster_label` here (.csv or .parquet), with ids as they stand in the file.
 
     Raises:
-        SourceError: The file cannot be read, or lacks a column.
-        SettingsError: The labels cannot be written there.
+        SourceError: The file cannot be read, lacks a column, or has no story.
+        SettingsError: The labels cannot be written there, or would replace the file.
     """
     if text is not None:
         if text not in get_args(EmbeddedText):
             raise SourceError(f"--text {text!r} is not one of {', '.join(get_args(EmbeddedText))}.")
         settings = settings.updated(embedding={"text": text})
     if labels_out is not None:
-        _require_writable(labels_out)
+        _require_writable(labels_out, path)
     rows = read_labelled(path, needs_time=use_time or replay is not None, mapping=mapping)
     embedder = _embedder(settings)
     vectors = embed(embedder, rows["title"].tolist(), rows["description"].tolist())
@@ -153,7 +154,7 @@ def read_labelled(
     names none.
 
     Raises:
-        SourceError: The file cannot be read, or lacks a column.
+        SourceError: The file cannot be read, lacks a column, or has no story although stories are needed.
     """
     wanted = ("title", "story_id") if needs_stories else ("title",)
     options = Options(mapping=mapping or {}, extra=("story_id",), own_ids=True, undated=True)
@@ -178,7 +179,13 @@ def read_labelled(
     if not found:
         raise SourceError(f"{path} has no row with a title.")
     _say_left_out(tallies[0], len(found))
-    return _frame(sorted(found.values(), key=lambda row: row.headline.id))
+    frame = _frame(sorted(found.values(), key=lambda row: row.headline.id))
+    if needs_stories and not frame["story_id"].any():
+        raise SourceError(
+            f"No headline of {path} has a story: the column {columns['story_id']!r} is empty.",
+            "Fill it, or name another with --column story_id=COLUMN.",
+        )
+    return frame
 
 
 def _say_left_out(tally: Tally, headlines: int) -> None:
@@ -199,7 +206,7 @@ def _frame(rows: list[Row]) -> pd.DataFrame:
     }
     extra = [row.extra or {} for row in rows]
     texts["given_id"] = [None if beside.get("id") == "" else beside.get("id") for beside in extra]
-    texts["story_id"] = [clean("" if beside.get("story_id") is None else str(beside["story_id"])) for beside in extra]
+    texts["story_id"] = [_story(beside.get("story_id")) for beside in extra]
     return pd.DataFrame(
         {
             **{name: pd.Series(values, dtype=object) for name, values in texts.items()},
@@ -208,14 +215,28 @@ def _frame(rows: list[Row]) -> pd.DataFrame:
     )
 
 
-def _require_writable(path: Path) -> None:
-    """Checks the arguments before minutes are spent on embedding. Raises: SettingsError."""
+def _story(value: Any) -> str:
+    """The name of a story; empty where a row has none."""
+    name = "" if value is None else clean(str(value))
+    return "" if name.casefold() in _NO_STORY else name
+
+
+def _require_writable(path: Path, read: Path) -> None:
+    """Checks where labels go before minutes are spent on embedding; `read` is the file that is scored.
+
+    Raises:
+        SettingsError: Labels cannot be written there, or would replace the file that is read.
+    """
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise SettingsError(
             f"--labels {path} is neither .csv nor .parquet.", "Give the file a name that ends in .csv or .parquet."
         )
-    there = path.exists()
     try:
+        there = path.exists()
+        if there and read.exists() and path.samefile(read):
+            raise SettingsError(
+                f"--labels {path} is {read}, the file that is read, and would replace it.", "Name another place."
+            )
         path.open("ab").close()
         if not there:
             path.unlink()

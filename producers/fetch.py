@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -22,6 +23,9 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _GZIP = b"\x1f\x8b"
 _PIECE = 65_536  # bytes unpacked at a time
 _PERMANENT = (301, 308)
+
+
+_FETCHED = "Feeds are fetched over http and https only."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,22 @@ def fetch(
     raise SourceError(f"{url} redirects more than {limits.redirects} times.", "Is the address right?")
 
 
+def require_address(url: str) -> None:
+    """Raises `SourceError` where a text is no address that a feed can be fetched from; asks no server."""
+    try:
+        parts = urlsplit(url)
+        named = parts.port != 0 and httpx.URL(url).host and parts.hostname
+    except (httpx.InvalidURL, ValueError) as error:
+        reason = "(hidden)" if "@" in url else f"{url!r}: {error}"
+        raise SourceError(f"A feed's address cannot be read: {reason}.", _FETCHED) from None
+    if "@" in parts.netloc:
+        raise SourceError(
+            "A feed's address holds a name and a password.", "Feeds are read without a login; leave both out."
+        )
+    if parts.scheme not in ("http", "https") or not named:
+        raise SourceError(f"{url} is no http or https address.", _FETCHED)
+
+
 def _client(deadline: Deadline) -> httpx.Client:
     return httpx.Client(
         transport=DeadlineTransport(deadline),
@@ -103,7 +123,7 @@ def _request(
     client: httpx.Client, url: httpx.URL, headers: Mapping[str, str], allow_private: bool, deadline: Deadline
 ) -> httpx.Request:
     if url.scheme not in ("http", "https") or not url.host:
-        raise SourceError(f"{url} is no http or https address.", "Feeds are fetched over http and https only.")
+        raise SourceError(f"{url} is no http or https address.", _FETCHED)
     address = _address(url, allow_private, deadline)
     return request_to(client, "GET", url, address, headers)
 

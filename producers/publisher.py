@@ -21,6 +21,7 @@ from newstide.core.settings import FeedSettings, KafkaSettings
 from newstide.kafka.producer import Sender
 from newstide.kafka.topics import ensure_topics
 from producers.feed_poller import FeedPoller, OnPoll
+from producers.fetch import require_address
 from producers.files import Options, read_files
 from producers.pacing import paced, parse_pace
 from producers.rows import Rejected, Row
@@ -166,9 +167,11 @@ def produce_feeds(
         rejects: A JSONL file for refused entries, written anew.
 
     Raises:
-        SourceError: With `once`, no feed could be read.
+        SourceError: A feed has no web address; with `once`, no feed could be read.
         BrokerUnavailable: Kafka is away at the start.
     """
+    for url in urls:
+        require_address(url)
     started = time.monotonic()
     ensure_topics(settings)
     sender = Sender(settings)

@@ -155,6 +155,45 @@ def test_labels_that_cannot_be_written_are_refused_before_anything_is_read(tmp_p
     assert not list(tmp_path.iterdir())
 
 
+def test_labels_never_replace_the_file_they_are_of(tmp_path: Path) -> None:
+    file = write(tmp_path / "ok.csv", ROWS)
+    before = file.read_bytes()
+    (tmp_path / "link.csv").symlink_to(file)
+    (tmp_path / "hard.csv").hardlink_to(file)
+    (tmp_path / "sub").mkdir()
+    for out in (file, tmp_path / "link.csv", tmp_path / "hard.csv", tmp_path / "sub" / ".." / "ok.csv"):
+        for read in (file, tmp_path / "link.csv"):
+            with pytest.raises(SettingsError, match="the file that is read") as caught:
+                evaluate_file(read, Settings(), labels_out=out)
+            assert str(out) in caught.value.message
+            assert caught.value.way_out
+    assert file.read_bytes() == before
+
+
+def test_a_name_too_long_for_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--labels"):
+        evaluate_file(tmp_path / "not-there.csv", Settings(), labels_out=tmp_path / f"{'a' * 300}.csv")
+
+
+NO_STORY = ("", " ", "nan", "NaN", "None", "null", "NULL", "N/A", "#N/A", "<NA>")
+
+
+def test_a_file_in_which_no_headline_has_a_story_is_refused(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"title": f"Title {n}", "cluster": name} for n, name in enumerate(NO_STORY)]
+    file = write(tmp_path / "file.csv", rows)
+    with pytest.raises(SourceError, match=r"No headline of .*file\.csv has a story: the column 'cluster'") as caught:
+        read_labelled(file, needs_time=False, mapping={"story_id": "cluster"})
+    assert "--column story_id=" in caught.value.way_out
+    assert len(read_labelled(file, needs_time=False, needs_stories=False)) == len(rows)
+
+
+def test_what_tools_write_for_nothing_is_no_story(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"title": f"Title {n}", "story_id": name} for n, name in enumerate(NO_STORY)]
+    rows.append({"title": "A story", "story_id": "Nancy"})
+    found = read_labelled(write(tmp_path / "file.csv", rows), needs_time=False)
+    assert sorted(found["story_id"]) == [""] * len(NO_STORY) + ["Nancy"]
+
+
 def test_the_flags_of_the_command_do_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights: list[float] = []
     original = cluster_rows

@@ -222,3 +222,38 @@ def test_float32_distances_give_the_tree_of_float64() -> None:
     double = build_hierarchy(indices, distances.astype(np.float32).astype(np.float64))
     np.testing.assert_array_equal(single.edges, double.edges)
     np.testing.assert_array_equal(single.height, double.height)
+
+
+def test_masked_arrays_and_complex_numbers_are_refused() -> None:
+    indices, distances = ring(20)
+    hidden = np.zeros((20, 3), bool)
+    hidden[4, 1] = True
+    vectors = np.ones((20, 2), np.float32)
+    calls: dict[str, Callable[[], object]] = {
+        "Neighbour lists are a masked": lambda: build_hierarchy(np.ma.array(indices, mask=hidden), distances),
+        "Distances are a masked array, with 1 places": lambda: build_hierarchy(
+            indices, np.ma.array(distances, mask=hidden)
+        ),
+        "Vectors are a masked": lambda: build_hierarchy(indices, distances, vectors=np.ma.array(vectors)),
+        "Distances are of complex128": lambda: build_hierarchy(indices, distances.astype(complex)),
+        "Vectors are of complex64": lambda: build_hierarchy(indices, distances, vectors=vectors.astype(np.complex64)),
+        "The times are a masked": lambda: TimeDamping(np.ma.array(np.zeros(20)), 0.2, 7.0),
+        "The times are array": lambda: TimeDamping(np.zeros(20, complex), 0.2, 7.0),
+    }
+    for said, call in calls.items():
+        with pytest.raises(InvalidGraph, match=said):
+            call()
+
+
+def test_a_damping_that_was_changed_unchecked_is_checked_where_it_is_used() -> None:
+    sound = TimeDamping(np.zeros(20), 0.2, 7.0)
+    made = TimeDamping._make((np.zeros(20), 0.2, 0.0))
+    for damping, said in (
+        (sound._replace(times=np.full(20, np.nan)), "Row 0 has the time nan"),
+        (sound._replace(weight=-1.0), "weight of the damping by time is -1.0"),
+        (sound._replace(weight=0, times=np.full(20, np.nan)), "Row 0 has the time nan"),
+        (made, "scale of the damping by time is 0.0"),
+    ):
+        for use in (build_hierarchy, cluster_neighbours):
+            with pytest.raises(InvalidGraph, match=said):
+                use(*ring(20), damping=damping)

@@ -2,10 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering.stories.lineage import Lineage, label_stability, match
+from newstide.core.errors import InvalidGraph
 
 
 def rows(*runs: tuple[int, int]) -> npt.NDArray[np.int64]:
@@ -192,3 +194,17 @@ def _tied(previous: npt.NDArray[np.int64], clusters: npt.NDArray[np.int64]) -> b
     return any(len(set(counts[pairs[1] == story])) < (pairs[1] == story).sum() for story in set(pairs[1])) or any(
         len(set(counts[pairs[0] == cluster])) < (pairs[0] == cluster).sum() for cluster in set(pairs[0])
     )
+
+
+def test_labels_of_two_lengths_are_refused() -> None:
+    with pytest.raises(InvalidGraph, match="3 stories of rows and 4 clusters of rows"):
+        match(rows((7, 3)), rows((0, 4)), {7}, 50)
+    with pytest.raises(InvalidGraph, match="3 labels before and 4 labels now"):
+        label_stability(rows((7, 3)), rows((7, 4)), {7})
+
+
+def test_a_next_number_that_is_in_use_is_refused() -> None:
+    for next_number, known in ((7, set()), (9, {9}), ("9", {7}), (9.5, {7}), (-1, set())):
+        with pytest.raises(InvalidGraph, match=f"next_number is {next_number!r}"):
+            match(rows((7, 3)), rows((0, 3)), known, next_number)  # type: ignore[arg-type]
+    assert match(rows((7, 3)), rows((0, 3)), set(), 8).labels.tolist() == [8, 8, 8]

@@ -368,3 +368,27 @@ def test_the_setting_bounds_the_memory_of_the_exact_searcher() -> None:
     beside = 12_000 * (64 * 4 + 15 * 8 + 500) / 2**20  # vectors, lists, ids and the like
     assert peaks[16] < 16 + beside + 32  # what the libraries take, once
     assert peaks[128] > peaks[16] + 64  # so the block is what was measured
+
+
+@pytest.mark.parametrize("k", [2.5, "2", True, None])
+def test_widths_that_are_no_whole_numbers_are_named(k: Any) -> None:
+    collection = Collection(10)
+    with pytest.raises(InvalidGraph, match=f"k is {k!r} and spare is 1"):
+        update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=k, spare=1)
+    with pytest.raises(InvalidGraph, match=f"k is 1 and spare is {k!r}"):
+        update_graph(None, collection.ids, collection.fetch, ExactSearcher(), k=1, spare=k)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [(None, "The ids are None"), ("abc", "The ids are 'abc'"), (["a", 5], "An id is 5"), ([None], "is None")],
+)
+def test_ids_that_are_no_list_of_texts_are_named(ids: Any, said: str) -> None:
+    with pytest.raises(InvalidGraph, match=said):
+        update_graph(None, ids, Collection(10).fetch, ExactSearcher(), k=1, spare=1)
+
+
+@pytest.mark.parametrize("given", [None, 5, "x", [None], [1.0, 2.0]])
+def test_vectors_that_are_none_are_named(given: Any) -> None:
+    with pytest.raises(InvalidGraph, match="fetch_vectors gives"):
+        update_graph(None, ["a"], lambda _: given, ExactSearcher(), k=1, spare=1)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from newstide.core.errors import SettingsError
 from newstide.core.settings import ClusteringSettings, Settings
 from newstide_app.cli.main import app
+from newstide_app.cli.options import duration
 
 
 @pytest.fixture
@@ -47,3 +49,26 @@ def test_what_no_flag_can_be_is_refused(chosen: Callable[..., ClusteringSettings
     result = CliRunner().invoke(app, ["recluster", "--once", *flags])
     assert result.exit_code != 0
     assert flags[1] in result.output + str(result.exception)
+
+
+@pytest.mark.parametrize("every", ["99999999999d", "40000d", "0s", "-1d", "²d", "abc", ""])
+def test_a_flag_that_is_no_time_span_is_named_with_its_value(every: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        duration(every, "--every")
+    assert f"--every {every!r}" in caught.value.message
+    assert "write it as 30s, 5m, 6h or 7d" in str(caught.value).lower()
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        (["headlines", "abc"], "abc"),
+        (["export", "abc"], "abc"),
+        (["stories", "--limit", "0"], "0"),
+        (["dead-letters", "skip", "x"], "x"),
+    ],
+)
+def test_a_number_that_is_none_is_named(command: list[str], value: str) -> None:
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    assert f"'{value}': Input should be" in done.output

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from newstide.core.errors import SettingsError, SourceError
 from newstide_app.cli.main import app
 from producers.publisher import Summary
 from producers.rows import Rejected
@@ -84,3 +86,49 @@ def test_a_table_with_a_header_alone_and_an_empty_list_are_no_faults(tmp_path: P
     files = [write(tmp_path / "a.csv", "title,date\n"), write(tmp_path / "b.json", "[]")]
     done = CliRunner().invoke(app, ["produce", "--check", *map(str, files)])
     assert (done.exit_code, done.output.count("read 0: 0 headlines")) == (0, 2), done.output
+
+
+@pytest.mark.parametrize("check", [["--check"], []])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        *(["--pace", pace] for pace in ("abc", "-5x", "infx", "nanx")),
+        ["--every", "0s"],
+        ["--rejects", "a.csv/nowhere"],
+        ["--rejects", "."],
+        ["--rejects", "./a.csv"],
+        ["--records", "a.b"],
+        ["--records", "a.b", "--format", "lines"],
+    ],
+)
+def test_flags_are_checked_before_anything_is_read_or_asked(
+    check: list[str], flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.csv", TABLE)
+    monkeypatch.setattr("producers.publisher.ensure_topics", _unasked)
+    monkeypatch.setattr("producers.files.check.read_files", _unasked)
+    done = CliRunner().invoke(app, ["produce", "a.csv", *check, *flags])
+    assert isinstance(done.exception, SettingsError), done.output
+    said = done.exception.message
+    assert flags[0].strip("-") in said
+    assert flags[1] in said or str(Path(flags[1])) in said or "a.csv is a table" in said or "lines" in said
+    assert done.exception.way_out
+    assert (tmp_path / "a.csv").read_text() == TABLE
+
+
+@pytest.mark.parametrize("url", ["notaurl", "ftp://x/y", "http://", "http://[x", "http://x:99999/"])
+@pytest.mark.parametrize("command", [["produce", "--once"], ["up"]])
+def test_the_address_of_a_feed_is_checked_before_any_server_is_asked(
+    url: str, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.publisher.ensure_topics", _unasked)
+    monkeypatch.setattr("newstide_app.services.supervisor.up", _unasked)
+    done = CliRunner().invoke(app, [*command, "--rss", url])
+    assert isinstance(done.exception, SourceError), done.output
+    assert url in done.exception.message
+    assert done.exception.way_out
+
+
+def _unasked(*_: object, **__: object) -> None:
+    raise AssertionError

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from newstide.core.errors import SettingsError
 from newstide.core.headline import DEFAULTS
@@ -169,3 +170,140 @@ def test_another_process_can_be_given_the_very_same_settings(monkeypatch: pytest
     for name, text in as_environment(settings).items():
         monkeypatch.setenv(name, text)
     assert Settings.load() == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("NEWSTIDE_CONSUMER_FIELDS", "abc", '{"name": "value"}'),
+        ("NEWSTIDE_CONSUMER", "abc", '{"name": "value"}'),
+        ("NEWSTIDE_WATCH", "abc", '[{"name": "value"}]'),
+        ("NEWSTIDE_WATCH", "[" * 100_000, '[{"name": "value"}]'),
+        ("NEWSTIDE_LIMITS", "[1]", "Correct it"),
+        ("NEWSTIDE_KEEP", "99999999999d", "Correct it"),
+        ("NEWSTIDE_KEEP", "40000d", "Correct it"),
+        ("NEWSTIDE_KEEP", "1" * 400 + "w", "Correct it"),
+        ("NEWSTIDE_KEEP", "²d", "Correct it"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_named_with_the_way_out(
+    name: str, value: str, way_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWSTIDE_KAFKA_TOPIC", "abc")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert name.removeprefix("NEWSTIDE_").lower() in caught.value.message.lower()
+    assert value[:10] in caught.value.message
+    assert way_out in caught.value.way_out
+
+
+def test_a_variable_that_is_no_json_and_may_hold_a_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSTIDE_KAFKA", '{"sasl_password": "tell-nobody')
+    with pytest.raises(SettingsError, match=r"NEWSTIDE_KAFKA = \(hidden\) is not JSON") as caught:
+        Settings.load()
+    assert "tell-nobody" not in str(caught.value)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_settings_file_that_cannot_be_read_is_named(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "newstide.toml"
+    if named:
+        monkeypatch.setenv("NEWSTIDE_CONFIG", str(file))
+    file.write_bytes('[kafka]\ntopic = "Ü"\n'.encode("cp1252"))
+    with pytest.raises(SettingsError, match=r"newstide\.toml is not UTF-8: byte 17 is 0xdc"):
+        Settings.load()
+    file.write_text(f"watch = {'[' * 10_000}")
+    with pytest.raises(SettingsError, match=r"newstide\.toml is not TOML: .*too deep"):
+        Settings.load()
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(SettingsError, match=r"newstide\.toml is a folder"):
+        Settings.load()
+    file.rmdir()
+    file.symlink_to(tmp_path / "gone.toml")
+    with pytest.raises(SettingsError, match=r"newstide\.toml does not exist"):
+        Settings.load()
+
+
+def test_a_settings_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "newstide.toml").write_text("")
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    monkeypatch.setattr("builtins.open", forbidden)
+    with pytest.raises(SettingsError, match=r"newstide\.toml cannot be read: Permission denied"):
+        Settings.load()
+
+
+ZERO_IS_NONE = {"consumer.linger", "limits.ahead", "pages.keep_all", "pages.keep_hourly"}
+
+
+def settings_of_type(*kinds: object) -> list[tuple[str, str]]:
+    """Group and name of each setting of these types; the group is empty for a setting of none."""
+    found = []
+    for group, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            parts = field.annotation.model_fields.items()
+            found += [(group, name) for name, part in parts if part.annotation in kinds]
+        elif field.annotation in kinds:
+            found.append(("", group))
+    return found
+
+
+def given(group: str, name: str, value: object) -> dict[str, object]:
+    return {group: {name: value}} if group else {name: value}
+
+
+@pytest.mark.parametrize(("group", "name"), settings_of_type(timedelta, timedelta | None))
+def test_no_time_span_is_negative_endless_or_zero_where_zero_is_no_span(group: str, name: str) -> None:
+    full = f"{group}.{name}".strip(".")
+    for value in ("-1d", -1, "-PT1S", "99999999999d", "P99999D", float("nan"), float("inf"), 10**30):
+        with pytest.raises(SettingsError, match=rf"{full} = "):
+            Settings.load(**given(group, name, value))
+    if full not in ZERO_IS_NONE:
+        with pytest.raises(SettingsError, match=rf"{full} = '0s'.*not longer than zero"):
+            Settings.load(**given(group, name, "0s"))
+    else:
+        assert Settings.load(**given(group, name, "0s"))
+
+
+@pytest.mark.parametrize(("group", "name"), settings_of_type(float))
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_numbers_are_finite(group: str, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{name} = '{value}': .*finite"):
+        Settings.load(**given(group, name, value))
+
+
+def test_the_numbers_of_a_watch_are_finite() -> None:
+    watch = {"name": "floods", "kafka": [{"topic": "alerts"}]}
+    for name in ("deviations", "least_importance"):
+        with pytest.raises(SettingsError, match=rf"watch.0.{name} = inf: .*finite"):
+            Settings.load(watch=[{**watch, name: float("inf")}])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"consumer": {"fields": {"title": ""}}}, r"consumer\.fields\.title = '': .*blank"),
+        ({"consumer": {"fields": {"title": " "}}}, r"consumer\.fields\.title = ' ': .*blank"),
+        ({"kafka": {"bootstrap_servers": "   "}}, r"kafka\.bootstrap_servers = '   ': .*blank"),
+        ({"kafka": {"bootstrap_servers": " , "}}, r"kafka\.bootstrap_servers = ' , ': .*blank"),
+        ({"milvus": {"uri": "\t"}}, r"milvus\.uri = '\\t': .*blank"),
+        ({"layout": {"seed": -1}}, r"layout\.seed = -1: .*greater than or equal to 0"),
+        ({"clustering": {"seed": 2**32}}, r"clustering\.seed = 4294967296: .*less than"),
+    ],
+)
+def test_blank_names_and_addresses_and_seeds_that_no_generator_takes_are_refused(
+    overrides: dict[str, dict[str, object]], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        Settings.load(**overrides)
+
+
+def test_an_empty_address_means_the_local_server() -> None:
+    assert Settings.load(kafka={"bootstrap_servers": ""}, milvus={"uri": ""}) == Settings()

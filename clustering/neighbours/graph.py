@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from clustering.arguments import as_array
 from clustering.arrays import Flags, Indices, Labels, Vectors
 from clustering.neighbours.neighbour_lists import NeighbourLists, Points, Searcher, carried_over, gather
 from newstide.core.errors import InvalidGraph
@@ -110,8 +111,7 @@ def update_graph(
             out of range.
     """
     started = time.perf_counter()
-    if k < 1 or spare < 0:
-        raise InvalidGraph(f"k is {k} and spare is {spare}.", "Give a k of at least 1 and a spare of at least 0.")
+    _require_widths(k, spare)
     names, old_row = _numbered(previous, ids)
     stale = ""
     if previous is not None:
@@ -175,8 +175,24 @@ def choose_searcher(
     return "exact" if rows <= most else "cells"
 
 
+def _require_widths(k: int, spare: int) -> None:
+    whole = all(isinstance(one, int | np.integer) and not isinstance(one, bool) for one in (k, spare))
+    if not whole or k < 1 or spare < 0:
+        raise InvalidGraph(
+            f"k is {k!r} and spare is {spare!r}.", "Give whole numbers: a k of at least 1 and a spare of at least 0."
+        )
+
+
+def _require_ids(ids: Sequence[str]) -> None:
+    if isinstance(ids, str | bytes) or not isinstance(ids, Collection):
+        raise InvalidGraph(f"The ids are {ids!r:.80}.", "Give a list of texts, one per row.")
+    for wrong in (one for one in ids if not isinstance(one, str)):
+        raise InvalidGraph(f"An id is {wrong!r:.80}.", "Give a list of texts, one per row.")
+
+
 def _numbered(previous: NeighbourGraph | None, ids: Sequence[str]) -> tuple[list[str], Indices]:
     """The ids in ascending order, and each one's row in the last graph, -1 = new."""
+    _require_ids(ids)
     present = set(ids)
     if len(present) != len(ids):
         twice = next(one for one, two in pairwise(sorted(ids)) if one == two)
@@ -221,7 +237,16 @@ def _fetched(names: Sequence[str], rows: Labels, fetch_vectors: FetchVectors) ->
     """Yields some row numbers at a time, with their vectors."""
     for start in range(0, len(rows), _FETCHED_AT_ONCE):
         part = rows[start : start + _FETCHED_AT_ONCE]
-        yield part, np.asarray(fetch_vectors([names[row] for row in part]), np.float32)
+        yield part, _as_vectors(fetch_vectors([names[row] for row in part]))
+
+
+def _as_vectors(fetched: Any) -> Vectors:
+    vectors = as_array("The fetched vectors", fetched)
+    if vectors.dtype.kind not in "fiu" or vectors.ndim != 2:
+        raise InvalidGraph(
+            f"fetch_vectors gives {fetched!r:.80}.", "It is to give one vector per id, as an array of two dimensions."
+        )
+    return vectors.astype(np.float32, copy=False)
 
 
 def _vectors(

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from clustering.arguments import require_same_length, require_whole
 from clustering.arrays import Labels
 
 Kind = Literal["born", "reopened", "grown", "merged", "split", "closed", "retitled"]
@@ -93,9 +94,14 @@ def match(
         parted: By cluster in which no story may go on, since most of it is new: the story that it was parted from.
 
     Rows are to come in an order of their own, as ascending ids: it numbers the stories that are born.
+
+    Raises:
+        InvalidGraph: There is not one cluster per story of a row, or `next_number` is in use.
     """
+    require_same_length("stories of rows", previous, "clusters of rows", clusters)
     had_closed, lasting = set(resting), set(seen_in_part)
     were_open = {int(story) for story in open_stories} | had_closed
+    require_whole("next_number", next_number, max({int(np.max(previous, initial=-1)), *were_open}) + 1)
     shares = _shares(previous, clusters, were_open)
     merged = _merged(shares)
     holders = shares.holders()
@@ -135,7 +141,11 @@ def label_stability(previous: Labels, labels: Labels, open_stories: Iterable[int
 
     Returns:
         0 to 1; None where no row was in an open story, as in a first run.
+
+    Raises:
+        InvalidGraph: There is not one label of each run per row.
     """
+    require_same_length("labels before", previous, "labels now", labels)
     was = np.isin(previous, list(open_stories))
     return float((labels == previous)[was].mean()) if was.any() else None
 

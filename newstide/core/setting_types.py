@@ -6,23 +6,49 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+LONGEST = timedelta(days=36_500)  # no clock and no timer of a library counts further
+
+_SHOW = "write it as 30s, 5m, 6h or 7d"
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def parse_duration(value: Any) -> Any:
-    """`90s`, `5m`, `6h`, `7d`, `2w` as a timedelta; anything else is left to pydantic (ISO 8601, seconds)."""
+    """`90s`, `5m`, `6h`, `7d`, `2w` as a timedelta; anything else is left to pydantic (ISO 8601, seconds).
+
+    Raises:
+        ValueError: The span is longer than `LONGEST`.
+    """
     if isinstance(value, str):
         text = value.strip().lower()
         for unit in sorted(_UNITS, key=len, reverse=True):
             number = text.removesuffix(unit)
-            if number != text and number.replace(".", "", 1).isdigit():
-                return timedelta(seconds=float(number) * _UNITS[unit])
+            if number != text and number.replace(".", "", 1).isdecimal():
+                seconds = float(number) * _UNITS[unit]
+                return _not_too_long(timedelta(seconds=min(seconds, 2 * LONGEST.total_seconds())))
     return value
 
 
 def parse_window(value: Any) -> Any:
     """A duration, or `none` for no limit."""
     return None if isinstance(value, str) and value.strip().lower() == "none" else parse_duration(value)
+
+
+def _not_too_long(span: timedelta) -> timedelta:
+    if span > LONGEST:
+        raise ValueError(f"it is longer than {LONGEST.days:,} days; {_SHOW}")
+    return span
+
+
+def _not_negative(span: timedelta | None) -> timedelta | None:
+    if span is not None and span < timedelta(0):
+        raise ValueError(f"it is shorter than zero; {_SHOW}")
+    return span if span is None else _not_too_long(span)
+
+
+def _positive(span: timedelta | None) -> timedelta | None:
+    if span is not None and span == timedelta(0):
+        raise ValueError(f"it is not longer than zero; {_SHOW}")
+    return _not_negative(span)
 
 
 def known_zone(value: str) -> str:
@@ -34,18 +60,34 @@ def known_zone(value: str) -> str:
     return value
 
 
-def without_login(value: Any) -> Any:
-    """The address unchanged; an address with a login is refused, since logs and errors would show the login."""
+def sound_address(value: Any) -> Any:
+    """The address unchanged, or None where it is empty.
+
+    Raises:
+        ValueError: The address is blank, or holds a login, which logs and errors would show.
+    """
     if isinstance(value, str) and "@" in value:
         raise ValueError(
             "the address holds a login; milvus.token (user:password), kafka.sasl_username and _password are for that"
         )
-    return value
+    if isinstance(value, str) and value and not value.replace(",", " ").strip():
+        raise ValueError("the address is blank; write it as host:port, or leave it empty")
+    return value or None
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Window = Annotated[timedelta | None, BeforeValidator(parse_window)]
-Address = Annotated[str | None, BeforeValidator(without_login)]
+def _not_blank(name: str) -> str:
+    if not name.strip():
+        raise ValueError("the name is blank; name the field as producers do, or leave it out")
+    return name
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), AfterValidator(_positive)]
+Wait = Annotated[timedelta, BeforeValidator(parse_duration), AfterValidator(_not_negative)]  # zero: none at all
+Window = Annotated[timedelta | None, BeforeValidator(parse_window), AfterValidator(_positive)]
+Age = Annotated[timedelta | None, BeforeValidator(parse_window), AfterValidator(_not_negative)]
+Address = Annotated[str | None, BeforeValidator(sound_address)]
+ColumnName = Annotated[str, AfterValidator(_not_blank)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what numpy's generators take
 TimeZone = Annotated[str, AfterValidator(known_zone)]
 EmbeddedText = Literal["both", "title+description", "title"]
 HeadlineField = Literal["title", "description", "url", "source", "published_at", "language", "id"]
@@ -53,6 +95,8 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class Group(BaseModel):
-    """A group of settings: unknown names are errors, and errors show no values."""
+    """A group of settings: unknown names are errors, numbers are finite, and errors show no values."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True, allow_inf_nan=False
+    )

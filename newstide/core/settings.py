@@ -6,17 +6,30 @@ group, an underscore, the name), then from the command line; the later one wins.
 
 import json
 import os
-import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from newstide.core.errors import SettingsError
-from newstide.core.setting_types import Address, Duration, EmbeddedText, Group, HeadlineField, Port, TimeZone, Window
+from newstide.core.setting_types import (
+    Address,
+    Age,
+    ColumnName,
+    Duration,
+    EmbeddedText,
+    Group,
+    HeadlineField,
+    Port,
+    Seed,
+    TimeZone,
+    Wait,
+    Window,
+)
+from newstide.core.settings_faults import require_file, require_sound_variables, told_plainly
 from newstide.core.watch_settings import MailSettings, WatchingSettings, WatchSettings
 
 DEFAULT_MODEL = "multilingual-e5-small"  # of embeddings, for new collections
@@ -90,10 +103,10 @@ class ConsumerSettings(Group):
     """The consumer: the loop from topic to Milvus."""
 
     batch_size: int = Field(1024, ge=1, le=4096, description="headlines read and committed together")
-    linger: Duration = Field(timedelta(milliseconds=200), description="longest wait for a batch to fill")
+    linger: Wait = Field(timedelta(milliseconds=200), description="longest wait for a batch to fill")
     max_message_bytes: int = Field(65_536, ge=1024, description="larger messages, also unpacked, are dead letters")
     timezone: TimeZone = Field("UTC", description="time zone of times that name no zone, or an unknown one")
-    fields: dict[HeadlineField, str] = Field(
+    fields: dict[HeadlineField, ColumnName] = Field(
         default_factory=dict,
         description='field to the name that producers use, as { title = "Ueberschrift", source = "desk.name" }',
     )
@@ -122,7 +135,7 @@ class ClusteringSettings(Group):
     size_exponent: float = Field(1.25, ge=0, description="exponent of a cluster's size in the calibrated selection")
     theta_drift: float = Field(0.02, ge=0, description="theta is kept until it has drifted by more than this")
     inertia: float = Field(0.1, ge=0, description="bonus in mean similarity for stories of the last run")
-    seed: int = 42
+    seed: Seed = 42
     tutorial: bool = Field(False, description="cluster exactly as the Milvus tutorial does")
 
     @property
@@ -138,7 +151,7 @@ class LayoutSettings(Group):
     min_dist: float = Field(0.1, ge=0, le=1)
     refit_share: float = Field(0.3, ge=0, le=1, description="a fresh fit when more than this share of rows is new")
     update_epochs: int = Field(50, ge=1, description="epochs when started from the last map")
-    seed: int = 42
+    seed: Seed = 42
 
 
 class PageSettings(Group):
@@ -147,8 +160,8 @@ class PageSettings(Group):
     enabled: bool = Field(True, description="draw a map and write a page at each run; labels are written either way")
     directory: Path | None = Field(None, description="folder of the pages; empty: `snapshots` in the data folder")
     max_points: int = Field(50_000, ge=100, description="most points that a page draws")
-    keep_all: Window = Field(timedelta(days=1), description="how long every page is kept; none: for ever")
-    keep_hourly: Window = Field(
+    keep_all: Age = Field(timedelta(days=1), description="how long every page is kept; none: for ever")
+    keep_hourly: Age = Field(
         timedelta(days=14), description="how long one page an hour is kept, then one a day; none: one an hour for ever"
     )
     host: str = Field("127.0.0.1", description="address `newstide web` binds")
@@ -182,9 +195,8 @@ class LimitSettings(Group):
     description: int = Field(
         8_000, ge=0, le=65_535, description="most characters of a description; see milvus.description_bytes"
     )
-    ahead: Duration = Field(
+    ahead: Wait = Field(
         timedelta(hours=1),
-        ge=timedelta(0),
         le=timedelta(days=3650),
         description="how far a headline's time may be ahead of its message's, and that ahead of the clock",
     )
@@ -226,6 +238,7 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
         env_ignore_empty=True,  # `NEWSTIDE_KEEP=` in a file of variables means: not set
     )
 
@@ -282,23 +295,12 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: A setting is wrong; the message names the setting, the value and what is allowed.
         """
-        _refuse_unknown_variables(cls)
+        require_sound_variables(cls)
         named = overrides.get("config") or os.environ.get("NEWSTIDE_CONFIG")
         file = Path(named or cls.model_fields["config"].default)
-        if named and not file.is_file():
-            raise SettingsError(f"The settings file {file} does not exist.", "Correct NEWSTIDE_CONFIG or --config.")
-        try:
+        with told_plainly(file):
+            require_file(file, named=bool(named))
             settings = cls(**overrides)
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"{file} is not TOML: {error}.") from None
-        except ValidationError as error:
-            lines = [
-                f"{'.'.join(str(part) for part in fault['loc'])} = {_show(fault)}: {fault['msg']}"
-                for fault in error.errors()
-            ]
-            raise SettingsError(
-                "; ".join(lines) + ".", f"Correct it in {file}, the environment or the flags."
-            ) from None
         require_keep_covers_window(settings)
         require_sound_watches(settings)
         return settings
@@ -378,23 +380,3 @@ def _written(name: str, value: Any) -> str | None:
 
 def _plain(value: Any) -> Any:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-
-
-def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
-    """pydantic-settings ignores variables that match no field; a typo should not go unnoticed."""
-    known = set()
-    for name, field in settings.model_fields.items():
-        known.add(f"NEWSTIDE_{name}".upper())
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            known.update(f"NEWSTIDE_{name}_{part}".upper() for part in field.annotation.model_fields)
-    unknown = sorted(name for name in os.environ if name.startswith("NEWSTIDE_") and name not in known)
-    if unknown:
-        raise SettingsError(
-            f"Unknown environment variables: {', '.join(unknown)}.", "`newstide doctor` lists the settings that exist."
-        )
-
-
-def _show(fault: Any) -> str:
-    secret = any(word in str(part) for part in fault["loc"] for word in ("password", "token", "url"))
-    given = repr(fault.get("input"))
-    return "(hidden)" if secret or "@" in given or isinstance(fault.get("input"), dict) else given

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
 GROUPS = {
@@ -13,7 +15,16 @@ GROUPS = {
 
 
 class Grouped(TyperGroup):
-    """Lists the commands by group."""
+    """Lists the commands by group, and names the value that an argument or option cannot take."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command; typer's error of a value that is of another kind does not name the value itself."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                error.message = f"{error.__cause__.errors()[0]['input']!r}: {error.message}"
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Writes a section a group."""

@@ -180,9 +180,12 @@ def up(
 ) -> None:
     """Runs everything on this machine, until stopped."""
     from newstide_app.services import supervisor
+    from producers.fetch import require_address
 
-    settings = settings_of(context)
     duration(every, "--every")
+    for url in rss or ():
+        require_address(url)
+    settings = settings_of(context)
     supervisor.up(settings, feeds=rss or [], every=every, stop=supervisor.stop_on_signals())
 
 

@@ -40,9 +40,12 @@ def duration(text: str, flag: str) -> timedelta:
     """The value of a flag as a time span.
 
     Raises:
-        SettingsError: The value is no time span, or not longer than zero.
+        SettingsError: The value is no time span, not longer than zero, or longer than any clock counts.
     """
-    value = parse_duration(text)
+    try:
+        value = parse_duration(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag} {text!r} is no time span: {error}.") from None
     if not isinstance(value, timedelta) or value <= timedelta(0):
         raise SettingsError(f"{flag} {text!r} is not a duration.", "Write it as 30s, 5m, 6h or 7d.")
     return value

@@ -1,5 +1,6 @@
 """`newstide produce`: headlines from files or feeds to Kafka, and what a file is read as."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from producers.files import Options
     from producers.publisher import Summary
 
+
+_TABLES = frozenset({".csv", ".tsv", ".tab", ".psv", ".parquet"})
 
 _commands = typer.Typer()
 
@@ -80,7 +83,6 @@ def produce(
     from producers.files import Options
     from producers.publisher import produce_files
 
-    settings = settings_of(context, services=not check)
     if not files and not rss:
         raise SettingsError("Nothing to send.", "Name files (- for standard input), or feeds with --rss URL.")
     if rss and (files or check):
@@ -96,19 +98,55 @@ def produce(
         undated=undated,
         max_rejected=share_of(max_rejected, "--max-rejected"),
     )
+    interval = duration(every, "--every")
+    _require_sound(pace, rss or [], records, files or [], file_format)
+    settings = settings_of(context, services=not check)
+    where = rejects or settings.data_dir / "rejects.jsonl"
+    _require_place(where, files or [])
     if check:
         _check(files or [], options, settings.limits, as_json)
         return
     if rss:
-        interval = duration(every, "--every")
-        summary = run_feeds(
-            settings, rss, stop=stop_on_signals(), every=interval, once=once, allow_private=allow_private
-        )
+        feeds = partial(run_feeds, settings, rss, stop=stop_on_signals(), every=interval)
+        summary = feeds(once=once, allow_private=allow_private, rejects=where)
     else:
-        where = rejects or settings.data_dir / "rejects.jsonl"
         sent = partial(produce_files, files or [], settings.kafka, options=options, limits=settings.limits)
         summary = sent(pace=pace, limit=limit, rejects=where, progress=not as_json)
     _close(summary, as_json)
+
+
+def _require_sound(pace: str, feeds: list[str], records: str | None, files: list[str], file_format: str | None) -> None:
+    """Raises a deliberate error where a flag has a value that it cannot have."""
+    from producers.fetch import require_address
+    from producers.pacing import parse_pace
+
+    parse_pace(pace)
+    for url in feeds:
+        require_address(url)
+    if records is not None:
+        _require_documents(files, file_format)
+
+
+def _require_place(rejects: Path, files: list[str]) -> None:
+    """Raises `SettingsError` where no file of rejected rows can be made, or where it would replace a file to send."""
+    try:
+        if rejects.exists() and any(Path(file).exists() and rejects.samefile(file) for file in files):
+            raise SettingsError(f"--rejects {rejects} is a file to send, and would replace it.", "Name another place.")
+        folder = next(one for one in rejects.absolute().parents if one.exists())
+        well = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and not rejects.is_dir()
+    except OSError:
+        well = False
+    if not well:
+        raise SettingsError(f"--rejects {rejects} cannot be written.", "Name a file in a folder of yours.")
+
+
+def _require_documents(files: list[str], file_format: str | None) -> None:
+    """Raises `SettingsError` where `--records` is given for files that are no JSON, as their names or `--format` say."""
+    if file_format not in (None, "jsonl"):
+        raise SettingsError(f"--records is for JSON, and --format is {file_format}.", "Leave one of the two out.")
+    for file in files if file_format is None else ():
+        if _TABLES.intersection(suffix.lower() for suffix in Path(file).suffixes[-2:]):
+            raise SettingsError(f"--records is for JSON, and {file} is a table, which has no records.", "Leave it out.")
 
 
 def _close(summary: "Summary", as_json: bool) -> None:
