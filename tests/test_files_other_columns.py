@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from newstide.core.headline import derive_id
+from newstide.core.headline import derive_id, from_fields
 from producers.files.check import Check, check_files
 from producers.files.options import Options
 from producers.files.reader import read_files
@@ -118,3 +118,17 @@ def test_a_document_that_is_one_headline_says_how_its_array_is_read(document: An
 
 def test_a_check_says_that_a_file_holds_no_rows(tmp_path: Path) -> None:
     assert "it holds no rows." in checked(write(tmp_path / "a.csv", "title,date\n")).describe()
+
+
+def test_an_error_that_nobody_foresaw_costs_its_own_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plain = from_fields
+
+    def broken(fields: dict[str, Any], *arguments: Any) -> Any:
+        if "Mill" in fields["title"]:
+            raise RecursionError("too deep")
+        return plain(fields, *arguments)
+
+    monkeypatch.setattr("producers.files.reader.from_fields", broken)
+    tally = checked(write(tmp_path / "a.csv", "title\nFerry sails\nMill burns\nDam holds\n"), max_rejected=0.5).tally
+    assert (tally.read, tally.given, tally.rejected) == (3, 2, 1)
+    assert list(tally.reasons) == ["An unexpected error: RecursionError: too deep"]

@@ -66,7 +66,7 @@ def test_such_an_error_is_logged_with_its_traceback_once(
     for _ in range(3):
         items({"title": "poison"})
     said = "".join(capsys.readouterr())
-    assert said.count("an unexpected error while a message was read") == 1
+    assert said.count("an unexpected error while headlines were read") == 1
     assert "in poisoned" in said
 
 

@@ -19,5 +19,5 @@ def unforeseen(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     kind = f"{name} {frames[-1].filename} {frames[-1].lineno}" if frames else name
     if _LINES.left_out(kind) is not None:
-        log.error("an unexpected error while a message was read", exc_info=error)
+        log.error("an unexpected error while headlines were read", exc_info=error)
     return f"An unexpected error: {name}: {shorten(' '.join(str(error).split()), 200)}"

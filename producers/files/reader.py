@@ -17,6 +17,7 @@ from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.headline import DEFAULTS, Headline, Limits, derive_id, from_fields
 from newstide.core.ids import id_of_link_and_title, stands_alone
 from newstide.core.text import shorten
+from newstide.core.unforeseen import unforeseen
 from producers.files.containers import DAMAGE, Opened, damaged, opened
 from producers.files.dates import Dates
 from producers.files.documents import is_lines, read_document, read_json_lines
@@ -95,7 +96,7 @@ def _read_file(
             items = _items(found, name, options, tally)
             dates = Dates(name, options, tally, build.latest)
             for item in dates.looked_ahead(items):
-                row = build(item, dates)
+                row = build.guarded(item, dates)
                 if row is not None:
                     yield row
         except DAMAGE as error:
@@ -165,6 +166,15 @@ class _Builder:
     def latest(self) -> float:
         """The latest time that a headline may have now, epoch milliseconds."""
         return (self._now() + self._limits.ahead.total_seconds()) * 1000
+
+    def guarded(self, item: Item, dates: Dates) -> Row | Rejected | None:
+        """As a call; an error that nobody foresaw costs its row alone."""
+        try:
+            return self(item, dates)
+        except SourceError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            return self._rejected(item, unforeseen(error))
 
     def __call__(self, item: Item, dates: Dates) -> Row | Rejected | None:
         if item.fault:
