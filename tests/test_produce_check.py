@@ -78,7 +78,7 @@ def test_a_file_of_nothing_is_an_error_and_nothing_else_is_said_of_it(tmp_path: 
     assert told.count("is empty.") == 5
     assert told.count("It needs one headline at least.") == 4
     assert told.count("It needs a first line that names its columns.") == 1, "a table"
-    assert "absent.csv cannot be opened" in told
+    assert "absent.csvcannotbeopened" in told.replace(" ", ""), "a long path is broken"
     assert "columns none" not in told
 
 

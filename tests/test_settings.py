@@ -303,7 +303,3 @@ def test_blank_names_and_addresses_and_seeds_that_no_generator_takes_are_refused
 ) -> None:
     with pytest.raises(SettingsError, match=said):
         Settings.load(**overrides)
-
-
-def test_an_empty_address_means_the_local_server() -> None:
-    assert Settings.load(kafka={"bootstrap_servers": ""}, milvus={"uri": ""}) == Settings()

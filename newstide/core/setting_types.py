@@ -61,7 +61,7 @@ def known_zone(value: str) -> str:
 
 
 def sound_address(value: Any) -> Any:
-    """The address unchanged, or None where it is empty.
+    """The address unchanged.
 
     Raises:
         ValueError: The address is blank, or holds a login, which logs and errors would show.
@@ -71,8 +71,8 @@ def sound_address(value: Any) -> Any:
             "the address holds a login; milvus.token (user:password), kafka.sasl_username and _password are for that"
         )
     if isinstance(value, str) and value and not value.replace(",", " ").strip():
-        raise ValueError("the address is blank; write it as host:port, or leave it empty")
-    return value or None
+        raise ValueError("the address is blank; write it as host:port, or leave it out")
+    return value
 
 
 def _not_blank(name: str) -> str:

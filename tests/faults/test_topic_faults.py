@@ -381,6 +381,7 @@ def test_a_loop_reads_new_partitions_and_a_topic_made_anew_while_it_runs(
     try:
         heard_within(60, settings.kafka.topic, 0)
         admin.create_partitions({settings.kafka.topic: 5})
+        wait_for("it", lambda: len(admin.describe_topics([settings.kafka.topic])[0]["partitions"]) == 5, 30)
         heard_within(30, settings.kafka.topic, 4)
         admin.delete_topics([settings.kafka.topic])
         wait_for("it is gone", lambda: settings.kafka.topic not in admin.list_topics(), 30)
