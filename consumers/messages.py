@@ -102,11 +102,10 @@ class MessageReader:
         late = record.timestamp > now_ms + self._ahead_ms
         timestamp = now_ms if late or record.timestamp < 0 else record.timestamp
         try:
-            bare = None if record.headers else open_bare(value, self.names)
+            if not record.headers and (bare := open_bare(value, self.names)) is not None:
+                return (self._read(record, bare, timestamp, late=late),)
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs one message
             return (Item(record, fault=unforeseen(error)),)
-        if bare is not None:
-            return (self._item(record, bare, timestamp, late=late),)
         return self._opened(record, timestamp, late=late)
 
     def _opened(self, record: Any, timestamp: int, *, late: bool) -> Iterator[Item]:

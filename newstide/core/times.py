@@ -150,13 +150,12 @@ def _iso(text: str, timezone: tzinfo) -> ParsedTime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if moment.tzinfo is None or moment.year <= 1:
-        return _of_date(moment, timezone)
-    if moment.tzinfo is not UTC:
+    zone = moment.tzinfo
+    if zone is not UTC and zone is not None and moment.year > 1:
         east = moment.utcoffset()
         if east is not None and not _is_offset(east / _MINUTE, text[16] == ":"):
             return _UNREADABLE
-    if moment.microsecond:
+    if zone is None or moment.year <= 1 or moment.microsecond:
         return _of_date(moment, timezone)
     since = moment - _EPOCH
     return within((since.days * 86_400 + since.seconds) * 1000)
@@ -291,11 +290,12 @@ def _is_offset(east: float, seconds: bool) -> bool:
 
 def within(milliseconds: int, zone: Zone = Zone.GIVEN) -> ParsedTime:
     """A moment in the years 1970 to 9999, or the fault: 0 is what programs write for no time, here or in another zone."""
-    if zone is not Zone.GIVEN and abs(milliseconds) <= _FARTHEST_ZONE_MS and milliseconds % _QUARTER_MS == 0:
-        return _ZERO
-    if 0 < milliseconds <= LATEST_MS:
+    if _FARTHEST_ZONE_MS < milliseconds <= LATEST_MS:
         return ParsedTime(milliseconds, None, zone)
-    return _ZERO if milliseconds == 0 else ParsedTime(None, Fault.RANGE)
+    far = zone is Zone.GIVEN or milliseconds % _QUARTER_MS or milliseconds < -_FARTHEST_ZONE_MS
+    if milliseconds == 0 or not (far or milliseconds > LATEST_MS):
+        return _ZERO
+    return ParsedTime(milliseconds, None, zone) if 0 < milliseconds <= LATEST_MS else ParsedTime(None, Fault.RANGE)
 
 
 def _numeric(text: str, shape: str, timezone: tzinfo, serial: bool) -> ParsedTime | None:

@@ -96,7 +96,12 @@ def _read_file(
             items = _items(found, name, options, tally)
             dates = Dates(name, options, tally, build.latest)
             for item in dates.looked_ahead(items):
-                row = build.guarded(item, dates)
+                try:
+                    row = build(item, dates)
+                except SourceError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - it costs its row alone
+                    row = build.rejected(item, unforeseen(error))
                 if row is not None:
                     yield row
         except DAMAGE as error:
@@ -167,18 +172,9 @@ class _Builder:
         """The latest time that a headline may have now, epoch milliseconds."""
         return (self._now() + self._limits.ahead.total_seconds()) * 1000
 
-    def guarded(self, item: Item, dates: Dates) -> Row | Rejected | None:
-        """As a call; an error that nobody foresaw costs its row alone."""
-        try:
-            return self(item, dates)
-        except SourceError:
-            raise
-        except Exception as error:  # noqa: BLE001
-            return self._rejected(item, unforeseen(error))
-
     def __call__(self, item: Item, dates: Dates) -> Row | Rejected | None:
         if item.fault:
-            return self._rejected(item, item.fault)
+            return self.rejected(item, item.fault)
         fields = item.fields
         written = fields.get("published_at")
         try:
@@ -189,7 +185,7 @@ class _Builder:
                 self._leave_out_unreadable(fields, item.line)
             decoded = from_fields(fields, int(self._now() * 1000), self._limits)
         except InvalidHeadline as error:
-            return self._rejected(item, error.message)
+            return self.rejected(item, error.message)
         headline = self._told_apart(decoded.headline, own, None if decoded.ahead else published_at)
         if headline is None:
             self._tally.twice += 1
@@ -254,7 +250,8 @@ class _Builder:
             return None
         return replace(headline, id=id_)
 
-    def _rejected(self, item: Item, reason: str) -> Rejected:
+    def rejected(self, item: Item, reason: str) -> Rejected:
+        """Counts a row that is refused for this reason."""
         raw = item.raw if isinstance(item.raw, str) else _text_of(item.raw)
         rejected = Rejected(self._tally.name, item.line, reason, printable(shorten(raw.strip(), 200)))
         self._tally.reject(rejected)

@@ -79,7 +79,7 @@ def read_table(
                 cells[0] = cells[0].lstrip("\ufeff")
             count = len(cells)
             fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
-            for field, others in spare.items():
+            for field, others in spare.items() if spare else ():
                 if is_missing(field, fields.get(field)):
                     found = (cells[at] for at in others if at < count and not is_missing(field, cells[at]))
                     fields[field] = next(found, fields.get(field, ""))
