@@ -72,3 +72,17 @@ def test_a_number_that_is_none_is_named(command: list[str], value: str) -> None:
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 2
     assert f"'{value}': Input should be" in done.output
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["restore", "absent.backup", "--prefix", "a-b"], "milvus.prefix = 'a-b'"),
+        (["reembed", "--to", "use-multilingual", "--text", "neither"], "neither"),
+    ],
+)
+def test_a_setting_that_an_option_changes_is_refused_by_name(command: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code != 0
+    assert not isinstance(done.exception, ValueError), done.exception
+    assert said in " ".join((done.output + str(done.exception)).split())

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from newstide.core.errors import SettingsError
 from newstide.core.settings import Settings
+from newstide.core.settings_faults import told_plainly
 from newstide_app.cli.options import AsJson, print_json, settings_of
 
 _SHOWN = 10  # headlines listed before they go
@@ -158,7 +159,8 @@ def restore(
     if check:
         report = check_file(file, own.limits)
     else:
-        chosen = own if prefix is None else own.updated(milvus={"prefix": prefix})
+        with told_plainly(own.config):
+            chosen = own if prefix is None else own.updated(milvus={"prefix": prefix})
         with milvus_of(chosen) as settings:
             report = restore_file(settings, file, apart=chosen.milvus.prefix != own.milvus.prefix)
     print_json(report.as_dict()) if as_json else Console().print(Text(report.describe()))

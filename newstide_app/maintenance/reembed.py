@@ -24,6 +24,7 @@ from newstide.core import logs
 from newstide.core.errors import EmbedderError, NewstideError
 from newstide.core.language_means import primary_language
 from newstide.core.settings import KafkaSettings, Settings
+from newstide.core.settings_faults import told_plainly
 from newstide.embedding import Embedder
 from newstide.embedding.headlines import embed_headlines
 from newstide.kafka.lag import group_members
@@ -122,7 +123,8 @@ def reembed(
         BrokerUnavailable: Kafka is configured and cannot say who is at work.
     """
     started = time.perf_counter()
-    asked = settings.updated(embedding={"model": model} | ({} if text is None else {"text": text}))
+    with told_plainly(settings.config):
+        asked = settings.updated(embedding={"model": model} | ({} if text is None else {"text": text}))
     embedder = model_for(asked, card_there(asked))
     old = open_store(settings.milvus, None)
     stones = len(list(old.tombstones.all()))
