@@ -1,14 +1,16 @@
 """Finds the columns of a headline's fields, by common names or as the user says."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from newstide.core.errors import SourceError
 from newstide.core.field_names import NAMES
 from newstide.core.text import clean, is_no_title, shorten
 
 FIELDS = tuple(NAMES)
+
+_Place = TypeVar("_Place")
 
 
 def find_columns(
@@ -79,6 +81,16 @@ def is_missing(field: str, value: Any) -> bool:
     if not isinstance(value, str):
         return False
     return not value.strip() or (field == "title" and (not (title := clean(value)) or is_no_title(title)))
+
+
+def fill_missing(
+    fields: dict[str, Any], spare: Mapping[str, Sequence[_Place]], value_at: Callable[[str, _Place], Any]
+) -> None:
+    """Gives each field that holds nothing the first value that is one, of its columns as `spare_places` orders them."""
+    for field, places in spare.items():
+        if is_missing(field, fields.get(field)):
+            values = (value_at(field, place) for place in places)
+            fields[field] = next((value for value in values if not is_missing(field, value)), fields.get(field))
 
 
 def is_title(name: str) -> bool:

@@ -17,7 +17,7 @@ from newstide.core.field_values import at_path, unwrapped, value_of
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from producers.files.arrays import LOOKED_AT, arrays_in, followed
-from producers.files.columns import find_known_columns, is_missing, listed, no_column, no_title, spare_places
+from producers.files.columns import fill_missing, find_known_columns, listed, no_column, no_title, spare_places
 from producers.files.containers import Source
 from producers.files.encodings import Line, printable, undecodable, whole_text
 from producers.files.options import Item, Options
@@ -197,10 +197,9 @@ class _Records:
             fields[field] = value if value.__class__ is str else value_of(field, value)
         if not self._options.mapping and not _is_text(fields.get("title")):  # another name may have the title
             fields["title"] = value_of("title", pick(record, {})[0].get("title"))
-        for field, names in self._spare.get(tuple(record), {}).items() if self._spare else ():
-            if is_missing(field, fields.get(field)):
-                values = (value_of(field, record[name]) for name in names)
-                fields[field] = next((value for value in values if not is_missing(field, value)), fields.get(field))
+        if self._spare:
+            spare = self._spare.get(tuple(record), {})
+            fill_missing(fields, spare, lambda field, name: value_of(field, record[name]))
         return Item(line, fields, record)
 
     def _columns(self, record: Mapping[str, Any]) -> dict[str, str]:

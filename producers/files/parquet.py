@@ -7,7 +7,7 @@ from typing import Any
 from newstide.core.errors import SourceError
 from newstide.core.field_values import at_path, value_of
 from newstide.core.text import shorten
-from producers.files.columns import find_columns, is_missing, spare_places
+from producers.files.columns import fill_missing, find_columns, spare_places
 from producers.files.containers import DAMAGE, Opened, require_plausible, seekable
 from producers.files.dates import Instant
 from producers.files.options import Item, Options
@@ -73,10 +73,7 @@ def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str], sp
             reason = f"The row cannot be decoded: its {column!r} is {shorten(repr(value.value))}."
             return Item(number, {}, shorten(repr(value.value), 200), reason)
         fields[field] = _value(field, value)
-    for field, others in spare.items():
-        if is_missing(field, fields.get(field)):
-            values = (_value(field, record[name]) for name in others)
-            fields[field] = next((value for value in values if not is_missing(field, value)), fields.get(field))
+    fill_missing(fields, spare, lambda field, name: _value(field, record[name]))
     return Item(number, fields, record)
 
 

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from newstide.core.errors import SourceError
 from newstide.core.text import shorten
 from newstide.core.times import parse_time
-from producers.files.columns import find_columns, find_known_columns, is_missing, is_title, listed, spare_places
+from producers.files.columns import fill_missing, find_columns, find_known_columns, is_title, listed, spare_places
 from producers.files.csv_rows import DELIMITERS, NO_DELIMITER, Lines, read_csv, split
 from producers.files.encodings import Line, printable, undecodable
 from producers.files.options import Item, Options
@@ -79,14 +80,17 @@ def read_table(
                 cells[0] = cells[0].lstrip("\ufeff")
             count = len(cells)
             fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
-            for field, others in spare.items() if spare else ():
-                if is_missing(field, fields.get(field)):
-                    found = (cells[at] for at in others if at < count and not is_missing(field, cells[at]))
-                    fields[field] = next(found, fields.get(field, ""))
+            if spare:
+                fill_missing(fields, spare, partial(_cell, cells))
             if cells == header:
                 yield Item(row.line, {}, row.text, "The row repeats the header.")
             else:
                 yield Item(row.line, fields, row.text)
+
+
+def _cell(cells: list[str], _field: str, place: int) -> str:
+    """A row's cell; empty where the row is too short to have it."""
+    return cells[place] if place < len(cells) else ""
 
 
 def read_lines(lines: Iterator[Line], tally: Tally) -> Iterator[Item]:
