@@ -15,6 +15,7 @@ from rich.table import Table
 from clustering.stories.clusters import cluster_rows
 from newstide.core import logs
 from newstide.core.errors import SettingsError, SourceError, StoreUnavailable
+from newstide.core.files import are_one_file
 from newstide.core.setting_types import EmbeddedText
 from newstide.core.settings import Settings
 from newstide.core.text import clean
@@ -233,7 +234,7 @@ def _require_writable(path: Path, read: Path) -> None:
         )
     try:
         there = path.exists()
-        if there and read.exists() and path.samefile(read):
+        if are_one_file(path, read):
             raise SettingsError(
                 f"--labels {path} is {read}, the file that is read, and would replace it.", "Name another place."
             )

@@ -76,3 +76,8 @@ def _is_abandoned(path: Path) -> bool:
     except OSError:  # the file is locked, or was removed meanwhile, or is a folder
         return False
     return True
+
+
+def are_one_file(one: Path, other: Path) -> bool:
+    """Whether both paths lead to the same file, through links or in another spelling; False where one of them is absent."""
+    return one.exists() and other.exists() and one.samefile(other)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from newstide.core.errors import SettingsError
+from newstide.core.files import are_one_file
 from newstide.core.headline import Limits
 from newstide.core.times import parse_zone
 from newstide_app.cli.options import AsJson, Columns, duration, mapping_of, print_json, settings_of, share_of
@@ -130,7 +131,7 @@ def _require_sound(pace: str, feeds: list[str], records: str | None, files: list
 def _require_place(rejects: Path, files: list[str]) -> None:
     """Raises `SettingsError` where no file of rejected rows can be made, or where it would replace a file to send."""
     try:
-        if rejects.exists() and any(Path(file).exists() and rejects.samefile(file) for file in files):
+        if any(are_one_file(rejects, Path(file)) for file in files):
             raise SettingsError(f"--rejects {rejects} is a file to send, and would replace it.", "Name another place.")
         folder = next(one for one in rejects.absolute().parents if one.exists())
         well = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and not rejects.is_dir()
