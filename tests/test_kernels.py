@@ -41,6 +41,9 @@ _TUTORIAL = "tests/test_tutorial_mode.py::test_labels_and_probabilities_are_the_
 _BEST_CHOICE = "tests/test_selection.py::test_the_selection_is_the_best_of_all_disjoint_choices"
 _CLOSENESS = "tests/test_selection.py::test_closeness_in_time_is_the_mean_over_all_pairs"
 _ALL_CELLS = "tests/test_neighbours_cells.py::test_in_all_cells_the_lists_are_those_of_the_exact_searcher"
+_FOLLOWED_LISTS = (
+    "tests/test_neighbours_cells.py::test_a_pass_finds_the_best_of_what_is_listed_by_the_listed_and_by_who_lists_a_row"
+)
 _AS_WRITTEN = "tests/test_settling.py::test_forces_are_the_same_compiled_and_as_written"
 _NUMPYS_MEANS = "tests/test_settling.py::test_means_and_closeness_are_numpys"
 _LISTED = "tests/test_layout_bounded.py::test_lists_among_some_rows_are_those_of_a_search_of_what_is_listed"
@@ -61,12 +64,17 @@ ORACLES: dict[str, str] = {
     "neighbours.neighbour_lists.similarity": _BRUTE_FORCE,
     "neighbours.neighbour_lists.write_most_similar": _FIRST_GRAPH,
     "neighbours.neighbour_lists.write_ranked": _BRUTE_FORCE,
-    "neighbours.by_cells._nearest": _ALL_CELLS,
-    "neighbours.by_cells._means": _ALL_CELLS,
-    "neighbours.by_cells._nearest_cells": _ALL_CELLS,
-    "neighbours.by_cells._search_among": _ALL_CELLS,
-    "neighbours.by_cells._follow": "tests/test_neighbours_cells.py::"
-    "test_neighbours_are_followed_and_cells_added_until_the_lists_of_a_sample_are_true",
+    "neighbours.by_cells._rank_cells": "tests/test_neighbours_cells.py::"
+    "test_a_rows_cells_are_the_nearest_centres_the_smaller_number_first_among_equals",
+    "neighbours.by_cells._means": "tests/test_neighbours_cells.py::"
+    "test_what_all_rows_have_in_common_does_not_draw_them_into_few_cells",
+    "neighbours.by_cells._offer_members": _ALL_CELLS,
+    "neighbours.by_cells._least": _ALL_CELLS,
+    "neighbours.by_cells._offer_new": _ALL_CELLS,
+    "neighbours.by_cells._follow": _FOLLOWED_LISTS,
+    "neighbours.by_cells._listing": _FOLLOWED_LISTS,
+    "neighbours.by_cells._mark_met": _FOLLOWED_LISTS,
+    "neighbours.by_cells._single": _FOLLOWED_LISTS,
     "map.layout.medians": "tests/test_settling.py::test_a_row_is_placed_at_the_median_of_its_nearest_placed_neighbours",
     "map.layout._median": "tests/test_settling.py::test_a_row_is_placed_at_the_median_of_its_nearest_placed_neighbours",
     "map.settling._memberships": "tests/test_settling.py::test_weights_are_umaps",

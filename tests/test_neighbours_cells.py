@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from threadpoolctl import threadpool_limits
 
 from clustering.neighbours import CellSearcher, ExactSearcher, NeighbourGraph, by_cells, update_graph
-from clustering.neighbours.neighbour_lists import Searcher
+from clustering.neighbours.neighbour_lists import NeighbourLists, Points, Searcher
 
 ROWS, DIM, K, SPARE = 3_000, 32, 15, 5
 
@@ -24,7 +24,7 @@ def vectors() -> npt.NDArray[np.float32]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(by_cells, "_ROWS_A_CELL", 50)
-    monkeypatch.setattr(by_cells, "_FIRST_CELLS", 4)
+    monkeypatch.setattr(by_cells, "_FIRST_CELLS", 1)
     monkeypatch.setattr(by_cells, "_SAMPLE", 200)
 
 
@@ -48,10 +48,10 @@ def test_neighbours_are_followed_and_cells_added_until_the_lists_of_a_sample_are
     monkeypatch.setattr(by_cells, "_GAIN", gain)
     with capture_logs() as logged:
         found = built(vectors, CellSearcher(width=K))
-    assert [entry["looked_at"] for entry in logged] == [4 * 2**step for step in range(len(logged))]
+    assert [entry["looked_into"] for entry in logged] == [2**step for step in range(len(logged))]
     assert all(entry["recall"] < 0.98 for entry in logged[:-1])
     assert len(logged) > 1 or gain < 1
-    assert all((entry["passes"] > 1) == (gain < 1) for entry in logged if entry["recall"] < 0.98)
+    assert (max(entry["passes"] for entry in logged) > 1) == (gain < 1)
     assert recall(found, built(vectors, ExactSearcher())) >= 0.975
     assert not found.exact
 
@@ -86,3 +86,55 @@ def test_rows_that_come_later_are_compared_with_all(vectors: npt.NDArray[np.floa
     listed = [np.isin(a, new) for a in true.indices[:-100]]
     kept = [np.isin(a[own], b).all() for a, own, b in zip(true.indices, listed, found.indices, strict=False)]
     assert np.mean(kept) >= 0.99
+
+
+def test_a_rows_cells_are_the_nearest_centres_the_smaller_number_first_among_equals() -> None:
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((40, DIM)).astype(np.float32)
+    centres[7] = centres[31]
+    rows = np.concatenate([centres[[7, 31]], rng.standard_normal((300, DIM)).astype(np.float32)])
+    found = by_cells._nearest_cells(rows, centres, 5)
+    exact = rows.astype(np.float64) @ centres.T.astype(np.float64)
+    assert np.array_equal(found, np.argsort(-exact, axis=1, kind="stable")[:, :5])
+    assert found[:2, 0].tolist() == [7, 7]
+
+
+def test_what_all_rows_have_in_common_does_not_draw_them_into_few_cells(vectors: npt.NDArray[np.float32]) -> None:
+    shifted = vectors + 3 * vectors[0]
+    shifted /= np.linalg.norm(shifted, axis=1, keepdims=True)
+    sizes = [
+        np.sort(np.diff(by_cells._Cells.of(Points.of([str(row) for row in range(ROWS)], some), 1).starts))
+        for some in (vectors, np.ascontiguousarray(shifted))
+    ]
+    assert sizes[1][-5:].sum() < 1.5 * sizes[0][-5:].sum()
+
+
+def test_a_pass_finds_the_best_of_what_is_listed_by_the_listed_and_by_who_lists_a_row(
+    vectors: npt.NDArray[np.float32],
+) -> None:
+    n, width = 300, 6
+    points = Points.of([str(row) for row in range(n)], vectors[:n])
+    listed = np.stack([np.random.default_rng(row).choice(np.delete(np.arange(n), row), width) for row in range(n)])
+    lists = NeighbourLists.empty(n, width)
+    cosines = vectors[:n].astype(np.float64) @ vectors[:n].T
+    for row, own in enumerate(listed.tolist()):
+        for place, other in enumerate(sorted(dict.fromkeys(own), key=lambda other: (-cosines[row, other], other))):
+            lists.indices[row, place], lists.similarities[row, place] = other, cosines[row, other]
+            lists.lengths[row] = place + 1
+    before, met = lists.indices.copy(), np.zeros((n, width), np.bool_)
+    listing, starts = by_cells._listing(before, met)
+    by_cells._follow(np.arange(n, dtype=np.int32), before, met, listing, starts, points.arrays, lists.arrays)
+    for row in range(n):
+        who_lists = np.flatnonzero((before == row).any(axis=1))
+        assert listing[starts[row] : starts[row + 1]].tolist() == who_lists.tolist()
+        seen = {*before[row], *before[before[row][before[row] >= 0]].ravel(), *who_lists} - {-1, row}
+        best = sorted(seen, key=lambda other, row=row: (-cosines[row, other], other))[:width]  # type: ignore[misc]
+        assert lists.indices[row].tolist() == best
+    by_cells._mark_met(before, met, lists.indices)
+    assert met.tolist() == [np.isin(now, was).tolist() for now, was in zip(lists.indices, before, strict=True)]
+    rest, ends = by_cells._listing(lists.indices, met)
+    new = [
+        [other for other, known in zip(*both, strict=True) if not known]
+        for both in zip(lists.indices, met, strict=True)
+    ]
+    assert len(rest) == ends[-1] == sum(map(len, new))
