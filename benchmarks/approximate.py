@@ -22,7 +22,7 @@ import pandas as pd
 
 from benchmarks import document
 from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
-from benchmarks.news import BEGIN, DAY, News, real_day
+from benchmarks.news import BEGIN, DAY, News, RealDay, real_day
 from benchmarks.quality import SETS, embeddings
 from clustering.neighbours import CellSearcher, ExactSearcher, NeighbourGraph
 from clustering.neighbours.neighbour_lists import NeighbourLists, Points, Searcher
@@ -95,7 +95,7 @@ def main() -> None:
     searched: list[dict[str, Any]] = []
     clustered: list[dict[str, Any]] = []
     for rows in chosen.rows:
-        vectors, headlines = made(rows)
+        vectors, headlines = made(real_day(Settings().cache_dir / "benchmarks"), rows)
         found = dict(compared(vectors, chosen.contenders, searched, rows))
         if EXACT in found and CELLS in found:
             clustered.append({"what": f"{rows:,} rows like news", **agreement(headlines, vectors, found)})
@@ -114,9 +114,9 @@ def main() -> None:
         document.replace(PAGE, "approximate", text)
 
 
-def made(rows: int) -> tuple[Vectors, pd.DataFrame]:
+def made(day: RealDay, rows: int) -> tuple[Vectors, pd.DataFrame]:
     """Vectors and headlines of rows made like news, ascending by id."""
-    parts = News(real_day(Settings().cache_dir / "benchmarks"), rows, SEED).take(rows, BEGIN, BEGIN + 7 * DAY)
+    parts = News(day, rows, SEED).take(rows, BEGIN, BEGIN + 7 * DAY)
     taken = sorted((row for part in parts for row in part), key=lambda row: row.headline.id)
     headlines = pd.DataFrame(
         {name: [getattr(row.headline, name) for row in taken] for name in ("id", "title", "language", "published_at")}

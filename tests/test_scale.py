@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import approximate
 from benchmarks.news import BEGIN, DAY, News, RealDay
 from benchmarks.scale import STEPS, measured, table
 from newstide.core.settings import Settings
@@ -64,3 +65,12 @@ def test_rows_are_the_same_for_the_same_seed_however_they_are_taken(day: RealDay
     assert [row.headline for row in rows] == [row.headline for row in again]
     assert len({row.headline.id for row in rows}) == 300
     assert np.allclose([np.linalg.norm(row.embedding) for row in rows], 1, atol=1e-5)
+
+
+def test_stories_from_cells_are_compared_with_those_from_true_lists(day: RealDay) -> None:
+    vectors, headlines = approximate.made(day, 8_000)
+    searched: list[dict[str, Any]] = []
+    found = dict(approximate.compared(vectors, [approximate.EXACT, approximate.CELLS], searched, 8_000))
+    assert [row["recall"] for row in searched] == [1.0, pytest.approx(0.989, abs=0.009)]
+    alike = approximate.agreement(headlines, vectors, found)
+    assert all(alike[name] >= bar for name, bar in (("ari", approximate.BAR_ARI), ("f1", 0.99)))
