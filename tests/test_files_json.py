@@ -137,6 +137,24 @@ def test_lists_and_objects_stand_for_what_they_name(tmp_path: Path) -> None:
     assert [found[place].published_at for place in (0, 1, 4)] == [1_791_763_200_000] * 3
 
 
+@pytest.mark.parametrize(
+    ("time", "read_as"),
+    [
+        ({"date": "2026-10-12 06:00:00.000000", "timezone_type": 3, "timezone": "Asia/Kolkata"}, 1_791_765_000_000),
+        ({"date": "2026-10-12 06:00:00.000000", "timezone_type": 1, "timezone": "+05:30"}, 1_791_765_000_000),
+        ({"dateTime": "2026-10-12T06:00:00.0000000", "timeZone": "UTC"}, 1_791_784_800_000),
+        ({"@value": "2026-10-12T06:00:00", "@type": "xsd:dateTime"}, 1_791_784_800_000),
+        ({"date": "2026-10-12T06:00:00Z", "timezone": "Asia/Kolkata"}, 1_791_784_800_000),
+        ({"date": "2026-10-12T06:00:00", "timezone": "Mars/Olympus"}, 1_791_784_800_000),
+        ({"date": "2026-10-12T06:00:00", "timezone": 3}, 1_791_784_800_000),
+        ({"seconds": 1_791_784_800, "timezone": "Asia/Kolkata"}, 1_791_784_800_000),
+    ],
+)
+def test_a_time_in_an_object_is_in_the_zone_that_stands_beside_it(tmp_path: Path, time: object, read_as: int) -> None:
+    (row,) = rows(read(write(tmp_path / "a.json", json.dumps({"title": {"@value": "One"}, "date": time}))))
+    assert (row.headline.title, row.headline.published_at) == ("One", read_as)
+
+
 SOUND = '{"title": "Brindle dam holds"}'
 BROKEN = {
     "no JSON": "{title: 1}",

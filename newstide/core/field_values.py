@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from newstide.core.known_names import field_of
+from newstide.core.times import Zone, parse_time
 
 # Where a value is an object, the keys under which that object holds the value itself (`string`, `long`: Avro's JSON).
 WITHIN: Mapping[str, tuple[str, ...]] = {
-    "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t", "string"),
-    "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title", "string"),
-    "source": ("name", "title", "label", "domain", "#text", "_text", "id", "string"),
-    "url": ("url", "href", "link", "canonical", "#text", "_text", "$t", "string"),
+    "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t", "string", "@value"),
+    "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title", "string", "@value"),
+    "source": ("name", "title", "label", "domain", "#text", "_text", "id", "string", "@value"),
+    "url": ("url", "href", "link", "canonical", "#text", "_text", "$t", "string", "@id"),
     "published_at": (
-        "$date", "$numberLong", "$numberDouble", "value", "datetime", "date", "seconds", "_seconds", "#text", "_text",
-        "$t", "string", "long",
+        "$date", "$numberLong", "$numberDouble", "value", "datetime", "dateTime", "date", "seconds", "_seconds", "#text",
+        "_text", "$t", "string", "long", "@value",
     ),
     "language": ("code", "iso", "id", "name", "value", "string"),
     "id": ("$oid", "#text", "_text", "value", "string"),
@@ -27,6 +28,7 @@ WRAPPERS = (
     "_source", "data", "attributes", "node", "article", "item", "post", "doc", "document", "story", "fields", "payload",
     "value", "message", "record", "after", "fullDocument", "Message",
 )  # fmt: skip
+_ZONES = ("timezone", "timeZone", "tz", "zone")  # beside a time in an object, as PHP and calendars write it
 _OTHERS = ("value", "name", "#text")  # the keys for fields that are no headline's
 _DEPTH = 4  # levels of values within values that are searched
 
@@ -122,7 +124,8 @@ def _read(field: str, value: Any, depth: int) -> str | int | float | None:
         return None
     if isinstance(value, Mapping):
         inner = (value.get(name) for name in WITHIN.get(field, _OTHERS))
-        return next((found for one in inner if (found := _read(field, one, depth - 1)) is not None), None)
+        found = next((found for one in inner if (found := _read(field, one, depth - 1)) is not None), None)
+        return _in_its_zone(found, value) if field == "published_at" and isinstance(found, str) else found
     if isinstance(value, list | tuple):
         several = [found for one in value if (found := _read(field, one, depth - 1)) is not None]
         if field == "title" and len(several) > 1:
@@ -131,6 +134,18 @@ def _read(field: str, value: Any, depth: int) -> str | int | float | None:
             return "\n".join(map(str, several)) or None
         return several[0] if several else None
     return None
+
+
+def _in_its_zone(time: str, value: Mapping[Any, Any]) -> str:
+    """The time with the zone that stands beside it, where it names none and the zone is known."""
+    parsed = parse_time(time)
+    if parsed is None or parsed.zone is not Zone.MISSING:
+        return time
+    for zone in (value.get(name) for name in _ZONES):
+        told = parse_time(f"{time} {zone}") if isinstance(zone, str) else None
+        if told is not None and told.milliseconds is not None and told.zone is Zone.GIVEN:
+            return f"{time} {zone}"
+    return time
 
 
 def _digits(number: float) -> str | None:
