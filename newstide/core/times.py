@@ -39,6 +39,7 @@ _EPOCHS = ((1e8, 1e11, 1000.0), (1e11, 1e14, 1.0), (1e14, 1e17, 1e-3), (788_918_
 _SERIAL_ZERO = date(1899, 12, 30).toordinal()  # of spreadsheets
 _SERIALS = (20_000, 80_000)
 _YEAR = re.compile(r"\d{4}")
+_SURE_OFFSETS = frozenset(f"{hours:+03}" for hours in range(-9, 14))  # with any minutes; `_is_offset` asks of others
 # A second time, of which dateutil takes the last; an offset behind a name, whose sign it turns; minutes or seconds alone.
 _BEYOND_DATEUTIL = re.compile(
     r":\d\d.*?(?:[A-Za-z] ?[+-] ?\d|(?<![-+:\d])\d\d?:\d\d|[ap]m.*\d ?[ap]m)| / |^(?!.*\d ?h).*\d ?[ms](?:in|ec)?\b",
@@ -151,7 +152,7 @@ def _iso(text: str, timezone: tzinfo) -> ParsedTime | None:
     except ValueError:
         return None
     zone = moment.tzinfo
-    if zone is not UTC and zone is not None and moment.year > 1:
+    if zone is not UTC and zone is not None and text[-6:-3] not in _SURE_OFFSETS and moment.year > 1:
         east = moment.utcoffset()
         if east is not None and not _is_offset(east / _MINUTE, text[16] == ":"):
             return _UNREADABLE
