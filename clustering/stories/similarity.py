@@ -7,6 +7,7 @@ valid while means move and days pass.
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -44,6 +45,12 @@ class _WordsAlone(dict[int, str]):
 
 
 _WORDS_ALONE = _WordsAlone()
+_KEPT = 2**17  # titles whose words are remembered: a run asks several times, and the next one again
+
+
+@lru_cache(_KEPT)
+def _words_alone(title: str) -> str:
+    return " ".join(title.casefold().translate(_WORDS_ALONE).split())
 
 
 def collapse_titles(titles: Sequence[str]) -> tuple[Labels, Labels]:
@@ -57,7 +64,7 @@ def collapse_titles(titles: Sequence[str]) -> tuple[Labels, Labels]:
     points = np.empty(len(titles), np.int64)
     rows: list[int] = []
     for row, title in enumerate(without_endings(titles)):
-        key = " ".join(title.casefold().translate(_WORDS_ALONE).split()) or f"\x00{row}"
+        key = _words_alone(title) or f"\x00{row}"
         if key not in first:
             first[key] = len(rows)
             rows.append(row)
