@@ -8,7 +8,6 @@ from the true lists, for the labelled sets of FOLDER too.
 
 import argparse
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -168,12 +167,17 @@ def _measure(name: str, folder: Path) -> None:
     """Runs one contender; it has searched some rows before, so that compiling does not count."""
     vectors = np.load(folder / "vectors.npy")
     CONTENDERS[name](np.ascontiguousarray(vectors[:3_000]))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # from here on, the most is measured
     started = time.perf_counter()
     lists = CONTENDERS[name](vectors)
     seconds = time.perf_counter() - started
-    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    np.savez(folder / "lists.npz", lists=lists, seconds=seconds, memory=memory)
+    np.savez(folder / "lists.npz", lists=lists, seconds=seconds, memory=_memory("VmHWM") - before)
+
+
+def _memory(what: str) -> int:
+    """Bytes that this process holds (`VmRSS`), or held at most (`VmHWM`)."""
+    return int(Path("/proc/self/status").read_text().split(f"{what}:")[1].split()[0]) * 1024
 
 
 def agreement(headlines: pd.DataFrame, vectors: Vectors, found: dict[str, Lists]) -> dict[str, Any]:
