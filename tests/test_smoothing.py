@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustering.stories.similarity import random_pair_threshold
 from clustering.stories.smoothing import smoothed
 from clustering.time_damping import TimeDamping
 from newstide.core.errors import InvalidGraph
@@ -67,6 +68,21 @@ def test_the_order_of_rows_and_of_lists_does_not_matter(seed: int, n: int) -> No
     shuffled = rng.permuted(place[indices][order], axis=1)
     found = smoothed(shuffled, vectors[order], 0.1, TimeDamping(damping.times[order], 0.2, 7.0))
     np.testing.assert_allclose(found, smoothed(indices, vectors, 0.1, damping)[order], atol=1e-6)
+
+
+def test_rows_that_stand_among_others_are_smoothed_as_if_they_stood_alone() -> None:
+    rng = np.random.default_rng(5)
+    indices, vectors = made(rng, 200, 8)
+    damping = TimeDamping(rng.random(200) * 5, 0.2, 7.0)
+    among = made(rng, 350, 8)[1]
+    rows = rng.permutation(350)[:200]
+    among[rows] = vectors
+    for theta in (0.1, 1.0):
+        alone = smoothed(indices, vectors, theta, damping)
+        assert smoothed(indices, among, theta, damping, rows).tobytes() == alone.tobytes()
+    assert random_pair_threshold(among, 2.0, 1, rows=rows) == random_pair_threshold(vectors, 2.0, 1)
+    with pytest.raises(InvalidGraph, match="200 lists for 199 rows"):
+        smoothed(indices, among, 0.1, rows=rows[1:])
 
 
 def test_the_same_input_gives_the_same_bits_and_is_left_as_it_was() -> None:

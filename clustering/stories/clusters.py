@@ -107,13 +107,14 @@ def cluster_rows(
         rows, point = points_of(headlines["title"].tolist(), times_ms)
     means = _means(vectors, languages, rows) if settings.centre else no_means(vectors.shape[1])
     centred = centre(vectors, languages, means) if settings.centre else vectors
-    own = centred if len(rows) == n else centred[rows]
     lists = lists_of_points(graph, rows, point, settings.memory_mb)
     damping = TimeDamping(times_ms[rows] / _DAY, settings.time_weight, settings.time_scale.total_seconds() / 86_400)
-    threshold = smoothed_threshold = _threshold(own, settings, known_theta)
+    threshold = smoothed_threshold = _threshold(centred, settings, known_theta, rows)
     if settings.smoothing and settings.selection == "calibrated":
-        own = smoothed(lists, own, threshold.theta, damping)
+        own = smoothed(lists, centred, threshold.theta, damping, rows)
         smoothed_threshold = _threshold(own, settings, known_smoothed_theta)
+    else:
+        own = centred if len(rows) == n else centred[rows]
     stories = None if previous is None else stories_of_points(previous, point, len(rows))
     labels, probabilities = _cluster_points(lists, own, damping, smoothed_threshold.theta, stories, settings)
     labels, probabilities = _give_to_copies(labels, probabilities, point, settings.min_cluster_size)
@@ -196,8 +197,10 @@ def _means(vectors: Vectors, languages: Sequence[str], rows: Labels) -> Means:
     return language_means(vectors[rows], [languages[row] for row in rows])
 
 
-def _threshold(points: Vectors, settings: ClusteringSettings, known_theta: float | None) -> Threshold:
-    fresh = random_pair_threshold(points, settings.deviations, settings.seed)
+def _threshold(
+    vectors: Vectors, settings: ClusteringSettings, known_theta: float | None, rows: Labels | None = None
+) -> Threshold:
+    fresh = random_pair_threshold(vectors, settings.deviations, settings.seed, rows=rows)
     if known_theta is not None and abs(fresh.theta - known_theta) <= settings.theta_drift:
         return Threshold(known_theta, fresh.mean, fresh.deviation)
     return fresh

@@ -72,7 +72,9 @@ def collapse_titles(titles: Sequence[str]) -> tuple[Labels, Labels]:
     return np.array(rows, np.int64), points
 
 
-def random_pair_threshold(vectors: Vectors, deviations: float, seed: int, pairs: int = _PAIRS) -> Threshold:
+def random_pair_threshold(
+    vectors: Vectors, deviations: float, seed: int, pairs: int = _PAIRS, rows: Labels | None = None
+) -> Threshold:
     """Theta = mean + `deviations` x standard deviation of the similarity of random pairs.
 
     Needs no labels and adapts to every corpus and model. Pairs of one row and pairs of copies are left out. Of fewer
@@ -83,8 +85,9 @@ def random_pair_threshold(vectors: Vectors, deviations: float, seed: int, pairs:
         deviations: How many standard deviations above the mean.
         seed: Of the pairs.
         pairs: How many are drawn; for few rows, all pairs are taken.
+        rows: Those of `vectors` that count; None: all.
     """
-    n = len(vectors)
+    n = len(vectors) if rows is None else len(rows)
     if n < 2:
         return Threshold(1.0, 0.0, 0.0)
     if n * (n - 1) // 2 <= pairs:
@@ -94,6 +97,8 @@ def random_pair_threshold(vectors: Vectors, deviations: float, seed: int, pairs:
         first, second = rng.integers(0, n, pairs), rng.integers(0, n, pairs)
         apart = first != second
         first, second = first[apart], second[apart]
+    if rows is not None:
+        first, second = rows[first], rows[second]
     alike = np.concatenate(
         [
             np.einsum("ij,ij->i", vectors[first[start : start + _BLOCK]], vectors[second[start : start + _BLOCK]])

@@ -8,7 +8,7 @@ neighbours' neighbours say, which gains nothing.
 import numpy as np
 
 from clustering.arguments import require_array, require_number
-from clustering.arrays import Indices, Vectors
+from clustering.arrays import Indices, Labels, Vectors
 from clustering.kernels import as_int64, dot, kernel, parallel_range
 from clustering.time_damping import TimeDamping, damping_of
 from newstide.core.errors import InvalidGraph
@@ -16,7 +16,13 @@ from newstide.core.errors import InvalidGraph
 _DAYS = 2.0  # in which a neighbour's weight falls to 1 / e
 
 
-def smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDamping | None = None) -> Vectors:
+def smoothed(
+    indices: Indices,
+    vectors: Vectors,
+    theta: float,
+    damping: TimeDamping | None = None,
+    rows: Labels | None = None,
+) -> Vectors:
     """Each row and the weighted mean of its neighbours: v_i = unit(c_i + sum_j w_ij c_j / (1 + sum_j w_ij)).
 
     The weight of a neighbour is w_ij = max(0, (c_i . c_j - theta) / (1 - theta)): 0 where the two are no more alike than
@@ -27,7 +33,8 @@ def smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDamp
         indices: (n, k) neighbours, -1 = missing; no row lists itself, and none twice.
         vectors: (n, dim) unit rows c in clustering space.
         theta: Cosine of these rows that is worth 0, as `random_pair_threshold` finds it.
-        damping: Of the same rows; of it, the times are used. None, or a weight of 0: time does not count.
+        damping: Of the n; of it, the times are used. None, or a weight of 0: time does not count.
+        rows: (n,) where each of them stands in `vectors`, if not all do: no copy of them is made.
 
     Returns:
         (n, dim) unit rows. A row without a neighbour above theta is as it was. Takes n k dim steps, and no memory of that
@@ -39,28 +46,31 @@ def smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDamp
     require_number("theta", theta)
     require_array("Neighbour lists", indices, 2, whole=True)
     require_array("Vectors", vectors, 2, whole=False)
-    if len(indices) != len(vectors):
-        raise InvalidGraph(f"{len(indices)} lists for {len(vectors)} rows.", "Give one list per row.")
+    rows = np.arange(len(vectors)) if rows is None else np.asarray(rows, np.int64)
+    if len(indices) != len(rows):
+        raise InvalidGraph(f"{len(indices)} lists for {len(rows)} rows.", "Give one list per row.")
     if theta >= 1:
-        return vectors.copy()
-    return _smoothed(np.ascontiguousarray(indices, np.int32), vectors, theta, damping_of(damping, len(vectors)))
+        return vectors[rows]
+    return _smoothed(np.ascontiguousarray(indices, np.int32), rows, vectors, theta, damping_of(damping, len(rows)))
 
 
 @kernel(parallel=True)
-def _smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDamping) -> Vectors:
-    n, dim = vectors.shape
+def _smoothed(indices: Indices, rows: Labels, vectors: Vectors, theta: float, damping: TimeDamping) -> Vectors:
+    n, dim = len(rows), vectors.shape[1]
     result = np.empty((n, dim), np.float32)
-    for row in parallel_range(n):
+    for point in parallel_range(n):
+        row = rows[point]
         together = np.zeros(dim)
         weights = 0.0
-        for other in indices[row]:
-            if other < 0:
+        for near in indices[point]:
+            if near < 0:
                 continue
+            other = rows[near]
             weight = (dot(vectors, as_int64(row), as_int64(other)) - theta) / (1.0 - theta)
             if weight <= 0.0:
                 continue
             if damping.weight > 0.0:
-                weight *= np.exp(-abs(damping.times[row] - damping.times[other]) / _DAYS)
+                weight *= np.exp(-abs(damping.times[point] - damping.times[near]) / _DAYS)
             weights += weight
             for column in range(dim):
                 together[column] += weight * vectors[other, column]
@@ -70,5 +80,5 @@ def _smoothed(indices: Indices, vectors: Vectors, theta: float, damping: TimeDam
             squared += together[column] * together[column]
         length = np.sqrt(squared) if weights > 0.0 else 1.0
         for column in range(dim):
-            result[row, column] = together[column] / length
+            result[point, column] = together[column] / length
     return result

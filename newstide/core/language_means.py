@@ -14,6 +14,7 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 _SHRINKAGE = 20.0  # rows of the mean of all that are mixed into each language's
+_BLOCK = 8_192  # rows that are centred together, so that no second array of all is needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,18 @@ def centre(vectors: Vectors, languages: Sequence[str], means: Means) -> Vectors:
     A row that is its language's mean exactly, as the only row of all is, keeps its direction.
     """
     primary = np.array([primary_language(language) for language in languages], object)
+    shrunk = {language: means.shrunk(language) for language in set(primary)}
     centred = np.array(vectors, np.float32)
-    for language in set(primary):
-        centred[primary == language] -= means.shrunk(language)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    degenerate = lengths[:, 0] < 1e-6
-    centred[degenerate] = vectors[degenerate]
-    lengths[degenerate] = 1
-    centred /= lengths
+    for start in range(0, len(centred), _BLOCK):
+        block, own = slice(start, start + _BLOCK), primary[start : start + _BLOCK]
+        part = centred[block]
+        for language in set(own):
+            part[own == language] -= shrunk[language]
+        lengths = np.linalg.norm(part, axis=1, keepdims=True)
+        degenerate = lengths[:, 0] < 1e-6
+        part[degenerate] = vectors[block][degenerate]
+        lengths[degenerate] = 1
+        part /= lengths
     return centred
 
 
