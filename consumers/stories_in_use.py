@@ -111,7 +111,8 @@ class StoriesInUse:
             return self._members, []
         parts = [(self._part + number) % _PARTS for number in range(due)]
         self._looked, self._part = now, (self._part + due) % _PARTS
-        asked = self._members[[zlib.crc32(id_.encode()) % _PARTS in parts for id_ in self._members["id"]]]
+        due_now = [zlib.crc32(id_.encode()) % _PARTS in parts for id_ in self._members["id"]]
+        asked = self._members[np.array(due_now, np.bool_)]  # a list that is empty would choose no columns
         gone = asked[~asked["id"].isin(self._store.known_ids(asked["id"].tolist()))]
         left = self._members[~self._members["id"].isin(gone["id"])]
         return left, sorted({int(story) for story in gone["cluster_label"]})

@@ -268,6 +268,18 @@ def test_only_stories_that_a_newer_run_has_written_are_read(
     assert read == [8, 9]
 
 
+def test_the_first_stories_are_taken_up_however_late_they_come(store: Store, in_use: StoriesInUse) -> None:
+    finish(store, 1)
+    assert not len(until_read(in_use).numbers)
+    in_use._looked -= 3600
+    write_headline(store, "a", 0)
+    store.write_labels(["a"], np.array([7]), np.ones(1, np.float32), 2)
+    store.settle()
+    write_story(store, 2)
+    finish(store, 2)
+    assert until_read(in_use).numbers.tolist() == [7]
+
+
 def test_a_story_that_lost_a_member_is_read_again_so_that_others_stand_for_it(
     store: Store, in_use: StoriesInUse
 ) -> None:
