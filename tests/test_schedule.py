@@ -118,6 +118,30 @@ def test_servers_that_are_away_are_said_once_and_a_run_afterwards_says_that_they
     assert (events.count("the run failed"), events.count("Kafka and Milvus answer again")) == (1, 1)
 
 
+def test_a_tick_without_the_lease_is_followed_by_another_before_the_interval_is_over(
+    kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, held = threading.Event(), [False, False, True]
+    ticks: list[tuple[bool, bool]] = []
+    monkeypatch.setattr(schedule, "_ASKED_AGAIN", 0.5)
+    monkeypatch.setattr(Lease, "held", lambda *_, **__: held.pop(0))
+
+    def made_a_run(*_: Any, **__: Any) -> RunReport:
+        stop.set()
+        return RunReport("no headlines", 0)
+
+    monkeypatch.setattr(schedule, "recluster", made_a_run)
+    settings = Settings(data_dir=tmp_path, kafka=kafka_settings)
+    began = time.monotonic()
+
+    def told(report: RunReport | None, /, *, stood_by: bool = False) -> None:
+        ticks.append((report is None, stood_by))
+
+    schedule.run_every(timedelta(hours=1), settings, stop=stop, on_beat=lambda: None, on_run=told)
+    assert time.monotonic() - began < 60
+    assert ticks == [(True, True), (True, True), (False, False)]
+
+
 def test_a_lease_that_is_held_costs_no_waiting(kafka_settings: KafkaSettings) -> None:
     with acquired(kafka_settings, wait_ms=15_000) as lease:
         assert lease is not None

@@ -19,6 +19,7 @@ from newstide.core.retry import once_there
 from newstide.core.settings import Settings
 
 _STEP = 5.0  # seconds by which a clock that is set jumps; less is a clock that is kept right, or a machine at its limit
+_ASKED_AGAIN = 10.0  # seconds from a tick without the lease to the next one, where `every` is longer
 
 log = logs.get("reclusterer")
 
@@ -57,8 +58,9 @@ def run_every(
     if lease is None:
         return
     with lease:
+        ticks = _Ticks(settings, lease, on_run)
         job = scheduler.add_job(
-            _Ticks(settings, lease, on_run).run,
+            ticks.run,
             IntervalTrigger(seconds=every.total_seconds(), timezone="UTC"),
             next_run_time=datetime.now().astimezone(),
             coalesce=True,
@@ -76,6 +78,8 @@ def run_every(
                 if abs(offset - before) > _STEP:
                     log.warning("the clock was set; a run begins now, and the next ones are counted from it")
                     job.modify(next_run_time=datetime.now().astimezone())
+                elif ticks.asks_again():
+                    job.modify(next_run_time=datetime.now().astimezone())
         finally:
             closing = Thread(target=scheduler.shutdown, name="the last run")
             closing.start()
@@ -92,14 +96,22 @@ class _Ticks:
         self._lease = lease
         self._on_run = on_run
         self._away = self._standing_by = False
+        self._stood_by_at = float("inf")
         self._memory = Memory()
+
+    def asks_again(self) -> bool:
+        """Whether it is time to ask for the lease that a tick was not given: a group that has just begun settles soon."""
+        again = time.monotonic() - self._stood_by_at > _ASKED_AGAIN
+        if again:
+            self._stood_by_at = float("inf")
+        return again
 
     def run(self) -> None:
         try:
             if not self._lease.held(wait_ms=5_000):
                 if not self._standing_by:
-                    log.info("standing by: another reclusterer is at work")
-                self._standing_by = True
+                    log.info("standing by: another reclusterer is at work, or Kafka has yet to say that none is")
+                self._standing_by, self._stood_by_at = True, time.monotonic()
                 self._on_run(None, stood_by=True)
                 return
             report = recluster(self._settings, lease=self._lease, memory=self._memory)
