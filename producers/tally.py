@@ -75,7 +75,7 @@ class Tally:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "read": self.read}
+        return {**asdict(self), "nothing": "" if self.read else self.nothing, "read": self.read}
 
     def reject(self, row: Rejected) -> None:
         """Counts a rejected row under its reason; the value that the reason names does not count."""

@@ -46,6 +46,27 @@ def test_durations_are_written_as_people_write_them(text: str, expected: timedel
     assert parse_duration(text) == expected
 
 
+@pytest.mark.parametrize("line", ["window = 3", 'window = "3"', 'window = "banana"', 'window = "soon"', "window = 0.5"])
+def test_a_span_that_is_none_or_has_no_unit_is_refused_with_how_to_write_it(tmp_path: Path, line: str) -> None:
+    (tmp_path / "newstide.toml").write_text(f"[clustering]\n{line}\n")
+    with pytest.raises(SettingsError, match=r"clustering\.window = .*write it as 30s, 5m, 6h or 7d"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("clusterin = 1", "clusterin = 1: there is no such setting"),
+        ('pages = "x"', r"pages = 'x': it is a group of settings: write \[pages\]"),
+        ('[pages]\ntoken = "short"', "it is shorter than 16 characters"),
+    ],
+)
+def test_what_is_wrong_with_a_setting_is_said_in_plain_words(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "newstide.toml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        Settings.load()
+
+
 def test_a_window_can_be_none() -> None:
     assert Settings.load(clustering={"window": "none"}).clustering.window is None
 

@@ -1,5 +1,6 @@
 """The types of settings: time spans, time zones, addresses, ports, and what every group of settings is."""
 
+import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -8,15 +9,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 LONGEST = timedelta(days=36_500)  # no clock and no timer of a library counts further
 
-_SHOW = "write it as 30s, 5m, 6h or 7d"
+SPAN_EXAMPLES = "write it as 30s, 5m, 6h or 7d"
+_ISO_SPAN = re.compile(r"\s*[-+]?(P|\d+:|\d+ ?d)", re.IGNORECASE)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def parse_duration(value: Any) -> Any:
-    """`90s`, `5m`, `6h`, `7d`, `2w` as a timedelta; anything else is left to pydantic (ISO 8601, seconds).
+    """`90s`, `5m`, `6h`, `7d`, `2w` as a timedelta; ISO 8601 (`PT90S`, `1:30:00`) is left to pydantic.
 
     Raises:
-        ValueError: The span is longer than `LONGEST`.
+        ValueError: The span is longer than `LONGEST`, is a bare number, or is no span of time.
     """
     if isinstance(value, str):
         text = value.strip().lower()
@@ -25,6 +27,10 @@ def parse_duration(value: Any) -> Any:
             if number != text and number.replace(".", "", 1).isdecimal():
                 seconds = float(number) * _UNITS[unit]
                 return _not_too_long(timedelta(seconds=min(seconds, 2 * LONGEST.total_seconds())))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"it has no unit; {SPAN_EXAMPLES}")
+    if isinstance(value, str) and not _ISO_SPAN.match(value):
+        raise ValueError(f"it is no span of time; {SPAN_EXAMPLES}")
     return value
 
 
@@ -35,19 +41,19 @@ def parse_window(value: Any) -> Any:
 
 def _not_too_long(span: timedelta) -> timedelta:
     if span > LONGEST:
-        raise ValueError(f"it is longer than {LONGEST.days:,} days; {_SHOW}")
+        raise ValueError(f"it is longer than {LONGEST.days:,} days; {SPAN_EXAMPLES}")
     return span
 
 
 def _not_negative(span: timedelta | None) -> timedelta | None:
     if span is not None and span < timedelta(0):
-        raise ValueError(f"it is shorter than zero; {_SHOW}")
+        raise ValueError(f"it is shorter than zero; {SPAN_EXAMPLES}")
     return span if span is None else _not_too_long(span)
 
 
 def _positive(span: timedelta | None) -> timedelta | None:
     if span is not None and span == timedelta(0):
-        raise ValueError(f"it is not longer than zero; {_SHOW}")
+        raise ValueError(f"it is not longer than zero; {SPAN_EXAMPLES}")
     return _not_negative(span)
 
 

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsError as EnvironmentFault
 
 from newstide.core.errors import SettingsError
+from newstide.core.setting_types import SPAN_EXAMPLES
 from newstide.core.text import shorten
 
 _SECRET = ("password", "token", "url", "secret", "@", "://")  # what a value or its name holds that is not to be shown
@@ -43,7 +44,7 @@ def told_plainly(file: Path) -> Iterator[None]:
         ) from None
     except ValidationError as error:
         lines = [
-            f"{'.'.join(str(part) for part in fault['loc'])} = {_show(fault)}: {fault['msg']}"
+            f"{'.'.join(str(part) for part in fault['loc'])} = {_show(fault)}: {_said(fault)}"
             for fault in error.errors()
         ]
         raise SettingsError("; ".join(lines) + ".", f"Correct it in {file}, the environment or the flags.") from None
@@ -111,6 +112,23 @@ def _require_json(name: str, text: str, example: str) -> None:
 
 def _is_secret(text: str) -> bool:
     return any(word in text.casefold() for word in _SECRET)
+
+
+def _said(fault: Any) -> str:
+    """What is wrong with a value, in plain words where pydantic's speak of its own types."""
+    context = fault.get("ctx", {})
+    match fault["type"]:
+        case "extra_forbidden":
+            return "there is no such setting; `newstide doctor` lists those there are"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"it is a group of settings: write [{fault['loc'][0]}] with a line for each"
+        case "too_short" | "string_too_short":
+            return f"it is shorter than {context['min_length']} characters"
+        case "value_error":
+            return str(context["error"])
+        case kind if kind.startswith("time_delta"):
+            return f"it is no span of time; {SPAN_EXAMPLES}"
+    return str(fault["msg"])
 
 
 def _show(fault: Any) -> str:

@@ -34,7 +34,11 @@ def print_stories(frame: pd.DataFrame, console: Console | None = None, *, narrow
             " ".join(row["languages"][:2]) + (" …" if len(row["languages"]) > 2 else ""),
             _when(int(row["last_published_at"])),
         )
-    none = "No story matches." if narrowed else "No stories yet: they appear with the first reclustering run."
+    none = (
+        "No story matches."
+        if narrowed
+        else "No story is open: stories appear with the first reclustering run; --status all shows closed ones."
+    )
     _print(table, frame, none, console)
 
 
