@@ -37,6 +37,29 @@ def test_texts_are_cleaned_of_markup_and_of_what_is_invisible(text: str, expecte
     assert clean(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Put <script> at the end of the body, says Velm", "Put at the end of the body, says Velm"),
+        ("The &lt;script&gt; tag turns thirty", "The tag turns thirty"),
+        ("<style> tags considered harmful", "tags considered harmful"),
+        ("Why x <!-- y works", "Why x <!-- y works"),
+        ("Why x &lt;!-- y works", "Why x <!-- y works"),
+        ("<!--", "<!--"),
+        ("<SCRIPT src='a'> or <style media=x>, asks Velm", "or , asks Velm"),
+        ("One <!-- note --> two <!-- three", "One two <!-- three"),
+        ("One <script>a()</script> two <script> three", "One two three"),
+        ("One <style>b{}</style > two <script> three <!-- four", "One two three <!-- four"),
+        ("One <script> two </style> three", "One two three"),
+        ("One <script><!-- two --> three", "One three"),
+        ("One <!-- <script> two --> three </script> four", "One three four"),
+    ],
+)
+def test_a_script_a_style_or_a_comment_that_is_not_closed_hides_nothing(text: str, expected: str) -> None:
+    assert clean(text) == expected
+    assert clean(expected) == expected
+
+
 def test_characters_newer_than_the_interpreters_unicode_are_kept() -> None:
     newest = "\U0001fae9"  # of Unicode 16
     unknown = next(chr(code) for code in range(0x1FAFF, 0, -1) if unicodedata.category(chr(code)) == "Cn")
@@ -46,7 +69,8 @@ def test_characters_newer_than_the_interpreters_unicode_are_kept() -> None:
 
 pieces = st.sampled_from(
     ["&", "amp;", "&lt;", "&gt;", "<", ">", "b", "/", "'", '"', "b'", "\\x26", "\\", "#38;", "&#", "]]>", "<![CDATA[",
-     "<!--", "-->", "<b>", "</b>", "<br>", "script", "<script>", "\u00ad", "\u200b", "\u202e", "\u0338", "\u037e", "e\u0301",
+     "<!--", "-->", "<b>", "</b>", "<br>", "script", "<script>", "</script>", "<style>", "</style",
+     "\u00ad", "\u200b", "\u202e", "\u0338", "\u037e", "e\u0301",
      "\n", " ", "\x00", "&#8203;", "&#x338;", "&nbsp;", "x", "\U0001fae9", "<a href=", "\u1100", "\u1161"]
 )  # fmt: skip
 
@@ -68,7 +92,23 @@ def test_what_seems_to_be_read_as_before_is(text: str) -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["<a '", "<a ", "&amp;amp;", "<!--", "<script>", "<script ", "&#&#51;8;", "b'", "\\x", "<", "a\u0301", "<![CDATA["],
+    [
+        "<a '",
+        "<a ",
+        "&amp;amp;",
+        "<!--",
+        "<script>",
+        "<script ",
+        "<style><!--",
+        "--><!--",
+        "</style>",
+        "&#&#51;8;",
+        "b'",
+        "\\x",
+        "<",
+        "a\u0301",
+        "<![CDATA[",
+    ],
 )
 def test_hostile_markup_costs_no_time(piece: str) -> None:
     text = piece * (60_000 // len(piece))

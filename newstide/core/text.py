@@ -27,7 +27,11 @@ _INLINE = re.compile(  # their tags stand within words: H<sub>2</sub>O
 )
 _ATTRIBUTES = r"""(?:[\s/](?:[^<>"']|"[^"<]*"|'[^'<]*')*)?"""  # nothing holds a <: linear in any text
 _UNSEEN = re.compile(rf"<(?:(script)|(style))\b{_ATTRIBUTES}>|<!--", re.IGNORECASE)  # begins what no reader sees
-_CLOSING = tuple(re.compile(rf"</{name}\b(\s*>)?", re.IGNORECASE) for name in ("script", "style"))
+_CLOSINGS = {  # by the group of `_UNSEEN` that is found
+    None: re.compile("(-->)"),
+    1: re.compile(r"</script\b(\s*>)?", re.IGNORECASE),
+    2: re.compile(r"</style\b(\s*>)?", re.IGNORECASE),
+}
 _TAG = re.compile(rf"</?({_ELEMENTS}){_ATTRIBUTES}>|<!doctype\b[^<>]*>", re.IGNORECASE)
 _AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0*38|#[xX]0*26);)+")  # an ampersand, escaped once or several times
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -140,24 +144,19 @@ def _without_markup(text: str) -> str:
 
 
 def _without_unseen(text: str) -> str:
-    """The text with a space for each comment, script and style; one that is not closed ends with the text."""
+    """The text with a space for each comment, script and style that is closed; what is not closed hides nothing."""
     kept: list[str] = []
-    closings: dict[int, re.Match[str] | None] = {}  # by kind, the next closing tag: each is searched for once
+    closings: dict[int | None, re.Match[str] | None] = {}  # by kind, the next closing: each is searched for once
     done = place = 0
     while (opening := _UNSEEN.search(text, place)) is not None:
         place, kind = opening.end(), opening.lastindex
-        if kind is None:
-            end = text.find("-->", place)
-            after = end + 3 if end >= 0 else len(text)
-        else:
-            if kind not in closings or ((known := closings[kind]) is not None and known.start() < place):
-                closings[kind] = _CLOSING[kind - 1].search(text, place)
-            closing = closings[kind]
-            if closing is not None and closing[1] is None:  # no tag closes it: `</style x`
-                continue
-            after = closing.end() if closing is not None else len(text)
+        if kind not in closings or ((known := closings[kind]) is not None and known.start() < place):
+            closings[kind] = _CLOSINGS[kind].search(text, place)
+        closing = closings[kind]
+        if closing is None or closing[1] is None:  # no tag closes it: `</style x`
+            continue
         kept.append(text[done : opening.start()])
-        done = place = after
+        done = place = closing.end()
     return " ".join([*kept, text[done:]])
 
 
