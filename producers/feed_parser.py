@@ -28,8 +28,11 @@ _XMLS_CHARSET = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:
 _NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}  # Python's own
 _UNREAD = re.compile("[\ud800-\udfff]+")
 _UNENDED = "|".join(name for name in html5 if name in name2codepoint)  # `&copy 2026`: HTML's names without a semicolon
-_BARE = re.compile(rf"&(?!#[0-9]|#[xX][0-9a-fA-F]|[^\W\d][\w:.-]*;|(?:{_UNENDED})(?![\w=]))")
-_BARE_OR_ASIDE = re.compile(rf"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<\?[^>]*|{_BARE.pattern}", re.DOTALL)
+_XMLS_NAMES = {"amp", "lt", "gt", "quot", "apos"}
+_REFERENCE = rf"&(?:\#[0-9]|\#[xX][0-9a-fA-F]|([^\W\d][\w:.-]*);|({_UNENDED})(?![\w=]))?"
+_REFERENCE_OR_ASIDE = re.compile(rf"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<\?[^>]*|{_REFERENCE}", re.DOTALL)
+_NO_XML = re.compile(r"&(?!#[0-9]|#[xX][0-9a-fA-F]|(?:amp|lt|gt|quot|apos);)")
+_MARKUP = frozenset("<>&\"'\n\t\r")
 
 
 def main() -> None:
@@ -104,11 +107,24 @@ def _charsets(content: bytes, content_type: str) -> Iterator[str]:
                 yield charset
 
 
-def _escaped(text: str) -> str:
-    """XML in which each `&` that begins no reference is escaped, outside CDATA, comments and instructions."""
-    if _BARE.search(text) is None:
-        return text
-    return _BARE_OR_ASIDE.sub(lambda found: "&amp;" if found[0] == "&" else found[0], text)
+def _sound(text: str) -> str:
+    """XML in which HTML's names are characters and each other `&` that begins no reference is escaped.
+
+    CDATA, comments and instructions stay. No entity is left to a DTD or to the feed's own definitions.
+    """
+    return text if _NO_XML.search(text) is None else _REFERENCE_OR_ASIDE.sub(_character, text)
+
+
+def _character(found: re.Match[str]) -> str:
+    name = found[1] or found[2]
+    if name is None:
+        return "&amp;" if found[0] == "&" else found[0]
+    if name in _XMLS_NAMES:
+        return f"&{name};"
+    characters = html5.get(f"{name};")
+    if characters is None:
+        return f"&amp;{name};"
+    return "".join(f"&#{ord(one)};" if one in _MARKUP else one for one in characters)
 
 
 def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any]:
@@ -126,7 +142,7 @@ def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any
     # A stream, not bytes: feedparser tries bytes and strings as addresses and file names first. Its parser resolves no
     # external entities and drops entity declarations. Tags are removed later, so feedparser need not sanitize them.
     parsed = feedparser.parse(
-        io.BytesIO(_escaped(text).encode()),
+        io.BytesIO(_sound(text).encode()),
         response_headers={"content-location": url, "content-type": "application/xml; charset=utf-8"},
         sanitize_html=False,
         resolve_relative_uris=False,

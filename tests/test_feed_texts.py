@@ -122,3 +122,21 @@ def test_an_ampersand_in_a_link_stays_one() -> None:
     atom = f'<feed xmlns="http://www.w3.org/2005/Atom"><entry><title>One</title><link href="{link}"/></entry></feed>'
     for text in (rss, atom, rss.replace("&", "&amp;"), atom.replace("&", "&amp;"), rss + "<"):
         assert [row.headline.url for row in parsed(text.encode()).rows] == [link]
+
+
+DOCTYPES = [
+    '<!DOCTYPE rss PUBLIC "-//Netscape Communications//DTD RSS 0.91//EN" "http://my.netscape.com/publish/formats/rss-0.91.dtd">',
+    '<!DOCTYPE rss SYSTEM "x.dtd">',
+    '<!DOCTYPE rss [\n<!ENTITY % HTMLlat1 PUBLIC "-//W3C//ENTITIES Latin 1 for XHTML//EN" "x.ent">\n%HTMLlat1;\n]>',
+    '<!DOCTYPE rss [\n<!ENTITY uuml "wrong">\n<!ENTITY velm "a word">\n]>',
+    "",
+]
+
+
+@pytest.mark.parametrize("doctype", DOCTYPES, ids=["public", "system", "parameter", "own", "none"])
+def test_named_entities_are_characters_whatever_document_type_the_feed_names(doctype: str) -> None:
+    given = "Br&uuml;cke &mdash; caf&eacute;, &rsquo;&hellip;&lsqb;x&rsqb; &lt;3 &amp; &velm;"
+    text = f'<?xml version="1.0"?>{doctype}{feed(given, description=given)}'
+    first, last = parsed(text.encode()).rows
+    expected = "Brücke — café, ’…[x] <3 & &velm;"
+    assert first.headline.title == last.headline.description == expected
