@@ -33,6 +33,9 @@ _REFERENCE = rf"&(?:\#[0-9]|\#[xX][0-9a-fA-F]|([^\W\d][\w:.-]*);|({_UNENDED})(?!
 _REFERENCE_OR_ASIDE = re.compile(rf"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<\?[^>]*|{_REFERENCE}", re.DOTALL)
 _NO_XML = re.compile(r"&(?!#[0-9]|#[xX][0-9a-fA-F]|(?:amp|lt|gt|quot|apos);)")
 _MARKUP = frozenset("<>&\"'\n\t\r")
+_ROOT = re.compile(r"<((?:[\w-]+:)?(?:rss|feed|rdf))\b", re.IGNORECASE)
+_CUT = "The feed ends within this entry, which is read once the feed is whole."
+_CLOSED = " closed"  # a key that no element has
 
 
 def main() -> None:
@@ -57,14 +60,18 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
 
     Returns:
         `entries`: the fields of each entry, or `fault`, why it cannot be read. `over`: a name of each entry beyond `most`.
-        `own`: addresses of the feed and its site. `notes`: facts about the feed's encoding.
+        `own`: addresses of the feed and its site. `notes`: facts about the feed's encoding and end. `cut`: whether the
+        document ends early.
 
     Raises:
         ValueError: The content is no feed.
     """
     text, notes = _decoded(content, content_type)
     read = _json_feed if text.lstrip("\0 \t\r\n").startswith("{") else _xml_feed
-    return {**read(text, url, most, description), "notes": notes}
+    told = read(text, url, most, description)
+    if told.get("cut"):
+        notes.append("the document ends early: its outermost element is not closed")
+    return {**told, "notes": notes}
 
 
 def _decoded(content: bytes, content_type: str) -> tuple[str, list[str]]:
@@ -127,6 +134,15 @@ def _character(found: re.Match[str]) -> str:
     return "".join(f"&#{ord(one)};" if one in _MARKUP else one for one in characters)
 
 
+def _ends_early(text: str) -> bool:
+    """Whether the feed's outermost element is never closed."""
+    root = _ROOT.search(text)
+    if root is None:
+        return False
+    name = re.escape(root[1])
+    return re.search(rf"</{name}\s*>|<{name}\b[^<>]*/>", text) is None
+
+
 def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any]:
     """The entries of an RSS, Atom or RDF feed; see `entries`.
 
@@ -150,8 +166,13 @@ def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any
     if not parsed.entries and not parsed.get("version"):
         raise ValueError("is no RSS, Atom or JSON feed; is the address that of a page? Look for its feed")
     links = [str(link.get("href") or "") for link in parsed.feed.get("links") or ()]
+    cut = _ends_early(text)
+    told = _each(parsed.entries[:most], lambda entry: _fields(entry, parsed.feed, url, 4 * description))
+    if cut and told and len(told) == len(parsed.entries) and not parsed.entries[-1].get(_CLOSED):
+        told[-1] = {"fault": _CUT, "title": told[-1].get("title", "")}
     return {
-        "entries": _each(parsed.entries[:most], lambda entry: _fields(entry, parsed.feed, url, 4 * description)),
+        "cut": cut,
+        "entries": told,
         "over": [_name(entry) for entry in parsed.entries[most:]],
         "own": [url, str(parsed.feed.get("link") or ""), *links],
     }
@@ -160,7 +181,7 @@ def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any
 _NO_DATE = (1970, 1, 1, 0, 0, 0, 3, 1, 0)
 
 
-def _make_careful(parser: type) -> None:
+def _make_careful(parser: Any) -> None:
     """Makes the parser skip unreadable elements alone, and keep `media:description` from replacing the description."""
     if hasattr(parser, "_is_careful"):
         return
@@ -179,6 +200,17 @@ def _make_careful(parser: type) -> None:
 
     setattr(parser, "_start_media_description", start)  # noqa: B010
     setattr(parser, "_end_media_description", end)  # noqa: B010
+    for name in ("_end_item", "_end_entry"):
+        setattr(parser, name, _closing(getattr(parser, name)))
+
+
+def _closing(handle: Callable[..., Any]) -> Callable[..., Any]:
+    def call(parser: Any) -> None:
+        if parser.entries:
+            parser.entries[-1][_CLOSED] = True
+        handle(parser)
+
+    return call
 
 
 def _careful(handle: Callable[..., Any]) -> Callable[..., Any]:

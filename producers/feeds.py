@@ -46,13 +46,17 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The content of a feed: rows in its order, the item of each, refused entries, values left out, and notes on it."""
+    """The content of a feed: rows in its order, the item of each, refused entries, values left out, and notes on it.
+
+    `cut`: the document ends early.
+    """
 
     rows: list[Row] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +154,8 @@ def poll_feed(
         sum(status in (Status.KNOWN, Status.EDITED) for status, _ in named),
         sum(status is Status.EDITED for status, _ in named),
         sum(status is Status.TWICE for status, _ in named),
-        page.etag,
-        page.last_modified,
+        "" if listing.cut else page.etag,  # the server is to send the whole feed next time
+        "" if listing.cut else page.last_modified,
         notes=listing.notes,
     )
 
@@ -182,7 +186,7 @@ def parse_feed(
     """
     limits = limits or FeedSettings()
     told = _parse_apart(content, url, content_type, limits, headline_limits.description)
-    listing = Listing(notes=told["notes"])
+    listing = Listing(notes=told["notes"], cut=bool(told.get("cut")))
     own = [url, name or url, *told["own"]]
     for number, entry in enumerate(told["entries"], 1):
         try:
