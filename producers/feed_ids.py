@@ -32,12 +32,14 @@ class Item:
         link: Empty where the item has none, or a link that identifies no item.
         title: The cleaned title.
         otherwise: The id that the item gets where it has neither guid nor link.
+        former: The address that an earlier version took for the item's guid or link; empty where it read them as now.
     """
 
     guid: str
     link: str
     title: str
     otherwise: str
+    former: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,11 @@ class _Memory:
         One guid is one item while link or title stays. One link is one item while the title stays, or while it is
         listed alone, under whatever guid: some feeds give an item another guid at each edit.
         """
+        if item.former:
+            self._renamed(item)
+            for one in self._guids.get(item.guid, []) if not guid and not item.link else ():
+                if one.title == title:  # of several items with one guid, which earlier shared a link
+                    return self._again(one, "", "", title)
         of_guid = self._guids.get(guid, [])
         same = [one for one in of_guid if one.title == title] or [one for one in of_guid if one.link == item.link]
         if same:
@@ -121,6 +128,16 @@ class _Memory:
             return self._new(derive_id(item.link, "", "", None), guid, item.link, title)
         id_ = self._of_guid(guid) if guid else id_of_link_and_title(item.link, item.title)
         return self._new(id_, guid, item.link, title)
+
+    def _renamed(self, item: Item) -> None:
+        """Gives a remembered item the guid and link that are read today; its id stays."""
+        former = item.former
+        alone = [self._ids[id_] for id_ in (derive_id(former, "", "", None), former) if id_ in self._ids]
+        known = [*self._guids.get(former, []), *self._links.get(former, []), *(one for one in alone if not one.title)]
+        for one in known:
+            guid = item.guid if one.guid in ("", former) else one.guid
+            self._forget(one)
+            self._add(Known(one.id, guid, item.link if one.link in ("", former) else one.link, one.title))
 
     def _earlier(self, id_: str) -> list[Known]:
         return [self._ids[id_]] if id_ in self._ids else []

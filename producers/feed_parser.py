@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from newstide.core.encodings import ERRORS, MARKS, decided, mostly_utf8
 from newstide.core.headline import MAX_SOURCE, MAX_TITLE, MAX_URL
+from newstide.core.links import joined
 from newstide.core.text import shorten
 
 _LONGEST_NAME = 2_000  # characters of a guid
@@ -34,8 +35,9 @@ _REFERENCE_OR_ASIDE = re.compile(rf"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)
 _NO_XML = re.compile(r"&(?!#[0-9]|#[xX][0-9a-fA-F]|(?:amp|lt|gt|quot|apos);)")
 _MARKUP = frozenset("<>&\"'\n\t\r")
 _ROOT = re.compile(r"<((?:[\w-]+:)?(?:rss|feed|rdf))\b", re.IGNORECASE)
+_ABSOLUTE = re.compile("[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _CUT = "The feed ends within this entry, which is read once the feed is whole."
-_CLOSED = " closed"  # a key that no element has
+_FORMERLY, _CLOSED, _NO_LINK = " formerly", " closed", " no link"  # keys that no element has
 
 
 def main() -> None:
@@ -198,10 +200,52 @@ def _make_careful(parser: Any) -> None:
         if value:
             self._get_context().setdefault("media_description", value)
 
-    setattr(parser, "_start_media_description", start)  # noqa: B010
-    setattr(parser, "_end_media_description", end)  # noqa: B010
-    for name in ("_end_item", "_end_entry"):
-        setattr(parser, name, _closing(getattr(parser, name)))
+    handlers = {"_start_media_description": start, "_end_media_description": end, "resolve_uri": _resolved}
+    handlers |= {"_start_guid": _start_guid, "_start_id": _start_guid, "_end_guid": _end_guid, "_end_id": _end_id}
+    handlers |= {"_end_item": _closing(parser._end_item), "_end_entry": _closing(parser._end_entry)}
+    for name, handle in handlers.items():
+        setattr(parser, name, handle)
+
+
+def _resolved(parser: Any, link: str) -> str:
+    """A link joined to the base; what an earlier version read is kept beside it, where the two differ."""
+    from feedparser.urls import _urljoin
+
+    try:
+        full = joined(parser.baseuri or "", link)
+    except ValueError:
+        full = ""
+    former = str(_urljoin(parser.baseuri or "", link))
+    if former != full:
+        parser.feeddata.setdefault(_FORMERLY, {})[full] = former
+    return full
+
+
+def _start_guid(parser: Any, attributes: Any) -> None:
+    parser._said = attributes.get("ispermalink", "")
+    parser.guidislink = 0  # else feedparser would join the guid to the feed's address, and make it a link
+    parser.push("id", 1)
+
+
+def _end_guid(parser: Any) -> None:
+    """Keeps a guid as it is given; one that is an address is the link of an entry that has none."""
+    guid = parser.pop("id")
+    if not guid or parser._said not in ("", "true"):
+        return
+    entry = parser._get_context()
+    full = parser.resolve_uri(guid)
+    if full != guid:
+        entry[_FORMERLY] = parser.feeddata.get(_FORMERLY, {}).get(full, full)
+    if _ABSOLUTE.match(guid) or full == f"https://{guid}" or (parser._said and guid.startswith("/")):
+        parser._save("link", full)
+    else:
+        entry[_NO_LINK] = guid
+
+
+def _end_id(parser: Any) -> None:
+    """An id of Atom that is no address never claimed to be a link."""
+    _end_guid(parser)
+    parser._get_context().pop(_NO_LINK, None)
 
 
 def _closing(handle: Callable[..., Any]) -> Callable[..., Any]:
@@ -242,15 +286,18 @@ def _name(entry: Any) -> str:
 
 def _fields(entry: Any, feed: Any, url: str, longest: int) -> dict[str, Any]:
     description = _text(entry, "summary", longest) or _content(entry, longest)
+    link = entry.get("link")
+    former = entry.get(_FORMERLY) or feed.get(_FORMERLY, {}).get(link)
     return {
         "title": _text(entry, "title", 8 * MAX_TITLE),
         "description": description or _text(entry, "media_description", longest),
-        "url": _link(entry.get("link"), ""),
-        "odd_url": _odd_link(entry.get("link"), "") if entry.get("link") != entry.get("id") else "",
+        "url": _link(link, ""),
+        "odd_url": _odd_link(link or entry.get(_NO_LINK), "") if link != entry.get("id") or not link else "",
         "source": _source(entry, feed, url),
         "languages": _languages(entry, feed),
         "times": [str(text)[:200] for name in _TIMES if (text := dict.get(entry, name))],
         "guid": str(entry.get("id") or "")[:_LONGEST_NAME],
+        "former": str(former or "")[:_LONGEST_NAME],
     }
 
 
@@ -277,7 +324,7 @@ def _languages(entry: Any, feed: Any) -> list[str]:
 def _link(link: Any, base: str) -> str:
     """An http(s) link, else an empty text: where an entry has no link, feedparser puts its guid there."""
     try:
-        full = urljoin(base, link.strip()) if isinstance(link, str) and link.strip() else ""
+        full = joined(base, link) if isinstance(link, str) and link.strip() else ""
     except ValueError:
         full = ""
     return full[: 2 * MAX_URL] if full.lower().startswith(("http://", "https://")) else ""
@@ -326,11 +373,14 @@ def _json_fields(item: Any, feed: dict[str, Any], url: str, longest: int) -> dic
         return {"fault": "The item is no JSON object.", "item": shorten(str(item), 200)}
     guid = item.get("id")
     texts = [_text(item, name, longest) for name in ("summary", "content_text", "content_html")]
+    link = item.get("url") or item.get("external_url")
+    full = _link(link, url)
     return {
         "title": _text(item, "title", 8 * MAX_TITLE),
         "description": next(filter(None, texts), ""),
-        "url": _link(item.get("url") or item.get("external_url"), url),
-        "odd_url": _odd_link(item.get("url") or item.get("external_url"), url),
+        "url": full,
+        "odd_url": _odd_link(link, url),
+        "former": former if full and (former := urljoin(url, str(link).strip())) != full else "",
         "source": _text(feed, "title", _LONGEST_SOURCE) or urlsplit(url).hostname or "",
         "languages": [str(one)[:100] for one in (item.get("language"), feed.get("language")) if one],
         "times": [_time(time) for name in ("date_published", "date_modified") if (time := item.get(name)) is not None],

@@ -225,6 +225,7 @@ def _read(
             link="" if own_address(link, own) else link,
             title=headline.title,
             otherwise=derive_id("", headline.source, headline.title, published_at),
+            former=clean_plain(entry.get("former", "")),
         )
     )
     if entry["times"] and published_at is None:

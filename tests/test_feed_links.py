@@ -1,0 +1,137 @@
+"""Links and guids of a feed's entries: what is an address, and what identifies nothing beyond its feed."""
+
+import json
+
+import pytest
+
+from newstide.core.headline import derive_id
+from newstide.core.links import joined
+from producers.feed_ids import Item, Known, Status, digest_of, name_items
+from producers.feeds import Listing, parse_feed
+from tests.harness.feed_site import NOW
+
+FEED = "https://v.example/feed/sport.xml"
+OTHER = "https://v.example/feed/politics.xml"
+
+
+def parsed(*items: str, url: str = FEED) -> Listing:
+    listed = "".join(f"<item>{item}</item>" for item in items)
+    return parse_feed(f'<rss version="2.0"><channel><title>Velm</title>{listed}</channel></rss>'.encode(), url, NOW)
+
+
+NO_SCHEME = {
+    "www.v.example/4": "https://www.v.example/4",
+    "WWW.other.example/4": "https://WWW.other.example/4",
+    "v.example/10": "https://v.example/10",
+    "V.example/10?a=1": "https://V.example/10?a=1",
+    "v.example:8443/10": "https://v.example:8443/10",
+    "news.velm.info/4": "https://news.velm.info/4",
+    "velm.co.uk/4": "https://velm.co.uk/4",
+    "https:/v.example/7": "https://v.example/7",
+    "http:velm.co.uk/7": "http://velm.co.uk/7",
+    "https:///v.example/7": "https://v.example/7",
+    "//v.example/7": "https://v.example/7",
+    "/a/4": "https://v.example/a/4",
+    "../a": "https://v.example/a",
+    "a/4.html": "https://v.example/feed/a/4.html",
+    "4.html": "https://v.example/feed/4.html",
+    "index.php/2026/4": "https://v.example/feed/index.php/2026/4",
+    "story.html/amp": "https://v.example/feed/story.html/amp",
+    "v1.2/notes": "https://v.example/feed/v1.2/notes",
+    "?id=4": "https://v.example/feed/sport.xml?id=4",
+    "https:/x": "",
+    "http:a/4": "",
+}
+
+
+@pytest.mark.parametrize("link", NO_SCHEME)
+def test_a_link_that_begins_with_a_host_is_no_path_and_a_relative_link_stays_one(link: str) -> None:
+    rss = parsed(f"<title>One</title><link>{link}</link>")
+    feed = {"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "1", "title": "One", "url": link}]}
+    for listing in (rss, parse_feed(json.dumps(feed).encode(), FEED, NOW)):
+        assert [row.headline.url for row in listing.rows] == [NO_SCHEME[link]]
+        assert [one.field for one in listing.left_out] == ([] if NO_SCHEME[link] else ["url"])
+
+
+def test_a_link_that_is_joined_in_another_way_than_before_keeps_its_id() -> None:
+    before = Known("kept", "", "https://v.example/feed/www.v.example/4", digest_of("One"))
+    listing = parsed("<title>One</title><link>www.v.example/4</link>")
+    ((status, known),) = name_items(listing.items, [before], FEED)
+    assert (status, known.id, known.link) == (Status.KNOWN, "kept", joined(FEED, "www.v.example/4"))
+
+
+RELATIVE = [
+    "<guid>101</guid>",
+    "<link></link><guid>101</guid>",
+    "<guid>101</guid><link/>",
+    '<guid isPermaLink="true">a-1</guid>',
+]
+
+
+@pytest.mark.parametrize("guid", [*RELATIVE, "<guid>a b</guid>", "<guid>x/101</guid>", "<guid>/101</guid>"])
+def test_a_guid_that_is_no_address_is_no_link_and_identifies_nothing_beyond_its_feed(guid: str) -> None:
+    one, other = parsed(f"<title>Oar race won</title>{guid}"), parsed(f"<title>Vote held</title>{guid}", url=OTHER)
+    assert [row.headline.url for row in one.rows] == [""]
+    assert [left.field for left in one.left_out] == ["url"]
+    ids = [name_items(listing.items, [], url)[0][1].id for listing, url in ((one, FEED), (other, OTHER))]
+    assert len({*ids, *(derive_id("", "Velm", title, None) for title in ("Oar race won", "Vote held"))}) == 4
+
+
+@pytest.mark.parametrize("guid", ["https://v.example/4", "http://other.example/?p=4", "www.v.example/4", "v.example/4"])
+def test_a_guid_that_is_an_address_is_the_link_of_an_entry_without_one(guid: str) -> None:
+    listing = parsed(f"<title>One</title><guid>{guid}</guid>")
+    assert [row.headline.url for row in listing.rows] == [joined(FEED, guid)]
+    assert not listing.left_out
+    assert not parsed(f'<title>One</title><guid isPermaLink="false">{guid}</guid>').rows[0].headline.url
+
+
+def test_an_id_of_atom_that_is_no_address_is_no_link_and_nothing_is_left_out_for_it() -> None:
+    feed = '<feed xmlns="http://www.w3.org/2005/Atom"><entry><title>One</title><id>101</id></entry></feed>'
+    listing = parse_feed(feed.encode(), FEED, NOW)
+    assert [(row.headline.url, item.guid) for row, item in zip(listing.rows, listing.items, strict=True)] == [
+        ("", "101")
+    ]
+    assert not listing.left_out
+
+
+FORMER = "https://v.example/feed/101"
+
+
+@pytest.mark.parametrize("guid", RELATIVE[:3])
+@pytest.mark.parametrize(
+    "before",
+    [
+        Known(derive_id(FORMER, "", "", None), FORMER, FORMER, digest_of("Oar race won")),
+        Known(FORMER, FORMER, "", digest_of("Oar race won")),
+        Known(derive_id(FORMER, "", "", None)),
+        Known(FORMER),
+    ],
+)
+def test_an_item_whose_guid_an_earlier_version_took_for_a_link_keeps_its_id(guid: str, before: Known) -> None:
+    items = parsed(f"<title>Oar race won</title>{guid}").items
+    ((status, known),) = name_items(items, [before], FEED)
+    assert (status, known) == (Status.KNOWN, Known(before.id, "101", "", digest_of("Oar race won")))
+    ((status, again),) = name_items(items, [known], FEED)
+    assert (status, again) == (Status.KNOWN, known)
+    edited = parsed(f"<title>Oar race won at last</title>{guid}").items
+    assert name_items(edited, [known], FEED)[0][0] is Status.EDITED
+
+
+def test_an_item_with_a_link_keeps_its_id_where_its_guid_was_joined_before() -> None:
+    link = "https://v.example/a"
+    before = Known("kept", FORMER, link, digest_of("One"))
+    listing = parsed(f"<title>One</title><link>{link}2</link><guid>101</guid>")
+    assert not listing.left_out
+    assert name_items(listing.items, [before], FEED) == [
+        (Status.KNOWN, Known("kept", "101", f"{link}2", digest_of("One")))
+    ]
+    assert isinstance(listing.items[0], Item)
+
+
+def test_items_whose_common_guid_an_earlier_version_took_for_a_link_keep_their_ids() -> None:
+    before = [Known(str(number), "", FORMER, digest_of(title)) for number, title in enumerate(["One", "Two"])]
+    items = parsed(*(f"<title>{title}</title><guid>101</guid>" for title in ("Three", "Two", "One"))).items
+    named = name_items(items, before, FEED)
+    assert [status for status, _ in named] == [Status.NEW, Status.KNOWN, Status.KNOWN]
+    assert [known.id for _, known in named[1:]] == ["1", "0"]
+    assert name_items(items, [known for _, known in named], FEED)[1:] == named[1:]
