@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import cache, lru_cache
 
+from newstide.core.offsets import is_range, may_be_range
 from newstide.core.time_names import Names, fold, names_of
 from newstide.core.zones import find_zone
 
@@ -49,20 +50,21 @@ _DATES = {
 _SECONDS = r"(?::(?P<second_>00?)(?:[.,:](?P<fraction>0{1,12}))?)?"
 _TIMES = {
     "colons": rf"(?:P ?)?(?P<hour>00?):(?P<minute>00?){_SECONDS}(?: ?P)?",
-    "dots": r"(?:P ?)?(?P<hour>00?)\.(?P<minute>00)(?:\.(?P<second_>00))?(?: ?P)?",
+    "dots": r"(?:P ?)?(?P<hour>00?)\.(?P<minute>00)(?:\.(?P<second_>00)(?:\.(?P<fraction>0{1,12}))?)?(?: ?P)?",
     "h": r"(?P<hour>00?) ?h ?(?P<minute>00)?",
     "units": r"(?:P ?)?(?P<hour>00?) ?<h> ?(?:(?P<minute>00?) ?<i> ?(?:(?P<second_>00?) ?<s>)?)?",
     "half": r"(?:(?P<hour>00?) ?P)",
 }
+_DASHES = r"(?P<hour>00)-(?P<minute>00)-(?P<second_>00)"  # behind a date, as in a file's name
 _BARE = r"(?P<hour>00)(?:(?P<minute>00)(?:(?P<second_>00)(?:[.,](?P<fraction>0{1,12}))?)?)?"  # after a T alone
 _NAMED = r"[(\[]?Z[)\]]?"
-# Behind a minus stands no space: 10:00 - 11:00 is a range. Seconds stand behind two digits of each, minutes' and hours'.
+# Behind a minus stands no space: 10:00 - 11:00 is a range. Seconds stand behind a plus and two digits of each.
 _OFFSET = (
-    r"Z? ?(?P<sign>[-\u2212]|\+ ?)(?P<zone_hour>00?)(?::?(?P<zone_minute>00)(?:(?<=00:00):00|(?<=[-+ \u2212]0000)00)?)?"
+    r"Z? ?(?P<sign>[-\u2212]|\+ ?)(?P<zone_hour>00?)(?::?(?P<zone_minute>00)(?:(?<=[+ ]00:00):00|(?<=[+ ]0000)00)?)?"
 )
-_ZONE = rf"(?:{_OFFSET}(?: ?{_NAMED})?| ?{_NAMED})"
-# Of a day alone: in "27 Nov 2026 - 10:00" stands a time.
-_DAY_ZONE = rf"(?: ?(?P<sign>[-+\u2212])(?P<zone_hour>00):?(?P<zone_minute>00)| ?{_NAMED})"
+_ZONE = rf"(?:{_OFFSET}(?: ?{_NAMED})?| ?{_NAMED}|(?P<twice> ?Z ?[(\[]Z[)\]]))"  # twice: Java's Z[UTC]
+# Of a day alone: in "27 Nov 2026 - 10:00" stands a time, and in 20261127-0930.
+_DAY_ZONE = rf"(?:(?: |(?=.00:)|(?=\+))(?P<sign>[-+\u2212])(?P<zone_hour>00):?(?P<zone_minute>00)| ?{_NAMED})"
 _JOINED = r"(?: ?t ?| | [-–] |_|:|(?<=<d>))"
 
 
@@ -73,6 +75,7 @@ def _patterns() -> list[re.Pattern[str]]:
     for date in _DATES.values():
         patterns.append(f"{date}{_DAY_ZONE}?")
         patterns.append(f"{date} ?t ?{_BARE}{_ZONE}?")
+        patterns.append(f"{date}(?: ?t ?| |_|-){_DASHES}(?: ?{_NAMED})?")
         for time in _TIMES.values():
             patterns.append(f"{date}{_JOINED}{time}(?: ?{_ZONE})?")
             patterns.append(f"{time}(?: ?{_ZONE})? (?:[-–] )?{date}")
@@ -91,6 +94,7 @@ class Layout:
         first, second: The day and the month, in an order that the shape does not tell.
         half: Whether it is the second half of the day; None where the time has 24 hours.
         zone: The zone that the shape names; before an offset, one that is not UTC: Etc/GMT+5 is five hours west.
+        doubt: Whether the offset may be the end of a range: 08:00-09:00; `zone` is then what stands behind it.
         maybe_year_first: 26/11/27 may be 2026-11-27, or the 26th; `year` is what stands last.
         unknown: Whether the shape names a zone that is not known.
         buddhist: Years from 2400 on are the Thai calendar's.
@@ -115,6 +119,7 @@ class Layout:
     zone_hour: Span
     zone_minute: Span
     zone: tzinfo | None
+    doubt: bool
     unknown: bool
     buddhist: bool
     usual: bool
@@ -159,6 +164,12 @@ def _layout(shape: str, names: Names, language: str) -> Layout | str:
     return "unreadable"
 
 
+_SPANS = (
+    *("day", "first", "second", "week", "weekday", "ordinal"),
+    *("hour", "minute", "second_", "fraction", "zone_hour", "zone_minute"),
+)
+
+
 def _made(match: re.Match[str], words: _NamedParts, shape: str, language: str) -> Layout | str:
     groups = match.groupdict()
     places = words.places
@@ -183,25 +194,18 @@ def _made(match: re.Match[str], words: _NamedParts, shape: str, language: str) -
         return "unreadable"
     sign = match.string[match.start("sign")] if groups.get("sign") else ""
     given = [zone for zone in words.zones if zone is not None]
-    from_named = bool(sign) and match.string[: match.start("sign")].rstrip().endswith("Z") and given[:1] != [UTC]
+    named = bool(sign) and match.string[: match.start("sign")].rstrip().endswith("Z")
+    doubt = bool(sign not in ("", "+") and not named and groups.get("hour") and not groups.get("second_"))
+    if doubt:
+        at = places[match.start("zone_hour")] - 1
+        minutes = bool(groups.get("minute") or groups["zone_minute"])
+        if is_range(shape, at, len(groups["zone_hour"]), minutes=minutes):
+            return "unreadable"
+        doubt = "t" not in match.string and may_be_range(shape, at)
+    if (doubt and None in words.zones) or (groups.get("twice") and words.zones[0] is not UTC):
+        return "unreadable"
     thai = language.partition("-")[0].lower() == "th" or any("\u0e00" <= character <= "\u0e7f" for character in shape)
-    spans = {
-        name: span(name)
-        for name in (
-            "day",
-            "first",
-            "second",
-            "week",
-            "weekday",
-            "ordinal",
-            "hour",
-            "minute",
-            "second_",
-            "fraction",
-            "zone_hour",
-            "zone_minute",
-        )
-    }
+    spans = {name: span(name) for name in _SPANS}
     return Layout(
         year=year,
         month=month,
@@ -209,7 +213,8 @@ def _made(match: re.Match[str], words: _NamedParts, shape: str, language: str) -
         maybe_year_first=groups.get("first") is not None and len(groups["year"]) == 2,
         half=words.halves[0] if words.halves else None,
         sign={"": 0, "+": 1}.get(sign, -1),
-        zone=given[0] if given and (not sign or from_named) else None,
+        zone=given[0] if given and (not sign or doubt or (named and given[0] is not UTC)) else None,
+        doubt=doubt,
         unknown=bool(words.zones) and not given and not sign,
         buddhist=thai,
         usual=month is not None

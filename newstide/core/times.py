@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 
 from newstide.core.digits import as_ascii, is_odd
 from newstide.core.errors import SettingsError
+from newstide.core.offsets import SURE, ends_range, is_offset
 from newstide.core.text import shorten
+from newstide.core.time_guesses import guessed
 from newstide.core.time_layouts import LONGEST, SHAPE, Layout, layout_of
 from newstide.core.time_orders import Order, readings, year_of
-from newstide.core.zones import find_zone, zone_told
+from newstide.core.zones import find_zone
 
 LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas agree on
 
@@ -38,13 +40,6 @@ _MINUTE = timedelta(minutes=1)
 _EPOCHS = ((1e8, 1e11, 1000.0), (1e11, 1e14, 1.0), (1e14, 1e17, 1e-3), (788_918_400e9, 1e20, 1e-6))
 _SERIAL_ZERO = date(1899, 12, 30).toordinal()  # of spreadsheets
 _SERIALS = (20_000, 80_000)
-_YEAR = re.compile(r"\d{4}")
-_SURE_OFFSETS = frozenset(f"{hours:+03}" for hours in range(-9, 14))  # with any minutes; `_is_offset` asks of others
-# A second time, of which dateutil takes the last; an offset behind a name, whose sign it turns; minutes or seconds alone.
-_BEYOND_DATEUTIL = re.compile(
-    r":\d\d.*?(?:[A-Za-z] ?[+-] ?\d|(?<![-+:\d])\d\d?:\d\d|[ap]m.*\d ?[ap]m)| / |^(?!.*\d ?h).*\d ?[ms](?:in|ec)?\b",
-    re.IGNORECASE,
-)
 _DOT_NET = re.compile(r"\\?/Date\((\d{1,15})(?:[+-]\d{4})?\)\\?/")
 
 
@@ -121,7 +116,7 @@ def parse_time(
             return _read(text, layout, timezone, order)
         if text.casefold() in _NONE:
             return None
-        return _AMBIGUOUS if layout == "ambiguous" else _by_dateutil(text, timezone)
+        return _AMBIGUOUS if layout == "ambiguous" else _otherwise(text, timezone)
     if value is None or value != value:  # noqa: PLR0124 - NaN, NaT
         return None
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
@@ -152,9 +147,11 @@ def _iso(text: str, timezone: tzinfo) -> ParsedTime | None:
     except ValueError:
         return None
     zone = moment.tzinfo
-    if zone is not UTC and zone is not None and text[-6:-3] not in _SURE_OFFSETS and moment.year > 1:
+    if zone is not UTC and zone is not None and moment.year > 1 and (text[-6:] not in SURE or text[16] == "-"):
+        if (text[10] == " " and text[16] != ":") or text[-6] == text[-3] == ":":  # it may be a range
+            return None
         east = moment.utcoffset()
-        if east is not None and not _is_offset(east / _MINUTE, text[16] == ":"):
+        if east is not None and not is_offset(east / _MINUTE, text[16] == ":"):
             return _UNREADABLE
     if zone is None or moment.year <= 1 or moment.microsecond:
         return _of_date(moment, timezone)
@@ -256,11 +253,13 @@ def _placed(day: int, clock: int, text: str, layout: Layout, timezone: tzinfo) -
         hour = int(text[layout.zone_hour])
         minute = 0 if layout.zone_minute is None else int(text[layout.zone_minute])
         east = layout.sign * (hour * 60 + minute)
-        if minute > 59 or not _is_offset(east, layout.second_ is not None):
+        if minute > 59 or not is_offset(east, layout.second_ is not None):
             return _UNREADABLE
         named = None if layout.zone is None else _offset(day, clock // _QUARTER_MS, layout.zone)
         if layout.zone is not None and (layout.zone_minute is None or named != east * 60_000):
             return _AMBIGUOUS
+        if layout.doubt and layout.zone is None and ends_range(east, clock // 60_000):
+            return _UNREADABLE
         milliseconds -= east * 60_000
     else:
         zone = layout.zone
@@ -282,11 +281,6 @@ def _offset(day: int, quarter: int, zone: tzinfo) -> int | None:
         return (offset.days * 86_400 + offset.seconds) * 1000 + offset.microseconds // 1000 if offset else 0
     except (OverflowError, ValueError):
         return None
-
-
-def _is_offset(east: float, seconds: bool) -> bool:
-    """Whether minutes east of UTC are an offset; behind a time without seconds, -11:00 is rather the end of a range."""
-    return (-840 if seconds else -600) <= east <= 840
 
 
 def within(milliseconds: int, zone: Zone = Zone.GIVEN) -> ParsedTime:
@@ -359,33 +353,14 @@ def _of_date(value: date, timezone: tzinfo) -> ParsedTime:
     return within(milliseconds, given)
 
 
-def _by_dateutil(text: str, timezone: tzinfo) -> ParsedTime:
-    """What dateutil makes of a text; only where it fills in nothing and no order of day, month and year matters."""
-    from dateutil import parser
-
+def _otherwise(text: str, timezone: tzinfo) -> ParsedTime:
+    """What a text that has no layout is."""
     if (milliseconds := _DOT_NET.fullmatch(text)) is not None:
         return _of_number(int(milliseconds[1]), timezone, serial=False)
-    year = _YEAR.search(text)
     if "-0001" in text:
         return _ZERO
-    if year is None or not text.isascii() or _BEYOND_DATEUTIL.search(text):
-        return _UNREADABLE
-    found: set[datetime] = set()
-    try:
-        for default in (
-            datetime(2000, 1, 1),
-            datetime(1999, 2, 2),
-        ):  # a part that dateutil fills in differs between the two
-            for day_first, year_first in ((False, False), (True, False), (False, True), (True, True)):
-                found.add(
-                    parser.parse(text, default=default, dayfirst=day_first, yearfirst=year_first, tzinfos=zone_told)
-                )
-    except (ValueError, OverflowError, TypeError, AttributeError):
-        return _UNREADABLE
-    moment = found.pop()
-    if found or moment.year != int(year[0]):
-        return _UNREADABLE
-    return _of_date(moment, timezone)
+    moment = guessed(text)
+    return _UNREADABLE if moment is None else _of_date(moment, timezone)
 
 
 def _shown(value: Any) -> str:

@@ -34,10 +34,3 @@ def find_zone(name: str) -> tzinfo | None:
         return ZoneInfo(REGIONS.get(name.upper(), name))
     except (ValueError, OSError, LookupError):  # a folder of the data base is an OSError
         return None
-
-
-def zone_told(name: str | None, seconds: int | None) -> tzinfo | None:
-    """The zone of a name or an offset in seconds, as dateutil asks for it."""
-    if seconds is not None:
-        return timezone(timedelta(seconds=seconds))
-    return find_zone(name) if name else None
