@@ -6,6 +6,7 @@ Rows stream: memory does not grow with the file, except by 16 bytes a row that f
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from producers.files.dates import Dates
 from producers.files.documents import is_lines, read_document, read_json_lines
 from producers.files.encodings import printable, text_lines, whole_text
 from producers.files.options import Item, Options
+from producers.files.other_texts import require_headlines
 from producers.files.parquet import read_parquet
 from producers.files.seen import Before, Seen
 from producers.files.tables import is_table, read_lines, read_table
@@ -41,6 +43,7 @@ _SUFFIXES: Mapping[str, str] = {
 }
 _TEXTS = ("description", "source", "url", "language")
 _CALLED = {"url": "link"}
+_OBJECTS = re.compile(r'(?:\[\s*)?\{\s*"(?:[^"\\]|\\.)*"\s*:')  # begins an object, or an array of objects
 _LOOK = 1 << 16  # first bytes that show the format
 
 
@@ -125,6 +128,9 @@ def _items(found: Opened, file: str, options: Options, tally: Tally) -> Iterator
     if chosen == "document":
         tally.note("JSON")
         return read_document(found.stream, file, options, tally)
+    if chosen in ("csv", "lines") and options.file_format is None and not found.name.lower().endswith(".txt"):
+        text = _text(start, options.encoding)
+        require_headlines(text, found.name, file, table=is_table(_first_line(text)))
     lines = text_lines(found.stream, file, options.encoding, tally.note)
     if chosen == "jsonl":
         tally.note("JSON lines")
@@ -143,7 +149,7 @@ def _text(start: bytes, encoding: str | None) -> str:
 def _format_of(name: str, start: bytes, encoding: str | None) -> str:
     suffix = Path(name).suffix.lower()
     text = _text(start, encoding).lstrip("\ufeff \t\r\n")
-    first = text.splitlines()[0] if text else ""
+    first = _first_line(text)
     kind = _SUFFIXES.get(suffix, "parquet" if suffix in (".parquet", ".pq") else "")
     if kind == "jsonl" or (text.startswith(("{", "[")) and _begins_json(first, kind)):
         return "jsonl" if is_lines(first) and kind != "document" else "document"
@@ -152,10 +158,19 @@ def _format_of(name: str, start: bytes, encoding: str | None) -> str:
     return kind or "csv"
 
 
+def _first_line(text: str) -> str:
+    return next(iter(text.lstrip("\ufeff \t\r\n").splitlines()), "")
+
+
 def _begins_json(first: str, kind: str) -> bool:
     """Whether a first line that opens a bracket begins JSON, whatever the file's name says."""
     text = first.strip()
-    return kind in ("", "document") or text in ("{", "[", "[{") or (is_lines(text) and text.startswith("{"))
+    return (
+        kind in ("", "document")
+        or text in ("{", "[", "[{")
+        or _OBJECTS.match(text) is not None
+        or (text.startswith("{") and is_lines(text))
+    )
 
 
 class _Builder:
