@@ -234,7 +234,7 @@ def _canonical(shape: str, names: Names) -> tuple[str | None, _NamedParts | None
         out.append(text)
         words.places.extend(place + number if place >= 0 else -1 for number in range(len(text)))
 
-    at = 0
+    at = int(plain.startswith("'"))  # a spreadsheet's mark of a text
     while at < len(plain):
         character = plain[at]
         if character == "0":

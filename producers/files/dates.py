@@ -5,8 +5,8 @@ is sent.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -19,7 +19,8 @@ from producers.tally import Tally
 
 _ROWS = 10_000  # rows that are examined before the first is sent, where times are rare or their order is unclear
 _GIVEN = 1_000  # times that show whether the file's times can be read
-_NUMBERS = re.compile(r"\s*\d{1,2}[./\-\s]\s?\d{1,2}[./\-\s]\s?(\d{4}|\d{2})(?!\d)")
+# In a column's name: date_gmt, createdutc, utcTime; not date (UTC+2).
+_UTC = re.compile(r"(?:gmt|utc)(?:(?![a-z])|(?=date|time))(?!\s*[-+]\s*\d)", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -46,6 +47,7 @@ class Dates:
     def __init__(self, file: str, options: Options, tally: Tally, latest: Callable[[], float]) -> None:
         self._file, self._options, self._tally, self._latest = file, options, tally, latest
         self._order: Order | None = None
+        self._column, self._names_utc = "", False  # the column of times, and whether its name says that they are UTC
 
     def looked_ahead(self, items: Iterator[Item]) -> Iterator[Item]:
         """The same items, after an examination of the first ones.
@@ -94,7 +96,7 @@ class Dates:
                 "time that stands for no time" if parsed.fault is Fault.ZERO else "time", value, item.line
             )
             return None
-        if parsed.zone is Zone.MISSING:
+        if parsed.zone is Zone.MISSING and not (self._names_utc and self._zone(item) is UTC):
             self._tally.zone = str(self._options.zone)
             self._tally.zoneless += 1
         elif parsed.zone is Zone.UNKNOWN:
@@ -110,41 +112,53 @@ class Dates:
         if value is None or value == "":
             return None
         if isinstance(value, Instant):
-            return self._of_instant(value)
+            return self._of_instant(value, self._zone(item))
         if self._options.time_format is not None and isinstance(value, str | int | float):
-            return self._of_format(str(value).strip())
+            return self._of_format(str(value).strip(), self._zone(item))
         language = item.fields.get("language")
         return parse_time(
             value,
             language=language if isinstance(language, str) else "",
-            timezone=self._options.zone,
+            timezone=self._zone(item),
             order=order or self._order,
             serial=True,
         )
 
-    def _of_format(self, text: str) -> ParsedTime | None:
+    def _zone(self, item: Item) -> tzinfo:
+        """The zone of times that name none: UTC where the name of the column that a row's time is from says so."""
+        column = self._tally.columns.get("published_at", "")
+        if column is not self._column:
+            self._column, self._names_utc = column, _UTC.search(column) is not None
+        if not self._names_utc:
+            return self._options.zone
+        told = "." in column or not isinstance(item.raw, Mapping) or item.raw.get(column) not in (None, "")
+        return UTC if told else self._options.zone
+
+    def _of_format(self, text: str, zone: tzinfo) -> ParsedTime | None:
         if not text:
             return None
         try:
             moment = datetime.strptime(text, self._options.time_format or "")
-            local = moment if moment.tzinfo else moment.replace(tzinfo=self._options.zone)
+            local = moment if moment.tzinfo else moment.replace(tzinfo=zone)
             return within(round(local.timestamp() * 1000), Zone.GIVEN if moment.tzinfo else Zone.MISSING)
         except (ValueError, OverflowError):
             return ParsedTime(None, Fault.UNREADABLE)
 
-    def _of_instant(self, instant: Instant) -> ParsedTime:
-        zone = Zone.GIVEN if instant.utc else Zone.MISSING
-        if instant.utc or self._options.zone is UTC:
-            return within(instant.milliseconds, zone)
+    def _of_instant(self, instant: Instant, zone: tzinfo) -> ParsedTime:
+        given = Zone.GIVEN if instant.utc else Zone.MISSING
+        if instant.utc or zone is UTC:
+            return within(instant.milliseconds, given)
         try:
-            moment = (_EPOCH + timedelta(milliseconds=instant.milliseconds)).replace(tzinfo=self._options.zone)
-            return within(round(moment.timestamp() * 1000), zone)
+            moment = (_EPOCH + timedelta(milliseconds=instant.milliseconds)).replace(tzinfo=zone)
+            return within(round(moment.timestamp() * 1000), given)
         except (OverflowError, ValueError):
             return ParsedTime(None, Fault.RANGE)
 
     def _hint(self, value: Any, item: Item) -> Order | None:
         """Which of day, month and year stands first, where the value can be read in only one order."""
-        if not isinstance(value, str) or self._options.time_format is not None or not _NUMBERS.match(value):
+        if not isinstance(value, str) or self._options.time_format is not None:
+            return None
+        if value[:4].isdigit():  # the year stands first
             return None
         language = item.fields.get("language")
         return order_of(value, language if isinstance(language, str) else "")
