@@ -44,7 +44,7 @@ _PAIRED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  #
 _SEEN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 _NO_TITLES = frozenset(
     ["nan", "nat", "n/a", "na", "#n/a", "<na>", "null", "none", "nil", "undefined", "-", "--", "[removed]",
-     "[deleted]", "(removed)", "(deleted)", "[no title]", "(no title)"]
+     "[deleted]", "(removed)", "(deleted)", "[no title]", "(no title)", "\\n"]
 )  # fmt: skip
 _LONGEST_NO_TITLE = max(map(len, _NO_TITLES))
 _RULED = re.compile(r"[\s\-–—_=:|.*~]+")  # what rules off the parts of a table

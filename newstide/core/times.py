@@ -24,7 +24,7 @@ from newstide.core.zones import find_zone
 
 LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas agree on
 
-_NONE = frozenset({"", "-", "nan", "nat", "none", "null", "n/a", "na", "<na>", "undefined"})
+_NONE = frozenset({"", "-", "nan", "nat", "none", "null", "n/a", "na", "<na>", "undefined", "\\n"})
 _NUMBER = re.compile(r"[+-]?0+(?:\.0*)?(?:e[+-]?0{1,3})?", re.IGNORECASE)
 _NUMBERS_BEGIN = ("0", "+", "-")
 _CALENDAR = re.compile(r"(?:19[7-9]\d|20\d\d)\d{4}(?:\d{4}(?:\d\d)?)?")

@@ -85,9 +85,12 @@ def split(text: str, delimiter: str) -> list[str]:
 
 
 def _row(number: int, text: str, delimiter: str, width: int, source: Lines) -> CsvRow:
+    text = text.lstrip("\ufeff")  # of a file that was joined to another
     try:  # most rows with quotes
         fields = next(csv.reader((text,), delimiter=delimiter, strict=True))
         if not width or len(fields) <= width:
+            if ' "' in text and any(field.lstrip(" ")[:1] == '"' for field in fields if field[:1] == " "):
+                fields = _behind_blanks(text, delimiter, width) or fields
             return CsvRow(number, fields, text)
     except csv.Error:
         if '\\"' in text and (other := _otherwise(text, delimiter, width)) is not None:
@@ -101,6 +104,15 @@ def _row(number: int, text: str, delimiter: str, width: int, source: Lines) -> C
     if (other := _otherwise(text, delimiter, width)) is not None:
         return CsvRow(number, other, text)
     return CsvRow(number, [], text, fault)
+
+
+def _behind_blanks(text: str, delimiter: str, width: int) -> list[str] | None:
+    """The fields of a row of one line whose quotes stand behind blanks; None where such quotes are not closed."""
+    try:
+        fields = next(csv.reader((text,), delimiter=delimiter, strict=True, skipinitialspace=True))
+    except csv.Error:
+        return None
+    return fields if not width or len(fields) <= width else None
 
 
 def _otherwise(text: str, delimiter: str, width: int) -> list[str] | None:

@@ -1,22 +1,25 @@
 """Tables of text: finds the delimiter and the header, if there is one, and reads the rows by field."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from newstide.core.errors import SourceError
 from newstide.core.text import shorten
 from newstide.core.times import parse_time
 from producers.files.columns import fill_missing, find_columns, find_known_columns, is_title, listed, spare_places
-from producers.files.csv_rows import DELIMITERS, NO_DELIMITER, Lines, read_csv, split
+from producers.files.csv_rows import DELIMITERS, NO_DELIMITER, CsvRow, Lines, read_csv, split
 from producers.files.encodings import Line, printable, undecodable
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
-_PREAMBLE = 20  # lines among which a header is looked for
-_SAMPLE = 50  # lines from which the layout is found
+_SAMPLE = 50  # lines from which the layout is found, and among which a header is looked for
+_NULLS = frozenset(  # what data bases and pandas write into tables for a missing value
+    ["\\N", "NULL", "null", "Null", "nan", "NaN", "NAN", "None", "<NA>", "NaT", "N/A", "n/a", "#N/A"]
+)
 _LINK = re.compile(r"https?://\S+$", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[\d.,]+")
 _WORDS = 4  # words of a cell that is a sentence and no column's name
@@ -46,6 +49,7 @@ def read_table(
     """
     source = Lines(lines)
     layout = _layout(source, options, tabs)
+    above: list[CsvRow] = []
     if layout is None:
         raise SourceError(f"{file} is empty.", "It needs a first line that names its columns.")
     if layout.header is None:
@@ -53,21 +57,21 @@ def read_table(
         names = [str(number + 1) for number in range(width)]
         tally.note("no header: columns have numbers")
     else:
-        if layout.before:
-            tally.note(f"the header is row {layout.before + 1}: what stands above it is left out")
-        above = layout.before
-        while above and (line := source.next()) is not None:
-            above -= bool(line[2] and line[1].strip())  # as the sample was counted
+        lines_above = _taken(source, layout.before)
         row = next(read_csv(source, layout.delimiter), None)
         names = row.fields if row is not None and row.fields else layout.header
         names = [name.lstrip("\ufeff") for name in names]
         columns = find_columns(names, options.mapping, file, options.extra)
         width = len(names)
+        above = _rows_above(lines_above, layout.delimiter, width)
+        if layout.before:
+            kept = f"{len(above):,} rows stand above it" if above else "what stands above it is left out"
+            tally.note(f"the header is row {layout.before + 1}: {kept}")
     tally.names, tally.columns = names, dict(columns)
     places = [(field, names.index(column)) for field, column in columns.items()]
     header = None if layout.header is None else names
     spare = {} if header is None else spare_places(names, options.mapping)
-    for row in read_csv(source, layout.delimiter, width):
+    for row in chain(above, read_csv(source, layout.delimiter, width)):
         if row.fault:
             yield Item(row.line, {}, shorten(row.text, 200), row.fault)
         elif not row.text.isascii() and (byte := undecodable(row.text)) is not None:
@@ -80,17 +84,54 @@ def read_table(
                 cells[0] = cells[0].lstrip("\ufeff")
             count = len(cells)
             fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
+            if not _NULLS.isdisjoint(fields.values()):
+                fields = {field: _without_null(field, cell) for field, cell in fields.items()}
             if spare:
                 fill_missing(fields, spare, partial(_cell, cells))
-            if cells == header:
+            if cells == header or (header is None and count > 1 and _is_header_below(cells, columns)):
                 yield Item(row.line, {}, row.text, "The row repeats the header.")
             else:
                 yield Item(row.line, fields, row.text)
 
 
-def _cell(cells: list[str], _field: str, place: int) -> str:
+def _taken(source: Lines, count: int) -> list[Line]:
+    """The lines above the one that follows this many, counted as in the sample: whole ones that are not blank."""
+    taken: list[Line] = []
+    while count and (line := source.next()) is not None:
+        taken.append(line)
+        count -= bool(line[2] and line[1].strip())
+    return taken
+
+
+def _rows_above(lines: list[Line], delimiter: str, width: int) -> list[CsvRow]:
+    """The rows above the header that are as wide as it is, as a sorted or joined file has them; other lines are notes.
+
+    A row with one cell alone, or behind a #, may be either: it is refused, so that it is counted.
+    """
+    rows = []
+    for row in read_csv(Lines(lines), delimiter):
+        alone = sum(map(bool, map(str.strip, row.fields))) < 2
+        if row.fault or (len(row.fields) == width and not alone and not row.text.startswith("#")):
+            rows.append(row)
+        elif len(row.fields) == width:
+            rows.append(row._replace(fault="The row stands above the header, and looks like a note."))
+    return rows
+
+
+def _is_header_below(cells: list[str], columns: Mapping[str, str]) -> bool:
+    """Whether a row of a table without a header on top is one: a sorted or joined file may have it anywhere."""
+    place = int(columns["title"]) - 1
+    return place < len(cells) and is_title(cells[place].strip('"\ufeff')) and _is_header(cells)
+
+
+def _cell(cells: list[str], field: str, place: int) -> str:
     """A row's cell; empty where the row is too short to have it."""
-    return cells[place] if place < len(cells) else ""
+    return _without_null(field, cells[place]) if place < len(cells) else ""
+
+
+def _without_null(field: str, cell: str) -> str:
+    """The cell; empty where it is a null. A title keeps it, so that the row is refused for what it has."""
+    return "" if cell in _NULLS and field != "title" else cell
 
 
 def read_lines(lines: Iterator[Line], tally: Tally) -> Iterator[Item]:
@@ -138,7 +179,7 @@ def _layout(source: Lines, options: Options, tabs: bool) -> _Layout | None:
 
 def _below_preamble(sample: list[str]) -> _Layout | None:
     """The layout of a table whose header stands below lines of notes; None where no line among the first is a header."""
-    for number, text in enumerate(sample[1:_PREAMBLE], 1):
+    for number, text in enumerate(sample[1:], 1):
         for delimiter in DELIMITERS:
             if delimiter in text and _is_header(header := split(text, delimiter)):
                 return _Layout(delimiter, header, number)
@@ -209,7 +250,9 @@ def _by_content(source: Lines, delimiter: str, file: str, options: Options) -> t
                 f"Name its columns by numbers from 1 to {width}: --column title=1.",
             )
     cells = {number: [row[int(number) - 1] for row in rows if len(row) >= int(number)] for number in numbers}
-    cells = {number: [cell for cell in column if cell.strip()] for number, column in cells.items()}
+    cells = {
+        number: [cell for cell in column if cell.strip() and cell not in _NULLS] for number, column in cells.items()
+    }
     free = [number for number in numbers if number not in found.values() and cells[number]]
     links = [number for number in free if all(_LINK.match(cell.strip()) for cell in cells[number])]
     times = [number for number in free if all(_is_time(cell.strip()) for cell in cells[number])]
