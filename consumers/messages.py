@@ -139,7 +139,7 @@ class MessageReader:
         if "id" in values:
             fields["id"] = self._id(found, values["id"], unread)
         if found.origin is not None and not fields.get("id") and not fields["url"]:
-            place = f"\n{found.place}" if found.place else ""
+            place = f"\n{found.part}" if found.part else ""
             fields["id"] = derive_id("", found.origin.source, f"{found.origin.id}{place}", None)
         try:
             decoded = from_fields(fields, timestamp, self.limits)

@@ -6,14 +6,15 @@ objects that should be headlines. `field_names` knows what their fields are call
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import has_title, pick
-from newstide.core.field_values import WRAPPERS, beside_wrapped, unwrapped, value_of
+from newstide.core.field_values import WRAPPERS, beside_headlines, beside_wrapped, filled, unwrapped, value_of
 from newstide.core.json_texts import JSON, LEVELS_READ, Broken, documents_of, without_depths
 from newstide.core.packings import Unpacker
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
@@ -22,6 +23,8 @@ from newstide.core.unforeseen import unforeseen
 __all__ = ["Found", "Origin", "open_bare", "open_message", "without_depths"]
 
 _PACKED_WITHIN = 3  # times that a JSON text may lie within a JSON text, or a packed one within a packed one
+_WRAPPED_WITHIN = 4  # wrapping objects within each other in which an envelope is looked for
+_NOTHING_LEFT = (({"schema", "payload"}, "payload"), ({"key", "value"}, "value"))  # a record of Kafka without a value
 _ENVELOPES = frozenset({"specversion", "payload", "op", "__deleted", "items"})  # names by which envelopes are known
 
 
@@ -43,6 +46,7 @@ class Found(NamedTuple):
         enveloped: Whether the value was in an envelope.
         origin: The source and id that the envelope states; None where it states none.
         fault: Why `raw` is no object; empty where it is one.
+        part: The number of the value in an array that its origin's envelope holds, from 1; 0 where that holds one value.
     """
 
     raw: Any
@@ -51,6 +55,34 @@ class Found(NamedTuple):
     enveloped: bool = False
     origin: Origin | None = None
     fault: str = ""
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What stands around a value in its message: the envelope's origin, what fills a headline's gaps, the packings."""
+
+    origin: Origin | None
+    enveloped: bool
+    parts: "_Places"  # numbers what the origin's envelope holds
+    beside: Mapping[str, Any]
+    texts: int = 0  # packings and JSON texts in which the value lies
+
+    def within(self, inner: "_Inner") -> "_Around":
+        """What stands around the content of an envelope or wrapper."""
+        parts = self.parts if inner.origin is None else _Places(False, self.parts.unpacker)
+        beside = filled(inner.beside, self.beside) if self.beside else inner.beside
+        return _Around(inner.origin or self.origin, True, parts, beside, self.texts + inner.texts)
+
+
+class _Inner(NamedTuple):
+    """What an envelope or another object holds; the object itself where `wrapped` is False."""
+
+    value: Any
+    origin: Origin | None = None
+    wrapped: bool = True
+    beside: Mapping[str, Any] = {}
+    texts: int = 0
 
 
 def open_bare(value: bytes, own: Mapping[str, str]) -> Found | None:
@@ -85,13 +117,16 @@ def open_message(
     Raises:
         InvalidHeadline: The message cannot be read at all; the error's message is the reason.
     """
-    envelope = _binary_event(headers)
+    named = {name.lower(): content for name, content in headers or () if content is not None}
+    origin = _binary_event(named)
     unpacker = Unpacker(most_bytes)
     documents = documents_of(unpacker.text_of(value))
-    many = len(documents) > 1
-    numbers = _Places(many or isinstance(documents[0], list), unpacker)
+    many = len(documents) > 1 or isinstance(documents[0], list)
+    beside = {} if origin is None else _time_of({"time": named.get("ce_time", b"").decode("utf-8", "replace")})
+    around = _Around(origin, origin is not None, _Places(many, unpacker), beside)
+    places = _Places(many, unpacker)
     for document in documents:
-        yield from _opened(document, envelope, envelope is not None, numbers, own or {}, 0)
+        yield from _opened(document, around, places, own or {})
 
 
 class _Places:
@@ -107,12 +142,10 @@ class _Places:
         return self._last if self.counts else 0
 
 
-def _opened(
-    value: Any, origin: Origin | None, enveloped: bool, places: _Places, own: Mapping[str, str], texts: int
-) -> Iterator[Found]:
+def _opened(value: Any, around: _Around, places: _Places, own: Mapping[str, str]) -> Iterator[Found]:
     """As `_found`; an error that nobody foresaw costs this value alone."""
     try:
-        yield from _found(value, origin, enveloped, places, own, texts)
+        yield from _found(value, around, places, own)
     except Exception as error:  # noqa: BLE001 - whatever it is, it costs one message
         yield Found(_raw(value), place=places.next(), fault=unforeseen(error))
 
@@ -124,10 +157,9 @@ def _raw(value: Any) -> Any:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
-def _found(
-    value: Any, origin: Origin | None, enveloped: bool, places: _Places, own: Mapping[str, str], texts: int
-) -> Iterator[Found]:
+def _found(value: Any, around: _Around, places: _Places, own: Mapping[str, str]) -> Iterator[Found]:
     packed = isinstance(value, bytes)
+    texts = around.texts
     if packed or (isinstance(value, str) and texts < _PACKED_WITHIN and value.lstrip()[:1] in ("{", "[", '"')):
         try:
             if texts >= _PACKED_WITHIN:
@@ -136,21 +168,23 @@ def _found(
         except InvalidHeadline as error:
             yield Found(_raw(value), place=places.next(), fault=str(error))
             return
-        places.counts |= len(documents) > 1
+        _count(len(documents) > 1, around, places)
         for document in documents:
-            yield from _opened(document, origin, enveloped, places, own, texts + 1)
+            yield from _opened(document, replace(around, texts=texts + 1), places, own)
     elif isinstance(value, list):
         if not value:
             yield Found(value, place=places.next(), fault="The array is empty.")
-        places.counts = True
+        _count(True, around, places)
         for element in value:
-            yield from _opened(element, origin, enveloped, places, own, texts)
+            yield from _opened(element, around, places, own)
     elif isinstance(value, dict):
-        for inner, its_origin, in_one in _unwrapped(value, own):
-            if in_one:
-                yield from _opened(inner, its_origin or origin, True, places, own, texts)
+        for inner in _unwrapped(value, own):
+            if inner.wrapped:
+                yield from _opened(inner.value, around.within(inner), places, own)
             else:
-                yield Found(value, value, places.next(), enveloped, origin)
+                fields = filled(value, around.beside) if around.beside else value
+                part = around.parts.next()
+                yield Found(value, fields, places.next(), around.enveloped, around.origin, part=part)
     elif isinstance(value, Broken):
         yield Found(value.raw, place=places.next(), fault=value.fault)
     else:
@@ -159,38 +193,92 @@ def _found(
         yield Found(value, place=places.next(), fault=f"The {what} is a JSON {kind}, not an object.")
 
 
-def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[tuple[Any, Origin | None, bool]]:
-    """Yields an envelope's content, its origin and True; or the object and False. A deleted row yields nothing."""
+def _count(many: bool, around: _Around, places: _Places) -> None:
+    """From here on, values have numbers, if they are many."""
+    places.counts |= many
+    around.parts.counts |= many
+
+
+def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[_Inner]:
+    """Yields what an envelope holds, or the object itself. A deleted row yields nothing."""
     if _is_deleted(value):
         return
-    if "old" in value and "database" in value and "table" in value:  # Canal and Maxwell: what a changed row was before
+    if _is_changed_row(value):
         value = {name: inner for name, inner in value.items() if name != "old"}
-    if "specversion" in value and ("data" in value or "data_base64" in value):
-        yield _event_data(value), _origin(value.get("source"), value.get("id")), True
+    titled = partial(has_title, own=own)
+    if _is_empty_record(value) and not titled(value):
+        return
+    if _is_event(value):
+        yield _Inner(_event_data(value), _origin(value.get("source"), value.get("id")), beside=_time_of(value))
     elif value.keys() == {"schema", "payload"}:
-        if value["payload"] is not None:
-            yield value["payload"], None, True
-    elif "op" in value and ("after" in value or "before" in value):
-        after = value.get("after")
-        if after is not None:
-            yield after, _row_origin(value.get("source"), after), True
+        yield _Inner(value["payload"])
     elif (items := json_feed_items(value)) is not None:
-        yield items, None, True
-    elif has_title(value, own):
-        yield value, None, False
-    elif (inner := unwrapped(_with_objects(value), lambda fields: has_title(fields, own))) is not None:
-        yield inner, _stated(value, own), True
-    elif (table := table_of(value, lambda fields: has_title(fields, own))) is not None:
-        yield table, None, True
-    elif len(arrays := titled_arrays(value, lambda fields: has_title(fields, own))) == 1:
-        yield next(iter(arrays.values())), None, True
+        yield _Inner(items)
+    elif titled(value):
+        yield _Inner(value, wrapped=False)
+    elif _is_change(value):
+        if (after := value.get("after")) is not None:
+            yield _Inner(after, _row_origin(value.get("source"), after))
+    elif (envelope := _envelope_within(objects := _with_objects(value), titled)) is not None:
+        yield envelope
+    elif (inner := unwrapped(objects, titled)) is not None:
+        yield _Inner(inner, _stated(value, own))
+    elif (table := table_of(value, titled)) is not None:
+        yield _Inner(table)
+    elif len(arrays := titled_arrays(value, lambda fields: titled(fields) or _is_envelope(fields))) == 1:
+        yield _Inner(next(iter(arrays.values())))
     else:
-        yield value, None, False
+        yield _Inner(value, wrapped=False)
+
+
+def _envelope_within(value: Mapping[str, Any], titled: Callable[[Mapping[str, Any]], bool]) -> _Inner | None:
+    """The envelope that an object without a title wraps, with what stands beside it; None where it wraps none."""
+    beside: Mapping[str, Any] = {}
+    for _ in range(_WRAPPED_WITHIN):
+        inner = next((value[name] for name in WRAPPERS if isinstance(value.get(name), Mapping)), None)
+        if inner is None:
+            return None
+        beside = filled(beside_headlines(value), beside)
+        if _is_envelope(inner):
+            return _Inner(inner, beside=beside)
+        if titled(inner):
+            return None
+        value = _with_objects(inner)
+    return None
+
+
+def _is_envelope(value: Mapping[str, Any]) -> bool:
+    """Whether an object is an envelope that `_unwrapped` opens or leaves out, and not by its wrapper's name alone."""
+    if value.keys() == {"schema", "payload"} or _is_event(value) or _is_change(value):
+        return True
+    return _is_changed_row(value) or _is_deleted(value) or _is_empty_record(value)
+
+
+def _is_empty_record(value: Mapping[str, Any]) -> bool:
+    """A record of Kafka or of Connect that has no value."""
+    return any(value.keys() >= names and value[inner] is None for names, inner in _NOTHING_LEFT)
+
+
+def _is_event(value: Mapping[str, Any]) -> bool:
+    """CloudEvents, structured."""
+    return "specversion" in value and ("data" in value or "data_base64" in value)
+
+
+def _is_change(value: Mapping[str, Any]) -> bool:
+    """Debezium's change of a row."""
+    return "op" in value and ("after" in value or "before" in value)
+
+
+def _is_changed_row(value: Mapping[str, Any]) -> bool:
+    """Canal's and Maxwell's, which say in `old` what the row was before."""
+    return "old" in value and "database" in value and "table" in value
 
 
 def _is_deleted(value: Mapping[str, Any]) -> bool:
-    """Whether an object says that a row was deleted: Debezium's unwrapped rows, Maxwell, Canal, AWS DMS, MongoDB."""
+    """Whether an object says that a row was deleted: Debezium, also unwrapped, Maxwell, Canal, AWS DMS, MongoDB."""
     if str(value.get("__deleted", "")).lower() == "true":
+        return True
+    if _is_change(value) and value.get("op") == "d" and value.get("after") is None:
         return True
     if "documentKey" in value and value.get("operationType") == "delete":
         return True
@@ -240,9 +328,13 @@ def _row_origin(source: Any, row: Any) -> Origin | None:
     return _origin(place, row.get("id"))
 
 
-def _binary_event(headers: Sequence[tuple[str, bytes]]) -> Origin | None:
+def _time_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event's time, which its headlines have where they name none."""
+    return {"time": event["time"]} if event.get("time") not in (None, "") else {}
+
+
+def _binary_event(named: Mapping[str, bytes]) -> Origin | None:
     """The envelope of a CloudEvent in binary mode, which stands in the message's headers."""
-    named = {name.lower(): content for name, content in headers or () if content is not None}
     if b"" in (named.get("ce_specversion", b""), named.get("ce_id", b""), named.get("ce_source", b"")):
         return None
     return Origin(named["ce_source"].decode("utf-8", "replace"), named["ce_id"].decode("utf-8", "replace"))

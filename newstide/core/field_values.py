@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from newstide.core.known_names import field_of
-from newstide.core.times import Zone, parse_time
+from newstide.core.times import Fault, Zone, parse_time
 
 # Where a value is an object, the keys under which that object holds the value itself (`string`, `long`: Avro's JSON).
 WITHIN: Mapping[str, tuple[str, ...]] = {
@@ -29,6 +29,7 @@ WRAPPERS = (
     "value", "message", "record", "after", "fullDocument", "Message",
 )  # fmt: skip
 _ZONES = ("timezone", "timeZone", "tz", "zone")  # beside a time in an object, as PHP and calendars write it
+_SHARED = ("source", "language", "published_at")  # the fields whose value all headlines in an object may share
 _OTHERS = ("value", "name", "#text")  # the keys for fields that are no headline's
 _DEPTH = 4  # levels of values within values that are searched
 
@@ -90,6 +91,30 @@ def unwrapped(record: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]]
 def beside_wrapped(record: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a wrapping object that stand beside what it wraps."""
     return {name: value for name, value in record.items() if name not in WRAPPERS or not isinstance(value, Mapping)}
+
+
+def beside_headlines(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an object that hold for all headlines within it: its source, its language and its time.
+
+    Its id, link and texts are its own. A value that cannot be read fills nothing.
+    """
+    found: dict[str, Any] = {}
+    for name, value in record.items():
+        field = field_of(name)
+        if field in _SHARED and not _is_blank(value) and is_readable(field, value):
+            found[name] = value
+    return found
+
+
+def is_readable(field: str, value: Any) -> bool:
+    """Whether a value can be read as a source, a language or a time."""
+    text = value_of(field, value)
+    if field == "published_at":
+        if isinstance(text, bool) or not isinstance(text, str | int | float):
+            return False
+        parsed = parse_time(text)
+        return parsed is not None and (parsed.milliseconds is not None or parsed.fault is Fault.AMBIGUOUS)
+    return isinstance(text, str)
 
 
 def filled(inner: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
