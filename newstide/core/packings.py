@@ -1,5 +1,6 @@
 """The text in a message's bytes, however they are packed: gzip, zstd, UTF-8 to UTF-32, a schema registry's prefix."""
 
+import codecs
 import json
 import zlib
 from dataclasses import dataclass
@@ -42,13 +43,14 @@ class Unpacker:
 def _decoded(value: bytes) -> str:
     encoding = json.detect_encoding(value)
     if value[:1] == b"\0" and len(value) > 5 and not _is_wide(value):
-        if value[5:].lstrip()[:1] not in (b"{", b"["):  # a registry puts these five bytes before JSON, too
+        behind = value[5:].removeprefix(codecs.BOM_UTF8)
+        if behind.lstrip()[:1] not in (b"{", b"["):  # a registry puts these five bytes before JSON, too
             number = int.from_bytes(value[1:5], "big")
             raise InvalidHeadline(
                 f"The message has the prefix of a schema registry (schema {number}): it is Avro or Protobuf. Have it "
                 "sent as JSON, or put a converter in between."
             )
-        value, encoding = value[5:], "utf-8"
+        value, encoding = behind, "utf-8"
     try:
         return value.decode(encoding)
     except UnicodeDecodeError as error:
