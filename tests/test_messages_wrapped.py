@@ -1,11 +1,13 @@
 """Envelopes within other objects: what they hold is read as if the envelope came alone."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from newstide.core.headline import derive_id
+from tests.harness.reading import read, rejects, rows, write
 from tests.test_messages import ARTICLE, EVENT, items, titles
 
 TITLE = ARTICLE["title"]
@@ -107,3 +109,113 @@ def test_an_events_time_is_that_of_a_headline_without_one(data: Any) -> None:
     (item,) = items({**EVENT, "time": AT, "data": own})
     assert item.headline is not None
     assert item.headline.published_at == AT_MS - 86_400_000
+
+
+A = {"title": "Quarrel over Brindle dam", "url": "https://v.example/1", "publishedAt": AT, "source": "Velm"}
+B = {**A, "title": "Marrow lake freezes", "url": "https://v.example/2"}
+
+
+def both_ways(message: Any, path: Path) -> list[tuple[str, str, str, str, str]]:
+    """Id, title, link, source, language and time of each headline, which are the same in a message and in a file."""
+    found = [item.headline for item in items(message)]
+    told = [row.headline for row in rows(read(write(path, json.dumps(message) + "\n")))]
+    shown = [(one.id, one.title, one.url, one.source, one.language) for one in found if one is not None]
+    assert shown == [(one.id, one.title, one.url, one.source, one.language) for one in told]
+    assert len(shown) == len(found)
+    return shown
+
+
+@pytest.mark.parametrize("name", ["headline", "heading", "title", "newsHeadline"])
+@pytest.mark.parametrize("inner", [A, [A], {**A, "description": "Short."}])
+def test_a_headline_under_a_titles_name_keeps_its_values(name: str, inner: Any, tmp_path: Path) -> None:
+    (expected,) = both_ways(A, tmp_path / "a.jsonl")
+    for message in ({"event": "headline.created", name: inner}, {name: inner, "count": 1}, {name: inner}):
+        assert both_ways(message, tmp_path / "a.jsonl") == [expected]
+        assert items(message)[0].headline.published_at == AT_MS  # type: ignore[union-attr]
+
+
+def test_a_batch_of_one_is_read_as_a_batch_of_two(tmp_path: Path) -> None:
+    two = both_ways({"headlines": [A, B], "count": 2}, tmp_path / "a.jsonl")
+    assert both_ways({"headlines": [A], "count": 1}, tmp_path / "a.jsonl") == two[:1]
+    assert len(two) == 2
+
+
+@pytest.mark.parametrize(
+    "title", [{"main": "One", "kicker": None}, {"rendered": "One"}, {"#text": "One", "lang": "en"}]
+)
+def test_a_titles_own_object_wraps_no_headline(title: Any, tmp_path: Path) -> None:
+    ((_, read_as, url, *_),) = both_ways({"headline": title, "url": "https://v.example/1"}, tmp_path / "a.jsonl")
+    assert (read_as, url) == ("One", "https://v.example/1")
+
+
+@pytest.mark.parametrize("name", ["message", "data", "payload", "value", "Message"])
+@pytest.mark.parametrize(
+    "text",
+    ["\n".join(map(json.dumps, (A, B))), json.dumps([A, B]), json.dumps(A) + json.dumps(B), json.dumps([[A], B])],
+)
+def test_each_document_in_a_wrapping_text_is_a_headline(name: str, text: str) -> None:
+    found = items({"timestamp": AT, name: text})
+    assert [item.headline and item.headline.url for item in found] == [A["url"], B["url"]]
+    assert [item.place for item in found] == [1, 2]
+
+
+def test_what_cannot_be_read_in_a_wrapping_text_is_refused_alone() -> None:
+    found = titles({"timestamp": AT, "message": json.dumps(A) + "\n{oops}\n" + json.dumps(B)})
+    assert [found[0], found[2]] == [A["title"], B["title"]]
+    assert "not JSON" in found[1]
+
+
+@pytest.mark.parametrize(
+    "path", [lambda inner: {"articles": inner}, lambda inner: {"response": {"page": 1, "docs": inner}}]
+)
+def test_source_language_and_time_beside_an_array_fill_what_its_elements_lack(path: Any, tmp_path: Path) -> None:
+    around = {"source": "Velm", "language": "de", "date": AT, "id": "00112233445566ff", "url": "https://v.example/all"}
+    message = {**around, **path([{"title": "One"}, {"title": "Two", "lang": "fr", "publisher": "Pell"}])}
+    found = both_ways(message, tmp_path / "a.jsonl")
+    assert [one[2:] for one in found] == [("", "Velm", "de"), ("", "Pell", "fr")]
+    assert len({one[0] for one in found}) == 2
+    assert [item.headline and item.headline.published_at for item in items(message)] == [AT_MS, AT_MS]
+    untimed = items({"time": 0.03, "source": {"x": 1}, **path([{"title": "One"}])})
+    assert untimed[0].unread == (), "what cannot be read fills nothing"
+
+
+def test_dynamodbs_typed_values_are_one_headline(tmp_path: Path) -> None:
+    typed = {
+        "title": {"S": "One"},
+        "url": {"S": "https://v.example/1"},
+        "published_at": {"N": "1789936200"},
+        "read": {"BOOL": True},
+        "source": {"M": {"name": {"S": "Velm"}}},
+    }
+    ((_, title, url, source, _),) = both_ways(typed, tmp_path / "a.jsonl")
+    assert (title, url, source) == ("One", "https://v.example/1", "Velm")
+    assert items(typed)[0].headline.published_at == AT_MS  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("date", [{"date": {"iso": AT}}, {"summary": {"en": "Short.", "de": "Kurz."}}])
+def test_a_title_in_several_languages_is_one_headline(date: Any, tmp_path: Path) -> None:
+    assert [one[1] for one in both_ways({"title": {"en": "One", "de": "Eins"}, **date}, tmp_path / "a.jsonl")] == [
+        "One"
+    ]
+
+
+def test_what_json_api_includes_belongs_to_its_data(tmp_path: Path) -> None:
+    message = {"data": [{"type": "a", "attributes": A}], "included": [{"type": "b", "attributes": {"title": "Desk"}}]}
+    assert [one[1] for one in both_ways(message, tmp_path / "a.jsonl")] == [A["title"]]
+
+
+def test_a_byte_order_mark_may_follow_a_registrys_prefix() -> None:
+    text = json.dumps(ARTICLE).encode()
+    assert titles(b"\0\0\0\0\x07\xef\xbb\xbf" + text) == titles(b"\0\0\0\0\x07" + text) == [TITLE]
+    assert "prefix of a schema registry" in titles(b"\0\0\0\0\x07\xef\xbb\xbfavro")[0]
+
+
+@pytest.mark.parametrize("before", [0, 1, 30])
+@pytest.mark.parametrize("wrapper", ["_source", "data"])
+def test_a_wrapped_record_without_a_title_is_refused_alone(wrapper: str, before: int, tmp_path: Path) -> None:
+    untitled = {"title": None, "media": [{"title": "photo of a pier"}], "related": [{"title": "Older"}]}
+    lines = [*({"title": f"Ferry {number}"} for number in range(before)), untitled, {"title": "Pell agrees"}]
+    file = write(tmp_path / "a.jsonl", "".join(json.dumps({wrapper: line}) + "\n" for line in lines))
+    found = read(file)
+    assert len(rows(found)) == before + 1
+    assert [reject.line for reject in rejects(found)] == [before + 1]

@@ -14,7 +14,16 @@ from typing import Any, NamedTuple
 
 from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import has_title, pick
-from newstide.core.field_values import WRAPPERS, beside_headlines, beside_wrapped, filled, unwrapped, value_of
+from newstide.core.field_values import (
+    WRAPPERS,
+    beside_headlines,
+    beside_wrapped,
+    filled,
+    untyped,
+    unwrapped,
+    value_of,
+    wrapper_in,
+)
 from newstide.core.json_texts import JSON, LEVELS_READ, Broken, documents_of, without_depths
 from newstide.core.packings import Unpacker
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
@@ -182,7 +191,7 @@ def _found(value: Any, around: _Around, places: _Places, own: Mapping[str, str])
             if inner.wrapped:
                 yield from _opened(inner.value, around.within(inner), places, own)
             else:
-                fields = filled(value, around.beside) if around.beside else value
+                fields = filled(inner.value, around.beside) if around.beside else inner.value
                 part = around.parts.next()
                 yield Found(value, fields, places.next(), around.enveloped, around.origin, part=part)
     elif isinstance(value, Broken):
@@ -203,6 +212,7 @@ def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[_Inner
     """Yields what an envelope holds, or the object itself. A deleted row yields nothing."""
     if _is_deleted(value):
         return
+    value = untyped(value) or value
     if _is_changed_row(value):
         value = {name: inner for name, inner in value.items() if name != "old"}
     titled = partial(has_title, own=own)
@@ -225,7 +235,7 @@ def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[_Inner
         yield _Inner(inner, _stated(value, own))
     elif (table := table_of(value, titled)) is not None:
         yield _Inner(table)
-    elif len(arrays := titled_arrays(value, lambda fields: titled(fields) or _is_envelope(fields))) == 1:
+    elif len(arrays := titled_arrays(objects, lambda fields: titled(fields) or _is_envelope(fields))) == 1:
         yield _Inner(next(iter(arrays.values())))
     else:
         yield _Inner(value, wrapped=False)
@@ -235,9 +245,10 @@ def _envelope_within(value: Mapping[str, Any], titled: Callable[[Mapping[str, An
     """The envelope that an object without a title wraps, with what stands beside it; None where it wraps none."""
     beside: Mapping[str, Any] = {}
     for _ in range(_WRAPPED_WITHIN):
-        inner = next((value[name] for name in WRAPPERS if isinstance(value.get(name), Mapping)), None)
-        if inner is None:
+        name = wrapper_in(value)
+        if name is None:
             return None
+        inner = value[name]
         beside = filled(beside_headlines(value), beside)
         if _is_envelope(inner):
             return _Inner(inner, beside=beside)
@@ -289,13 +300,14 @@ def _is_deleted(value: Mapping[str, Any]) -> bool:
 
 
 def _with_objects(value: dict[str, Any]) -> dict[str, Any]:
-    """The object with its wrapping texts that are JSON objects as objects: `{"message": "{...}"}`."""
+    """The object with its wrapping texts that are JSON as what they hold: `{"message": "{...}"}`; several as a list."""
     opened_ = dict(value)
     for name in WRAPPERS:
         text = value.get(name)
-        if isinstance(text, str) and text.lstrip()[:1] == "{":
+        if isinstance(text, str) and text.lstrip()[:1] in ("{", "["):
             with suppress(InvalidHeadline):
-                opened_[name] = next((one for one in documents_of(text) if isinstance(one, dict)), text)
+                documents = documents_of(text)
+                opened_[name] = documents[0] if len(documents) == 1 else documents
     return opened_
 
 

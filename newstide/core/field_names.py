@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from newstide.core.field_values import at_path, value_of
+from newstide.core.field_values import at_path, holds_headline, value_of
 from newstide.core.known_names import FIELD_OF, NAMES, plain_name
 from newstide.core.text import clean, is_no_title
 
@@ -73,5 +73,8 @@ def has_title(fields: Mapping[str, Any], own: Mapping[str, str]) -> bool:
     """Whether the object is a headline: it has a title under one of its names."""
     if not own and (title := fields.get("title")).__class__ is str and title.strip():  # most objects
         return True
-    title = value_of("title", pick(fields, own)[0].get("title"))
+    given = pick(fields, own)[0].get("title")
+    if "title" not in own and holds_headline(given):  # the object wraps a headline
+        return False
+    title = value_of("title", given)
     return isinstance(title, str) and bool(title.strip())

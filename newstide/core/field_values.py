@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from newstide.core.known_names import field_of
+from newstide.core.time_names import LANGUAGES
 from newstide.core.times import Fault, Zone, parse_time
 
 # Where a value is an object, the keys under which that object holds the value itself (`string`, `long`: Avro's JSON).
@@ -18,7 +19,7 @@ WITHIN: Mapping[str, tuple[str, ...]] = {
     "url": ("url", "href", "link", "canonical", "#text", "_text", "$t", "string", "@id"),
     "published_at": (
         "$date", "$numberLong", "$numberDouble", "value", "datetime", "dateTime", "date", "seconds", "_seconds", "#text",
-        "_text", "$t", "string", "long", "@value",
+        "_text", "$t", "string", "long", "@value", "iso",
     ),
     "language": ("code", "iso", "id", "name", "value", "string"),
     "id": ("$oid", "#text", "_text", "value", "string"),
@@ -30,6 +31,9 @@ WRAPPERS = (
 )  # fmt: skip
 _ZONES = ("timezone", "timeZone", "tz", "zone")  # beside a time in an object, as PHP and calendars write it
 _SHARED = ("source", "language", "published_at")  # the fields whose value all headlines in an object may share
+_OF_HEADLINES = frozenset({"url", "source", "published_at", "description"})  # fields that a title's object has not
+_TRANSLATED = ("title", "description")  # the fields whose text may stand there in several languages
+_TYPES = frozenset({"S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"})  # of DynamoDB's values
 _OTHERS = ("value", "name", "#text")  # the keys for fields that are no headline's
 _DEPTH = 4  # levels of values within values that are searched
 
@@ -78,7 +82,7 @@ def unwrapped(record: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]]
         return record
     beside = dict(record)
     for _ in range(_DEPTH):
-        name = next((name for name in WRAPPERS if isinstance(beside.get(name), Mapping)), None)
+        name = wrapper_in(beside)
         if name is None:
             return None
         inner = beside.pop(name)
@@ -86,6 +90,30 @@ def unwrapped(record: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]]
         if has_title(inner):
             return beside
     return None
+
+
+def wrapper_in(record: Mapping[str, Any]) -> str | None:
+    """The name under which an object holds another that may be a headline; None where there is none."""
+    known = (name for name in WRAPPERS if isinstance(record.get(name), Mapping))
+    titles = (name for name, value in record.items() if isinstance(value, Mapping) and _is_title_of(name, value))
+    return next(known, None) or next(titles, None)
+
+
+def _is_title_of(name: str, value: Mapping[str, Any]) -> bool:
+    return field_of(name) == "title" and holds_headline(value)
+
+
+def holds_headline(value: Any) -> bool:
+    """Whether what stands under a title's name is a whole headline, or a list that has one: `{"headline": {"title": ...}}`.
+
+    A title's own object (`{"main": ..., "kicker": ...}`) has no link, no time and no source.
+    """
+    if isinstance(value, list):
+        return any(isinstance(one, Mapping) and holds_headline(one) for one in value)
+    if not isinstance(value, Mapping):
+        return False
+    fields = {field_of(name) for name, inner in value.items() if not _is_blank(inner)}
+    return "title" in fields and not _OF_HEADLINES.isdisjoint(fields)
 
 
 def beside_wrapped(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,6 +176,8 @@ def _read(field: str, value: Any, depth: int) -> str | int | float | None:
     if not depth:
         return None
     if isinstance(value, Mapping):
+        if field in _TRANSLATED and is_by_language(value):
+            return next((text for text in value.values() if text.strip()), None)
         inner = (value.get(name) for name in WITHIN.get(field, _OTHERS))
         found = next((found for one in inner if (found := _read(field, one, depth - 1)) is not None), None)
         return _in_its_zone(found, value) if field == "published_at" and isinstance(found, str) else found
@@ -159,6 +189,36 @@ def _read(field: str, value: Any, depth: int) -> str | int | float | None:
             return "\n".join(map(str, several)) or None
         return several[0] if several else None
     return None
+
+
+def is_by_language(value: Mapping[Any, Any]) -> bool:
+    """Whether an object holds a text in one or more languages: `{"en": "One", "de": "Eins"}`."""
+    return (
+        bool(value)
+        and all(isinstance(name, str) and name.replace("_", "-").split("-")[0] in LANGUAGES for name in value)
+        and all(isinstance(text, str) for text in value.values())
+        and list(value) != ["id"]
+    )
+
+
+def untyped(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The plain values of DynamoDB's typed JSON, `{"title": {"S": "One"}}`; None for other objects."""
+    if not record or not all(isinstance(value, Mapping) and _TYPES.issuperset(value) for value in record.values()):
+        return None
+    if not all(len(value) == 1 for value in record.values()):
+        return None
+    return {name: _plain(value) for name, value in record.items()}
+
+
+def _plain(typed: Any) -> Any:
+    if not isinstance(typed, Mapping) or len(typed) != 1:
+        return typed
+    ((kind, value),) = typed.items()
+    if kind == "M" and isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if kind == "L" and isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return None if kind == "NULL" else value
 
 
 def _in_its_zone(time: str, value: Mapping[Any, Any]) -> str:

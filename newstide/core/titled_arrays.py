@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from newstide.core.field_values import WRAPPERS, filled, value_of
+from newstide.core.field_values import WRAPPERS, beside_headlines, filled, is_by_language, unwrapped, value_of
 from newstide.core.known_names import field_of
 
 _JSON_FEED = "https://jsonfeed.org/version/"
@@ -22,26 +22,33 @@ def titled_arrays(document: Any, has_title: Callable[[Mapping[str, Any]], bool])
         has_title: Says whether an object has a title of its own.
 
     Returns:
-        Dotted path to elements; arrays at one path through a list count as one.
+        Dotted path to elements; arrays at one path through a list count as one. The source, language and time of the
+        objects around an array fill those that its elements lack.
     """
     found: dict[str, list[Any]] = {}
-    waiting: list[tuple[str, Any, int]] = [("", document, 0)]
+    waiting: list[tuple[str, Any, int, Mapping[str, Any]]] = [("", document, 0, {})]
     while waiting:
-        path, value, depth = waiting.pop()
+        path, value, depth, beside = waiting.pop()
         if depth > _DEEPEST:
             continue
         if isinstance(value, list):
             if any(_holds_title(element, has_title) for element in value):
-                found[path] = value + found.get(path, [])
+                found[path] = [_filled(element, beside) for element in value] + found.get(path, [])
             else:
-                waiting.extend((path, element, depth + 1) for element in value if isinstance(element, Mapping | list))
-        elif isinstance(value, Mapping) and (not has_title(value) or depth == 0):
-            waiting.extend(
-                (f"{path}.{key}" if path else str(key), inner, depth + 1)
-                for key, inner in value.items()
-                if isinstance(inner, Mapping | list)
-            )
+                inners = (element for element in value if isinstance(element, Mapping | list))
+                waiting.extend((path, element, depth + 1, beside) for element in inners)
+        elif isinstance(value, Mapping) and (depth == 0 or not has_title(value)):
+            nested = [(key, inner) for key, inner in value.items() if isinstance(inner, Mapping | list)]
+            if nested and not (depth == 0 and has_title(value)):  # what a headline holds is not its own
+                beside = filled(beside_headlines(value), beside)
+            waiting.extend((f"{path}.{key}" if path else str(key), inner, depth + 1, beside) for key, inner in nested)
+    if found.keys() == {"data", "included"}:  # JSON:API: what is included belongs to the data
+        del found["included"]
     return dict(reversed(found.items()))
+
+
+def _filled(element: Any, beside: Mapping[str, Any]) -> Any:
+    return filled(element, beside) if beside and isinstance(element, Mapping) else element
 
 
 def json_feed_items(document: Any) -> list[Any] | None:
@@ -87,7 +94,7 @@ def table_of(
         return [dict(zip(names, row, strict=False)) for row in data] if has_title(dict.fromkeys(names, "x")) else None
     values = list(document.values())
     if values and all(isinstance(value, Mapping) for value in values):
-        if has_title(dict.fromkeys(map(str, document), "x")):
+        if has_title(dict.fromkeys(map(str, document), "x")) and _are_columns(values):
             keys = dict.fromkeys(key for value in values for key in value)
             if len(keys) * len(values) > _SPARSEST * sum(map(len, values)):  # it would be far larger than what came
                 return None
@@ -100,8 +107,15 @@ def table_of(
     return None
 
 
+def _are_columns(values: list[Mapping[str, Any]]) -> bool:
+    """Whether objects are columns of one table: they share the names of its rows, and hold no other objects."""
+    rows = max(values, key=len).keys()
+    shared = all(not rows.isdisjoint(value) for value in values if value)
+    return shared and not any(map(is_by_language, values))
+
+
 def _holds_title(element: Any, has_title: Callable[[Mapping[str, Any]], bool]) -> bool:
     if not isinstance(element, Mapping):
         return False
     wrapped = (element[name] for name in WRAPPERS if isinstance(element.get(name), Mapping))
-    return has_title(element) or any(map(has_title, wrapped))
+    return has_title(element) or any(map(has_title, wrapped)) or unwrapped(element, has_title) is not None

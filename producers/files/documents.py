@@ -13,11 +13,19 @@ from typing import Any
 from newstide.core.envelopes import without_depths
 from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.field_names import pick
-from newstide.core.field_values import at_path, unwrapped, value_of
+from newstide.core.field_values import at_path, holds_headline, untyped, unwrapped, value_of, wrapper_in
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from producers.files.arrays import LOOKED_AT, arrays_in, followed
-from producers.files.columns import fill_missing, find_known_columns, listed, no_column, no_title, spare_places
+from producers.files.columns import (
+    fill_missing,
+    find_known_columns,
+    is_title,
+    listed,
+    no_column,
+    no_title,
+    spare_places,
+)
 from producers.files.containers import Source
 from producers.files.encodings import Line, printable, undecodable, whole_text
 from producers.files.options import Item, Options
@@ -85,6 +93,7 @@ class _Records:
         self._flat: bool | None = None  # whether the file's objects are headlines; None: not known yet
         self._titled = False
         self._tried = 0
+        self._wrapped = False  # whether an object of the file wrapped one headline
         self._single = False  # whether the file is one document
 
     def items(self, documents: Iterator[tuple[int, Any]] | enumerate[Any]) -> Iterator[Item]:
@@ -92,7 +101,7 @@ class _Records:
         begin = list(islice(documents, 2))
         self._single = len(begin) == 1
         for line, document in chain(begin, documents):
-            if self._flat and document.__class__ is dict:  # most lines
+            if self._flat and document.__class__ is dict and self._is_plain(document):  # most lines
                 yield self._item(line, document)
             elif isinstance(document, Item):
                 yield document
@@ -104,8 +113,14 @@ class _Records:
             if self._tried and field not in self._tally.columns:
                 raise no_column(column, self._tally.names, self._file)
 
+    def _is_plain(self, record: dict[str, Any]) -> bool:
+        """Whether a record of a file of headlines wraps none, and is not DynamoDB's."""
+        return record.get("title").__class__ is str or (untyped(record) is None and wrapper_in(record) is None)
+
     def _opened(self, line: int, document: Any) -> Iterator[Item]:
         path = self._options.records
+        if isinstance(document, dict):
+            document = untyped(document) or document
         if isinstance(document, str) and document.lstrip()[:1] in ("{", "["):
             with suppress(ValueError, RecursionError):  # JSON in JSON
                 document = parse_json(document)
@@ -143,12 +158,16 @@ class _Records:
             return
         if isinstance(document, Mapping) and (inner := unwrapped(document, self._has_title)) is not None:
             wrapper = next((name for name, value in document.items() if self._is_headline(value)), None)
+            self._wrapped = True
             if wrapper is not None:
                 self._note_arrays(document[wrapper], f"{wrapper}.")
             yield self._item(line, inner)
             return
         if isinstance(document, Mapping) and (table := table_of(document, self._has_title)) is not None:
             yield from self._elements(table)
+            return
+        if isinstance(document, Mapping) and self._is_untitled(document):
+            yield self._item(line, document)
             return
         found = titled_arrays(document, self._has_title)
         if len(found) > 1:
@@ -168,6 +187,13 @@ class _Records:
             yield from self._elements(document)
         elif document:
             yield Item(line, {}, shorten(repr(document), 200), "The JSON is a list without an object.")
+
+    def _is_untitled(self, document: Mapping[str, Any]) -> bool:
+        """Whether a document is a wrapped record without a title, as those of the file are: its arrays are its own."""
+        name = wrapper_in(document)
+        if self._single or name is None:
+            return False
+        return self._wrapped or self._flat is True or any(map(is_title, document[name]))
 
     def _note_arrays(self, headline: Mapping[str, Any], before: str = "") -> None:
         """Notes an array with titles in a document that is one headline: the user may have meant that array."""
@@ -229,7 +255,10 @@ class _Records:
         column = self._columns_quietly(record).get("title")
         if column is None:
             return False
-        value = value_of("title", record[column] if column in record else at_path(record, column))
+        given = record[column] if column in record else at_path(record, column)
+        if "title" not in self._options.mapping and holds_headline(given):  # the object wraps a headline
+            return False
+        value = value_of("title", given)
         return isinstance(value, str | int | float) and not isinstance(value, bool) and bool(value)
 
     def _is_headline(self, value: Any) -> bool:
