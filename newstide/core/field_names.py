@@ -9,7 +9,7 @@ from typing import Any
 
 from newstide.core.field_values import at_path, holds_headline, value_of
 from newstide.core.known_names import FIELD_OF, NAMES, plain_name
-from newstide.core.text import clean, is_no_title
+from newstide.core.several_values import chosen
 
 __all__ = ["NAMES", "has_title", "pick", "plain_name"]
 
@@ -24,10 +24,11 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
         own: Field to the producer's own name or dotted path; such a field is read under that name alone.
 
     Returns:
-        Field to value, unchanged, without missing and blank values (of several titles, the first that can be read); and
+        Field to value, unchanged, without missing and blank values (of several, as `several_values` chooses); and
         the names that belong to no field.
     """
     found: dict[str, Any] = {}
+    several: dict[str, list[Any]] = {}
     candidates, unknown = _sorted(tuple(fields))
     if own:
         tops = {path.partition(".")[0] for path in own.values()}
@@ -37,19 +38,17 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
         value = fields[name]
         if value is None or (value.__class__ is str and (not value or value.isspace())):
             continue
-        if field not in found or (field == "title" and not _is_readable(found[field]) and _is_readable(value)):
+        if field not in found:
             found[field] = value
+        else:
+            several.setdefault(field, [found[field]]).append(value)
+    for field, values in several.items():
+        found[field] = chosen(field, values)
     for field, path in own.items():
         value = at_path(fields, path)
         if value not in _EMPTY:
             found[field] = value
     return found, unknown
-
-
-def _is_readable(title: Any) -> bool:
-    """Whether a value is a title once it is cleaned: `N/A`, `&nbsp;` and a bare link are none."""
-    text = value_of("title", title)
-    return isinstance(text, str) and bool(cleaned := clean(text)) and not is_no_title(cleaned)
 
 
 @lru_cache(maxsize=256)  # a producer's objects have the same names, again and again

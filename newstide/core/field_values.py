@@ -3,8 +3,11 @@
 Files and messages read values by the same rules, so that the same headline has the same id at either entrance.
 """
 
+import ast
+import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from newstide.core.known_names import field_of
@@ -35,6 +38,7 @@ _OF_HEADLINES = frozenset({"url", "source", "published_at", "description"})  # f
 _TRANSLATED = ("title", "description")  # the fields whose text may stand there in several languages
 _TYPES = frozenset({"S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"})  # of DynamoDB's values
 _OTHERS = ("value", "name", "#text")  # the keys for fields that are no headline's
+_LONGEST_OBJECT = 2_000  # characters of a cell that may be an object
 _DEPTH = 4  # levels of values within values that are searched
 
 
@@ -50,6 +54,20 @@ def value_of(field: str, value: Any) -> Any:
     if found is not None:
         return found
     return None if (not value and value is not False) or value != value else value  # noqa: PLR0124 - NaN
+
+
+def named(source: Any) -> Any:
+    """A source; of a text that is an object, as tables have it whose cells held objects, what that object names."""
+    if source.__class__ is not str or source[:1] not in ("{", "[") or len(source) > _LONGEST_OBJECT:
+        return source
+    for read in (json.loads, ast.literal_eval):  # JSON, or as Python shows a dict
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            found = read(source)
+            if isinstance(found, Mapping) or (
+                isinstance(found, list) and any(isinstance(one, Mapping) for one in found)
+            ):
+                return value_of("source", found) if isinstance(value_of("source", found), str) else ""
+    return source
 
 
 def at_path(record: Any, path: str) -> Any:

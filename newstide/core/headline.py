@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from newstide.core.errors import InvalidHeadline
+from newstide.core.field_values import named
 from newstide.core.ids import names_a_site
 from newstide.core.languages import language_tag
 from newstide.core.outlets import without_outlet
@@ -189,7 +190,7 @@ def _headline(
 ) -> Headline:
     """The headline of these fields; its id is derived with the time `day`, if any, and its time is `at`."""
     title = _text("title", fields.get("title"), clean_text)
-    source = _text("source", fields.get("source"), clean_text)[:MAX_SOURCE].strip()
+    source = _text("source", named(fields.get("source")), clean_text)[:MAX_SOURCE].strip()
     url = _text("url", fields.get("url"), clean_name)
     return Headline(
         id=_id(fields, source, url, title, day, clean_name),

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from newstide.core.errors import SourceError
 from newstide.core.field_names import NAMES
+from newstide.core.several_values import chosen, is_flag, is_sure
 from newstide.core.text import clean, is_no_title, shorten
 
 FIELDS = tuple(NAMES)
@@ -62,14 +63,16 @@ def find_known_columns(
 def spare_places(columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str, list[int]]:
     """By field, the places of the columns that may hold it, the first that counts first, where there are several.
 
-    Where one is empty in a row, the next has the value. A field that the user names has that column alone.
+    Where one is empty or cannot be read in a row, the next has the value. A field that the user names has that column
+    alone. A column `published` is always among them, as it may hold no times at all.
     """
     plain, taken = [_plain(column) for column in columns], set(mapping.values())
     found = {}
     for field in FIELDS:
         names = NAMES[field]
         places = [place for place, name in enumerate(plain) if name in names and columns[place] not in taken]
-        if len(places) > 1 and field not in mapping:
+        flag = field == "published_at" and "published" in plain
+        if places and (len(places) > 1 or flag) and field not in mapping:
             found[field] = sorted(places, key=lambda place: names.index(plain[place]))
     return found
 
@@ -84,13 +87,24 @@ def is_missing(field: str, value: Any) -> bool:
 
 
 def fill_missing(
-    fields: dict[str, Any], spare: Mapping[str, Sequence[_Place]], value_at: Callable[[str, _Place], Any]
+    fields: dict[str, Any],
+    spare: Mapping[str, Sequence[_Place]],
+    value_at: Callable[[str, _Place], Any],
+    time_format: str | None = None,
 ) -> None:
-    """Gives each field that holds nothing the first value that is one, of its columns as `spare_places` orders them."""
+    """Gives each field the value that counts of its columns, as `spare_places` orders them and `several_values` chooses.
+
+    Times in a layout that the user names are taken as they stand.
+    """
     for field, places in spare.items():
-        if is_missing(field, fields.get(field)):
-            values = (value_at(field, place) for place in places)
-            fields[field] = next((value for value in values if not is_missing(field, value)), fields.get(field))
+        given = fields.get(field)
+        if (missing := is_missing(field, given)) or not is_sure(field, given):
+            values = [value for place in places if not is_missing(field, value := value_at(field, place))]
+            if field == "published_at" and time_format is not None:
+                fields[field] = values[0] if missing and values else given
+            elif values:
+                value = chosen(field, values, in_file=True)
+                fields[field] = None if field == "published_at" and is_flag(value) else value
 
 
 def is_title(name: str) -> bool:

@@ -225,7 +225,7 @@ class _Records:
             fields["title"] = value_of("title", pick(record, {})[0].get("title"))
         if self._spare:
             spare = self._spare.get(tuple(record), {})
-            fill_missing(fields, spare, lambda field, name: value_of(field, record[name]))
+            fill_missing(fields, spare, lambda field, name: value_of(field, record[name]), self._options.time_format)
         return Item(line, fields, record)
 
     def _columns(self, record: Mapping[str, Any]) -> dict[str, str]:

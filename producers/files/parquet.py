@@ -55,7 +55,8 @@ def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> It
                 cells = {name: _cells(batch.column(batch.schema.names.index(name))) for name in needed}
                 for row in range(batch.num_rows):
                     number += 1
-                    yield _item(number, {name: cells[name][row] for name in needed}, columns, spare)
+                    record = {name: cells[name][row] for name in needed}
+                    yield _item(number, record, columns, spare, options.time_format)
     except (pa.ArrowException, *DAMAGE, MemoryError, KeyError) as error:
         if "encrypt" in str(error).lower() or "decrypt" in str(error).lower():
             raise SourceError(f"{file} is an encrypted Parquet file.", "Write it without encryption.") from None
@@ -65,7 +66,13 @@ def read_parquet(found: Opened, file: str, options: Options, tally: Tally) -> It
         ) from None
 
 
-def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str], spare: Mapping[str, list[str]]) -> Item:
+def _item(
+    number: int,
+    record: Mapping[str, Any],
+    columns: Mapping[str, str],
+    spare: Mapping[str, list[str]],
+    time_format: str | None,
+) -> Item:
     fields = {}
     for field, column in columns.items():
         value = at_path(record, column)
@@ -73,7 +80,7 @@ def _item(number: int, record: Mapping[str, Any], columns: Mapping[str, str], sp
             reason = f"The row cannot be decoded: its {column!r} is {shorten(repr(value.value))}."
             return Item(number, {}, shorten(repr(value.value), 200), reason)
         fields[field] = _value(field, value)
-    fill_missing(fields, spare, lambda field, name: _value(field, record[name]))
+    fill_missing(fields, spare, lambda field, name: _value(field, record[name]), time_format)
     return Item(number, fields, record)
 
 

@@ -87,7 +87,7 @@ def read_table(
             if not _NULLS.isdisjoint(fields.values()):
                 fields = {field: _without_null(field, cell) for field, cell in fields.items()}
             if spare:
-                fill_missing(fields, spare, partial(_cell, cells))
+                fill_missing(fields, spare, partial(_cell, cells), options.time_format)
             if cells == header or (header is None and count > 1 and _is_header_below(cells, columns)):
                 yield Item(row.line, {}, row.text, "The row repeats the header.")
             else:

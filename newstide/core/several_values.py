@@ -1,0 +1,105 @@
+"""Which value counts where an object or a row has several for one field, under several of its names."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from newstide.core.field_values import value_of
+from newstide.core.languages import language_tag
+from newstide.core.text import clean, is_no_title
+from newstide.core.times import Fault, ParsedTime, Zone, parse_time
+
+_LINK = re.compile(r"\s*https?://\S", re.IGNORECASE)
+_CLOCK = re.compile(r"[T\s]*\d{1,2}[:.h]\d{2}(?!\d)")  # how a time of day begins
+_DAY_MS = 86_400_000
+_FLAGS = frozenset({"0", "1", "true", "false", "yes", "no", "t", "f", "y", "n"})
+
+
+def chosen(field: str, values: Sequence[Any], *, in_file: bool = False) -> Any:
+    """The value that counts: the first that can be read, else the first.
+
+    Of times, a day alone gives way to a full time of that day, else has a time of day that stands beside it.
+
+    Args:
+        field: The headline's field.
+        values: Those that are not blank, at least one, the first that counts first.
+        in_file: Numbers may be a spreadsheet's days, and the file shows the order of day and month.
+    """
+    if field == "published_at":
+        return _time(values, in_file)
+    return next((value for value in values if _is_readable(field, value)), values[0])
+
+
+def is_sure(field: str, value: Any) -> bool:
+    """Whether a value counts whatever the other names hold."""
+    if field == "published_at":
+        if value.__class__ is not str or ":" not in value:
+            return isinstance(value, tuple)  # a moment that is a number in its file
+        return (parsed := parse_time(value)) is not None and parsed.milliseconds is not None
+    return _is_readable(field, value)
+
+
+def is_flag(value: Any) -> bool:
+    """Whether a value says yes or no, as a column `published` often does: then it is no time."""
+    return value is True or value is False or (isinstance(value, str) and value.strip().casefold() in _FLAGS)
+
+
+def _is_readable(field: str, value: Any) -> bool:
+    if field == "id":  # which id counts is a question of its form, and of the entrance
+        return True
+    text = value_of(field, value)
+    if not isinstance(text, str):
+        return False
+    if field == "title":  # `N/A`, `&nbsp;` and a bare link are none
+        return bool(cleaned := clean(text)) and not is_no_title(cleaned)
+    if field == "url":
+        return _LINK.match(text) is not None
+    return bool(language_tag(text)) if field == "language" else True
+
+
+def _time(values: Sequence[Any], in_file: bool) -> Any:
+    read = [(value, *_moment(value, in_file)) for value in values]
+    first = next((one for one in read if one[2] is not None and _counts(one[2], in_file)), None)
+    if first is None:
+        return next((value for value, _, _ in read if isinstance(value, tuple)), values[0])
+    value, text, day = first
+    if not isinstance(text, str) or day is None or not _is_day(text, day):
+        return value
+    for other, other_text, moment in read:
+        if moment is not None and not _is_day(other_text, moment) and _is_of(day, text, moment, other_text):
+            return other
+    for _, clock, _ in read:
+        if isinstance(clock, str) and _CLOCK.match(clock):
+            joined = f"{text.strip()} {clock.strip().removeprefix('T')}"
+            if (parsed := parse_time(joined)) is not None and parsed.fault is not Fault.UNREADABLE:
+                return joined
+    return value
+
+
+def _moment(value: Any, in_file: bool) -> tuple[Any, ParsedTime | None]:
+    """The text or number in a value, and its time; None where it has none."""
+    text = value_of("published_at", value)
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
+        return text, None
+    return text, parse_time(text, serial=in_file)
+
+
+def _counts(parsed: ParsedTime, in_file: bool) -> bool:
+    return parsed.milliseconds is not None or (in_file and parsed.fault in (Fault.AMBIGUOUS, Fault.CONTRARY))
+
+
+def _is_day(text: Any, parsed: ParsedTime) -> bool:
+    """Whether a time is a day alone: it names no time of day and no zone."""
+    if not isinstance(text, str) or ":" in text:
+        return False
+    if parsed.milliseconds is None:
+        return parsed.fault is Fault.AMBIGUOUS
+    return parsed.zone is Zone.MISSING and parsed.milliseconds % _DAY_MS == 0
+
+
+def _is_of(day: ParsedTime, day_text: str, moment: ParsedTime, text: Any) -> bool:
+    """Whether a moment lies in the day, in UTC or as it is written: that of another day is when a page was changed."""
+    if moment.milliseconds is None or day.milliseconds is None:
+        return False
+    written = isinstance(text, str) and text.strip()[:10] == day_text.strip()
+    return written or 0 <= moment.milliseconds - day.milliseconds < _DAY_MS
