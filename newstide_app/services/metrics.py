@@ -79,7 +79,6 @@ class ConsumerMetrics:
             return Counter(f"newstide_{name}", what, registry=registry)
 
         self._counters = {
-            "messages": counter("messages", "Messages of the topic of headlines that are done with."),
             "read": counter("messages_read", "Of them, those with at least one headline that was taken."),
             "tombstones": counter("messages_without_value", "Of them, those without a value (Kafka's tombstones)."),
             "skipped": counter("messages_skipped", "Of them, those that `newstide dead-letters skip` passed over."),
@@ -96,6 +95,8 @@ class ConsumerMetrics:
             "ahead": counter("times_ahead", "Headlines dated more than an hour ahead, redated."),
             "provisional": counter("provisional_labels", "Headlines stored with the label of a story."),
             "unreadable": counter("headlines_unreadable", "Headlines stored whose script the model cannot read."),
+            # The last: whoever reads that messages are done with finds all that became of them.
+            "messages": counter("messages", "Messages of the topic of headlines that are done with."),
         }
         self._seconds = Histogram(
             "newstide_batch_seconds",
