@@ -49,7 +49,7 @@ def _away(_store: Any) -> None:
 
 def test_milvus_away_is_said_and_pages_go_on_until_it_is_back(tmp_path: Path) -> None:
     port = free_port()
-    settings = Settings(data_dir=tmp_path / "data").updated(milvus={"uri": f"http://127.0.0.1:{port}", "timeout": 1})
+    settings = Settings(data_dir=tmp_path / "data").updated(milvus={"uri": f"http://127.0.0.1:{port}", "timeout": "1s"})
     write_run(settings.snapshots_dir, 1)
     with served(settings) as client:
         for path in ("/api/stories", "/api/stories/1", "/api/headlines", "/api/search?q=fire", "/api/runs"):

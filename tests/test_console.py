@@ -46,7 +46,7 @@ def test_a_storys_whole_title_is_read_in_80_columns_and_its_times_name_their_zon
 
 
 def test_a_list_of_nothing_says_whether_there_is_none_or_none_that_was_asked_for() -> None:
-    assert "No stories yet" in shown(print_stories, pd.DataFrame())
+    assert "No story is open" in shown(print_stories, pd.DataFrame())
     assert shown(print_stories, pd.DataFrame(), narrowed=True).strip() == "No story matches."
 
 

@@ -180,7 +180,7 @@ def test_a_watch_that_cannot_be_used_is_refused(fields: dict[str, Any], reason: 
         (["watch"], "No watch is set"),
         (["watch", "--since", "1h"], "--since belongs to --dry-run"),
         (["watch", "--dry-run", "--test", "a"], "--test sends something"),
-        (["watch", "--dry-run", "--since", "soon"], "is not a duration"),
+        (["watch", "--dry-run", "--since", "soon"], "it is no span of time"),
     ],
 )
 def test_what_the_command_cannot_do_is_said(

@@ -45,7 +45,7 @@ def duration(text: str, flag: str) -> timedelta:
     try:
         value = parse_duration(text)
     except ValueError as error:
-        raise SettingsError(f"{flag} {text!r} is no time span: {error}.") from None
+        raise SettingsError(f"{flag} {text!r}: {error}.") from None
     if not isinstance(value, timedelta) or value <= timedelta(0):
         raise SettingsError(f"{flag} {text!r} is not a duration.", "Write it as 30s, 5m, 6h or 7d.")
     return value
