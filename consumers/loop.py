@@ -186,6 +186,7 @@ class _Work:
     def _store(self, records: Sequence[Any]) -> None:
         """Writes the headlines of records, batch by batch, then sends the dead letters of refused items."""
         tally = Tally()
+        self.writer.again()
         fates = {id(record): _Fate() for record in records}
         reader = MessageReader(self.settings.consumer, self.settings.limits)
         items = _timed(self._items(reader, records, fates), tally)

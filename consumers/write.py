@@ -89,6 +89,7 @@ class Writer:
     stopping: Callable[[], bool]
     pace: Pace = field(default_factory=Pace)
     _tried: set[str] = field(default_factory=set)  # ids of the current batch that were sent to Milvus
+    _told: set[str] = field(default_factory=set)  # of them, those that this try of the batch has said are stored
     _embedded_at: float = 0.0  # when the model finished its last piece
     _strange: set[str] = field(default_factory=set)  # languages that the model does not know
     _strange_scripts: set[str] = field(default_factory=set)
@@ -97,6 +98,10 @@ class Writer:
     def begin(self) -> None:
         """Starts a new batch; a batch that is tried again is the same batch."""
         self._tried = set()
+
+    def again(self) -> None:
+        """Starts a try of the batch: what earlier tries said of its headlines does not count."""
+        self._told = set()
 
     def write(self, items: Sequence[Item], tally: Tally) -> list[Settled]:
         """Writes the headlines that Milvus does not hold yet.
@@ -128,6 +133,7 @@ class Writer:
         if missing:
             self._warn_of_languages([headline_of(item) for item in missing])
             settled += self._embed_and_insert(missing, self.stories.current(), tally)
+        self._told.update(headline_of(one.item).id for one in settled if one.outcome is Outcome.STORED)
         return settled
 
     def _looked_up(self, items: Sequence[Item], tally: Tally) -> tuple[list[Item], list[Settled]]:
@@ -156,7 +162,7 @@ class Writer:
         """The items whose id is new, those whose headline is known, and those whose id another headline has."""
         ids = [headline_of(item).id for item in items]
         known = self.store.known_headlines(ids) if ids else {}
-        ours = set(known) & self._tried  # ids that an attempt wrote whose answer was lost
+        ours = set(known) & self._tried - self._told  # ids that an earlier try wrote
         first = {headline_of(item).id: headline_of(item) for item in before}
         missing: list[Item] = []
         settled: list[Settled] = []
