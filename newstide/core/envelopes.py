@@ -81,7 +81,7 @@ class _Around:
         """What stands around the content of an envelope or wrapper."""
         parts = self.parts if inner.origin is None else _Places(False, self.parts.unpacker)
         beside = filled(inner.beside, self.beside) if self.beside else inner.beside
-        return _Around(inner.origin or self.origin, True, parts, beside, self.texts + inner.texts)
+        return _Around(inner.origin or self.origin, True, parts, beside, self.texts)
 
 
 class _Inner(NamedTuple):
@@ -91,7 +91,6 @@ class _Inner(NamedTuple):
     origin: Origin | None = None
     wrapped: bool = True
     beside: Mapping[str, Any] = {}
-    texts: int = 0
 
 
 def open_bare(value: bytes, own: Mapping[str, str]) -> Found | None:

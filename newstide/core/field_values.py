@@ -66,7 +66,8 @@ def named(source: Any) -> Any:
             if isinstance(found, Mapping) or (
                 isinstance(found, list) and any(isinstance(one, Mapping) for one in found)
             ):
-                return value_of("source", found) if isinstance(value_of("source", found), str) else ""
+                name = value_of("source", found)
+                return name if isinstance(name, str) else ""
     return source
 
 

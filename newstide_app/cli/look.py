@@ -20,9 +20,9 @@ Urls = Annotated[bool, typer.Option("--urls", help="Show each headline's address
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (stories, search):
-        app.command()(command)
+    app.command()(stories)
     app.command(context_settings={"ignore_unknown_options": True})(headlines)  # else -1 would be an option
+    app.command()(search)
 
 
 def stories(
