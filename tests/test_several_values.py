@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from newstide.core.errors import SourceError
 from newstide.core.text import iso_time
 from tests.harness.reading import read, rows, told, write
 from tests.test_messages import items
@@ -78,6 +79,12 @@ def test_a_column_that_says_yes_or_no_holds_no_times(cells: tuple[str, str], tmp
     both = rows(read(write(file, lines)))
     assert [row.published for row in both] == [True, False]
     assert iso_time(both[0].headline.published_at) == FULL
+
+
+def test_an_unreadable_time_beside_a_column_that_says_yes_or_no_is_said(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "title,published,created_at\nMarrow lake,1,whenever\n")
+    with pytest.raises(SourceError, match=r"times that cannot be read .* 'whenever'"):
+        told(file)
 
 
 def test_a_layout_that_the_user_names_is_kept(tmp_path: Path) -> None:

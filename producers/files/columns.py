@@ -103,8 +103,8 @@ def fill_missing(
             if field == "published_at" and time_format is not None:
                 fields[field] = values[0] if missing and values else given
             elif values:
-                value = chosen(field, values, in_file=True)
-                fields[field] = None if field == "published_at" and is_flag(value) else value
+                told = [value for value in values if field != "published_at" or not is_flag(value)]
+                fields[field] = chosen(field, told, in_file=True) if told else None
 
 
 def is_title(name: str) -> bool:
