@@ -25,6 +25,7 @@ from newstide.core.field_values import (
     wrapper_in,
 )
 from newstide.core.json_texts import JSON, LEVELS_READ, Broken, documents_of, without_depths
+from newstide.core.nested_headlines import lone_headline, packed_headline
 from newstide.core.packings import Unpacker
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from newstide.core.unforeseen import unforeseen
@@ -234,10 +235,36 @@ def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[_Inner
         yield _Inner(inner, _stated(value, own))
     elif (table := table_of(value, titled)) is not None:
         yield _Inner(table)
-    elif len(arrays := titled_arrays(objects, lambda fields: titled(fields) or _is_envelope(fields))) == 1:
-        yield _Inner(next(iter(arrays.values())))
+    elif arrays := titled_arrays(objects, lambda fields: titled(fields) or _is_envelope(fields)):
+        yield _Inner(next(iter(arrays.values()))) if len(arrays) == 1 else _Inner(value, wrapped=False)
     else:
-        yield _Inner(value, wrapped=False)
+        yield _nested(value, titled, own) or _Inner(value, wrapped=False)
+
+
+def _nested(
+    value: Mapping[str, Any], titled: Callable[[Mapping[str, Any]], bool], own: Mapping[str, str]
+) -> _Inner | None:
+    """What an object without a title holds under an unknown name, in a text, or in an array of such objects."""
+
+    def leads(inner: Any) -> bool:
+        if isinstance(inner, list):
+            return any(map(leads, inner))
+        if not isinstance(inner, dict):
+            return False
+        return opens(inner) or unwrapped(_with_objects(inner), titled) is not None
+
+    def opens(fields: Mapping[str, Any]) -> bool:
+        return titled(fields) or _is_envelope(fields)
+
+    def holds(fields: Mapping[str, Any]) -> bool:
+        return lone_headline(fields, opens) is not None or packed_headline(fields, leads) is not None
+
+    if (nested := lone_headline(value, opens)) is not None:
+        return _Inner(nested.headline, _stated(value, own), beside=nested.beside)
+    if (packed := packed_headline(value, leads)) is not None:
+        return _Inner(packed, _stated(value, own))
+    arrays = titled_arrays(value, holds)
+    return _Inner(next(iter(arrays.values()))) if len(arrays) == 1 else None
 
 
 def _envelope_within(value: Mapping[str, Any], titled: Callable[[Mapping[str, Any]], bool]) -> _Inner | None:

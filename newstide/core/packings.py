@@ -11,6 +11,11 @@ from newstide.core.text import shorten
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
+def is_packed(value: bytes) -> bool:
+    """Whether bytes begin as gzip or zstd do."""
+    return value[:2] == _GZIP or value[:4] == _ZSTD
+
+
 @dataclass(slots=True)
 class Unpacker:
     """Makes texts of bytes; all that it unpacks may have `most_bytes` bytes together.

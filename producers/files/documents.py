@@ -13,7 +13,8 @@ from typing import Any
 from newstide.core.envelopes import without_depths
 from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.field_names import pick
-from newstide.core.field_values import at_path, holds_headline, untyped, unwrapped, value_of, wrapper_in
+from newstide.core.field_values import at_path, filled, holds_headline, untyped, unwrapped, value_of, wrapper_in
+from newstide.core.nested_headlines import lone_headline
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from producers.files.arrays import LOOKED_AT, arrays_in, followed
@@ -181,8 +182,8 @@ class _Records:
             self._flat = False
             yield from self._elements(elements)
         elif isinstance(document, Mapping):
-            if not _is_empty_answer(document):
-                yield self._item(line, document)  # the record has no title, and is refused for it
+            if not _is_empty_answer(document):  # a record without any title is refused for it
+                yield self._item(line, self._nested(document) or document)
         elif any(isinstance(element, Mapping) for element in document):
             yield from self._elements(document)
         elif document:
@@ -278,7 +279,12 @@ class _Records:
 
     def _unwrapped(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """The record inside a wrapping object such as `{"_source": {...}}`; else the object itself."""
-        return unwrapped(record, self._has_title) or record
+        return unwrapped(record, self._has_title) or self._nested(record) or record
+
+    def _nested(self, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The headline that the record holds under an unknown name, with what stands beside it."""
+        found = lone_headline(record, self._has_title)
+        return None if found is None else filled(found.headline, found.beside)
 
     def _hopeless(self) -> SourceError:
         return no_title(self._tally.names, self._file)
