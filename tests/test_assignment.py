@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
+from unittest.mock import MagicMock
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +12,17 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from consumers import assignment
 from consumers.assignment import Members, OpenStories, assign, near_enough, representatives
 from consumers.stories_in_use import StoriesInUse, open_stories
 from newstide.core.headline import Headline
 from newstide.core.language_means import centre, language_means, no_means
-from newstide.core.settings import MilvusSettings
+from newstide.core.settings import MilvusSettings, Settings
 from newstide.embedding import ModelCard
 from newstide.milvus import HeadlineRow, LanguageMean, RunRow, Store, open_store
+from newstide_app.services import run as services
 
 DAY = 86_400_000
 
@@ -326,3 +330,17 @@ def test_a_story_that_no_similarity_reaches_yet_gets_no_headline(store: Store, i
     write_story(store, 1, reach=2.0)
     finish(store, 1)
     assert len(until_read(in_use).numbers) == 0
+
+
+def test_the_consumers_small_products_use_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    within: list[set[int]] = []
+    monkeypatch.setattr(services, "logs", MagicMock())
+    monkeypatch.setattr(services, "model_in_use", MagicMock())
+    monkeypatch.setattr(services, "_connections", MagicMock())
+    monkeypatch.setattr("consumers.loop.ingest", lambda *_, **__: (within.append(threads()), MagicMock())[1])
+    with threadpool_limits(2, user_api="blas"):
+        services.run_consumer(Settings(), stop=Event(), drain=True)
+        assert (within, threads()) == ([{1}], {2})

@@ -253,7 +253,7 @@ def _placed(day: int, clock: int, text: str, layout: Layout, timezone: tzinfo) -
         hour = int(text[layout.zone_hour])
         minute = 0 if layout.zone_minute is None else int(text[layout.zone_minute])
         east = layout.sign * (hour * 60 + minute)
-        if minute > 59 or not is_offset(east, layout.second_ is not None):
+        if east and (minute > 59 or not is_offset(east, layout.second_ is not None)):
             return _UNREADABLE
         named = None if layout.zone is None else _offset(day, clock // _QUARTER_MS, layout.zone)
         if layout.zone is not None and (layout.zone_minute is None or named != east * 60_000):

@@ -8,6 +8,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from threadpoolctl import threadpool_limits
+
 from newstide.core import logs
 from newstide.core.errors import RunFailed
 from newstide.core.retry import once_there
@@ -57,7 +59,8 @@ def _consume(settings: Settings, monitor: Monitor | None, *, stop: Event, drain:
     if connections is None:
         return Tally()
     cut_off = Thread(target=_cut_off, args=(connections, stop), name="cut off", daemon=True)
-    with connections:
+    # The products of arriving headlines and stories are small: threads would take longer to wait for each other.
+    with threadpool_limits(1, user_api="blas"), connections:
         cut_off.start()
         log.info("consuming", topic=settings.kafka.topic, model=embedder.card.name)
         tally = ingest(
