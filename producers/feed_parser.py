@@ -363,7 +363,7 @@ def _json(text: str) -> Any:
     try:
         return decoder.decode(text)
     except RecursionError:
-        from newstide.core.envelopes import without_depths
+        from newstide.core.json_texts import without_depths
 
         return decoder.decode(without_depths(text))
 

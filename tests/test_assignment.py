@@ -336,11 +336,15 @@ def test_the_consumers_small_products_use_one_thread_of_blas(monkeypatch: pytest
     def threads() -> set[int]:
         return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
+    def ingest(*_: object, **__: object) -> MagicMock:
+        within.append(threads())
+        return MagicMock()
+
     within: list[set[int]] = []
     monkeypatch.setattr(services, "logs", MagicMock())
     monkeypatch.setattr(services, "model_in_use", MagicMock())
     monkeypatch.setattr(services, "_connections", MagicMock())
-    monkeypatch.setattr("consumers.loop.ingest", lambda *_, **__: (within.append(threads()), MagicMock())[1])
+    monkeypatch.setattr("consumers.loop.ingest", ingest)
     with threadpool_limits(2, user_api="blas"):
         services.run_consumer(Settings(), stop=Event(), drain=True)
         assert (within, threads()) == ([{1}], {2})

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.harness.reading import rows, told, write
+from tests.test_messages import headline
 
 
 def ms(text: str) -> int:
@@ -42,6 +43,19 @@ def test_times_of_a_column_that_says_utc_are_utc_whatever_zone_is_told(tmp_path:
     )
     assert [row.headline.published_at for row in rows(items)] == [ms("2026-10-01T10:00:00")]
     assert tally.zoneless == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["date_gmt", "Date (UTC)", "publishedAtUTC", "pubDateGMT", "published_utc", "utcTime", "timestamp_utc"]
+)
+def test_a_time_under_a_name_that_says_utc_is_read_in_files_and_messages(tmp_path: Path, name: str) -> None:
+    record = json.dumps({"title": "One", name: "2026-10-01 10:00:00"})
+    items, _ = told(write(tmp_path / "a.jsonl", record), zone=ZoneInfo("Asia/Tokyo"))
+    assert [row.headline.published_at for row in rows(items)] == [ms("2026-10-01T10:00:00")]
+    found = headline({"title": "One", name: "2026-09-01 10:00:00"}, timezone="Asia/Tokyo")
+    assert found.published_at == ms("2026-09-01T10:00:00")
+    found = headline({"title": "One", name: "2026-09-01T10:00:00+02:00"}, timezone="Asia/Tokyo")
+    assert found.published_at == ms("2026-09-01T08:00:00")
 
 
 @pytest.mark.parametrize("name", ["date", "date (UTC+9)", "published", "outcome"])

@@ -24,13 +24,13 @@ from newstide.core.field_values import (
     value_of,
     wrapper_in,
 )
-from newstide.core.json_texts import JSON, LEVELS_READ, Broken, documents_of, without_depths
+from newstide.core.json_texts import JSON, LEVELS_READ, Broken, documents_of
 from newstide.core.nested_headlines import lone_headline, packed_headline
 from newstide.core.packings import Unpacker
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from newstide.core.unforeseen import unforeseen
 
-__all__ = ["Found", "Origin", "open_bare", "open_message", "without_depths"]
+__all__ = ["Found", "Origin", "open_bare", "open_message"]
 
 _PACKED_WITHIN = 3  # times that a JSON text may lie within a JSON text, or a packed one within a packed one
 _WRAPPED_WITHIN = 4  # wrapping objects within each other in which an envelope is looked for

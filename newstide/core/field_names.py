@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from newstide.core.field_values import at_path, holds_headline, value_of
-from newstide.core.known_names import FIELD_OF, NAMES, plain_name
+from newstide.core.field_values import at_path, holds_headline, in_utc, value_of
+from newstide.core.known_names import FIELD_OF, NAMES, plain_name, says_utc
 from newstide.core.several_values import chosen
 
 __all__ = ["NAMES", "has_title", "pick", "plain_name"]
@@ -38,6 +38,8 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
         value = fields[name]
         if value is None or (value.__class__ is str and (not value or value.isspace())):
             continue
+        if field == "published_at" and says_utc(name):
+            value = in_utc(value)
         if field not in found:
             found[field] = value
         else:

@@ -6,11 +6,14 @@ Files and messages read values by the same rules, so that the same headline has 
 import ast
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from newstide.core.known_names import field_of
+from newstide.core.languages import language_tag
+from newstide.core.text import clean, is_no_title
 from newstide.core.time_names import LANGUAGES
 from newstide.core.times import Fault, Zone, parse_time
 
@@ -39,6 +42,7 @@ _TRANSLATED = ("title", "description")  # the fields whose text may stand there 
 _TYPES = frozenset({"S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"})  # of DynamoDB's values
 _OTHERS = ("value", "name", "#text")  # the keys for fields that are no headline's
 _LONGEST_OBJECT = 2_000  # characters of a cell that may be an object
+_LINK = re.compile(r"\s*https?://\S", re.IGNORECASE)
 _DEPTH = 4  # levels of values within values that are searched
 
 
@@ -154,14 +158,22 @@ def beside_headlines(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_readable(field: str, value: Any) -> bool:
-    """Whether a value can be read as a source, a language or a time."""
+    """Whether a value can be read as the field's. Which id counts is a question of its form, and of the entrance."""
+    if field == "id":
+        return True
     text = value_of(field, value)
     if field == "published_at":
         if isinstance(text, bool) or not isinstance(text, str | int | float):
             return False
         parsed = parse_time(text)
         return parsed is not None and (parsed.milliseconds is not None or parsed.fault is Fault.AMBIGUOUS)
-    return isinstance(text, str)
+    if not isinstance(text, str):
+        return False
+    if field == "title":  # `N/A`, `&nbsp;` and a bare link are none
+        return bool(cleaned := clean(text)) and not is_no_title(cleaned)
+    if field == "url":
+        return _LINK.match(text) is not None
+    return bool(language_tag(text)) if field == "language" else True
 
 
 def filled(inner: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,6 +262,12 @@ def _in_its_zone(time: str, value: Mapping[Any, Any]) -> str:
         if told is not None and told.milliseconds is not None and told.zone is Zone.GIVEN:
             return f"{time} {zone}"
     return time
+
+
+def in_utc(time: Any) -> Any:
+    """A time whose name says that it is in UTC, with that zone where it names none."""
+    text = value_of("published_at", time)
+    return _in_its_zone(text, {"zone": "UTC"}) if isinstance(text, str) else time
 
 
 def _digits(number: float) -> str | None:

@@ -14,9 +14,9 @@ LEVELS_READ = 200  # a headline's values lie less deep; Python's parser manages 
 _MOST_BROKEN = 100  # texts in a message that are no JSON, after which the rest of it is not searched for JSON
 _LONGEST_NUMBER = 300  # digits of an integer that is read as one
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
-# Also what stands between the texts of a JSON sequence (RFC 7464), of joined files, and at the end of what C programs write.
 _SPACE = re.compile("[\\s,\\x00\\x1e\ufeff]*")
-_BLANK = "\x00\x1e\ufeff \t\r\n"
+# Also what stands between the texts of a JSON sequence (RFC 7464), of joined files, and at the end of what C programs write.
+BLANK = "\x00\x1e\ufeff \t\r\n"
 _LINE = re.compile("[^\r\n\x1e]+")
 _AFTER_LINE = re.compile("[\\s\\x00\\x1e\ufeff]*([,:}\\]]?)")
 
@@ -107,7 +107,7 @@ def _next_document(text: str, place: int, error: Exception) -> int:
 
 def _stands_alone(line: str) -> bool:
     """Whether a line is a JSON object or array, or a string that holds one."""
-    text = line.strip(_BLANK)
+    text = line.strip(BLANK)
     if text[:1] not in ("{", "[", '"') or text[-1:] not in ("}", "]", '"'):
         return False
     try:

@@ -3,6 +3,23 @@
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
+
+_TIMES = (
+    "publishedat", "published", "date", "pubdate", "timestamp", "publishdate", "time", "datetime", "publicationdate",
+    "publishtime", "publishedtime", "publisheddate", "datepublished", "datetimepub", "seendate", "createdat", "created",
+    "webpublicationdate", "firstpublishedat", "publishedon", "newsdate", "publicationtime", "articledate", "dateunixtime",
+    "publishedtimestamp",
+)  # fmt: skip
+_ZONES = ("gmt", "utc")
+# In a time's name: date_gmt, createdutc, utcTime; not date (UTC+2).
+_UTC = re.compile(r"(?:gmt|utc)(?:(?![a-z])|(?=date|time))(?!\s*[-+]\s*\d)", re.IGNORECASE)
+
+
+def _with_zones(name: str) -> tuple[str, ...]:
+    """The names of a time, those that say it is in UTC first."""
+    return (*(name + zone for zone in _ZONES), *(zone + name for zone in _ZONES), name)
+
 
 # Names without case and punctuation (`article_title`, `headline.main`); the first that an object has is taken. `name` is
 # not a title's name: an object with a `name` is a person, an outlet or a tag.
@@ -24,12 +41,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "source", "publisher", "outlet", "sourcename", "site", "publication", "newspaper", "provider", "feed", "domain",
         "hostname", "sitename", "sourcetitle", "publishername", "newssource", "sourcedomain", "sourcecommonname",
     ),
-    "published_at": (
-        "publishedat", "published", "dategmt", "date", "pubdate", "timestamp", "publishdate", "time", "datetime",
-        "publicationdate", "publishtime", "publishedtime", "publisheddate", "datepublished", "datetimepub",
-        "seendate", "createdutc", "createdat", "created", "webpublicationdate", "firstpublishedat", "publishedon",
-        "newsdate", "publicationtime", "articledate", "dateunixtime", "publishedtimestamp",
-    ),
+    "published_at": tuple(chain.from_iterable(map(_with_zones, _TIMES))),
     "language": ("language", "lang", "languagecode", "locale", "inlanguage"),
     "id": ("id", "uuid", "guid", "articleid", "newsid"),
 }  # fmt: skip
@@ -46,3 +58,9 @@ def plain_name(name: str) -> str:
 def field_of(name: object) -> str | None:
     """The field of which a name is one of the common ones; None for any other."""
     return FIELD_OF.get(plain_name(name)) if isinstance(name, str) else None
+
+
+@lru_cache(maxsize=4096)
+def says_utc(name: str) -> bool:
+    """Whether a time's name says that the time is in UTC."""
+    return _UTC.search(name) is not None

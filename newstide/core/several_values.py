@@ -4,12 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from newstide.core.field_values import value_of
-from newstide.core.languages import language_tag
-from newstide.core.text import clean, is_no_title
+from newstide.core.field_values import is_readable, value_of
 from newstide.core.times import Fault, ParsedTime, Zone, parse_time
 
-_LINK = re.compile(r"\s*https?://\S", re.IGNORECASE)
 _CLOCK = re.compile(r"[T\s]*\d{1,2}[:.h]\d{2}(?!\d)")  # how a time of day begins
 _DAY_MS = 86_400_000
 _FLAGS = frozenset({"0", "1", "true", "false", "yes", "no", "t", "f", "y", "n"})
@@ -27,7 +24,7 @@ def chosen(field: str, values: Sequence[Any], *, in_file: bool = False) -> Any:
     """
     if field == "published_at":
         return _time(values, in_file)
-    return next((value for value in values if _is_readable(field, value)), values[0])
+    return next((value for value in values if is_readable(field, value)), values[0])
 
 
 def is_sure(field: str, value: Any) -> bool:
@@ -36,25 +33,12 @@ def is_sure(field: str, value: Any) -> bool:
         if value.__class__ is not str or ":" not in value:
             return isinstance(value, tuple)  # a moment that is a number in its file
         return (parsed := parse_time(value)) is not None and parsed.milliseconds is not None
-    return _is_readable(field, value)
+    return is_readable(field, value)
 
 
 def is_flag(value: Any) -> bool:
     """Whether a value says yes or no, as a column `published` often does: then it is no time."""
     return value is True or value is False or (isinstance(value, str) and value.strip().casefold() in _FLAGS)
-
-
-def _is_readable(field: str, value: Any) -> bool:
-    if field == "id":  # which id counts is a question of its form, and of the entrance
-        return True
-    text = value_of(field, value)
-    if not isinstance(text, str):
-        return False
-    if field == "title":  # `N/A`, `&nbsp;` and a bare link are none
-        return bool(cleaned := clean(text)) and not is_no_title(cleaned)
-    if field == "url":
-        return _LINK.match(text) is not None
-    return bool(language_tag(text)) if field == "language" else True
 
 
 def _time(values: Sequence[Any], in_file: bool) -> Any:

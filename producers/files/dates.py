@@ -4,13 +4,13 @@ A wrong time cannot be corrected later, since the first headline of an id stays.
 is sent.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import chain
 from typing import Any, NamedTuple
 
 from newstide.core.errors import SourceError
+from newstide.core.known_names import says_utc
 from newstide.core.text import iso_time, shorten
 from newstide.core.time_orders import Order, order_of
 from newstide.core.times import Fault, ParsedTime, Zone, parse_time, within
@@ -19,8 +19,6 @@ from producers.tally import Tally
 
 _ROWS = 10_000  # rows that are examined before the first is sent, where times are rare or their order is unclear
 _GIVEN = 1_000  # times that show whether the file's times can be read
-# In a column's name: date_gmt, createdutc, utcTime; not date (UTC+2).
-_UTC = re.compile(r"(?:gmt|utc)(?:(?![a-z])|(?=date|time))(?!\s*[-+]\s*\d)", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -128,7 +126,7 @@ class Dates:
         """The zone of times that name none: UTC where the name of the column that a row's time is from says so."""
         column = self._tally.columns.get("published_at", "")
         if column is not self._column:
-            self._column, self._names_utc = column, _UTC.search(column) is not None
+            self._column, self._names_utc = column, says_utc(column)
         if not self._names_utc:
             return self._options.zone
         told = "." in column or not isinstance(item.raw, Mapping) or item.raw.get(column) not in (None, "")

@@ -10,10 +10,10 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
 
-from newstide.core.envelopes import without_depths
 from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.field_names import pick
 from newstide.core.field_values import at_path, filled, holds_headline, untyped, unwrapped, value_of, wrapper_in
+from newstide.core.json_texts import BLANK, without_depths
 from newstide.core.nested_headlines import lone_headline
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
@@ -58,7 +58,7 @@ def read_document(stream: Source, file: str, options: Options, tally: Tally) -> 
     data = stream.head(_MAX_DOCUMENT + 1)
     if len(data) > _MAX_DOCUMENT:
         raise SourceError(f"{file} is one JSON document of more than 256 MiB.", "Write one object per line (JSONL).")
-    text = whole_text(data, options.encoding, tally.note).strip("\ufeff \t\r\n\0")
+    text = whole_text(data, options.encoding, tally.note).strip(BLANK)
     records = _Records(file, options, tally)
     try:
         try:
@@ -77,7 +77,7 @@ def read_document(stream: Source, file: str, options: Options, tally: Tally) -> 
 
 def is_lines(first: str) -> bool:
     """Whether the first line of a JSON file says that each line is a record of its own."""
-    text = first.strip("\ufeff \t\r\n\0")
+    text = first.strip(BLANK)
     return not text.startswith(("{", "[")) or _is_object(text)
 
 
@@ -301,7 +301,7 @@ def _parsed_lines(lines: Iterator[Line]) -> Iterator[tuple[int, Any]]:
             reason = f"The line cannot be decoded: byte 0x{byte:02x}."
         else:
             try:
-                yield number, parse_json(text.lstrip("\ufeff"))
+                yield number, parse_json(text.strip(BLANK))
                 continue
             except RecursionError:
                 reason = "The line's JSON is nested too deeply."
@@ -345,7 +345,7 @@ def _documents(text: str) -> Iterator[Any]:
     while place < len(text):
         document, place = _LONG.raw_decode(text, place)
         yield document
-        while place < len(text) and text[place] in " \t\r\n,\x1e\ufeff":
+        while place < len(text) and text[place] in f"{BLANK},":
             place += 1
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from newstide.core.errors import SourceError
+from newstide.core.json_texts import BLANK
 from newstide.core.text import clean
 
 _STATEMENT = (
@@ -68,7 +69,7 @@ def require_headlines(start: str, name: str, file: str, *, table: bool) -> None:
     Raises:
         SourceError: It is of another kind.
     """
-    text = start.lstrip("\ufeff \t\r\n").replace("\r\n", "\n")[:_LOOK]
+    text = start.lstrip(BLANK).replace("\r\n", "\n")[:_LOOK]
     suffix = Path(name).suffix.lower()
     if (tag := _TAG.match(text)) is not None and not (tag[2] and _is_html(tag[1])):
         what, way_out = _SUFFIXES[".html" if tag[1] and _is_html(tag[1]) else ".xml"]

@@ -17,6 +17,7 @@ from typing import Any
 from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.headline import DEFAULTS, Headline, Limits, derive_id, from_fields
 from newstide.core.ids import id_of_link_and_title, stands_alone
+from newstide.core.json_texts import BLANK
 from newstide.core.text import shorten
 from newstide.core.unforeseen import unforeseen
 from producers.files.containers import DAMAGE, Opened, damaged, opened
@@ -123,7 +124,7 @@ def _items(found: Opened, file: str, options: Options, tally: Tally) -> Iterator
             )
         tally.note("Parquet")
         return read_parquet(found, file, options, tally)
-    if chosen != "csv" and len(start) < _LOOK and not _text(start, options.encoding).strip("\ufeff \t\r\n"):
+    if chosen != "csv" and len(start) < _LOOK and not _text(start, options.encoding).strip(BLANK):
         raise SourceError(f"{file} is empty.", "It needs one headline at least.")
     if chosen == "document":
         tally.note("JSON")
@@ -148,7 +149,7 @@ def _text(start: bytes, encoding: str | None) -> str:
 
 def _format_of(name: str, start: bytes, encoding: str | None) -> str:
     suffix = Path(name).suffix.lower()
-    text = _text(start, encoding).lstrip("\ufeff \t\r\n")
+    text = _text(start, encoding).lstrip(BLANK)
     first = _first_line(text)
     kind = _SUFFIXES.get(suffix, "parquet" if suffix in (".parquet", ".pq") else "")
     if kind == "jsonl" or (text.startswith(("{", "[")) and _begins_json(first, kind)):
@@ -159,7 +160,7 @@ def _format_of(name: str, start: bytes, encoding: str | None) -> str:
 
 
 def _first_line(text: str) -> str:
-    return next(iter(text.lstrip("\ufeff \t\r\n").splitlines()), "")
+    return next(iter(text.lstrip(BLANK).splitlines()), "")
 
 
 def _begins_json(first: str, kind: str) -> bool:
