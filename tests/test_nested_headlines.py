@@ -16,17 +16,25 @@ TEXT = json.dumps(A)
 PACKED = base64.b64encode(TEXT.encode()).decode()
 ZIPPED = base64.b64encode(gzip.compress(TEXT.encode())).decode()
 
-UNKNOWN: dict[str, Any] = {
+KNOWN: dict[str, Any] = {
     "EventBridge": lambda inner: {"version": "0", "id": "e-1", "account": "1", "resources": [], "detail": inner},
     "entry": lambda inner: {"entry": inner},
     "content": lambda inner: {"kind": "news", "content": inner},
+    "GeoJSON": lambda inner: {"type": "Feature", "geometry": None, "properties": inner},
+    "YouTube": lambda inner: {"kind": "k", "snippet": inner},
+    "CDC": lambda inner: {"old": {"title": "Before"}, "new": inner},
+    "beside keywords": lambda inner: {"detail": inner, "keywords": [{"title": "ferries"}], "locales": [{"title": "x"}]},
+}
+UNKNOWN: dict[str, Any] = {
+    "any": lambda inner: {"kind": "news", "zettel": inner},
     "three deep": lambda inner: {"a": {"b": {"c": inner}}, "n": 1},
     "beside others": lambda inner: {
         "author": {"title": "Dr"},
-        "image": {"title": "Dam", "url": "x"},
+        "leadPhoto": {"title": "Dam", "url": "x"},
         "hit": inner,
         "n": 1,
     },
+    "beside keywords": lambda inner: {"zettel": inner, "keywords": [{"title": "ferries"}], "n": 1},
 }
 
 QUEUES: dict[str, Any] = {
@@ -34,44 +42,120 @@ QUEUES: dict[str, Any] = {
     "SQS, to a function": lambda text: {"Records": [{"messageId": "1", "body": text, "eventSource": "aws:sqs"}]},
     "Kinesis": lambda text: {"Records": [{"kinesis": {"partitionKey": "p", "data": text}, "eventVersion": "1.0"}]},
     "Pub/Sub": lambda text: {"message": {"data": text, "messageId": "1", "attributes": {}}, "subscription": "s"},
+    "EventBridge, through a queue": lambda text: {"Records": [{"body": json.dumps({"v": 1, "detail": text})}]},
+    "a list of texts": lambda text: {"messages": [text]},
+    "Connect": lambda text: {"schema": {"type": "bytes"}, "payload": text},
     "Kafka REST": lambda text: {"records": [{"key": None, "value": text}]},
     "fluentd": lambda text: {"log": f"{text}\n", "stream": "stdout"},
 }
 
 
-@pytest.mark.parametrize("wrapper", UNKNOWN)
-@pytest.mark.parametrize("inner", [A, {"title": "A title alone"}])
-def test_a_headline_under_an_unknown_name_is_read(wrapper: str, inner: dict[str, str], tmp_path: Path) -> None:
-    (expected,) = both_ways(inner, tmp_path / "a.jsonl")
-    message = UNKNOWN[wrapper](inner)
-    assert both_ways(message, tmp_path / "a.jsonl") == [expected]
-    both = {"rows": [message, UNKNOWN[wrapper](B)]}
-    assert titles(both) == [inner["title"], B["title"]]
+@pytest.mark.parametrize("wrapper", [*KNOWN.values(), *UNKNOWN.values()], ids=[*KNOWN, *UNKNOWN])
+def test_a_headline_in_another_object_is_read(wrapper: Any, tmp_path: Path) -> None:
+    (expected,) = both_ways(A, tmp_path / "a.jsonl")
+    assert both_ways(wrapper(A), tmp_path / "a.jsonl") == [expected]
+    assert titles({"rows": [wrapper(A), wrapper(B)]}) == [A["title"], B["title"]]
+
+
+def test_a_title_alone_is_read_under_a_known_name_only(tmp_path: Path) -> None:
+    for wrapper in KNOWN.values():
+        assert [one[1] for one in both_ways(wrapper({"title": "One"}), tmp_path / "a.jsonl")] == ["One"]
+    for wrapper in list(UNKNOWN.values())[:3]:
+        assert "title" in items(wrapper({"title": "One"}))[0].fault
 
 
 def test_source_language_and_time_around_it_fill_what_it_lacks(tmp_path: Path) -> None:
-    message = {"time": AT, "source": "Velm", "x": {"lang": "de", "detail": {"title": "One"}}}
-    ((_, title, url, source, language),) = both_ways(message, tmp_path / "a.jsonl")
-    assert (title, url, source, language) == ("One", "", "Velm", "de")
-    assert items(message)[0].headline.published_at == AT_MS  # type: ignore[union-attr]
+    inner = {"title": "One", "url": "https://v.example/1"}
+    around = {"time": AT, "source": "Velm", "zettel": {"lang": "de", "kind": 1}}
+    for name in ("detail", "karte"):
+        message = {**around, "zettel": {**around["zettel"], name: inner}}  # type: ignore[dict-item]
+        ((_, title, url, source, language),) = both_ways(message, tmp_path / "a.jsonl")
+        assert (title, url, source, language) == ("One", inner["url"], "Velm", "de")
+        assert items(message)[0].headline.published_at == AT_MS  # type: ignore[union-attr]
+    packed = items({"time": AT, "source": "Velm", "language": "de", "body": json.dumps({"title": "One"})})[0].headline
+    assert packed is not None
+    assert (packed.source, packed.language, packed.published_at) == ("Velm", "de", AT_MS)
+
+
+def test_the_names_that_a_producer_sets_count_around_it() -> None:
+    names = {"source": "haus", "published_at": "wann", "language": "spr"}
+    around = {"haus": "Velm", "wann": AT, "spr": "de"}
+    for held in ({"detail": {"title": "One"}}, {"zettel": {"title": "One", "url": "x"}}, {"body": '{"title": "One"}'}):
+        (item,) = items({**around, **held}, fields=names)
+        assert item.headline is not None
+        assert (item.headline.source, item.headline.published_at, item.headline.language) == ("Velm", AT_MS, "de")
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        {"old": {"title": "One", "url": "x"}, "new": {"title": "Two"}, "count": 2},
-        {"url": "https://v.example/1", "publisher_note": {"title": "Not this one"}},
-        {"body": "A text of its own.", "extra": {"title": "Not this one"}},
-        {"author": {"title": "Dr"}, "count": 1},
-        {"feed": {"title": "The Velm"}, "count": 1},
+        {"url": "https://v.example/1", "zettel": A},
+        {"link": {"href": "https://v.example/1"}, "zettel": A},
+        {"body": "A text of its own.", "extra": A},
+        {"title": None, "zettel": A},
+        *({"n": 1, name: A} for name in ("author", "heroImage", "featured_image", "leadPhoto", "chat", "parentPost")),
+        *(
+            {"n": 1, name: A}
+            for name in ("nextStory", "pageCategory", "siteInfo", "primarySection", "old_val", "before")
+        ),
+        *({name: A} for name in ("author", "leadPhoto", "siteInfo", "previous")),
+        {"author": json.dumps(A), "n": 1},
+        {"url": "https://v.example/1", "text": "Long", "zettel": json.dumps(A)},
+        {"meta": PACKED, "n": 1},
+        {"update_id": 1, "channel_post": {"chat": {"id": -100, "title": "Velm news"}, "caption": "Mill sold"}},
     ],
 )
-def test_which_title_is_meant_is_not_guessed(message: Any, tmp_path: Path) -> None:
+def test_a_title_that_may_be_anothers_is_not_taken(message: Any, tmp_path: Path) -> None:
     (item,) = items(message)
     assert (item.headline, item.raw) == (None, message)
     told = read(write(tmp_path / "a.jsonl", json.dumps({"title": "One"}) + "\n" + json.dumps(message)))
     assert len(rows(told)) == 1
     assert len(rejects(told)) == 1
+
+
+def test_titles_at_several_places_are_refused_by_their_places() -> None:
+    for message in (
+        {"zettel": A, "karte": B, "n": 1},
+        {"zettel": json.dumps(A), "karte": json.dumps(B)},
+        {"a": [A], "b": [B], "n": 1},
+    ):
+        (item,) = items(message)
+        assert item.headline is None
+        assert "several places" in item.fault
+        assert "`zettel`" in item.fault or "`a`, `b`" in item.fault
+
+
+OLD = {"title": "Gone", "url": "https://v.example/1"}
+
+
+@pytest.mark.parametrize(
+    "deleted",
+    [
+        {"before": OLD, "after": None},
+        {"before": {"row": OLD}, "after": None},
+        {"table": "t", "op_type": "D", "before": OLD},
+        {"old_val": OLD, "new_val": None},
+        {"type": "DELETE", "record": None, "old_record": OLD},
+        {"eventType": "DELETE", "new": {}, "old": OLD},
+        {"post": {"current": {}, "previous": OLD}},
+        {"action": "delete", "deleted": OLD},
+        {"action": "removed", "data": OLD},
+        {"eventName": "REMOVE", "dynamodb": {"OldImage": {"title": {"S": "Gone"}}}},
+        {"modType": "DELETE", "mods": [{"oldValuesJson": json.dumps(OLD), "newValuesJson": "{}"}]},
+        {"message": {"data": OLD, "headers": {"operation": "DELETE"}}},
+        {"metadata": {"OperationName": "DELETE"}, "data": OLD},
+    ],
+)
+def test_a_deleted_row_is_a_tombstone_however_it_is_told(deleted: Any) -> None:
+    assert items(deleted) == []
+    assert titles([deleted, A]) == [A["title"]]
+    assert titles({"records": [deleted, {"detail": A}]}) == [A["title"]]
+
+
+@pytest.mark.parametrize(("old", "new"), [("old", "new"), ("old_val", "new_val"), ("previous", "current")])
+def test_of_a_changed_row_what_it_is_now_counts(old: str, new: str) -> None:
+    assert titles({old: OLD, new: A}) == [A["title"]]
+    assert titles({"post": {old: OLD, new: A}, "n": 1}) == [A["title"]]
 
 
 @pytest.mark.parametrize("envelope", [ROW, {"schema": {}, "payload": ARTICLE}])
@@ -81,7 +165,7 @@ def test_an_envelope_under_an_unknown_name_is_opened(envelope: Any) -> None:
 
 
 @pytest.mark.parametrize("queue", QUEUES)
-@pytest.mark.parametrize("text", [TEXT, PACKED, ZIPPED, PACKED.rstrip("=").replace("+", "-").replace("/", "_")])
+@pytest.mark.parametrize("text", [TEXT, PACKED, ZIPPED, PACKED[:40] + "\n" + PACKED[40:]])
 def test_the_body_of_a_queues_message_is_read(queue: str, text: str) -> None:
     (item,) = items(QUEUES[queue](text))
     (plain,) = items(A)

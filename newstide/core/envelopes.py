@@ -4,14 +4,25 @@
 objects that should be headlines. `field_names` knows what their fields are called.
 """
 
-import base64
-import binascii
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
+from newstide.core.deletions import is_change, is_deleted, tells_of_deletion
+from newstide.core.envelope_kinds import (
+    Origin,
+    binary_event,
+    event_data,
+    is_changed_row,
+    is_empty_record,
+    is_envelope,
+    is_event,
+    origin_of,
+    row_origin,
+    time_of,
+)
 from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import has_title, pick
 from newstide.core.field_values import (
@@ -19,13 +30,22 @@ from newstide.core.field_values import (
     beside_headlines,
     beside_wrapped,
     filled,
+    holds_headline,
     untyped,
     unwrapped,
     value_of,
     wrapper_in,
 )
 from newstide.core.json_texts import JSON, LEVELS_READ, Broken, documents_of
-from newstide.core.nested_headlines import lone_headline, packed_headline
+from newstide.core.nested_headlines import (
+    Titled,
+    along,
+    is_sure,
+    nested_paths,
+    packed_headlines,
+    several_titles,
+    unpacked,
+)
 from newstide.core.packings import Unpacker
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from newstide.core.unforeseen import unforeseen
@@ -34,16 +54,7 @@ __all__ = ["Found", "Origin", "open_bare", "open_message"]
 
 _PACKED_WITHIN = 3  # times that a JSON text may lie within a JSON text, or a packed one within a packed one
 _WRAPPED_WITHIN = 4  # wrapping objects within each other in which an envelope is looked for
-_NOTHING_LEFT = (({"schema", "payload"}, "payload"), ({"key", "value"}, "value"))  # a record of Kafka without a value
 _ENVELOPES = frozenset({"specversion", "payload", "op", "__deleted", "items"})  # names by which envelopes are known
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The source and the id that an envelope states; together they identify what the envelope holds."""
-
-    source: str
-    id: str
 
 
 class Found(NamedTuple):
@@ -127,11 +138,11 @@ def open_message(
         InvalidHeadline: The message cannot be read at all; the error's message is the reason.
     """
     named = {name.lower(): content for name, content in headers or () if content is not None}
-    origin = _binary_event(named)
+    origin = binary_event(named)
     unpacker = Unpacker(most_bytes)
     documents = documents_of(unpacker.text_of(value))
     many = len(documents) > 1 or isinstance(documents[0], list)
-    beside = {} if origin is None else _time_of({"time": named.get("ce_time", b"").decode("utf-8", "replace")})
+    beside = {} if origin is None else time_of({"time": named.get("ce_time", b"").decode("utf-8", "replace")})
     around = _Around(origin, origin is not None, _Places(many, unpacker), beside)
     places = _Places(many, unpacker)
     for document in documents:
@@ -167,8 +178,10 @@ def _raw(value: Any) -> Any:
 
 
 def _found(value: Any, around: _Around, places: _Places, own: Mapping[str, str]) -> Iterator[Found]:
-    packed = isinstance(value, bytes)
     texts = around.texts
+    if isinstance(value, str) and texts < _PACKED_WITHIN and isinstance(held := unpacked(value), bytes):
+        value = held
+    packed = isinstance(value, bytes)
     if packed or (isinstance(value, str) and texts < _PACKED_WITHIN and value.lstrip()[:1] in ("{", "[", '"')):
         try:
             if texts >= _PACKED_WITHIN:
@@ -210,64 +223,92 @@ def _count(many: bool, around: _Around, places: _Places) -> None:
 
 def _unwrapped(value: dict[str, Any], own: Mapping[str, str]) -> Iterator[_Inner]:
     """Yields what an envelope holds, or the object itself. A deleted row yields nothing."""
-    if _is_deleted(value):
+    if is_deleted(value):
         return
     value = untyped(value) or value
-    if _is_changed_row(value):
+    if is_changed_row(value):
         value = {name: inner for name, inner in value.items() if name != "old"}
     titled = partial(has_title, own=own)
-    if _is_empty_record(value) and not titled(value):
+    if is_empty_record(value) and not titled(value):
         return
-    if _is_event(value):
-        yield _Inner(_event_data(value), _origin(value.get("source"), value.get("id")), beside=_time_of(value))
+    if is_event(value):
+        yield _Inner(event_data(value), origin_of(value.get("source"), value.get("id")), beside=time_of(value))
     elif value.keys() == {"schema", "payload"}:
         yield _Inner(value["payload"])
     elif (items := json_feed_items(value)) is not None:
         yield _Inner(items)
     elif titled(value):
         yield _Inner(value, wrapped=False)
-    elif _is_change(value):
+    elif is_change(value):
         if (after := value.get("after")) is not None:
-            yield _Inner(after, _row_origin(value.get("source"), after))
-    elif (envelope := _envelope_within(objects := _with_objects(value), titled)) is not None:
-        yield envelope
-    elif (inner := unwrapped(objects, titled)) is not None:
-        yield _Inner(inner, _stated(value, own))
-    elif (table := table_of(value, titled)) is not None:
-        yield _Inner(table)
-    elif arrays := titled_arrays(objects, lambda fields: titled(fields) or _is_envelope(fields)):
-        yield _Inner(next(iter(arrays.values()))) if len(arrays) == 1 else _Inner(value, wrapped=False)
-    else:
-        yield _nested(value, titled, own) or _Inner(value, wrapped=False)
+            yield _Inner(after, row_origin(value.get("source"), after))
+    elif not tells_of_deletion(objects := _with_objects(value)):
+        yield _wrapped(value, objects, titled, own)
 
 
-def _nested(
-    value: Mapping[str, Any], titled: Callable[[Mapping[str, Any]], bool], own: Mapping[str, str]
-) -> _Inner | None:
-    """What an object without a title holds under an unknown name, in a text, or in an array of such objects."""
-
-    def leads(inner: Any) -> bool:
-        if isinstance(inner, list):
-            return any(map(leads, inner))
-        if not isinstance(inner, dict):
-            return False
-        return opens(inner) or unwrapped(_with_objects(inner), titled) is not None
-
-    def opens(fields: Mapping[str, Any]) -> bool:
-        return titled(fields) or _is_envelope(fields)
-
-    def holds(fields: Mapping[str, Any]) -> bool:
-        return lone_headline(fields, opens) is not None or packed_headline(fields, leads) is not None
-
-    if (nested := lone_headline(value, opens)) is not None:
-        return _Inner(nested.headline, _stated(value, own), beside=nested.beside)
-    if (packed := packed_headline(value, leads)) is not None:
-        return _Inner(packed, _stated(value, own))
-    arrays = titled_arrays(value, holds)
-    return _Inner(next(iter(arrays.values()))) if len(arrays) == 1 else None
+def _wrapped(value: dict[str, Any], objects: dict[str, Any], titled: Titled, own: Mapping[str, str]) -> _Inner:
+    """What an object without a title wraps, in other objects, arrays or texts; the object itself where that is nothing."""
+    if (envelope := _envelope_within(objects, titled)) is not None:
+        return envelope
+    if (inner := unwrapped(objects, titled)) is not None:
+        return _Inner(inner, _stated(value, own))
+    if (table := table_of(value, titled)) is not None:
+        return _Inner(table)
+    arrays = titled_arrays(objects, lambda fields: titled(fields) or is_envelope(fields))
+    elements = next(iter(arrays.values()), [])
+    if len(arrays) == 1 and any(is_sure(one) or (isinstance(one, dict) and is_envelope(one)) for one in elements):
+        return _Inner(elements)
+    if (nested := _nested(value, objects, titled, own)) is not None:
+        return nested
+    arrays = titled_arrays(objects, lambda fields: _holds_nested(fields, titled)) or arrays
+    if len(arrays) > 1:
+        return _Inner(Broken(value, several_titles([(path,) for path in arrays])))
+    return _Inner(next(iter(arrays.values()))) if arrays else _Inner(value, wrapped=False)
 
 
-def _envelope_within(value: Mapping[str, Any], titled: Callable[[Mapping[str, Any]], bool]) -> _Inner | None:
+def _nested(value: dict[str, Any], objects: dict[str, Any], titled: Titled, own: Mapping[str, str]) -> _Inner | None:
+    """What an object without a title holds under an unknown name, or in a text; a reason where that is at several places."""
+    paths = nested_paths(objects, lambda fields: is_envelope(fields) or (titled(fields) and holds_headline(fields)))
+    if len(paths) == 1:
+        inner, with_beside = along(objects, paths[0])
+        if is_envelope(inner):
+            return _Inner(inner, beside=_beside(objects, paths[0], own))
+        return _Inner(with_beside, _stated(value, own))
+    packed = packed_headlines(value, partial(_leads, titled=titled))
+    if len(packed) == 1 and not paths:
+        ((path, text),) = packed
+        return _Inner(text, _stated(value, own), beside=_beside(value, path, own))
+    several = [*paths, *(path for path, _ in packed)]
+    return _Inner(Broken(value, several_titles(several))) if several else None
+
+
+def _beside(record: Mapping[str, Any], path: Sequence[str], own: Mapping[str, str]) -> Mapping[str, Any]:
+    """The source, language and time that stand along a path."""
+    beside: Mapping[str, Any] = {}
+    for name in path:
+        beside = filled(beside_headlines(record, own), beside)
+        record = record[name]
+    return beside
+
+
+def _leads(inner: Any, titled: Titled) -> bool:
+    """Whether a JSON value that was packed in a text is a headline, or holds one."""
+    if isinstance(inner, list):
+        return any(_leads(one, titled) for one in inner)
+    if not isinstance(inner, dict):
+        return False
+    if titled(inner) or is_envelope(inner) or unwrapped(objects := _with_objects(inner), titled) is not None:
+        return True
+    return bool(titled_arrays(objects, titled)) or _holds_nested(inner, titled)
+
+
+def _holds_nested(fields: Mapping[str, Any], titled: Titled) -> bool:
+    """Whether an element of an array is to be opened: for what it holds, or since it says that a row was deleted."""
+    found = _nested(dict(fields), _with_objects(dict(fields)), titled, {})
+    return (found is not None and not isinstance(found.value, Broken)) or tells_of_deletion(fields)
+
+
+def _envelope_within(value: Mapping[str, Any], titled: Titled) -> _Inner | None:
     """The envelope that an object without a title wraps, with what stands beside it; None where it wraps none."""
     beside: Mapping[str, Any] = {}
     for _ in range(_WRAPPED_WITHIN):
@@ -276,53 +317,12 @@ def _envelope_within(value: Mapping[str, Any], titled: Callable[[Mapping[str, An
             return None
         inner = value[name]
         beside = filled(beside_headlines(value), beside)
-        if _is_envelope(inner):
+        if is_envelope(inner):
             return _Inner(inner, beside=beside)
         if titled(inner):
             return None
         value = _with_objects(inner)
     return None
-
-
-def _is_envelope(value: Mapping[str, Any]) -> bool:
-    """Whether an object is an envelope that `_unwrapped` opens or leaves out, and not by its wrapper's name alone."""
-    if value.keys() == {"schema", "payload"} or _is_event(value) or _is_change(value):
-        return True
-    return _is_changed_row(value) or _is_deleted(value) or _is_empty_record(value)
-
-
-def _is_empty_record(value: Mapping[str, Any]) -> bool:
-    """A record of Kafka or of Connect that has no value."""
-    return any(value.keys() >= names and value[inner] is None for names, inner in _NOTHING_LEFT)
-
-
-def _is_event(value: Mapping[str, Any]) -> bool:
-    """CloudEvents, structured."""
-    return "specversion" in value and ("data" in value or "data_base64" in value)
-
-
-def _is_change(value: Mapping[str, Any]) -> bool:
-    """Debezium's change of a row."""
-    return "op" in value and ("after" in value or "before" in value)
-
-
-def _is_changed_row(value: Mapping[str, Any]) -> bool:
-    """Canal's and Maxwell's, which say in `old` what the row was before."""
-    return "old" in value and "database" in value and "table" in value
-
-
-def _is_deleted(value: Mapping[str, Any]) -> bool:
-    """Whether an object says that a row was deleted: Debezium, also unwrapped, Maxwell, Canal, AWS DMS, MongoDB."""
-    if str(value.get("__deleted", "")).lower() == "true":
-        return True
-    if _is_change(value) and value.get("op") == "d" and value.get("after") is None:
-        return True
-    if "documentKey" in value and value.get("operationType") == "delete":
-        return True
-    metadata = value.get("metadata")
-    if isinstance(metadata, Mapping) and "data" in value and str(metadata.get("operation")).lower() == "delete":
-        return True
-    return "database" in value and "table" in value and str(value.get("type")).lower() == "delete"
 
 
 def _with_objects(value: dict[str, Any]) -> dict[str, Any]:
@@ -337,42 +337,7 @@ def _with_objects(value: dict[str, Any]) -> dict[str, Any]:
     return opened_
 
 
-def _event_data(event: Mapping[str, Any]) -> Any:
-    if event.get("data") is not None:
-        return event["data"]
-    if event.get("data_base64") is None:
-        return Broken(event, "The event holds no data.")
-    try:
-        return base64.b64decode(str(event["data_base64"]), validate=True)
-    except (binascii.Error, ValueError):
-        return Broken(event, "The event's data_base64 is not base64.")
-
-
-def _origin(source: Any, id_: Any) -> Origin | None:
-    return Origin(str(source), str(id_)) if source not in (None, "") and id_ not in (None, "") else None
-
-
 def _stated(wrapper: Mapping[str, Any], own: Mapping[str, str]) -> Origin | None:
     """The origin that an object states beside the headline that it wraps."""
     values, _ = pick(beside_wrapped(wrapper), own)
-    return _origin(value_of("source", values.get("source")), value_of("id", values.get("id")))
-
-
-def _row_origin(source: Any, row: Any) -> Origin | None:
-    """The origin of a database row: the name of its table, and the row's id in that table."""
-    if not isinstance(source, Mapping) or not isinstance(row, Mapping):
-        return None
-    place = ".".join(str(source[name]) for name in ("name", "db", "schema", "table") if source.get(name))
-    return _origin(place, row.get("id"))
-
-
-def _time_of(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The event's time, which its headlines have where they name none."""
-    return {"time": event["time"]} if event.get("time") not in (None, "") else {}
-
-
-def _binary_event(named: Mapping[str, bytes]) -> Origin | None:
-    """The envelope of a CloudEvent in binary mode, which stands in the message's headers."""
-    if b"" in (named.get("ce_specversion", b""), named.get("ce_id", b""), named.get("ce_source", b"")):
-        return None
-    return Origin(named["ce_source"].decode("utf-8", "replace"), named["ce_id"].decode("utf-8", "replace"))
+    return origin_of(value_of("source", values.get("source")), value_of("id", values.get("id")))

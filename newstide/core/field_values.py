@@ -33,7 +33,8 @@ WITHIN: Mapping[str, tuple[str, ...]] = {
 # Names under which an object without a title holds the headline itself: `{"_source": {...}}`.
 WRAPPERS = (
     "_source", "data", "attributes", "node", "article", "item", "post", "doc", "document", "story", "fields", "payload",
-    "value", "message", "record", "after", "fullDocument", "Message",
+    "value", "message", "record", "after", "fullDocument", "Message", "detail", "entry", "content", "body", "object",
+    "resource", "result", "news", "newsItem", "snippet", "properties", "current", "new", "new_val", "NewImage", "dynamodb",
 )  # fmt: skip
 _ZONES = ("timezone", "timeZone", "tz", "zone")  # beside a time in an object, as PHP and calendars write it
 _SHARED = ("source", "language", "published_at")  # the fields whose value all headlines in an object may share
@@ -109,6 +110,7 @@ def unwrapped(record: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]]
         if name is None:
             return None
         inner = beside.pop(name)
+        inner = untyped(inner) or inner
         beside = filled(inner, beside)
         if has_title(inner):
             return beside
@@ -144,14 +146,15 @@ def beside_wrapped(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in WRAPPERS or not isinstance(value, Mapping)}
 
 
-def beside_headlines(record: Mapping[str, Any]) -> dict[str, Any]:
+def beside_headlines(record: Mapping[str, Any], own: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The values of an object that hold for all headlines within it: its source, its language and its time.
 
-    Its id, link and texts are its own. A value that cannot be read fills nothing.
+    Its id, link and texts are its own. A value that cannot be read fills nothing. `own` gives fields names of their own.
     """
     found: dict[str, Any] = {}
+    named_so = {path: field for field, path in (own or {}).items()}
     for name, value in record.items():
-        field = field_of(name)
+        field = named_so.get(name) or field_of(name)
         if field in _SHARED and not _is_blank(value) and is_readable(field, value):
             found[name] = value
     return found

@@ -5,6 +5,7 @@ from typing import Any
 
 from newstide.core.field_values import WRAPPERS, beside_headlines, filled, is_by_language, unwrapped, value_of
 from newstide.core.known_names import field_of
+from newstide.core.nested_headlines import names_another
 
 _JSON_FEED = "https://jsonfeed.org/version/"
 _FEEDS = frozenset({"items", "rss", "channel", "feed"})  # names of which a feed has one
@@ -61,7 +62,7 @@ def json_feed_items(document: Any) -> list[Any] | None:
     items: Any = document.get("items")
     if not isinstance(items, list) or not str(document.get("version", "")).startswith(_JSON_FEED):
         document = _feed_within(document)
-        items = next((document[name] for name in _ENTRIES if _holds_entries(document.get(name))), None)
+        items = next((found for name in _ENTRIES if _holds_entries(found := _as_list(document.get(name)))), None)
         if items is None:
             return None
     named = {"language": document.get("language"), "source": value_of("title", document.get("title"))}
@@ -74,14 +75,20 @@ def _feed_within(document: Mapping[str, Any]) -> Mapping[str, Any]:
     feed: Mapping[str, Any] = {}
     for name in ("rss", "channel", "feed"):
         inner = (feed or document).get(name)
+        if isinstance(inner, list) and len(inner) == 1:
+            inner = inner[0]
         if isinstance(inner, Mapping) and not any(field_of(beside) == "title" for beside in (feed or document)):
             feed = inner
     return feed
 
 
-def _holds_entries(value: Any) -> bool:
-    entries = (entry for entry in value if isinstance(entry, Mapping)) if isinstance(value, list) else iter(())
-    return any(field_of(name) == "title" for entry in entries for name in entry)
+def _as_list(value: Any) -> list[Any]:
+    """The entries of a feed that became JSON: of one entry, many a converter makes an object."""
+    return value if isinstance(value, list) else [value] if isinstance(value, Mapping) else []
+
+
+def _holds_entries(entries: list[Any]) -> bool:
+    return any(field_of(name) == "title" for entry in entries if isinstance(entry, Mapping) for name in entry)
 
 
 def table_of(
@@ -99,12 +106,17 @@ def table_of(
             if len(keys) * len(values) > _SPARSEST * sum(map(len, values)):  # it would be far larger than what came
                 return None
             return [{name: column.get(key) for name, column in document.items()} for key in keys]
-        return values if any(map(has_title, values)) else None
+        return values if any(map(has_title, values)) and not any(map(_names_an_object, document)) else None
     if len(values) > 1 and all(isinstance(value, list) for value in values) and len({*map(len, values)}) == 1:
         plain = not any(isinstance(cell, Mapping) for value in values for cell in value[:_LOOKED_AT])
         if plain and has_title(dict.fromkeys(map(str, document), "x")):
             return [dict(zip(document, row, strict=True)) for row in zip(*values, strict=True)]
     return None
+
+
+def _names_an_object(name: str) -> bool:
+    """Whether a name says what an object is, so that the objects are no rows of one table: `author`, `data`, `source`."""
+    return names_another(name) or name in WRAPPERS or field_of(name) is not None
 
 
 def _are_columns(values: list[Mapping[str, Any]]) -> bool:

@@ -12,9 +12,9 @@ from typing import Any
 
 from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.field_names import pick
-from newstide.core.field_values import at_path, filled, holds_headline, untyped, unwrapped, value_of, wrapper_in
+from newstide.core.field_values import at_path, holds_headline, untyped, unwrapped, value_of, wrapper_in
 from newstide.core.json_texts import BLANK, without_depths
-from newstide.core.nested_headlines import lone_headline
+from newstide.core.nested_headlines import along, is_sure, nested_paths
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from producers.files.arrays import LOOKED_AT, arrays_in, followed
@@ -171,6 +171,12 @@ class _Records:
             yield self._item(line, document)
             return
         found = titled_arrays(document, self._has_title)
+        sure = len(found) == 1 and any(map(is_sure, next(iter(found.values()))))
+        if not sure and isinstance(document, Mapping) and (nested := self._nested(document)) is not None:
+            yield self._item(line, nested)
+            return
+        if not sure:
+            found = titled_arrays(document, lambda fields: self._nested(fields) is not None) or found
         if len(found) > 1:
             raise SourceError(
                 f"{self._file} holds several arrays with titles: {listed(found)}.",
@@ -182,8 +188,8 @@ class _Records:
             self._flat = False
             yield from self._elements(elements)
         elif isinstance(document, Mapping):
-            if not _is_empty_answer(document):  # a record without any title is refused for it
-                yield self._item(line, self._nested(document) or document)
+            if not _is_empty_answer(document):
+                yield self._item(line, document)  # the record has no title, and is refused for it
         elif any(isinstance(element, Mapping) for element in document):
             yield from self._elements(document)
         elif document:
@@ -282,9 +288,9 @@ class _Records:
         return unwrapped(record, self._has_title) or self._nested(record) or record
 
     def _nested(self, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The headline that the record holds under an unknown name, with what stands beside it."""
-        found = lone_headline(record, self._has_title)
-        return None if found is None else filled(found.headline, found.beside)
+        """The one headline that the record holds under an unknown name, with what stands beside it."""
+        paths = nested_paths(record, lambda fields: self._has_title(fields) and holds_headline(fields))
+        return along(record, paths[0])[1] if len(paths) == 1 else None
 
     def _hopeless(self) -> SourceError:
         return no_title(self._tally.names, self._file)
