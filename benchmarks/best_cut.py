@@ -82,7 +82,8 @@ def _tree(rows: pd.DataFrame, vectors: Vectors, settings: ClusteringSettings) ->
     lists = lists_of_points(graph, first, point, settings.memory_mb)
     damping = TimeDamping(times[first] / _DAY, settings.time_weight, settings.time_scale.total_seconds() / 86_400)
     if settings.smoothing:
-        own = smoothed(lists, own, random_pair_threshold(own, settings.deviations, settings.seed).theta, damping)
+        theta = random_pair_threshold(own, settings.deviations, settings.seed).theta
+        own = smoothed(lists, own, theta, damping, strength=settings.smoothing)
     distances = to_distance(reweigh(lists, own, damping))
     hierarchy = build_hierarchy(lists, distances, min_samples=settings.min_samples, vectors=own, damping=damping)
     return hierarchy.parent, point

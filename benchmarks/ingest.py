@@ -3,8 +3,10 @@
 A real local Kafka and a real Milvus Lite server share the machine with the consumer. One run measures, for each model:
 
 * `embedder`: headlines a second of the model alone, in the consumer's batches, with all cores.
-* `ingest`: headlines a second from topic to acknowledged rows, and the share of each stage; then the same beside a
-  reclustering run.
+* `ingest`: headlines a second from topic to acknowledged rows, and the share of each stage; then the same beside
+  reclustering runs, each a process of its own.
+* `large`: for the default model, the same beside a reclusterer with 50,000 rows in its window: a run each minute, and one
+  run after another.
 * `steady`: headlines sent at a fixed rate, lower for a slow model; for each headline, the seconds until a client with
   strictly consistent reads sees its row, which has its provisional label from the first.
 
@@ -30,9 +32,10 @@ from rich.table import Table
 from benchmarks import document
 from benchmarks.faults import PAGE
 from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
+from benchmarks.news import BEGIN, DAY, News, real_day
 from newstide.core import logs
 from newstide.core.headline import Headline, encode
-from newstide.core.settings import Settings
+from newstide.core.settings import DEFAULT_MODEL, Settings
 from newstide.embedding import Embedder, load_embedder
 from newstide.embedding.headlines import embed_headlines
 from newstide.kafka.lag import lag
@@ -46,11 +49,16 @@ from tests.harness.services import endless_headlines, until
 SEED = 42
 MODELS = ("use-multilingual", "multilingual-e5-small")
 SHARE_BARS = {"use-multilingual": 0.75, "multilingual-e5-small": 0.85}  # share of the embedder's own rate
+LARGE_BARS = {
+    "a run each minute": ("1m", 0.8),
+    "runs back to back": ("1s", 0.65),
+}  # interval, share of the embedder's rate
 DELAY_BAR = 1.0  # seconds, p95, from sending a headline to reading its row with a label
 ROUNDS = 5  # rounds of ingest, each between two rounds of the model alone, since a machine's speed drifts
 LOAD = 0.5  # largest share of the embedder's rate that the steady part sends: with more, queues measure the model alone
 _LOOK_EVERY = 0.05  # seconds
 _PATIENCE = 120.0
+_LARGE_SECONDS = 130.0  # in which headlines come beside a reclusterer
 
 
 def main() -> None:
@@ -60,6 +68,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--rate", type=float, default=50.0, help="headlines a second in the steady part")
     parser.add_argument("--seconds", type=float, default=60.0, help="seconds of the steady part; 0: leave it out")
+    parser.add_argument(
+        "--rows", type=int, default=50_000, help="rows in the window of the large part; 0: leave it out"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS / "ingest.json")
     parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     chosen = parser.parse_args()
@@ -74,6 +85,9 @@ def main() -> None:
             if chosen.seconds:
                 rate = min(chosen.rate, LOAD * found[-1]["embedder_rate"])
                 found[-1] |= steady(settings, store, source, rate, chosen.seconds)
+        if chosen.rows and model == DEFAULT_MODEL:
+            with _pipeline(model) as (settings, embedder, store):
+                found[-1] |= large(settings, embedder, store, endless_headlines(), chosen.rows)
     Console(width=140).print(table(found))
     write_json(chosen.json, card, found)
     if chosen.write:
@@ -153,15 +167,45 @@ def _runs(settings: Settings) -> Iterator[list[int]]:
     thread = threading.Thread(target=again)
     thread.start()
     try:
-        until(
-            "a run is at work", graph.exists
-        )  # a run writes the graph after reading its rows; most of the run follows
+        until("a run is at work", graph.exists)  # written after its rows are read; most of the run follows
         yield codes
     finally:
         done.set()
         thread.join()
     if any(codes):
         raise SystemExit(f"Runs ended with {codes}.")
+
+
+def large(
+    settings: Settings, embedder: Embedder, store: Store, source: Iterator[Headline], rows: int
+) -> dict[str, Any]:
+    """Measures the consumer's share of the model's rate beside a reclusterer that has so many rows in its window."""
+    for part in News(real_day(settings.data_dir), rows, SEED).take(rows, BEGIN, BEGIN + DAY):
+        store.insert_headlines(part)
+    settings = settings.updated(clustering={"window": None})
+    batch = settings.consumer.batch_size
+    alone = 20 * batch  # headlines that the model embeds alone, before and after
+    found: dict[str, Any] = {"rows_beside": rows}
+    for name, (every, _) in LARGE_BARS.items():
+        seconds, runs = _embedded(embedder, source, alone, batch), _run_number(store)
+        headlines = round(_LARGE_SECONDS * alone / seconds / batch) * batch
+        reclusterer = service("recluster", ["recluster", "--every", every], settings)
+        reclusterer.start()
+        try:
+            while (began := _run_number(store)) == runs:
+                time.sleep(1)
+            spent, _ = _ingested(settings, embedder, store, source, headlines)
+            runs = _run_number(store) - began
+        finally:
+            reclusterer.stop()
+        seconds = (seconds + _embedded(embedder, source, alone, batch)) / 2
+        found[name] = {"share": headlines / spent / (alone / seconds), "headlines": headlines, "runs": runs}
+    return found
+
+
+def _run_number(store: Store) -> int:
+    last = store.last_run()
+    return 0 if last is None else last.run
 
 
 def _ingested(
@@ -279,6 +323,10 @@ def wrong(rows: Sequence[dict[str, Any]]) -> list[str]:
             missed.append(f"{name}: {row['share']:.0%} of the embedder's rate; the bar is {bar:.0%}.")
         if "rate" in row and row["delay_p95"] > DELAY_BAR:
             missed.append(f"{name}: p95 of {row['delay_p95']:.2f} s to a label; the bar is {DELAY_BAR:g} s.")
+        for beside, (_, bar) in LARGE_BARS.items():
+            if beside in row and row[beside]["share"] < bar:
+                share = row[beside]["share"]
+                missed.append(f"{name}: {share:.0%} of the embedder's rate beside {beside}; the bar is {bar:.0%}.")
         if "rate" in row and not row["labelled_on_arrival"] > 0:
             missed.append(f"{name}: no headline had a story's label on arrival.")
     return missed
@@ -293,6 +341,7 @@ def figures(rows: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:
         "the same beside reclustering runs": lambda row: (
             f"{row['beside_run_rate']:,.0f} ({row['beside_run_share']:.0%})"
         ),
+        "the same with many rows in the window": _large,
         "share of each stage": _stages,
         "delay to a label, p50; p95": lambda row: (
             f"{row['delay_p50']:.2f} s; {row['delay_p95']:.2f} s at {row['rate']:.0f} a second" if "rate" in row else ""
@@ -304,6 +353,11 @@ def figures(rows: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:
     head = f"| what | {' | '.join(row['model'] for row in rows)} |"
     where = machine_line(card) + " One run."
     return "\n".join([head, "|---" * (len(rows) + 1) + "|", *lines, "", where])
+
+
+def _large(row: dict[str, Any]) -> str:
+    told = (f"{row[name]['share']:.0%} beside {name} ({row[name]['runs']} runs)" for name in LARGE_BARS if name in row)
+    return f"{', '.join(told)}: {row['rows_beside']:,} rows" if "rows_beside" in row else "–"
 
 
 def _stages(row: dict[str, Any]) -> str:

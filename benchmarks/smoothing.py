@@ -35,16 +35,18 @@ Vectors = npt.NDArray[np.float32]
 
 MODELS = ("multilingual-e5-small", "use-multilingual")
 AS_BEFORE, DEFAULT = (
-    "one text, not smoothed, exponent 1.5, 2 deviations, inertia .1",
-    "**1.25, 2 deviations, inertia .1**",
+    "one text, not smoothed, exponent 1.5, 2 deviations",
+    "**strength .6, exponent 1.3125, 1.75 deviations**",
 )
 VARIANTS: dict[str, dict[str, Any]] = {
     AS_BEFORE: BEFORE,
     DEFAULT: {},
-    "1.25, 2.25 deviations, inertia .2": {"size_exponent": 1.25, "deviations": 2.25, "inertia": 0.2},
-    "1.375, 2.25 deviations, inertia .1": {"size_exponent": 1.375, "deviations": 2.25, "inertia": 0.1},
-    "1.375, 2.25 deviations, inertia .2": {"size_exponent": 1.375, "deviations": 2.25, "inertia": 0.2},
-    "1.3125, 2.25 deviations, inertia .2": {"size_exponent": 1.3125, "deviations": 2.25, "inertia": 0.2},
+    "1, 1.25, 2": {"smoothing": 1.0, "size_exponent": 1.25, "deviations": 2.0},
+    "1, 1.375, 2": {"smoothing": 1.0, "size_exponent": 1.375, "deviations": 2.0},
+    ".8, 1.3125, 2": {"smoothing": 0.8, "deviations": 2.0},
+    ".8, 1.3125, 1.75": {"smoothing": 0.8},
+    ".6, 1.3125, 2": {"deviations": 2.0},
+    ".6, 1.3125, 1.75, inertia .2": {"inertia": 0.2},
 }
 HOURS = (3, 6)
 SEED = 42

@@ -32,7 +32,7 @@ CHOSEN: dict[str, Any] = {
     "min_cluster_size": 2,
     "deduplicate": True,
     "centre": True,
-    "smoothing": True,
+    "smoothing": 1.0,
     "time_weight": 0.2,
     "time_scale": timedelta(days=7),
     "deviations": 2.0,
@@ -46,7 +46,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "calibrated, undamped and as embedded": {
         "selection": "calibrated",
         "time_weight": 0.0,
-        "smoothing": False,
+        "smoothing": 0.0,
         "centre": False,
     },
     "excess of mass": {"selection": "eom"},

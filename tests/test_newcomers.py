@@ -201,7 +201,8 @@ def made(topic: int, count: int, dim: int, *, also: float = 0.0, seed: int = 0) 
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-LARGE = {"size_exponent": 3.0}  # size counts for so much that the tree's best cut joins two events
+# Size counts for so much that the tree's best cut joins two events, and no two rows of noise are a story.
+LARGE = {"size_exponent": 3.0, "smoothing": 1.0, "deviations": 2.0}
 
 
 def clustered(vectors: Vectors, titles: list[str], previous: Numbers, apart: Pairs = ()) -> Clusters:

@@ -31,7 +31,9 @@ def made(rng: np.random.Generator, n: int, k: int, dim: int = 6) -> tuple[Lists,
     return indices, vectors
 
 
-def by_the_formula(indices: Lists, vectors: Vectors, theta: float, days: npt.NDArray[np.float64] | None) -> Vectors:
+def by_the_formula(
+    indices: Lists, vectors: Vectors, theta: float, days: npt.NDArray[np.float64] | None, strength: float
+) -> Vectors:
     """Row by row, over all pairs, in double precision."""
     n = len(vectors)
     rows = vectors.astype(np.float64)
@@ -41,19 +43,26 @@ def by_the_formula(indices: Lists, vectors: Vectors, theta: float, days: npt.NDA
     weights = np.maximum(0, (rows @ rows.T - theta) / (1 - theta)) * listed
     if days is not None:
         weights *= np.exp(-np.abs(days[:, None] - days) / 2.0)
-    together = rows + weights @ rows / (1 + weights.sum(axis=1, keepdims=True))
+    together = rows + strength * (weights @ rows) / (1 + weights.sum(axis=1, keepdims=True))
     return unit(together)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 12), st.floats(-0.5, 0.9), st.booleans())
-def test_rows_are_what_the_formula_says(seed: int, n: int, k: int, theta: float, timed: bool) -> None:
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 40),
+    st.integers(1, 12),
+    st.floats(-0.5, 0.9),
+    st.booleans(),
+    st.floats(0, 1),
+)
+def test_rows_are_what_the_formula_says(seed: int, n: int, k: int, theta: float, timed: bool, strength: float) -> None:
     rng = np.random.default_rng(seed)
     indices, vectors = made(rng, n, k)
     days = rng.random(n) * 5 if timed else None
     damping = None if days is None else TimeDamping(days, 0.2, 7.0)
-    found = smoothed(indices, vectors, theta, damping)
-    np.testing.assert_allclose(found, by_the_formula(indices, vectors, theta, days), atol=2e-6)
+    found = smoothed(indices, vectors, theta, damping, strength=strength)
+    np.testing.assert_allclose(found, by_the_formula(indices, vectors, theta, days, strength), atol=2e-6)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
 

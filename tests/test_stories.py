@@ -141,7 +141,7 @@ def test_a_row_that_stays_with_its_story_by_inertia_has_a_probability_like_the_o
     story = near(0, 6, 1, 0.12)
     vectors = np.concatenate([story, anywhere(60)])
     for deviations in np.arange(3.0, 8.0, 0.25):
-        plain = {"deviations": float(deviations), "smoothing": False}  # rows are as they are measured below
+        plain = {"deviations": float(deviations), "smoothing": 0.0}  # rows are as they are measured below
         settings = SETTINGS.model_copy(update=plain)
         found = clustered(vectors, None, settings, previous=[0] * 6 + [-1] * 60)
         inside = np.flatnonzero(found.labels == found.labels[0]) if found.labels[0] >= 0 else np.empty(0, np.int64)
@@ -189,7 +189,7 @@ def test_headlines_in_another_order_than_the_graph_s_are_refused() -> None:
 
 def test_only_the_choice_sees_smoothed_rows_what_leaves_is_centred() -> None:
     vectors = np.concatenate([near(axis, 10, axis, 0.2) for axis in range(10)])
-    plain = clustered(vectors, settings=SETTINGS.model_copy(update={"smoothing": False}))
+    plain = clustered(vectors, settings=SETTINGS.model_copy(update={"smoothing": 0.0}))
     smooth = clustered(vectors)
     np.testing.assert_array_equal(smooth.centred, plain.centred)
     assert smooth.threshold == plain.threshold == plain.smoothed_threshold
@@ -200,8 +200,8 @@ def test_only_the_choice_sees_smoothed_rows_what_leaves_is_centred() -> None:
 @pytest.mark.parametrize("change", [{"selection": "eom"}, {"selection": "leaf"}, {"tutorial": True}])
 def test_the_library_s_selections_and_the_tutorial_see_rows_as_they_are(change: dict[str, Any]) -> None:
     vectors = np.concatenate([near(axis, 10, axis, 0.2) for axis in range(10)])
-    one = clustered(vectors, settings=SETTINGS.model_copy(update={**change, "smoothing": True}))
-    two = clustered(vectors, settings=SETTINGS.model_copy(update={**change, "smoothing": False}))
+    one = clustered(vectors, settings=SETTINGS.model_copy(update={**change, "smoothing": 0.6}))
+    two = clustered(vectors, settings=SETTINGS.model_copy(update={**change, "smoothing": 0.0}))
     np.testing.assert_array_equal(one.labels, two.labels)
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
     assert one.smoothed_threshold == one.threshold

@@ -177,7 +177,11 @@ def by_story(*frames: pd.DataFrame) -> defaultdict[int, list[Contents]]:
 
 
 def folded(headlines: Sequence[Contents], most: int = HEADLINES) -> list[Contents]:
-    """At most so many headlines, newest first, with the copies of each below the first; `headlines` are oldest first."""
+    """At most so many headlines, newest first, with the copies of each below the first; `headlines` are oldest first.
+
+    Copies are looked for among four times as many of the newest, so that a large story costs no more than that.
+    """
+    headlines = headlines[-4 * most :]
     rows, point = collapse_titles([row["title"] for row in headlines])
     begin = max(0, len(rows) - most)  # points ascend with the times of their first headlines
     found = [{**headlines[row], "copies": []} for row in rows[begin:].tolist()]

@@ -7,6 +7,7 @@ moves no window; and where most headlines are so far ahead, this machine's clock
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from newstide.milvus import RunRow, Store, filters
 
@@ -26,7 +27,9 @@ class Newest:
     clock_behind: bool = False
 
 
-def find_newest(store: Store, last: RunRow | None, now: int, ahead: int) -> Newest:
+def find_newest(
+    store: Store, last: RunRow | None, now: int, ahead: int, times: npt.NDArray[np.int64] | None = None
+) -> Newest:
     """Finds the newest headline by one bounded query, from the last run's newest on; by a scan where that row has gone.
 
     Args:
@@ -34,11 +37,14 @@ def find_newest(store: Store, last: RunRow | None, now: int, ahead: int) -> Newe
         last: The last run, with its newest headline in `counts`.
         now: By this machine's clock, epoch ms.
         ahead: Milliseconds that a headline may be ahead of it.
+        times: Of all headlines from the last run's newest on, and perhaps of others, if they are known.
     """
     latest = now + ahead
     known = None if last is None else last.counts.get("newest")
     if known is not None and int(known) <= latest:
-        times = store.published_at(filters.published_since(int(known)))
+        if times is None:
+            times = store.published_at(filters.published_since(int(known)))
+        times = times[times >= int(known)]
         within = times[times <= latest]
         if len(within):
             return Newest(int(within.max()), len(times) - len(within))

@@ -25,7 +25,15 @@ from clustering.run.repair import finish_what_was_cut_off
 from clustering.run.report import RunReport, count_by_kind, finished
 from clustering.run.retention import clear_old, enforce_tombstones, thin_old_pages
 from clustering.run.story_book import StoryBook, retitled, story_rows
-from clustering.run.window import Labelled, Window, fix_window, read_window, window_lengths, without_blocked
+from clustering.run.window import (
+    Labelled,
+    Window,
+    fix_window,
+    read_fresh,
+    read_window,
+    window_lengths,
+    without_blocked,
+)
 from clustering.run.workplace import Memory, Workplace, now_ms, timed
 from clustering.stories.clusters import Clusters, cluster_rows
 from clustering.stories.lineage import Lineage, label_stability
@@ -168,9 +176,11 @@ class _Run:
         self._lately_taken_down = bool(self._memory.stones.lately(tombstones, last_began))
         self._store.settle()
         ahead = int(self._settings.limits.ahead.total_seconds() * 1000)
-        newest = find_newest(self._store, self._last, self._started, ahead)
+        fresh = read_fresh(self._store, self._last)
+        times = None if fresh is None else fresh["published_at"].to_numpy(np.int64)
+        newest = find_newest(self._store, self._last, self._started, ahead, times)
         self._say_of(newest)
-        window = fix_window(self._store, self._settings.clustering.window, newest)
+        window = fix_window(self._store, self._settings.clustering.window, newest, fresh)
         window = without_blocked(window, self._store.tombstones.now())
         known = None if labelled is None else labelled.still(self._store, self._last, window.begin, self._memory.stones)
         frame = None if known is None else read_window(self._store, window, known)

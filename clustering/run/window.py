@@ -32,6 +32,7 @@ COLUMNS = (
 )
 _ATTEMPTS = 3
 _EVER = -(2**62)  # before any headline
+_MOST_TOO_OLD = 10_000  # unlabelled rows that are older than the window and are read all the same
 _PARTS = 24  # of the rows that are known: one after another is read again
 _PART_AFTER = 150.0  # seconds, so that within an hour each row is compared with Milvus
 
@@ -123,7 +124,19 @@ def _alike(found: pd.DataFrame, known: pd.DataFrame) -> bool:
     )
 
 
-def fix_window(store: Store, length: timedelta | None, newest: Newest) -> Window:
+def read_fresh(store: Store, last: RunRow | None) -> pd.DataFrame | None:
+    """`COLUMNS` of the rows that no run has labelled, and of those as new as the last run's newest.
+
+    One query, since Milvus Lite walks over all rows for each. None where there was no run, or where so many unlabelled
+    rows are older than its window that the window's own are better asked for.
+    """
+    known = None if last is None else last.counts.get("newest")
+    if last is None or known is None or int(last.counts.get("too_old", 0)) > _MOST_TOO_OLD:
+        return None
+    return store.headlines(filters.either(filters.PROVISIONAL, filters.published_since(int(known))), COLUMNS)
+
+
+def fix_window(store: Store, length: timedelta | None, newest: Newest, fresh: pd.DataFrame | None = None) -> Window:
     """The window: rows published within `length` before the newest headline.
 
     Event time, so that a replay of old news behaves like a live day. Which rows are there, their ids tell, which are read
@@ -134,11 +147,16 @@ def fix_window(store: Store, length: timedelta | None, newest: Newest) -> Window
         store: The store.
         length: Of the window, or None for all rows.
         newest: From `find_newest`.
+        fresh: From `read_fresh`.
     """
+    rows = None if fresh is None else fresh[fresh["label_run"] == 0].reset_index(drop=True)
     if newest.at is None or length is None:
-        return Window("", _EVER, newest, store.headlines(filters.PROVISIONAL, COLUMNS), 0)
+        return Window("", _EVER, newest, store.headlines(filters.PROVISIONAL, COLUMNS) if rows is None else rows, 0)
     begin = newest.at - int(length.total_seconds() * 1000)
     where = filters.published_after(begin)
+    if rows is not None:
+        inside = (rows["published_at"] > begin).to_numpy(np.bool_)
+        return Window(where, begin, newest, rows[inside].reset_index(drop=True), int((~inside).sum()))
     unlabelled = store.headlines(filters.all_of(where, filters.PROVISIONAL), COLUMNS)
     too_old = store.count_headlines(filters.all_of(filters.published_until(begin), filters.PROVISIONAL))
     return Window(where, begin, newest, unlabelled, too_old)

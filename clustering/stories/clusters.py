@@ -111,7 +111,7 @@ def cluster_rows(
     damping = TimeDamping(times_ms[rows] / _DAY, settings.time_weight, settings.time_scale.total_seconds() / 86_400)
     threshold = smoothed_threshold = _threshold(centred, settings, known_theta, rows)
     if settings.smoothing and settings.selection == "calibrated":
-        own = smoothed(lists, centred, threshold.theta, damping, rows)
+        own = smoothed(lists, centred, threshold.theta, damping, rows, settings.smoothing)
         smoothed_threshold = _threshold(own, settings, known_smoothed_theta)
     else:
         own = centred if len(rows) == n else centred[rows]

@@ -22,12 +22,13 @@ def smoothed(
     theta: float,
     damping: TimeDamping | None = None,
     rows: Labels | None = None,
+    strength: float = 1.0,
 ) -> Vectors:
-    """Each row and the weighted mean of its neighbours: v_i = unit(c_i + sum_j w_ij c_j / (1 + sum_j w_ij)).
+    """Each row and the weighted mean of its neighbours: v_i = unit(c_i + strength sum_j w_ij c_j / (1 + sum_j w_ij)).
 
     The weight of a neighbour is w_ij = max(0, (c_i . c_j - theta) / (1 - theta)): 0 where the two are no more alike than
     chance makes rows, 1 for a copy. Where similarities are damped by distance in time, it is multiplied by
-    exp(-|dt| / 2 days). The neighbours' part is never longer than the row's own, however many they are.
+    exp(-|dt| / 2 days). The neighbours' part is never longer than `strength` times the row's own, however many they are.
 
     Args:
         indices: (n, k) neighbours, -1 = missing; no row lists itself, and none twice.
@@ -35,6 +36,7 @@ def smoothed(
         theta: Cosine of these rows that is worth 0, as `random_pair_threshold` finds it.
         damping: Of the n; of it, the times are used. None, or a weight of 0: time does not count.
         rows: (n,) where each of them stands in `vectors`, if not all do: no copy of them is made.
+        strength: Of the neighbours' part, from 0 to 1.
 
     Returns:
         (n, dim) unit rows. A row without a neighbour above theta is as it was. Takes n k dim steps, and no memory of that
@@ -44,6 +46,7 @@ def smoothed(
         InvalidGraph: There is not one list and one time per row, or theta is no finite number.
     """
     require_number("theta", theta)
+    require_number("strength", strength)
     require_array("Neighbour lists", indices, 2, whole=True)
     require_array("Vectors", vectors, 2, whole=False)
     rows = np.arange(len(vectors)) if rows is None else np.asarray(rows, np.int64)
@@ -51,11 +54,15 @@ def smoothed(
         raise InvalidGraph(f"{len(indices)} lists for {len(rows)} rows.", "Give one list per row.")
     if theta >= 1:
         return vectors[rows]
-    return _smoothed(np.ascontiguousarray(indices, np.int32), rows, vectors, theta, damping_of(damping, len(rows)))
+    return _smoothed(
+        np.ascontiguousarray(indices, np.int32), rows, vectors, theta, float(strength), damping_of(damping, len(rows))
+    )
 
 
 @kernel(parallel=True)
-def _smoothed(indices: Indices, rows: Labels, vectors: Vectors, theta: float, damping: TimeDamping) -> Vectors:
+def _smoothed(
+    indices: Indices, rows: Labels, vectors: Vectors, theta: float, strength: float, damping: TimeDamping
+) -> Vectors:
     n, dim = len(rows), vectors.shape[1]
     result = np.empty((n, dim), np.float32)
     for point in parallel_range(n):
@@ -76,7 +83,7 @@ def _smoothed(indices: Indices, rows: Labels, vectors: Vectors, theta: float, da
                 together[column] += weight * vectors[other, column]
         squared = 0.0
         for column in range(dim):
-            together[column] = vectors[row, column] + together[column] / (1.0 + weights)
+            together[column] = vectors[row, column] + strength * together[column] / (1.0 + weights)
             squared += together[column] * together[column]
         length = np.sqrt(squared) if weights > 0.0 else 1.0
         for column in range(dim):

@@ -13,6 +13,8 @@ SPAN_EXAMPLES = "write it as 30s, 5m, 6h or 7d"
 _ISO_SPAN = re.compile(r"\s*[-+]?(P|\d+:|\d+ ?d)", re.IGNORECASE)
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
+SMOOTHING = 0.6  # how much of what neighbours say is added to a row; docs/quality.md compares other values
+
 
 def parse_duration(value: Any) -> Any:
     """`90s`, `5m`, `6h`, `7d`, `2w` as a timedelta; ISO 8601 (`PT90S`, `1:30:00`) is left to pydantic.
@@ -81,12 +83,21 @@ def sound_address(value: Any) -> Any:
     return value
 
 
+def strength_of(value: Any) -> Any:
+    """The strength of smoothing; yes and no, as earlier versions had it, are the default's and none."""
+    said = value.strip().casefold() if isinstance(value, str) else value
+    if said is True or said in ("true", "yes", "on"):
+        return SMOOTHING
+    return 0.0 if said is False or said in ("false", "no", "off") else value
+
+
 def _not_blank(name: str) -> str:
     if not name.strip():
         raise ValueError("the name is blank; name the field as producers do, or leave it out")
     return name
 
 
+Strength = Annotated[float, BeforeValidator(strength_of), Field(ge=0, le=1)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), AfterValidator(_positive)]
 Wait = Annotated[timedelta, BeforeValidator(parse_duration), AfterValidator(_not_negative)]  # zero: none at all
 Window = Annotated[timedelta | None, BeforeValidator(parse_window), AfterValidator(_positive)]

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from newstide.core.errors import SettingsError
 from newstide.core.setting_types import (
+    SMOOTHING,
     Address,
     Age,
     ColumnName,
@@ -25,6 +26,7 @@ from newstide.core.setting_types import (
     HeadlineField,
     Port,
     Seed,
+    Strength,
     TimeZone,
     Wait,
     Window,
@@ -128,13 +130,15 @@ class ClusteringSettings(Group):
     min_cluster_size: int = Field(2, ge=2)
     deduplicate: bool = Field(True, description="titles equal but for case and punctuation are one point")
     centre: bool = Field(True, description="subtract each language's mean vector")
-    smoothing: bool = Field(True, description="calibrated: pull each point towards its neighbours")
+    smoothing: Strength = Field(
+        SMOOTHING, description="calibrated: how far points are pulled to their neighbours; 0: not"
+    )
     time_weight: float = Field(0.2, ge=0, le=1, description="lambda of the damping by distance in time; 0: no damping")
     time_scale: Duration = Field(timedelta(days=7), description="tau of the damping by distance in time")
-    deviations: float = Field(2.0, ge=0, description="theta = mean + this many sd of random pairs' similarity")
-    size_exponent: float = Field(1.25, ge=0, description="exponent of a cluster's size in the calibrated selection")
+    deviations: float = Field(1.75, ge=0, description="theta = mean + this many sd of random pairs' similarity")
+    size_exponent: float = Field(1.3125, ge=0, description="exponent of a cluster's size in the calibrated selection")
     theta_drift: float = Field(0.02, ge=0, description="theta is kept until it has drifted by more than this")
-    inertia: float = Field(0.1, ge=0, description="bonus in mean similarity for stories of the last run")
+    inertia: float = Field(0.2, ge=0, description="bonus in mean similarity for stories of the last run")
     seed: Seed = 42
     tutorial: bool = Field(False, description="cluster exactly as the Milvus tutorial does")
 

@@ -21,6 +21,11 @@ def all_of(*conditions: str) -> str:
     return " and ".join(f"({condition})" for condition in conditions if condition)
 
 
+def either(one: str, other: str) -> str:
+    """A filter that holds where one of two conditions does."""
+    return f"({one}) or ({other})"
+
+
 def equals(field: str, value: str | int) -> str:
     """A filter that holds where the field is this value."""
     return f"{field} == {quote(value) if isinstance(value, str) else int(value)}"

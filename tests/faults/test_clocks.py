@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from clustering.run.newest import Newest, find_newest
 from clustering.run.reclusterer import recluster
 from clustering.run.report import RunReport
+from clustering.run.window import fix_window, read_window
 from newstide.core.headline import Headline
 from newstide.core.settings import (
     ClusteringSettings,
@@ -307,8 +308,6 @@ def test_where_the_clock_is_behind_most_headlines_the_last_run_s_newest_holds(st
 def test_no_clock_keeps_a_headline_out_of_a_run_and_what_comes_later_is_the_next_one_s(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from clustering.run.window import fix_window, read_window
-
     add(store, "known", [NOW - HOUR] * 20)
     add(store, "new", [NOW - HOUR, NOW - 30 * DAYS], ingested_at=NOW + 400 * DAYS, label_run=0)
     window = fix_window(store, ClusteringSettings().window, Newest(NOW))
