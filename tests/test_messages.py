@@ -244,7 +244,7 @@ def test_a_tombstone_holds_nothing(value: bytes | None) -> None:
         (b"", "not JSON"),
         (b"[]", "The array is empty"),
         (b"7", "JSON int, not an object"),
-        (b"\xff", "not UTF-8: byte 0 is 0xff"),
+        (b'{"title": "\xff"}', "not UTF-8: byte 11 is 0xff"),
         (b"{'title': 'repr'}", "not JSON"),
         (gzip.compress(b"x" * 100_000, mtime=0), "unpacks to more than the 65,536 bytes"),
         (gzip.compress(b'{"title": "x"}', mtime=0)[:-9], "gzip that"),

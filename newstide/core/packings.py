@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from newstide.core.errors import InvalidHeadline
 from newstide.core.text import shorten
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GLUES, _GLUES_LENGTH = (b"\x03\x00", b"\x03\x05"), 18  # AWS Glue's registry: version, compression, a UUID
+_JSON = re.compile(r'^[\ufeff \t\r\x1e]*[\[{"]', re.MULTILINE)  # a line of JSON
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c\x1d\x1f]")
 
 
 def is_packed(value: bytes) -> bool:
@@ -46,21 +50,64 @@ class Unpacker:
 
 
 def _decoded(value: bytes) -> str:
-    encoding = json.detect_encoding(value)
+    value, encoding = _without_prefix(value)
+    wide = encoding.endswith(("le", "be"))  # told by zero bytes alone
+    try:
+        text = value.decode(encoding)
+    except UnicodeDecodeError as error:
+        if _is_binary(value.decode(encoding, "replace"), wide, error.start):
+            raise _binary(value) from None
+        name = encoding.removesuffix("-sig").upper()
+        raise InvalidHeadline(f"The message is not {name}: byte {error.start} is 0x{value[error.start]:02x}.") from None
+    if _is_binary(text, wide):
+        raise _binary(value)
+    return text
+
+
+def _without_prefix(value: bytes) -> tuple[bytes, str]:
+    """A message without the bytes that a schema registry puts before it, and the encoding of what is left.
+
+    Raises:
+        InvalidHeadline: No JSON stands behind the prefix.
+    """
     if value[:1] == b"\0" and len(value) > 5 and not _is_wide(value):
-        behind = value[5:].removeprefix(codecs.BOM_UTF8)
-        if behind.lstrip()[:1] not in (b"{", b"["):  # a registry puts these five bytes before JSON, too
+        behind = _json_behind(value, 5)
+        if behind is None:  # a registry puts these five bytes before JSON, too
             number = int.from_bytes(value[1:5], "big")
             raise InvalidHeadline(
                 f"The message has the prefix of a schema registry (schema {number}): it is Avro or Protobuf. Have it "
                 "sent as JSON, or put a converter in between."
             )
-        value, encoding = behind, "utf-8"
-    try:
-        return value.decode(encoding)
-    except UnicodeDecodeError as error:
-        name = encoding.removesuffix("-sig").upper()
-        raise InvalidHeadline(f"The message is not {name}: byte {error.start} is 0x{value[error.start]:02x}.") from None
+        return behind, "utf-8"
+    if value[:2] in _GLUES and (behind := _json_behind(value, _GLUES_LENGTH)) is not None:
+        return behind, "utf-8"
+    return value, json.detect_encoding(value)
+
+
+def _json_behind(value: bytes, length: int) -> bytes | None:
+    """What stands behind a prefix, where it begins as JSON does."""
+    behind = value[length:].removeprefix(codecs.BOM_UTF8)
+    return behind if behind.lstrip()[:1] in (b"{", b"[") else None
+
+
+def _is_binary(text: str, wide: bool, fault: int = -1) -> bool:
+    """Whether what was decoded is no text by its characters, and none of its lines begins as JSON does.
+
+    Args:
+        text: What was decoded.
+        wide: Whether zero bytes alone told the encoding, which binary formats have, too.
+        fault: The first byte that could not be decoded; -1 where all could.
+    """
+    if _JSON.search(text) is not None:
+        return False
+    return fault == 0 or (wide and not text.isascii()) or _CONTROLS.search(text) is not None
+
+
+def _binary(value: bytes) -> InvalidHeadline:
+    return InvalidHeadline(
+        f"The message is no text (it begins with {value[:4].hex(' ')}): it looks like a binary format, such as Avro, BSON, "
+        "MessagePack, CBOR or Protobuf. Have it sent as JSON, or put a converter in between."
+    )
 
 
 def _is_wide(value: bytes) -> bool:
