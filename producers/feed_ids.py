@@ -75,6 +75,8 @@ def name_items(items: Sequence[Item], known: Iterable[Known], feed: str) -> list
     for item, title in zip(items, titles, strict=True):
         guid = item.guid if guids[item.guid] == 1 else ""  # a guid that several items have identifies none of them
         key = (item.link, "" if item.link else guid, title)
+        if item.former:
+            memory.rename(item, title if item.former != item.link and item.former in listed else "")
         status, found = memory.look(item, guid, title, alone=listed[item.link] == 1)
         named.append((Status.TWICE if key in seen else status, found))
         seen.add(key)
@@ -83,7 +85,8 @@ def name_items(items: Sequence[Item], known: Iterable[Known], feed: str) -> list
 
 def own_address(link: str, own: Iterable[str]) -> bool:
     """Whether a link is a whole site's, or one of the feed's or its site's own, which identify no item."""
-    return names_a_site(link) or _bare(link) in {_bare(address) for address in own}
+    whole = link.rstrip("#?;")  # nothing stands behind these
+    return names_a_site(whole) or _bare(whole) in {_bare(address.rstrip("#?;")) for address in own}
 
 
 def digest_of(title: str) -> str:
@@ -100,6 +103,21 @@ class _Memory:
         for one in known:
             self._add(one)
 
+    def rename(self, item: Item, title: str = "") -> None:
+        """Gives a remembered item the guid and link that are read today; its id stays.
+
+        With a title, only what has that title: the address that an earlier version took for the item's is another's.
+        """
+        former = item.former
+        alone = [self._ids[id_] for id_ in (derive_id(former, "", "", None), former) if id_ in self._ids]
+        known = [*self._guids.get(former, []), *self._links.get(former, []), *(one for one in alone if not one.title)]
+        for one in known:
+            if title and one.title != title:
+                continue
+            guid = item.guid if one.guid in ("", former) else one.guid
+            self._forget(one)
+            self._add(Known(one.id, guid, item.link if one.link in ("", former) else one.link, one.title))
+
     def look(self, item: Item, guid: str, title: str, *, alone: bool) -> tuple[Status, Known]:
         """Finds an item, or gives it an id and keeps it; `alone`: no other listed item has its link.
 
@@ -107,7 +125,6 @@ class _Memory:
         listed alone, under whatever guid: some feeds give an item another guid at each edit.
         """
         if item.former:
-            self._renamed(item)
             for one in self._guids.get(item.guid, []) if not guid and not item.link else ():
                 if one.title == title:  # of several items with one guid, which earlier shared a link
                     return self._again(one, "", "", title)
@@ -128,16 +145,6 @@ class _Memory:
             return self._new(derive_id(item.link, "", "", None), guid, item.link, title)
         id_ = self._of_guid(guid) if guid else id_of_link_and_title(item.link, item.title)
         return self._new(id_, guid, item.link, title)
-
-    def _renamed(self, item: Item) -> None:
-        """Gives a remembered item the guid and link that are read today; its id stays."""
-        former = item.former
-        alone = [self._ids[id_] for id_ in (derive_id(former, "", "", None), former) if id_ in self._ids]
-        known = [*self._guids.get(former, []), *self._links.get(former, []), *(one for one in alone if not one.title)]
-        for one in known:
-            guid = item.guid if one.guid in ("", former) else one.guid
-            self._forget(one)
-            self._add(Known(one.id, guid, item.link if one.link in ("", former) else one.link, one.title))
 
     def _earlier(self, id_: str) -> list[Known]:
         return [self._ids[id_]] if id_ in self._ids else []

@@ -5,18 +5,25 @@ no settings and no secrets, and returns plain fields of limited length. Its stan
 type, limits), then the feed. The process starts for every changed feed, so it imports few modules.
 """
 
-import codecs
 import io
 import json
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from html.entities import html5, name2codepoint
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from newstide.core.encodings import ERRORS, MARKS, decided, mostly_utf8
+from newstide.core.feed_elements import (
+    ADDRESS,
+    CLOSED,
+    FIRST_TITLE,
+    FORMERLY,
+    MEDIUMS_TITLE,
+    NO_LINK,
+    TIMES,
+    address_of,
+    make_careful,
+)
+from newstide.core.feed_texts import decoded, ends_early, with_ends, with_references
 from newstide.core.headline import MAX_SOURCE, MAX_TITLE, MAX_URL
 from newstide.core.links import joined
 from newstide.core.text import shorten
@@ -24,20 +31,11 @@ from newstide.core.text import shorten
 _LONGEST_NAME = 2_000  # characters of a guid
 _LONGEST_SOURCE = 8 * MAX_SOURCE
 _TIMES = ("published", "updated", "created")
-_HEADERS_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.ASCII | re.IGNORECASE)
-_XMLS_CHARSET = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})""")
-_NO_CHARSETS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}  # Python's own
-_UNREAD = re.compile("[\ud800-\udfff]+")
-_UNENDED = "|".join(name for name in html5 if name in name2codepoint)  # `&copy 2026`: HTML's names without a semicolon
-_XMLS_NAMES = {"amp", "lt", "gt", "quot", "apos"}
-_REFERENCE = rf"&(?:\#[0-9]|\#[xX][0-9a-fA-F]|([^\W\d][\w:.-]*);|({_UNENDED})(?![\w=]))?"
-_REFERENCE_OR_ASIDE = re.compile(rf"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<\?[^>]*|{_REFERENCE}", re.DOTALL)
-_NO_XML = re.compile(r"&(?!#[0-9]|#[xX][0-9a-fA-F]|(?:amp|lt|gt|quot|apos);)")
-_MARKUP = frozenset("<>&\"'\n\t\r")
-_ROOT = re.compile(r"<((?:[\w-]+:)?(?:rss|feed|rdf))\b", re.IGNORECASE)
-_ABSOLUTE = re.compile("[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_NO_DATE = (1970, 1, 1, 0, 0, 0, 3, 1, 0)
+_MEDIA = ("media_content", "media_thumbnail", "media_player", "image")
+_OTHER_LINKS = {"alternate", "related", "self", "via"}  # relations of Atom's links that may lead to what an entry tells
 _CUT = "The feed ends within this entry, which is read once the feed is whole."
-_FORMERLY, _CLOSED, _NO_LINK = " formerly", " closed", " no link"  # keys that no element has
+_HIDDEN = "The entry stands within an element of the feed that is not closed."
 
 
 def main() -> None:
@@ -68,81 +66,12 @@ def entries(content: bytes, url: str, content_type: str, most: int, description:
     Raises:
         ValueError: The content is no feed.
     """
-    text, notes = _decoded(content, content_type)
+    text, notes = decoded(content, content_type)
     read = _json_feed if text.lstrip("\0 \t\r\n").startswith("{") else _xml_feed
     told = read(text, url, most, description)
     if told.get("cut"):
         notes.append("the document ends early: its outermost element is not closed")
-    return {**told, "notes": notes}
-
-
-def _decoded(content: bytes, content_type: str) -> tuple[str, list[str]]:
-    """The feed's text, and notes on its encoding. A mark and zero bytes go before what header and declaration say."""
-    notes: list[str] = []
-    marked = content.startswith(tuple(mark for mark, _ in MARKS)) or b"\0" in content[:4]
-    said = None if marked else _said(content, content_type)
-    in_lines = content.replace(b"<", b"\n")  # a guess looks at the lines that hold more than ASCII
-    charset, mark = decided(in_lines, said, notes.append)
-    text, wrong = _UNREAD.subn("\ufffd", content[mark:].decode(charset, ERRORS))
-    if wrong:
-        notes.append(f"bytes that are no {charset} are replaced")
-    return text, notes
-
-
-def _said(content: bytes, content_type: str) -> str | None:
-    """The charset that header or declaration say and the bytes bear out; None where the bytes are to tell, as in files.
-
-    Where all bytes are right in none of the charsets, the bytes are UTF-8 if most are, and else the first one's.
-    """
-    charsets = list(_charsets(content, content_type))
-    utf8 = content.isascii() or mostly_utf8(content)
-    for charset in charsets:
-        if charset == "utf-8" and utf8:
-            return None
-        with suppress(UnicodeError):
-            content.decode(charset)
-            return charset
-    return None if utf8 else next((charset for charset in charsets if charset != "utf-8"), None)
-
-
-def _charsets(content: bytes, content_type: str) -> Iterator[str]:
-    """The charset of the header, then that of the XML declaration, where Python knows them; all of Unicode as `utf-8`."""
-    header, declaration = _HEADERS_CHARSET.search(content_type), _XMLS_CHARSET.match(content)
-    for name in (header[1] if header else "", declaration[1].decode("ascii", "replace") if declaration else ""):
-        with suppress(LookupError, UnicodeError):
-            known = codecs.lookup(name).name
-            charset = "utf-8" if known.startswith(("utf", "ascii")) else known.replace("gb2312", "gb18030")
-            if b"<".decode(charset) == "<" and charset not in _NO_CHARSETS:  # `hex` and others decode to no text
-                yield charset
-
-
-def _sound(text: str) -> str:
-    """XML in which HTML's names are characters and each other `&` that begins no reference is escaped.
-
-    CDATA, comments and instructions stay. No entity is left to a DTD or to the feed's own definitions.
-    """
-    return text if _NO_XML.search(text) is None else _REFERENCE_OR_ASIDE.sub(_character, text)
-
-
-def _character(found: re.Match[str]) -> str:
-    name = found[1] or found[2]
-    if name is None:
-        return "&amp;" if found[0] == "&" else found[0]
-    if name in _XMLS_NAMES:
-        return f"&{name};"
-    characters = html5.get(f"{name};")
-    if characters is None:
-        return f"&amp;{name};"
-    return "".join(f"&#{ord(one)};" if one in _MARKUP else one for one in characters)
-
-
-def _ends_early(text: str) -> bool:
-    """Whether the feed's outermost element is never closed."""
-    root = _ROOT.search(text)
-    if root is None:
-        return False
-    name = re.escape(root[1])
-    return re.search(rf"</{name}\s*>|<{name}\b[^<>]*/>", text) is None
+    return {**told, "notes": [*notes, *told.get("notes", ())]}
 
 
 def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any]:
@@ -151,120 +80,58 @@ def _xml_feed(text: str, url: str, most: int, description: int) -> dict[str, Any
     Raises:
         ValueError: The content is no feed.
     """
+    text = with_references(text)
+    parsed = _parsed(text, url)
+    cut, notes, hidden = ends_early(text), [], 0
+    if fault := _fault(parsed):
+        mended, begun = with_ends(text)
+        if mended != text:
+            parsed = _parsed(mended, url)
+        if mended != text:
+            notes.append(f"the feed is no well-formed XML ({fault}); what is not closed ends where the next begins")
+        elif not cut:
+            notes.append(f"the feed is no well-formed XML ({fault})")
+        hidden = min(begun, most) - len(parsed.entries)
+    if not parsed.entries and not parsed.get("version"):
+        raise ValueError("is no RSS, Atom or JSON feed; is the address that of a page? Look for its feed")
+    links = [str(link.get("href") or "") for link in parsed.feed.get("links") or ()]
+    told = _each(parsed.entries[:most], lambda entry: _fields(entry, parsed.feed, url, 4 * description))
+    if cut and told and len(told) == len(parsed.entries) and not parsed.entries[-1].get(CLOSED):
+        told[-1] = {"fault": _CUT, "title": told[-1].get("title", "")}
+    return {
+        "cut": cut,
+        "entries": [*told, *({"fault": _HIDDEN} for _ in range(hidden))],
+        "over": [_name(entry) for entry in parsed.entries[most:]],
+        "own": [url, str(parsed.feed.get("link") or parsed.feed.get(ADDRESS) or ""), *links],
+        "notes": notes,
+    }
+
+
+def _parsed(text: str, url: str) -> Any:
+    """What feedparser reads in a feed.
+
+    It gets a stream, not bytes: it tries bytes and strings as addresses and file names first. Its parser resolves no
+    external entities and drops entity declarations. Tags are removed later, so feedparser need not sanitize them.
+    """
     import feedparser
 
-    _make_careful(feedparser.api.StrictFeedParser)
-    _make_careful(feedparser.api.LooseFeedParser)
+    make_careful(feedparser.api.StrictFeedParser)
+    make_careful(feedparser.api.LooseFeedParser)
     feedparser.registerDateHandler(lambda _text: _NO_DATE)  # `newstide.core.times` reads all dates
-
-    # A stream, not bytes: feedparser tries bytes and strings as addresses and file names first. Its parser resolves no
-    # external entities and drops entity declarations. Tags are removed later, so feedparser need not sanitize them.
-    parsed = feedparser.parse(
-        io.BytesIO(_sound(text).encode()),
+    return feedparser.parse(
+        io.BytesIO(text.encode()),
         response_headers={"content-location": url, "content-type": "application/xml; charset=utf-8"},
         sanitize_html=False,
         resolve_relative_uris=False,
     )
-    if not parsed.entries and not parsed.get("version"):
-        raise ValueError("is no RSS, Atom or JSON feed; is the address that of a page? Look for its feed")
-    links = [str(link.get("href") or "") for link in parsed.feed.get("links") or ()]
-    cut = _ends_early(text)
-    told = _each(parsed.entries[:most], lambda entry: _fields(entry, parsed.feed, url, 4 * description))
-    if cut and told and len(told) == len(parsed.entries) and not parsed.entries[-1].get(_CLOSED):
-        told[-1] = {"fault": _CUT, "title": told[-1].get("title", "")}
-    return {
-        "cut": cut,
-        "entries": told,
-        "over": [_name(entry) for entry in parsed.entries[most:]],
-        "own": [url, str(parsed.feed.get("link") or ""), *links],
-    }
 
 
-_NO_DATE = (1970, 1, 1, 0, 0, 0, 3, 1, 0)
+def _fault(parsed: Any) -> str:
+    """Why a feed is no well-formed XML, without the place, which changes from look to look; empty where it is."""
+    from xml.sax import SAXException
 
-
-def _make_careful(parser: Any) -> None:
-    """Makes the parser skip unreadable elements alone, and keep `media:description` from replacing the description."""
-    if hasattr(parser, "_is_careful"):
-        return
-    setattr(parser, "_is_careful", True)  # noqa: B010 - a class made elsewhere
-    for name in dir(parser):
-        if name.startswith(("_start_", "_end_")) or name == "handle_charref":  # `&#xD800;` is no character
-            setattr(parser, name, _careful(getattr(parser, name)))
-
-    def start(self: Any, _attributes: Any) -> None:
-        self.push("media_description", 1)
-
-    def end(self: Any) -> None:
-        value = self.pop("media_description")
-        if value:
-            self._get_context().setdefault("media_description", value)
-
-    handlers = {"_start_media_description": start, "_end_media_description": end, "resolve_uri": _resolved}
-    handlers |= {"_start_guid": _start_guid, "_start_id": _start_guid, "_end_guid": _end_guid, "_end_id": _end_id}
-    handlers |= {"_end_item": _closing(parser._end_item), "_end_entry": _closing(parser._end_entry)}
-    for name, handle in handlers.items():
-        setattr(parser, name, handle)
-
-
-def _resolved(parser: Any, link: str) -> str:
-    """A link joined to the base; what an earlier version read is kept beside it, where the two differ."""
-    from feedparser.urls import _urljoin
-
-    try:
-        full = joined(parser.baseuri or "", link)
-    except ValueError:
-        full = ""
-    former = str(_urljoin(parser.baseuri or "", link))
-    if former != full:
-        parser.feeddata.setdefault(_FORMERLY, {})[full] = former
-    return full
-
-
-def _start_guid(parser: Any, attributes: Any) -> None:
-    parser._said = attributes.get("ispermalink", "")
-    parser.guidislink = 0  # else feedparser would join the guid to the feed's address, and make it a link
-    parser.push("id", 1)
-
-
-def _end_guid(parser: Any) -> None:
-    """Keeps a guid as it is given; one that is an address is the link of an entry that has none."""
-    guid = parser.pop("id")
-    if not guid or parser._said not in ("", "true"):
-        return
-    entry = parser._get_context()
-    full = parser.resolve_uri(guid)
-    if full != guid:
-        entry[_FORMERLY] = parser.feeddata.get(_FORMERLY, {}).get(full, full)
-    if _ABSOLUTE.match(guid) or full == f"https://{guid}" or (parser._said and guid.startswith("/")):
-        parser._save("link", full)
-    else:
-        entry[_NO_LINK] = guid
-
-
-def _end_id(parser: Any) -> None:
-    """An id of Atom that is no address never claimed to be a link."""
-    _end_guid(parser)
-    parser._get_context().pop(_NO_LINK, None)
-
-
-def _closing(handle: Callable[..., Any]) -> Callable[..., Any]:
-    def call(parser: Any) -> None:
-        if parser.entries:
-            parser.entries[-1][_CLOSED] = True
-        handle(parser)
-
-    return call
-
-
-def _careful(handle: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*arguments: Any) -> Any:
-        try:
-            return handle(*arguments)
-        except (ValueError, LookupError, AttributeError, TypeError, OverflowError):
-            return None
-
-    return call
+    error = parsed.get("bozo_exception")
+    return shorten(error.getMessage(), 100) if isinstance(error, SAXException) else ""
 
 
 def _each(entries: Iterable[Any], read: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -286,19 +153,40 @@ def _name(entry: Any) -> str:
 
 def _fields(entry: Any, feed: Any, url: str, longest: int) -> dict[str, Any]:
     description = _text(entry, "summary", longest) or _content(entry, longest)
-    link = entry.get("link")
-    former = entry.get(_FORMERLY) or feed.get(_FORMERLY, {}).get(link)
+    link = entry.get("link") or entry.get(ADDRESS)
+    former = entry.get(FORMERLY) or feed.get(FORMERLY, {}).get(link)
+    if not former and entry.get("link") == "":  # which hid the guid from an earlier version
+        former = link
     return {
-        "title": _text(entry, "title", 8 * MAX_TITLE),
+        "title": _title(entry),
         "description": description or _text(entry, "media_description", longest),
         "url": _link(link, ""),
-        "odd_url": _odd_link(link or entry.get(_NO_LINK), "") if link != entry.get("id") or not link else "",
+        "odd_url": _odd_link(entry.get("link"), "") if entry.get("link") else _stated_link(entry),
         "source": _source(entry, feed, url),
         "languages": _languages(entry, feed),
-        "times": [str(text)[:200] for name in _TIMES if (text := dict.get(entry, name))],
+        "times": [
+            str(text)[:200]
+            for name in dict.fromkeys([*_TIMES, *entry.get(TIMES, ())])
+            if (text := dict.get(entry, name))
+        ],
         "guid": str(entry.get("id") or "")[:_LONGEST_NAME],
         "former": str(former or "")[:_LONGEST_NAME],
     }
+
+
+def _title(entry: Any) -> str:
+    """The entry's title; that of a medium only where it stands in the entry itself and the entry holds no medium."""
+    linked = any(link.get("rel") == "enclosure" for link in entry.get("links") or ())
+    alone = not linked and not any(name in entry for name in _MEDIA)
+    return _text(entry, "title", 8 * MAX_TITLE) or (_text(entry, MEDIUMS_TITLE, 8 * MAX_TITLE) if alone else "")
+
+
+def _stated_link(entry: Any) -> str:
+    """What an entry without a readable link gives in the place of one: a guid, or a link of another relation."""
+    if _link(entry.get(ADDRESS), ""):
+        return ""
+    others = [link.get("href") for link in entry.get("links") or () if link.get("rel") in _OTHER_LINKS]
+    return str(entry.get(NO_LINK) or next(filter(None, others), ""))[:_LONGEST_NAME]
 
 
 def _content(entry: Any, longest: int) -> str:
@@ -308,9 +196,9 @@ def _content(entry: Any, longest: int) -> str:
 
 def _source(entry: Any, feed: Any, url: str) -> str:
     source = entry.get("source") or {}
-    return (
-        _text(source, "title", _LONGEST_SOURCE) or _text(feed, "title", _LONGEST_SOURCE) or urlsplit(url).hostname or ""
-    )
+    named = _text(source, "title", _LONGEST_SOURCE) or _text(feed, FIRST_TITLE, _LONGEST_SOURCE)
+    last = _text(feed, "title", _LONGEST_SOURCE)
+    return named or ("" if "</" in last else last) or urlsplit(url).hostname or ""
 
 
 def _languages(entry: Any, feed: Any) -> list[str]:
@@ -373,14 +261,16 @@ def _json_fields(item: Any, feed: dict[str, Any], url: str, longest: int) -> dic
         return {"fault": "The item is no JSON object.", "item": shorten(str(item), 200)}
     guid = item.get("id")
     texts = [_text(item, name, longest) for name in ("summary", "content_text", "content_html")]
-    link = item.get("url") or item.get("external_url")
+    own = item.get("url") or item.get("external_url")
+    link = own or (guid if isinstance(guid, str) and address_of(guid, _link(guid, url)) else "")
     full = _link(link, url)
+    former = urljoin(url, str(link).strip()) if full and own else full
     return {
         "title": _text(item, "title", 8 * MAX_TITLE),
         "description": next(filter(None, texts), ""),
         "url": full,
-        "odd_url": _odd_link(link, url),
-        "former": former if full and (former := urljoin(url, str(link).strip())) != full else "",
+        "odd_url": _odd_link(own, url),
+        "former": former if former != full or not own else "",
         "source": _text(feed, "title", _LONGEST_SOURCE) or urlsplit(url).hostname or "",
         "languages": [str(one)[:100] for one in (item.get("language"), feed.get("language")) if one],
         "times": [_time(time) for name in ("date_published", "date_modified") if (time := item.get(name)) is not None],

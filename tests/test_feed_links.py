@@ -1,6 +1,7 @@
 """Links and guids of a feed's entries: what is an address, and what identifies nothing beyond its feed."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -135,3 +136,158 @@ def test_items_whose_common_guid_an_earlier_version_took_for_a_link_keep_their_i
     assert [status for status, _ in named] == [Status.NEW, Status.KNOWN, Status.KNOWN]
     assert [known.id for _, known in named[1:]] == ["1", "0"]
     assert name_items(items, [known for _, known in named], FEED)[1:] == named[1:]
+
+
+EMPTY = [
+    '<link></link><guid isPermaLink="true">{0}</guid>',
+    '<guid isPermaLink="true">{0}</guid><link></link>',
+    "<guid>{0}</guid><link/>",
+    "<link> </link><guid>{0}</guid>",
+    '<guid isPermaLink="TRUE">{0}</guid><link/>',
+]
+ADDRESS = "https://q.example/5"
+
+
+def atom(entry: str) -> Listing:
+    feed = (
+        f'<feed xmlns="http://www.w3.org/2005/Atom"><title>Velm</title><entry><title>One</title>{entry}</entry></feed>'
+    )
+    return parse_feed(feed.encode(), FEED, NOW)
+
+
+def rdf(item: str, about: str = ADDRESS) -> Listing:
+    feed = (
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/"><channel>'
+        f'<title>Velm</title></channel><item rdf:about="{about}"><title>One</title>{item}</item></rdf:RDF>'
+    )
+    return parse_feed(feed.encode(), FEED, NOW)
+
+
+def json_feed(**item: object) -> Listing:
+    feed = {"version": "https://jsonfeed.org/version/1.1", "title": "Velm", "items": [{"title": "One", **item}]}
+    return parse_feed(json.dumps(feed).encode(), FEED, NOW)
+
+
+@pytest.mark.parametrize("inner", EMPTY)
+@pytest.mark.parametrize("guid", [ADDRESS, "www.q.example/5"])
+def test_a_guid_that_is_an_address_is_the_link_of_an_entry_with_an_empty_one(inner: str, guid: str) -> None:
+    listing = parsed(f"<title>One</title>{inner.format(guid)}")
+    assert [row.headline.url for row in listing.rows] == [joined(FEED, guid)]
+    assert not listing.left_out
+
+
+def test_an_id_that_is_an_address_is_the_link_of_an_entry_of_any_kind_without_one() -> None:
+    for listing in (atom(f"<id>{ADDRESS}</id>"), rdf(""), rdf("<link></link>"), json_feed(id=ADDRESS)):
+        assert [row.headline.url for row in listing.rows] == [ADDRESS]
+        assert not listing.left_out
+    assert json_feed(id="q.example/5").rows[0].headline.url == "https://q.example/5"
+    for listing in (rdf("", "urn:v:1"), rdf("", "101"), json_feed(id="urn:v:1"), json_feed(id="101"), json_feed(id=7)):
+        assert [row.headline.url for row in listing.rows] == [""]
+        assert not listing.left_out
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        lambda link: parsed(f"<title>One</title><link>{link}</link><guid>{ADDRESS}</guid>"),
+        lambda link: rdf(f"<link>{link}</link>"),
+        lambda link: json_feed(id=ADDRESS, url=link),
+    ],
+)
+def test_a_link_of_the_entrys_own_goes_before_its_id_also_where_it_cannot_be_read(
+    listing: Callable[[str], Listing],
+) -> None:
+    assert listing("https://v.example/1").rows[0].headline.url == "https://v.example/1"
+    odd = listing("javascript:alert(1)")
+    assert [row.headline.url for row in odd.rows] == [""]
+    assert [one.value for one in odd.left_out] == ["javascript:alert(1)"]
+
+
+@pytest.mark.parametrize("before", [Known(ADDRESS, ADDRESS, "", digest_of("One")), Known(ADDRESS)])
+@pytest.mark.parametrize("title", ["One", "One at last"])
+def test_an_item_whose_guid_an_earlier_version_did_not_take_for_its_link_keeps_its_id(
+    before: Known, title: str
+) -> None:
+    for listing in (
+        *(parsed(f"<title>{title}</title>{inner.format(ADDRESS)}") for inner in EMPTY[:3]),
+        json_feed(id=ADDRESS, title=title),
+    ):
+        ((status, known),) = name_items(listing.items, [before], FEED)
+        assert (status, known.id, known.link) == (
+            Status.EDITED if before.title and title != "One" else Status.KNOWN,
+            ADDRESS,
+            ADDRESS,
+        )
+
+
+@pytest.mark.parametrize("rel", ["self", "related", "via"])
+def test_a_link_of_another_relation_is_no_entrys_link_and_counted(rel: str) -> None:
+    listing = atom(f'<id>urn:v:1</id><link rel="{rel}" href="https://v.example/1"/>')
+    assert [row.headline.url for row in listing.rows] == [""]
+    assert [(one.field, one.value) for one in listing.left_out] == [("url", "https://v.example/1")]
+    both = f'<link rel="{rel}" href="https://v.example/1"/><link href="https://v.example/2"/>'
+    assert [row.headline.url for row in atom(both).rows] == ["https://v.example/2"]
+    assert not atom('<id>urn:v:1</id><link rel="enclosure" href="https://v.example/1.mp3"/>').left_out
+
+
+AS_GIVEN = [
+    "https://v.example/1#",
+    "https://v.example/1?",
+    "https://v.example/1;",
+    "HTTPS://v.example/1",
+    "Http://V.example/a/../1",
+]
+
+
+@pytest.mark.parametrize("link", AS_GIVEN)
+def test_a_whole_address_stays_as_it_is_given_as_in_files_and_messages(link: str) -> None:
+    for listing in (
+        parsed(f"<title>One</title><link>{link}</link>"),
+        parsed(f"<title>One</title><guid>{link}</guid>"),
+        atom(f'<link href="{link}"/>'),
+        rdf("", link),
+        json_feed(url=link),
+    ):
+        assert [row.headline.url for row in listing.rows] == [link]
+        assert name_items(listing.items, [], FEED)[0][1].id == derive_id(link, "", "", None)
+
+
+def test_line_breaks_within_a_link_go_and_an_address_that_is_none_is_left_out() -> None:
+    assert joined(FEED, " https://v.example/a\n\tb ") == "https://v.example/ab"
+    with pytest.raises(ValueError, match="Invalid IPv6"):
+        joined(FEED, "http://[::1")
+
+
+@pytest.mark.parametrize("link", AS_GIVEN[:4])
+@pytest.mark.parametrize("guid", ["", "<guid>g-1</guid>"])
+def test_an_item_whose_link_was_shortened_before_keeps_its_id(link: str, guid: str) -> None:
+    earlier = "https://v.example/1"
+    before = Known(derive_id(earlier, "", "", None), "g-1" if guid else "", earlier, digest_of("One"))
+    items = parsed(f"<title>One</title><link>{link}</link>{guid}").items
+    ((status, known),) = name_items(items, [before], FEED)
+    assert (status, known.id, known.link) == (Status.KNOWN, before.id, link)
+    assert name_items(items, [known], FEED) == [(Status.KNOWN, known)]
+
+
+def test_an_item_whose_link_is_another_items_but_for_its_end_takes_nothing_from_it() -> None:
+    link = "https://v.example/live"
+    before = [Known("a", "", link, digest_of("One")), Known("b", "g-2", link, digest_of("Two"))]
+    items = parsed(
+        f"<title>Two</title><link>{link}#</link><guid isPermaLink='false'>g-2</guid>",
+        f"<title>One</title><link>{link}</link>",
+    ).items
+    for listed in (items, items[::-1]):
+        known = before
+        for _ in range(2):
+            named = name_items(listed, known, FEED)
+            known = [one for _, one in named]
+            assert {one.id: (status, one.link) for status, one in named} == {
+                "a": (Status.KNOWN, link),
+                "b": (Status.KNOWN, f"{link}#"),
+            }
+
+
+@pytest.mark.parametrize("end", ["#", "/#", "?", "/?"])
+def test_a_sites_address_identifies_nothing_whatever_stands_at_its_end(end: str) -> None:
+    (item,) = parsed(f"<title>One</title><link>https://v.example{end}</link>").items
+    assert item.link == ""

@@ -97,3 +97,45 @@ def test_an_item_of_a_json_feed_that_is_no_object_is_refused_in_plain_english() 
     assert {row.reason for row in listing.rejected} == {"The item is no JSON object."}
     assert [row.line for row in listing.rejected] == [1, 2, 3, 4]
     assert len({row.text for row in listing.rejected}) == 4
+
+
+TIMES = {
+    "prism:publicationDate": "http://prismstandard.org/namespaces/basic/2.0/",
+    "p:publicationDate": "http://prismstandard.org/namespaces/1.2/basic/",
+    "prism:modificationDate": "http://prismstandard.org/namespaces/basic/3.0/",
+    "dcterms:issued": "http://purl.org/dc/terms/",
+    "dcterms:created": "http://purl.org/dc/terms/",
+    "dcterms:modified": "http://purl.org/dc/terms/",
+    "dc:date": "http://purl.org/dc/elements/1.1/",
+    "a10:updated": "http://www.w3.org/2005/Atom",
+    "a10:published": "http://www.w3.org/2005/Atom",
+    "x:datePublished": "https://x.example/ns",
+    "pubDate": "",
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_a_time_is_read_whatever_the_prefix_of_its_name(name: str) -> None:
+    prefix = name.partition(":")[0]
+    for attribute in ("", ' type="W3CDTF"'):
+        for declared in (f'xmlns:{prefix}="{TIMES[name]}"' if ":" in name else "", ""):
+            inner = f"<{name}{attribute}>2026-10-12T10:00:00Z</{name}>"
+            feed = f'<rss version="2.0" {declared}><channel>{item("One", inner)}{item("Two")}</channel></rss>'
+            rows = parse_feed(feed.encode(), FEED, NOW).rows
+            assert [row.published for row in rows] == [True, False], feed
+
+
+def test_an_unreadable_time_under_any_prefix_is_counted_and_one_within_another_element_is_not_the_entrys() -> None:
+    root = '<rss version="2.0" xmlns:p="https://p.example/"><channel>'
+    unread = item("One", "<p:publicationDate>soon</p:publicationDate>")
+    within = item("Two", "<p:comment><p:created>2026-10-12T10:00:00Z</p:created></p:comment>")
+    listing = parse_feed(f"{root}{unread}{within}</channel></rss>".encode(), FEED, NOW)
+    assert [(one.field, one.value) for one in listing.left_out] == [("published_at", "soon")]
+    assert [row.published for row in listing.rows] == [False, False]
+
+
+def test_a_publication_date_goes_before_the_other_times_of_an_entry() -> None:
+    others = "<p:created>2026-10-10T10:00:00Z</p:created><pubDate>Mon, 12 Oct 2026 10:00:00 GMT</pubDate>"
+    feed = f'<rss version="2.0" xmlns:p="https://p.example/"><channel>{item("One", others)}</channel></rss>'
+    (row,) = parse_feed(feed.encode(), FEED, NOW).rows
+    assert row.headline.published_at == 1_791_799_200_000

@@ -9,6 +9,8 @@ from newstide.core.errors import SourceError
 from newstide.core.text import clean, iso_time
 from newstide.core.times import Zone, parse_time
 from newstide.core.zones import ABBREVIATIONS
+from producers.feeds import parse_feed
+from tests.harness.feed_site import NOW
 from tests.harness.reading import read, rows, titles, told, write
 
 PAGE = (Path(__file__).parents[1] / "docs" / "sending.md").read_text(encoding="utf-8")
@@ -79,6 +81,18 @@ def test_what_is_no_table_is_named_as_the_page_says(tmp_path: Path, what: str, s
     with pytest.raises(SourceError, match=rf"a\.csv is {re.escape(what)}") as caught:
         read(write(tmp_path / "a.csv", written(start) + b"\n" + bytes(600)))
     assert way_out in caught.value.way_out
+
+
+@pytest.mark.parametrize(("inner", "expected"), table("an entry of a feed"))
+def test_an_entry_of_a_feed_is_read_as_the_page_says(inner: str, expected: str) -> None:
+    prefixes = 'xmlns:a="http://www.w3.org/2005/Atom" xmlns:m="http://search.yahoo.com/mrss/"'
+    feed = f'<rss version="2.0" {prefixes}><channel><title>Velm</title><item>{code(inner)}</item></channel></rss>'
+    listing = parse_feed(feed.encode(), "https://v.example/feed/rss", NOW)
+    heads = [row.headline for row in listing.rows]
+    read = [f"`{one.title}`, " + (f"`{one.url}`" if one.url else "no link") for one in heads]
+    counted = ", counted" if listing.left_out else ""
+    assert [one + counted for one in read] == ([] if expected == "refused" else [expected])
+    assert len(listing.rejected) == (expected == "refused")
 
 
 @pytest.mark.parametrize(("encoding", "how"), table("encoding"))
