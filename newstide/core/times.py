@@ -26,6 +26,7 @@ LATEST_MS = 253_402_300_799_999  # 9999-12-31, the last day ISO 8601 and pandas 
 
 _NONE = frozenset({"", "-", "nan", "nat", "none", "null", "n/a", "na", "<na>", "undefined", "\\n"})
 _NUMBER = re.compile(r"[+-]?0+(?:\.0*)?(?:e[+-]?0{1,3})?", re.IGNORECASE)
+_LAST_ZEROS = 100  # a whole hour's seconds end in two zeros, which the shortest form of a number leaves out
 _NUMBERS_BEGIN = ("0", "+", "-")
 _CALENDAR = re.compile(r"(?:19[7-9]\d|20\d\d)\d{4}(?:\d{4}(?:\d\d)?)?")
 _UNIX_ZERO = date(1970, 1, 1).toordinal()
@@ -297,9 +298,26 @@ def _numeric(text: str, shape: str, timezone: tzinfo, serial: bool) -> ParsedTim
     """The time of a text that is a number; None where the text is no number."""
     if shape[:1] not in _NUMBERS_BEGIN or shape[-1] not in "0." or not _NUMBER.fullmatch(shape):
         return None
-    return (_calendar(text, timezone) if shape.isdecimal() else None) or _of_number(
-        int(text) if shape.isdecimal() else float(text), timezone, serial
-    )
+    if shape.isdecimal():
+        return _calendar(text, timezone) or _of_number(int(text), timezone, serial)
+    found = _of_number(float(text), timezone, serial)
+    return found if "e" not in shape.casefold() or _reaches_seconds(text, found) else _UNREADABLE
+
+
+def _reaches_seconds(text: str, found: ParsedTime) -> bool:
+    """Whether the digits of a number with an exponent tell its moment to the second: spreadsheets write 1.79E+12.
+
+    Where they end before, the two digits that are missing may be the zeros of a whole minute.
+    """
+    if found.milliseconds is None:
+        return True
+    number = Decimal(text)
+    exponent = number.as_tuple().exponent
+    unit = next((per for start, end, per in _EPOCHS if start <= number < end), None)
+    if unit is None or _calendar(str(int(number)), UTC) is not None:  # a day or a calendar's reading
+        return isinstance(exponent, int) and exponent <= 0
+    step = 10.0**exponent * unit / 1000 if isinstance(exponent, int) else math.inf
+    return step <= 1 or (step <= _LAST_ZEROS and found.milliseconds % 60_000 == 0)
 
 
 def _calendar(text: str, timezone: tzinfo) -> ParsedTime | None:
