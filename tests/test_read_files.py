@@ -306,7 +306,7 @@ def test_standard_input_is_understood_by_its_first_bytes(
 def test_files_that_cannot_be_read_at_all_are_named(tmp_path: Path) -> None:
     for path, reason in (
         (tmp_path / "absent.csv", "No such file or directory"),
-        (tmp_path, "Is a directory"),
+        (tmp_path, "is a folder"),
         (write(tmp_path / "empty.csv", ""), "is empty"),
         (write(tmp_path / "a.parquet", "no parquet"), "cannot be read as Parquet"),
         (write(tmp_path / "a.json", '[{"title": "One"},'), "is no JSON document"),

@@ -189,6 +189,9 @@ def opened(path: str | Path, name: str) -> Iterator[Opened]:
         else:
             try:
                 file = stack.enter_context(Path(path).open("rb"))
+            except IsADirectoryError:
+                inside = "part-*" if next(Path(path).glob("part-*"), None) else "*"
+                raise SourceError(f"{name} is a folder.", f"Name its files: {Path(path) / inside}.") from None
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 raise SourceError(f"{name} cannot be opened: {reason}.", "Correct the path.") from None

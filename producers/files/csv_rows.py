@@ -1,6 +1,7 @@
 """CSV rows with the line they start on, where one stray quote costs one row and not the rest of the file."""
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from producers.files.encodings import Line
 DELIMITERS = ",;\t|"
 NO_DELIMITER = "\x1f"  # the delimiter of a table of one column: a character that no text holds
 _MAX_LINES = 20_000  # lines of one row; a longer row has a quote that was never closed
+_MAX_ESCAPED = 1_000  # lines of a row whose line breaks are escaped
+_ESCAPED = re.compile(r"\\\r?\n|\\\r")
 _UNCLOSED = "A quote that opens in this row is not closed."
 
 
@@ -67,6 +70,12 @@ def read_csv(source: Lines, delimiter: str, width: int = 0) -> Iterator[CsvRow]:
             continue
         if '"' not in text:  # most rows hold no quote
             fields = text.rstrip("\r\n").split(delimiter)
+            escaped = (
+                width > 1 and "\\" in text[-3:] and (len(fields) < width or delimiter == "\t") and ends_escaped(text)
+            )
+            if escaped and (row := _escaped(taken, delimiter, width, source)) is not None:
+                yield row
+                continue
             if not width or len(fields) <= width:
                 if text.strip(nothing):
                     yield CsvRow(number, fields, text)
@@ -76,12 +85,32 @@ def read_csv(source: Lines, delimiter: str, width: int = 0) -> Iterator[CsvRow]:
             yield row
 
 
+def ends_escaped(line: str) -> bool:
+    """Whether a line's end is escaped, as MySQL writes a line break in a value: behind a backslash."""
+    text = line.rstrip("\r\n")
+    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
+
+
 def split(text: str, delimiter: str) -> list[str]:
     """The fields of a row of one line, without any repair."""
     try:
         return next(csv.reader([text], delimiter=delimiter), [])
     except csv.Error:
         return []
+
+
+def _escaped(first: Line, delimiter: str, width: int, source: Lines) -> CsvRow | None:
+    """The row whose first line's end is escaped; None where it and the lines after it make no row of the header's width."""
+    number, text, _ = first
+    more: list[Line] = []
+    while ends_escaped(text) and len(more) < _MAX_ESCAPED and (line := source.next()) is not None:
+        more.append(line)
+        text += line[1]
+    fields = text.rstrip("\r\n").split(delimiter)
+    if len(fields) == width and all(whole for _, _, whole in more):
+        return CsvRow(number, [_ESCAPED.sub("\n", field) for field in fields], text)
+    source.give_back(more)
+    return None
 
 
 def _row(number: int, text: str, delimiter: str, width: int, source: Lines) -> CsvRow:
