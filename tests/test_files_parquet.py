@@ -183,3 +183,29 @@ def test_a_table_of_one_text_in_many_rows_is_refused_for_its_size(tmp_path: Path
     with pytest.raises(SourceError, match="unpacks to more than 200 times its size"):
         read(path)
     assert time.process_time() - began < 10
+
+
+ARTICLE = {
+    "title": "Mill shuts", "url": "https://v.example/1", "published_at": datetime(2026, 10, 12), "source": "Velm",
+    "language": "en", "description": "Since May",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["article", "data", "detail", "_source", "payload"])
+@pytest.mark.parametrize("beside", [{}, {"rank": 7}, {"score": 0.5, "kind": "news"}])
+def test_a_column_of_whole_headlines_is_read_as_json_is(tmp_path: Path, name: str, beside: dict[str, Any]) -> None:
+    row = {name: ARTICLE, **beside}
+    pq.write_table(pa.Table.from_pylist([row, {**row, name: {**ARTICLE, "title": None}}]), tmp_path / "a.parquet")
+    items = read(tmp_path / "a.parquet")
+    ((headline, *_),) = rows(items)
+    assert (headline.title, headline.url, headline.source) == ("Mill shuts", "https://v.example/1", "Velm")
+    assert (headline.description, headline.language, headline.published_at) == ("Since May", "en", MOMENT)
+    assert len(rejects(items)) == 1
+
+
+def test_a_list_of_headlines_in_a_cell_is_read(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(
+        [{"page": n, "articles": [{"title": f"Mill {n}"}, {"title": f"Lake {n}"}]} for n in (1, 2)]
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert titles(tmp_path / "a.parquet") == ["Mill 1", "Lake 1", "Mill 2", "Lake 2"]

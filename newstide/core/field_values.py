@@ -9,10 +9,13 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
+from newstide.core.instants import Instant
 from newstide.core.known_names import field_of
 from newstide.core.languages import language_tag
+from newstide.core.nulls import NULLS
 from newstide.core.text import clean, is_no_title
 from newstide.core.time_names import LANGUAGES
 from newstide.core.times import Fault, Zone, parse_time
@@ -42,7 +45,8 @@ _OF_HEADLINES = frozenset({"url", "source", "published_at", "description"})  # f
 _TRANSLATED = ("title", "description")  # the fields whose text may stand there in several languages
 _TYPES = frozenset({"S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"})  # of DynamoDB's values
 _OTHERS = ("value", "name", "#text")  # the keys for fields that are no headline's
-_LONGEST_OBJECT = 2_000  # characters of a cell that may be an object
+_LONGEST_OBJECT = 20_000  # characters of a cell that may be an object
+_EXACT = 2**53  # from which on a float may stand for several whole numbers
 _LINK = re.compile(r"\s*https?://\S", re.IGNORECASE)
 _DEPTH = 4  # levels of values within values that are searched
 
@@ -61,19 +65,34 @@ def value_of(field: str, value: Any) -> Any:
     return None if (not value and value is not False) or value != value else value  # noqa: PLR0124 - NaN
 
 
-def named(source: Any) -> Any:
-    """A source; of a text that is an object, as tables have it whose cells held objects, what that object names."""
-    if source.__class__ is not str or source[:1] not in ("{", "[") or len(source) > _LONGEST_OBJECT:
-        return source
-    for read in (json.loads, ast.literal_eval):  # JSON, or as Python shows a dict
-        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-            found = read(source)
-            if isinstance(found, Mapping) or (
-                isinstance(found, list) and any(isinstance(one, Mapping) for one in found)
-            ):
-                name = value_of("source", found)
-                return name if isinstance(name, str) else ""
-    return source
+def named(field: str, value: Any) -> Any:
+    """A field's value; of a text that is an object or a list, as tables have it whose cells held these, the value in it.
+
+    Such a text is JSON, or what Python shows. One that holds no text for the field stays, unless it is the field's own
+    object without a value, which is empty. A list of several titles stays a list, which nothing reads.
+    """
+    if value.__class__ is not str or value[:1] not in ("{", "[") or len(value) > _LONGEST_OBJECT:
+        return value
+    if value.rstrip()[-1:] not in ("}", "]"):  # `[Video] Mill shuts`
+        return value
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            found = read(value)
+            if found in ([], {}):
+                return ""
+            name = value_of(field, found) if isinstance(found, Mapping | list) else None
+            if isinstance(name, str):
+                return name
+            if isinstance(found, list) and field == "title" and sum(isinstance(one, str) for one in found) > 1:
+                return found
+            return "" if _is_own_object(field, found) else value
+    return value
+
+
+def _is_own_object(field: str, found: Any) -> bool:
+    """Whether an object, or the first of a list, has a name under which the field's value stands in objects."""
+    one = found[0] if isinstance(found, list) and found else found
+    return isinstance(one, Mapping) and any(name in one for name in WITHIN.get(field, _OTHERS))
 
 
 def at_path(record: Any, path: str) -> Any:
@@ -166,11 +185,13 @@ def is_readable(field: str, value: Any) -> bool:
         return True
     text = value_of(field, value)
     if field == "published_at":
+        if isinstance(text, Instant):
+            return True
         if isinstance(text, bool) or not isinstance(text, str | int | float):
             return False
         parsed = parse_time(text)
         return parsed is not None and (parsed.milliseconds is not None or parsed.fault is Fault.AMBIGUOUS)
-    if not isinstance(text, str):
+    if not isinstance(text, str) or text in NULLS or not isinstance(text := named(field, text), str):
         return False
     if field == "title":  # `N/A`, `&nbsp;` and a bare link are none
         return bool(cleaned := clean(text)) and not is_no_title(cleaned)
@@ -195,13 +216,19 @@ def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, dict | list) and not value)
 
 
-def _read(field: str, value: Any, depth: int) -> str | int | float | None:
-    """A text or number; None where the value holds none that fits the field."""
+def _read(field: str, value: Any, depth: int) -> str | int | float | Instant | None:
+    """A text, a number or a moment; None where the value holds none that fits the field."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, bool) or value is None:
         return None
+    if isinstance(value, Instant):
+        return value if field == "published_at" else None
+    if isinstance(value, Decimal):
+        return _of_decimal(field, value)
     if isinstance(value, int | float):
+        if field == "id" and isinstance(value, float) and abs(value) >= _EXACT:
+            return None
         if isinstance(value, float):
             if math.isnan(value):
                 return None
@@ -223,6 +250,16 @@ def _read(field: str, value: Any, depth: int) -> str | int | float | None:
             return "\n".join(map(str, several)) or None
         return several[0] if several else None
     return None
+
+
+def _of_decimal(field: str, value: Decimal) -> str | int | float | None:
+    """The number with all its digits; a time that is no whole number as a float."""
+    if not value.is_finite():
+        return None
+    whole = value == value.to_integral_value()
+    if field == "published_at":
+        return int(value) if whole else float(value)
+    return str(int(value)) if whole else format(value, "f")
 
 
 def is_by_language(value: Mapping[Any, Any]) -> bool:

@@ -19,6 +19,7 @@ from newstide.core.errors import InvalidHeadline
 from newstide.core.field_values import named
 from newstide.core.ids import names_a_site
 from newstide.core.languages import language_tag
+from newstide.core.nulls import NULLS
 from newstide.core.outlets import without_outlet
 from newstide.core.text import (
     clean,
@@ -41,6 +42,7 @@ REPLAYS = "replays"  # a Kafka header: how often a message was sent again from t
 CUT = "cut"  # a Kafka header of a truncated dead letter: how many bytes the whole message has
 
 _LINK = re.compile(r"https?://[^\s/]", re.IGNORECASE)
+_NEXT_LINK = re.compile(r"[,;|]?\s+(?:[|,;]\s+)?(?=https?://)", re.IGNORECASE)
 
 
 class _Clean(Protocol):
@@ -189,16 +191,16 @@ def _headline(
     fields: Mapping[str, Any], day: int | None, at: int, limits: Limits, clean_text: _Clean, clean_name: _Clean
 ) -> Headline:
     """The headline of these fields; its id is derived with the time `day`, if any, and its time is `at`."""
-    title = _text("title", fields.get("title"), clean_text)
-    source = _text("source", named(fields.get("source")), clean_text)[:MAX_SOURCE].strip()
-    url = _text("url", fields.get("url"), clean_name)
+    title = _text("title", named("title", fields.get("title")), clean_text)
+    source = _text("source", _given("source", fields), clean_text)[:MAX_SOURCE].strip()
+    url = _first_link(_text("url", _given("url", fields), clean_name))
     return Headline(
         id=_id(fields, source, url, title, day, clean_name),
         title=title,
-        description=_text("description", fields.get("description"), clean_text, lines=True)[: limits.description],
+        description=_text("description", _given("description", fields), clean_text, lines=True)[: limits.description],
         source=source,
         url=url if is_link(url) else "",
-        language=parse_language(fields.get("language")),
+        language=parse_language(_given("language", fields)),
         published_at=at,
     )
 
@@ -251,6 +253,19 @@ def parse_time(value: Any) -> int:
     return parsed.milliseconds
 
 
+def _given(name: str, fields: Mapping[str, Any]) -> Any:
+    """A field's value; None where it is what programs write for a missing one."""
+    value = fields.get(name)
+    if value is None or value.__class__ is not str:
+        return value
+    return None if value in NULLS else named(name, value)
+
+
+def _first_link(url: str) -> str:
+    """Of several links in one text, the first: `https://v.example/1, https://v.example/2`."""
+    return _NEXT_LINK.split(url, maxsplit=1)[0] if " " in url and url.count("://") > 1 else url
+
+
 def is_link(url: str) -> bool:
     """Whether a headline may carry this link: http or https, with a host, and not too long."""
     return len(url) <= MAX_URL and _LINK.match(url) is not None
@@ -273,7 +288,7 @@ def _id(
     fields: Mapping[str, Any], source: str, url: str, title: str, published_at: int | None, clean_name: _Clean
 ) -> str:
     value = fields.get("id")
-    if value is None or value == "":
+    if value is None or value == "" or (isinstance(value, str) and value in NULLS):
         return derive_id(url, source, title, published_at)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)

@@ -9,7 +9,7 @@ _TIMES = (
     "publishedat", "published", "date", "pubdate", "timestamp", "publishdate", "time", "datetime", "publicationdate",
     "publishtime", "publishedtime", "publisheddate", "datepublished", "datetimepub", "seendate", "createdat", "created",
     "webpublicationdate", "firstpublishedat", "publishedon", "newsdate", "publicationtime", "articledate", "dateunixtime",
-    "publishedtimestamp",
+    "publishedtimestamp", "postdate", "datepublish", "timepublished", "providerpublishtime", "postpublished",
 )  # fmt: skip
 _ZONES = ("gmt", "utc")
 # In a time's name: date_gmt, createdutc, utcTime; not date (UTC+2).
@@ -35,11 +35,12 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "url": (
         "url", "link", "articleurl", "articlelink", "permalink", "href", "weburl", "originallink", "storyurl",
-        "newsurl", "pageurl", "uri",
+        "newsurl", "pageurl", "canonicalurl", "canonical", "requestedurl", "uri",
     ),
     "source": (
         "source", "publisher", "outlet", "sourcename", "site", "publication", "newspaper", "provider", "feed", "domain",
         "hostname", "sitename", "sourcetitle", "publishername", "newssource", "sourcedomain", "sourcecommonname",
+        "medianame", "namesource", "newssite", "cleanurl",
     ),
     "published_at": tuple(chain.from_iterable(map(_with_zones, _TIMES))),
     "language": ("language", "lang", "languagecode", "locale", "inlanguage"),

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from newstide.core.field_values import is_readable, value_of
-from newstide.core.times import Fault, ParsedTime, Zone, parse_time
+from newstide.core.instants import Instant
+from newstide.core.text import iso_time
+from newstide.core.times import Fault, ParsedTime, Zone, parse_time, within
 
 _CLOCK = re.compile(r"[T\s]*\d{1,2}[:.h]\d{2}(?!\d)")  # how a time of day begins
 _DAY_MS = 86_400_000
+_IN_UTC = " UTC"  # behind a time whose name says so, see `field_values.in_utc`
 _FLAGS = frozenset({"0", "1", "true", "false", "yes", "no", "t", "f", "y", "n"})
 
 
@@ -31,7 +34,7 @@ def is_sure(field: str, value: Any) -> bool:
     """Whether a value counts whatever the other names hold."""
     if field == "published_at":
         if value.__class__ is not str or ":" not in value:
-            return isinstance(value, tuple)  # a moment that is a number in its file
+            return isinstance(value, Instant) and not value.day
         return (parsed := parse_time(value)) is not None and parsed.milliseconds is not None
     return is_readable(field, value)
 
@@ -41,11 +44,19 @@ def is_flag(value: Any) -> bool:
     return value is True or value is False or (isinstance(value, str) and value.strip().casefold() in _FLAGS)
 
 
+def is_no_time(value: Any) -> bool:
+    """Whether a value was meant as a time and cannot be read as one; a time of day alone can stand beside a day."""
+    text, parsed = _moment(value, in_file=True)
+    if parsed is None or (isinstance(text, str) and _CLOCK.match(text)):
+        return False
+    return parsed.fault in (Fault.UNREADABLE, Fault.RANGE)
+
+
 def _time(values: Sequence[Any], in_file: bool) -> Any:
     read = [(value, *_moment(value, in_file)) for value in values]
     first = next((one for one in read if one[2] is not None and _counts(one[2], in_file)), None)
     if first is None:
-        return next((value for value, _, _ in read if isinstance(value, tuple)), values[0])
+        return next((value for value, _, _ in read if isinstance(value, Instant)), values[0])
     value, text, day = first
     if not isinstance(text, str) or day is None or not _is_day(text, day):
         return value
@@ -54,15 +65,21 @@ def _time(values: Sequence[Any], in_file: bool) -> Any:
             return other
     for _, clock, _ in read:
         if isinstance(clock, str) and _CLOCK.match(clock):
-            joined = f"{text.strip()} {clock.strip().removeprefix('T')}"
-            if (parsed := parse_time(joined)) is not None and parsed.fault is not Fault.UNREADABLE:
-                return joined
+            bare, zone, _ = text.strip().partition(_IN_UTC)
+            joined = f"{bare} {clock.strip().removeprefix('T')}"
+            for told in (f"{joined}{zone}", joined):
+                if (parsed := parse_time(told)) is not None and parsed.fault is not Fault.UNREADABLE:
+                    return told
     return value
 
 
 def _moment(value: Any, in_file: bool) -> tuple[Any, ParsedTime | None]:
     """The text or number in a value, and its time; None where it has none."""
     text = value_of("published_at", value)
+    if isinstance(text, Instant):
+        moment = within(text.milliseconds, Zone.GIVEN if text.utc else Zone.MISSING)
+        day = text.day and moment.milliseconds is not None
+        return iso_time(text.milliseconds)[:10] if day else text, moment
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         return text, None
     return text, parse_time(text, serial=in_file)
@@ -78,12 +95,13 @@ def _is_day(text: Any, parsed: ParsedTime) -> bool:
         return False
     if parsed.milliseconds is None:
         return parsed.fault is Fault.AMBIGUOUS
-    return parsed.zone is Zone.MISSING and parsed.milliseconds % _DAY_MS == 0
+    in_no_zone = parsed.zone is Zone.MISSING or text.endswith(_IN_UTC)
+    return in_no_zone and parsed.milliseconds % _DAY_MS == 0
 
 
 def _is_of(day: ParsedTime, day_text: str, moment: ParsedTime, text: Any) -> bool:
     """Whether a moment lies in the day, in UTC or as it is written: that of another day is when a page was changed."""
     if moment.milliseconds is None or day.milliseconds is None:
         return False
-    written = isinstance(text, str) and text.strip()[:10] == day_text.strip()
+    written = isinstance(text, str) and text.strip()[:10] == day_text.strip().removesuffix(_IN_UTC)
     return written or 0 <= moment.milliseconds - day.milliseconds < _DAY_MS

@@ -4,32 +4,23 @@ A wrong time cannot be corrected later, since the first headline of an id stays.
 is sent.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from newstide.core.errors import SourceError
-from newstide.core.known_names import says_utc
+from newstide.core.instants import Instant
 from newstide.core.text import iso_time, shorten
 from newstide.core.time_orders import Order, order_of
 from newstide.core.times import Fault, ParsedTime, Zone, parse_time, within
+from producers.files.columns import IN_UTC, UNREAD_TIME
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
 _ROWS = 10_000  # rows that are examined before the first is sent, where times are rare or their order is unclear
 _GIVEN = 1_000  # times that show whether the file's times can be read
 _EPOCH = datetime(1970, 1, 1)
-
-
-class Instant(NamedTuple):
-    """A time that its file holds as a number of milliseconds since 1970, in UTC or in local time."""
-
-    milliseconds: int
-    utc: bool
-
-    def __str__(self) -> str:
-        return f"{self.milliseconds} ms since 1970"
 
 
 class Dates:
@@ -45,7 +36,6 @@ class Dates:
     def __init__(self, file: str, options: Options, tally: Tally, latest: Callable[[], float]) -> None:
         self._file, self._options, self._tally, self._latest = file, options, tally, latest
         self._order: Order | None = None
-        self._column, self._names_utc = "", False  # the column of times, and whether its name says that they are UTC
 
     def looked_ahead(self, items: Iterator[Item]) -> Iterator[Item]:
         """The same items, after an examination of the first ones.
@@ -64,6 +54,8 @@ class Dates:
                 if (hint := self._hint(value, item)) is not None:
                     hints.setdefault(hint, (item.line, value))
                 unclear = unclear or parsed.fault is Fault.AMBIGUOUS
+                if (unread := item.fields.get(UNREAD_TIME)) is not None:
+                    value, parsed = unread, ParsedTime(None, Fault.UNREADABLE)
                 if len(given) < _GIVEN and parsed.fault is not Fault.ZERO:
                     given.append((value, str(item.fields.get("language") or ""), parsed))
             timeless = len(taken) >= _GIVEN and "published_at" not in self._tally.columns
@@ -80,6 +72,8 @@ class Dates:
             SourceError: The time contradicts the order of day and month in the rows before.
         """
         value = item.fields.get("published_at")
+        if (unread := item.fields.get(UNREAD_TIME)) is not None:
+            self._tally.leave_out("time", unread, item.line)
         parsed = self._parsed(value, item)
         if parsed is None:
             return None
@@ -94,7 +88,7 @@ class Dates:
                 "time that stands for no time" if parsed.fault is Fault.ZERO else "time", value, item.line
             )
             return None
-        if parsed.zone is Zone.MISSING and not (self._names_utc and self._zone(item) is UTC):
+        if parsed.zone is Zone.MISSING and not item.fields.get(IN_UTC):
             self._tally.zone = str(self._options.zone)
             self._tally.zoneless += 1
         elif parsed.zone is Zone.UNKNOWN:
@@ -124,13 +118,7 @@ class Dates:
 
     def _zone(self, item: Item) -> tzinfo:
         """The zone of times that name none: UTC where the name of the column that a row's time is from says so."""
-        column = self._tally.columns.get("published_at", "")
-        if column is not self._column:
-            self._column, self._names_utc = column, says_utc(column)
-        if not self._names_utc:
-            return self._options.zone
-        told = "." in column or not isinstance(item.raw, Mapping) or item.raw.get(column) not in (None, "")
-        return UTC if told else self._options.zone
+        return UTC if item.fields.get(IN_UTC) else self._options.zone
 
     def _of_format(self, text: str, zone: tzinfo) -> ParsedTime | None:
         if not text:

@@ -1,11 +1,11 @@
 """JSON: one object a line, or documents of any layout, in which the array of headlines is found.
 
 An object with a title of its own is one headline, whatever arrays it holds. In other documents, the array at any depth
-whose objects have titles is read; where several arrays have such objects, an error names the arrays.
+whose objects have titles is read; where several arrays have such objects, an error names the arrays. Where most of a file's
+objects are groups with a title, such as sections and folders, the headlines in them are read.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
@@ -14,21 +14,26 @@ from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.field_names import pick
 from newstide.core.field_values import at_path, holds_headline, untyped, unwrapped, value_of, wrapper_in
 from newstide.core.json_texts import BLANK, without_depths
+from newstide.core.known_names import says_utc
 from newstide.core.nested_headlines import along, is_sure, nested_paths
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
+from newstide.core.titled_groups import are_groups, held_by, of_groups, times_around
 from producers.files.arrays import LOOKED_AT, arrays_in, followed
 from producers.files.columns import (
+    IN_UTC,
     fill_missing,
     find_known_columns,
     is_title,
     listed,
     no_column,
     no_title,
+    note_times,
     spare_places,
 )
 from producers.files.containers import Source
-from producers.files.encodings import Line, printable, undecodable, whole_text
+from producers.files.encodings import Line, lines_of, whole_text
+from producers.files.json_values import documents_in, is_object, parse_json, parsed_lines
 from producers.files.options import Item, Options
 from producers.files.telegram import is_telegram, telegram_items
 from producers.tally import Tally
@@ -46,7 +51,7 @@ def read_json_lines(lines: Iterator[Line], file: str, options: Options, tally: T
     Raises:
         SourceError: No object has a title.
     """
-    yield from _Records(file, options, tally).items(_parsed_lines(lines))
+    yield from _Records(file, options, tally).items(parsed_lines(lines))
 
 
 def read_document(stream: Source, file: str, options: Options, tally: Tally) -> Iterator[Item]:
@@ -62,23 +67,26 @@ def read_document(stream: Source, file: str, options: Options, tally: Tally) -> 
     records = _Records(file, options, tally)
     try:
         try:
-            documents = list(_documents(text))
+            documents = list(documents_in(text))
         except RecursionError:
-            documents = list(_documents(without_depths(text)))
+            documents = list(documents_in(without_depths(text)))
     except (ValueError, RecursionError, InvalidHeadline) as error:
-        lines = [(number, line, True) for number, line in enumerate(text.splitlines(keepends=True), 1)]
-        if any(_is_object(line) for _, line, _ in lines[:LOOKED_AT]):  # only the file's first line is broken
-            yield from records.items(_parsed_lines(iter(lines)))
+        lines = [(number, line, True) for number, line in enumerate(lines_of(text), 1)]
+        if any(is_object(line) for _, line, _ in lines[:LOOKED_AT]):  # only the file's first line is broken
+            yield from records.items(parsed_lines(iter(lines)))
             return
         reason = shorten(str(error), 200) if isinstance(error, ValueError) else "its values are nested too deeply"
         raise SourceError(f"{file} is no JSON document: {reason}.", "Check that the file is complete.") from None
     yield from records.items(enumerate(documents, 1))
 
 
-def is_lines(first: str) -> bool:
-    """Whether the first line of a JSON file says that each line is a record of its own."""
-    text = first.strip(BLANK)
-    return not text.startswith(("{", "[")) or _is_object(text)
+def read_records(records: Iterator[tuple[int, Any]], file: str, options: Options, tally: Tally) -> Iterator[Item]:
+    """Objects with their numbers, as the lines of a file of JSON lines are read; an `Item` stays as it is.
+
+    Raises:
+        SourceError: No object has a title.
+    """
+    yield from _Records(file, options, tally).items(records)
 
 
 class _Records:
@@ -96,13 +104,18 @@ class _Records:
         self._tried = 0
         self._wrapped = False  # whether an object of the file wrapped one headline
         self._single = False  # whether the file is one document
+        self._groups = False  # whether the file's documents are groups of headlines
 
     def items(self, documents: Iterator[tuple[int, Any]] | enumerate[Any]) -> Iterator[Item]:
         """The headlines of documents, each with its line (or, within one document, its place)."""
-        begin = list(islice(documents, 2))
+        begin = list(islice(documents, LOOKED_AT))
         self._single = len(begin) == 1
+        if not self._single and self._options.records is None:
+            self._groups = self._look([document for _, document in begin])
         for line, document in chain(begin, documents):
-            if self._flat and document.__class__ is dict and self._is_plain(document):  # most lines
+            if (
+                self._flat and not self._groups and document.__class__ is dict and self._is_plain(document)
+            ):  # most lines
                 yield self._item(line, document)
             elif isinstance(document, Item):
                 yield document
@@ -110,9 +123,20 @@ class _Records:
                 yield from self._opened(line, document)
         if self._tried and not self._titled:
             raise self._hopeless()
+        if self._tried:
+            note_times(self._tally)
         for field, column in self._options.mapping.items():
             if self._tried and field not in self._tally.columns:
                 raise no_column(column, self._tally.names, self._file)
+
+    def _look(self, documents: list[Any], where: str = "", shared: Sequence[Any] = ()) -> bool:
+        """Whether most objects are groups of headlines; notes what headlines hold that may be headlines as well."""
+        if are_groups(documents, self._has_title, shared):
+            return True
+        if path := held_by(documents, self._has_title):
+            path = f"{where}.{path}" if where else path
+            self._tally.note(f"some headlines hold others in an array; --records {path} reads these instead")
+        return False
 
     def _is_plain(self, record: dict[str, Any]) -> bool:
         """Whether a record of a file of headlines wraps none, and is not DynamoDB's."""
@@ -129,6 +153,9 @@ class _Records:
             self._titled = True
             self._tally.note("a feed as JSON: its items are the headlines")
             yield from self._elements(feed)
+        elif self._groups and isinstance(document, Mapping) and are_groups([document], self._has_title):
+            self._titled = True
+            yield from self._members([document])
         elif path is None and isinstance(document, Mapping) and self._has_title(document):
             self._flat = True
             self._note_arrays(document)
@@ -186,7 +213,7 @@ class _Records:
             ((where, elements),) = found.items()
             self._tally.note(f"headlines stand in {where!r}" if where else "headlines stand in an array")
             self._flat = False
-            yield from self._elements(elements)
+            yield from self._elements(elements, where, document)
         elif isinstance(document, Mapping):
             if not _is_empty_answer(document):
                 yield self._item(line, document)  # the record has no title, and is refused for it
@@ -209,7 +236,22 @@ class _Records:
                 f"one headline, as it has a title of its own; --records {before}{where} reads the {len(elements)} in it"
             )
 
-    def _elements(self, elements: list[Any]) -> Iterator[Item]:
+    def _elements(self, elements: list[Any], where: str = "", document: Any = None) -> Iterator[Item]:
+        shared = times_around(document, where)
+        if self._options.records is None and self._look(elements, where, shared):
+            yield from self._members(elements, shared)
+        else:
+            yield from self._numbered(elements)
+
+    def _members(self, groups: list[Any], shared: Sequence[Any] = ()) -> Iterator[Item]:
+        """The headlines in groups."""
+        members, empty = of_groups(groups, self._has_title, shared)
+        self._tally.note("headlines stand in groups, whose titles are none")
+        if empty:
+            self._tally.note(f"groups without headlines, as {shorten(empty[0], 40)!r}, are left out")
+        yield from self._numbered(members)
+
+    def _numbered(self, elements: list[Any]) -> Iterator[Item]:
         for number, element in enumerate(elements, 1):
             if isinstance(element, Mapping):
                 yield self._item(number, self._unwrapped(element))
@@ -230,6 +272,8 @@ class _Records:
             fields[field] = value if value.__class__ is str else value_of(field, value)
         if not self._options.mapping and not _is_text(fields.get("title")):  # another name may have the title
             fields["title"] = value_of("title", pick(record, {})[0].get("title"))
+        if says_utc(columns.get("published_at", "")):
+            fields[IN_UTC] = True
         if self._spare:
             spare = self._spare.get(tuple(record), {})
             fill_missing(fields, spare, lambda field, name: value_of(field, record[name]), self._options.time_format)
@@ -252,7 +296,9 @@ class _Records:
             if not self._paths:
                 self._layouts[keys] = known
             if spare := spare_places(keys, self._options.mapping):
-                self._spare[keys] = {field: [keys[place] for place in places] for field, places in spare.items()}
+                self._spare[keys] = {
+                    field: [place._replace(at=keys[place.at]) for place in places] for field, places in spare.items()
+                }
             if len(self._tally.names) < _NAMES:
                 self._tally.names = list(dict.fromkeys([*self._tally.names, *map(str, keys)]))
             self._tally.columns = {**known, **self._tally.columns}
@@ -266,6 +312,8 @@ class _Records:
         if "title" not in self._options.mapping and holds_headline(given):  # the object wraps a headline
             return False
         value = value_of("title", given)
+        if not self._options.mapping and not _is_text(value):  # another name may have the title
+            value = value_of("title", pick(record, {})[0].get("title"))
         return isinstance(value, str | int | float) and not isinstance(value, bool) and bool(value)
 
     def _is_headline(self, value: Any) -> bool:
@@ -294,72 +342,6 @@ class _Records:
 
     def _hopeless(self) -> SourceError:
         return no_title(self._tally.names, self._file)
-
-
-def _parsed_lines(lines: Iterator[Line]) -> Iterator[tuple[int, Any]]:
-    for number, text, whole in lines:
-        if not text.strip():
-            continue
-        if not whole:
-            yield number, Item(number, {}, shorten(text, 200), "The line is too long.")
-            continue
-        if not text.isascii() and (byte := undecodable(text)) is not None:
-            reason = f"The line cannot be decoded: byte 0x{byte:02x}."
-        else:
-            try:
-                yield number, parse_json(text.strip(BLANK))
-                continue
-            except RecursionError:
-                reason = "The line's JSON is nested too deeply."
-            except ValueError as error:
-                reason = f"The line is not JSON: {shorten(str(error), 200)}"
-        yield number, Item(number, {}, printable(shorten(text.strip(), 200)), reason)
-
-
-def parse_json(text: str) -> Any:
-    """Parses one JSON value; integers of any length are accepted.
-
-    Raises:
-        ValueError: The text is no JSON value.
-        RecursionError: The value is nested too deeply.
-    """
-    try:
-        return _PLAIN.decode(text)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:  # an integer of more digits than Python converts
-        return _LONG.decode(text)
-    except RecursionError:
-        try:
-            return _LONG.decode(without_depths(text))
-        except InvalidHeadline:
-            raise RecursionError from None
-
-
-def _integer(digits: str) -> int | str:
-    return int(digits) if len(digits) < 1_000 else digits
-
-
-# Not strict: many a program writes line breaks and tabs into JSON texts as they are.
-_PLAIN = json.JSONDecoder(strict=False)
-_LONG = json.JSONDecoder(strict=False, parse_int=_integer)
-
-
-def _documents(text: str) -> Iterator[Any]:
-    """The JSON values of a text, one after another."""
-    place = 0
-    while place < len(text):
-        document, place = _LONG.raw_decode(text, place)
-        yield document
-        while place < len(text) and text[place] in f"{BLANK},":
-            place += 1
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(parse_json(text), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def _is_text(value: Any) -> bool:

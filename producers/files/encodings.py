@@ -61,6 +61,11 @@ def whole_text(data: bytes, encoding: str | None, said: Callable[[str], None]) -
     return data[mark:].decode(chosen, ERRORS)
 
 
+def lines_of(text: str) -> list[str]:
+    """A text's lines with their ends, as `text_lines` gives them: other separators, such as U+2028, end no line."""
+    return io.StringIO(text, newline="").readlines()
+
+
 def undecodable(text: str) -> int | None:
     """The first byte in a text that could not be decoded; None where all could."""
     if text.isascii():

@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from newstide.core.errors import InvalidHeadline, SourceError
-from newstide.core.headline import DEFAULTS, Headline, Limits, derive_id, from_fields
-from newstide.core.ids import id_of_link_and_title, stands_alone
+from newstide.core.headline import DEFAULTS, MAX_ID_BYTES, Headline, Limits, derive_id, from_fields
+from newstide.core.ids import id_of_link_and_title, names_a_site, stands_alone
 from newstide.core.json_texts import BLANK
-from newstide.core.text import shorten
+from newstide.core.nulls import NULLS
+from newstide.core.text import clean_plain, shorten
 from newstide.core.unforeseen import unforeseen
 from producers.files.containers import DAMAGE, Opened, damaged, opened
 from producers.files.dates import Dates
-from producers.files.documents import is_lines, read_document, read_json_lines
+from producers.files.documents import read_document, read_json_lines
 from producers.files.encodings import printable, text_lines, whole_text
+from producers.files.json_values import is_lines
 from producers.files.options import Item, Options
 from producers.files.other_texts import require_headlines
 from producers.files.parquet import read_parquet
@@ -45,6 +47,7 @@ _SUFFIXES: Mapping[str, str] = {
 _TEXTS = ("description", "source", "url", "language")
 _CALLED = {"url": "link"}
 _OBJECTS = re.compile(r'(?:\[\s*)?\{\s*"(?:[^"\\]|\\.)*"\s*:')  # begins an object, or an array of objects
+_LINE_END = re.compile(r"\r\n?|\n")
 _LOOK = 1 << 16  # first bytes that show the format
 
 
@@ -84,10 +87,20 @@ def read_files(
         tally = Tally(name)
         if tallies is not None:
             tallies.append(tally)
+        if len(paths) > 1 and _is_empty(path):  # Spark leaves such files beside those with rows
+            tally.nothing = "it is empty."
+            continue
         build = _Builder(chosen, now, limits, tally, before)
         yield from _read_file(path, name, chosen, tally, build)
         if number < len(paths):
             before.absorb(build.seen)
+
+
+def _is_empty(path: str | Path) -> bool:
+    try:
+        return str(path) != "-" and Path(path).is_file() and Path(path).stat().st_size == 0
+    except (OSError, ValueError):
+        return False
 
 
 def _read_file(
@@ -160,7 +173,7 @@ def _format_of(name: str, start: bytes, encoding: str | None) -> str:
 
 
 def _first_line(text: str) -> str:
-    return next(iter(text.lstrip(BLANK).splitlines()), "")
+    return _LINE_END.split(text.lstrip(BLANK), maxsplit=1)[0]
 
 
 def _begins_json(first: str, kind: str) -> bool:
@@ -222,7 +235,10 @@ class _Builder:
 
     def _leave_out_unreadable(self, fields: dict[str, Any], line: int) -> None:
         for name in _TEXTS:
-            if (value := fields.get(name)).__class__ is not str and value is not None:
+            if (value := fields.get(name)).__class__ is str:
+                if value in NULLS:
+                    fields[name] = None
+            elif value is not None:
                 self._tally.leave_out(_CALLED.get(name, name), value, line)
                 fields[name] = None
 
@@ -237,11 +253,14 @@ class _Builder:
         given = fields.get("id")
         if given is None or given == "":
             return False
-        if self._insisted or stands_alone(str(given)):
-            return True
-        self._tally.leave_out("id that may be a row's number", given, line)
-        fields["id"] = None
-        return False
+        if isinstance(given, str) and given in NULLS:
+            fields["id"] = None
+            return False
+        fault = "" if self._insisted else _fault_of_id(given)
+        if fault:
+            self._tally.leave_out(fault, given, line)
+            fields["id"] = None
+        return not fault
 
     def _told_apart(self, headline: Headline, own: bool, published_at: int | None) -> Headline | None:
         """The headline with its id in this file; None where it repeats an earlier headline.
@@ -272,6 +291,19 @@ class _Builder:
         rejected = Rejected(self._tally.name, item.line, reason, printable(shorten(raw.strip(), 200)))
         self._tally.reject(rejected)
         return rejected
+
+
+def _fault_of_id(given: Any) -> str:
+    """Why a row's own id does not count; empty where it does."""
+    text = str(given)
+    if isinstance(given, float):
+        return "id whose last digits are lost"
+    if not stands_alone(text):
+        return "id that may be a row's number"
+    if names_a_site(text):
+        return "id that is a whole site's address"
+    long = 4 * len(text) > MAX_ID_BYTES and len(clean_plain(text).encode(errors="replace")) > MAX_ID_BYTES
+    return f"id of more than {MAX_ID_BYTES} bytes" if long else ""
 
 
 def _text_of(record: Any) -> str:

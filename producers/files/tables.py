@@ -8,19 +8,28 @@ from itertools import chain
 from typing import Any
 
 from newstide.core.errors import SourceError
+from newstide.core.known_names import says_utc
+from newstide.core.nulls import NULLS
 from newstide.core.text import shorten
 from newstide.core.times import parse_time
-from producers.files.columns import fill_missing, find_columns, find_known_columns, is_title, listed, spare_places
-from producers.files.csv_rows import DELIMITERS, NO_DELIMITER, CsvRow, Lines, read_csv, split
+from producers.files.columns import (
+    IN_UTC,
+    fill_missing,
+    find_columns,
+    find_known_columns,
+    is_title,
+    listed,
+    note_times,
+    spare_places,
+)
+from producers.files.csv_rows import DELIMITERS, NO_DELIMITER, CsvRow, Lines, ends_escaped, read_csv, split
 from producers.files.encodings import Line, printable, undecodable
 from producers.files.options import Item, Options
 from producers.tally import Tally
 
 _SAMPLE = 50  # lines from which the layout is found, and among which a header is looked for
-_NULLS = frozenset(  # what data bases and pandas write into tables for a missing value
-    ["\\N", "NULL", "null", "Null", "nan", "NaN", "NAN", "None", "<NA>", "NaT", "N/A", "n/a", "#N/A"]
-)
 _LINK = re.compile(r"https?://\S+$", re.IGNORECASE)
+_TITLE_TAGS = re.compile(r"<((?:\w+_)?TITLE)>(.*?)</\1>", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[\d.,]+")
 _WORDS = 4  # words of a cell that is a sentence and no column's name
 
@@ -50,10 +59,11 @@ def read_table(
     source = Lines(lines)
     layout = _layout(source, options, tabs)
     above: list[CsvRow] = []
+    tagged = False
     if layout is None:
         raise SourceError(f"{file} is empty.", "It needs a first line that names its columns.")
     if layout.header is None:
-        columns, width = _by_content(source, layout.delimiter, file, options)
+        columns, width, tagged = _by_content(source, layout.delimiter, file, options)
         names = [str(number + 1) for number in range(width)]
         tally.note("no header: columns have numbers")
     else:
@@ -68,6 +78,8 @@ def read_table(
             kept = f"{len(above):,} rows stand above it" if above else "what stands above it is left out"
             tally.note(f"the header is row {layout.before + 1}: {kept}")
     tally.names, tally.columns = names, dict(columns)
+    note_times(tally)
+    in_utc = says_utc(columns.get("published_at", ""))
     places = [(field, names.index(column)) for field, column in columns.items()]
     header = None if layout.header is None else names
     spare = {} if header is None else spare_places(names, options.mapping)
@@ -84,8 +96,12 @@ def read_table(
                 cells[0] = cells[0].lstrip("\ufeff")
             count = len(cells)
             fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
-            if not _NULLS.isdisjoint(fields.values()):
+            if not NULLS.isdisjoint(fields.values()):
                 fields = {field: _without_null(field, cell) for field, cell in fields.items()}
+            if tagged:
+                fields["title"] = _in_tags(fields.get("title", ""))
+            if in_utc:
+                fields[IN_UTC] = True
             if spare:
                 fill_missing(fields, spare, partial(_cell, cells), options.time_format)
             if cells == header or (header is None and count > 1 and _is_header_below(cells, columns)):
@@ -131,7 +147,7 @@ def _cell(cells: list[str], field: str, place: int) -> str:
 
 def _without_null(field: str, cell: str) -> str:
     """The cell; empty where it is a null. A title keeps it, so that the row is refused for what it has."""
-    return "" if cell in _NULLS and field != "title" else cell
+    return "" if cell in NULLS and field != "title" else cell
 
 
 def read_lines(lines: Iterator[Line], tally: Tally) -> Iterator[Item]:
@@ -155,7 +171,7 @@ def is_table(text: str) -> bool:
 
 
 def _layout(source: Lines, options: Options, tabs: bool) -> _Layout | None:
-    sample = [text for _, text, whole in source.ahead(_SAMPLE) if whole and text.strip()]
+    sample = _joined([text for _, text, whole in source.ahead(_SAMPLE) if whole and text.strip()])
     if not sample:
         return None
     first = sample[0]
@@ -175,6 +191,17 @@ def _layout(source: Lines, options: Options, tabs: bool) -> _Layout | None:
     if options.header is None and not any(map(_is_data, split(first, delimiter))):
         return _Layout(delimiter, split(first, delimiter))  # a header that names no titles
     return _Layout("\t" if tabs else _delimiter_of_rows(sample), None)
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """The lines, each of whose ends is escaped together with the next: a row of MySQL's that holds a line break."""
+    joined: list[str] = []
+    for line in lines:
+        if joined and "\t" in joined[-1] and ends_escaped(joined[-1]):
+            joined[-1] = joined[-1].rstrip("\r\n") + " " + line
+        else:
+            joined.append(line)
+    return joined
 
 
 def _below_preamble(sample: list[str]) -> _Layout | None:
@@ -237,9 +264,12 @@ def _is_sentence(text: str) -> bool:
     return len(text.split()) >= _WORDS and not _is_time(text.strip())
 
 
-def _by_content(source: Lines, delimiter: str, file: str, options: Options) -> tuple[dict[str, str], int]:
-    """Columns by number for a table without a header: as the user says, else by their content."""
-    rows = [split(text, delimiter) for _, text, whole in source.ahead(_SAMPLE) if whole and text.strip()]
+def _by_content(source: Lines, delimiter: str, file: str, options: Options) -> tuple[dict[str, str], int, bool]:
+    """Columns by number for a table without a header, as the user says, else by content; how many columns it has.
+
+    The last value says whether the titles stand between tags in their column.
+    """
+    rows = [split(text, delimiter) for text in _joined([text for _, text, _ in source.ahead(_SAMPLE) if text.strip()])]
     width = max(map(len, rows))
     numbers = [str(number + 1) for number in range(width)]
     found = dict(options.mapping)
@@ -251,7 +281,7 @@ def _by_content(source: Lines, delimiter: str, file: str, options: Options) -> t
             )
     cells = {number: [row[int(number) - 1] for row in rows if len(row) >= int(number)] for number in numbers}
     cells = {
-        number: [cell for cell in column if cell.strip() and cell not in _NULLS] for number, column in cells.items()
+        number: [cell for cell in column if cell.strip() and cell not in NULLS] for number, column in cells.items()
     }
     free = [number for number in numbers if number not in found.values() and cells[number]]
     links = [number for number in free if all(_LINK.match(cell.strip()) for cell in cells[number])]
@@ -260,6 +290,9 @@ def _by_content(source: Lines, delimiter: str, file: str, options: Options) -> t
     for field, candidates in (("url", links), ("published_at", times)):
         if candidates and field not in found:
             found[field] = candidates[0]
+    tagged = [number for number in free if 2 * sum(map(bool, map(_in_tags, cells[number]))) > len(cells[number])]
+    if tagged and "title" not in found:
+        return {**found, "title": tagged[0]}, width, True
     if "title" not in found:
         if width == 1:
             texts = ["1"]
@@ -279,7 +312,13 @@ def _by_content(source: Lines, delimiter: str, file: str, options: Options) -> t
         found["title"] = texts[0]
         if len(texts) == 2 and "description" not in found:
             found["description"] = texts[1]
-    return found, width
+    return found, width, False
+
+
+def _in_tags(cell: str) -> str:
+    """What stands between the tags of a title in a cell, as GDELT's has it: `<PAGE_TITLE>Mill shuts</PAGE_TITLE>`."""
+    found = _TITLE_TAGS.search(cell)
+    return "" if found is None else found[2].strip()
 
 
 def _is_text(cells: list[str]) -> bool:
