@@ -192,3 +192,20 @@ def test_a_packed_text_may_not_unpack_to_more_than_a_message() -> None:
     (item,) = items({"detail": {"data": bomb}})
     assert item.headline is None
     assert "unpacks to more than" in item.fault
+
+
+C = {**A, "title": "Match lost", "url": "https://v.example/3"}
+
+
+def test_headlines_in_titled_groups_are_read_in_messages_too(tmp_path: Path) -> None:
+    sections = [{"title": "World", "articles": [A, B]}, {"title": "Sport", "articles": [C]}]
+    for message in (sections, {"sections": sections}):
+        assert [one[1] for one in both_ways(message, tmp_path / "a.json")] == [A["title"], B["title"], "Match lost"]
+
+
+def test_deleted_rows_in_a_file_are_refused_by_that_reason(tmp_path: Path) -> None:
+    deleted = [{"__deleted": "true", **A}, {"type": "DELETE", "record": A}, {"old": A, "new": None}]
+    told = read(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, [A, *deleted]))))
+    assert [row.headline.title for row in rows(told)] == [A["title"]]
+    assert rejects(told)[0].reason == "The record says that its row was deleted."
+    assert len(rejects(told)) == 3

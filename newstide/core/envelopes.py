@@ -48,6 +48,7 @@ from newstide.core.nested_headlines import (
 )
 from newstide.core.packings import Unpacker
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
+from newstide.core.titled_groups import are_groups, of_groups
 from newstide.core.unforeseen import unforeseen
 
 __all__ = ["Found", "Origin", "open_bare", "open_message"]
@@ -197,7 +198,8 @@ def _found(value: Any, around: _Around, places: _Places, own: Mapping[str, str])
         if not value:
             yield Found(value, place=places.next(), fault="The array is empty.")
         _count(True, around, places)
-        for element in value:
+        titled = partial(has_title, own=own)
+        for element in of_groups(value, titled)[0] if are_groups(value, titled) else value:
             yield from _opened(element, around, places, own)
     elif isinstance(value, dict):
         for inner in _unwrapped(value, own):

@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
 
+from newstide.core.deletions import is_deleted, tells_of_deletion
 from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.field_names import pick
 from newstide.core.field_values import at_path, holds_headline, untyped, unwrapped, value_of, wrapper_in
@@ -22,6 +23,7 @@ from newstide.core.titled_groups import are_groups, held_by, of_groups, times_ar
 from producers.files.arrays import LOOKED_AT, arrays_in, followed
 from producers.files.columns import (
     IN_UTC,
+    Place,
     fill_missing,
     find_known_columns,
     is_title,
@@ -42,6 +44,7 @@ _MAX_DOCUMENT = 256 * 1024 * 1024  # bytes of a document that is not JSON lines,
 _HOPELESS = 1_000  # records without a title after which a file is given up
 _LAYOUTS = 10_000  # layouts of records whose columns are remembered
 _RESULTS = ("articles", "results", "docs", "items", "data", "entries", "news", "stories", "posts", "records")
+_DELETED = "The record says that its row was deleted."
 _NAMES = 200  # names of columns that are kept for messages
 
 
@@ -95,9 +98,7 @@ class _Records:
     def __init__(self, file: str, options: Options, tally: Tally) -> None:
         self._file, self._options, self._tally = file, options, tally
         self._layouts: dict[tuple[str, ...], dict[str, str]] = {}
-        self._spare: dict[
-            tuple[str, ...], dict[str, list[str]]
-        ] = {}  # of layouts in which several columns may hold a field
+        self._spare: dict[tuple[str, ...], dict[str, list[Place]]] = {}  # where several columns may hold a field
         self._paths = {field: column for field, column in options.mapping.items() if "." in column}
         self._flat: bool | None = None  # whether the file's objects are headlines; None: not known yet
         self._titled = False
@@ -184,6 +185,9 @@ class _Records:
                 )
             yield from self._elements(elements)
             return
+        if isinstance(document, Mapping) and tells_of_deletion(document):
+            yield Item(line, {}, document, _DELETED)
+            return
         if isinstance(document, Mapping) and (inner := unwrapped(document, self._has_title)) is not None:
             wrapper = next((name for name, value in document.items() if self._is_headline(value)), None)
             self._wrapped = True
@@ -260,6 +264,8 @@ class _Records:
                 yield Item(number, {}, shorten(repr(element), 200), reason)
 
     def _item(self, line: int, record: Mapping[str, Any]) -> Item:
+        if "__deleted" in record and is_deleted(record):
+            return Item(line, {}, record, _DELETED)
         columns = self._columns(record)
         self._tried += 1
         if not self._titled:
