@@ -71,7 +71,7 @@ def main() -> None:
             if known is None:
                 break
             measured = list(measure(rows, known, timed=timed, draws=chosen.draws))
-            measured += replays(rows, known) if name == "day" else []
+            measured += replays(rows, known) if timed else []
             found = [row for row in found if (row["model"], row["set"]) != (model, name)]
             found += [{"model": model, "set": name, "code": code_version(), **row} for row in measured]
             print(*found[-len(measured) :], sep="\n", flush=True)
@@ -120,9 +120,9 @@ def described(rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, npt.NDA
 
 
 def replays(rows: pd.DataFrame, known: Known) -> Iterator[dict[str, Any]]:
-    """The figures of the replayed day, with all the descriptions that it has."""
+    """The figures of a set that is replayed, with all the descriptions that it has."""
     truth = rows["story_id"].tolist()
-    readable = np.ones(len(rows), np.bool_)  # every model can read every title of the day
+    readable = np.ones(len(rows), np.bool_)  # every model can read every title
     for hours in HOURS:
         for way in WAYS:
             vectors = embed(known, rows["title"].tolist(), rows["description"].tolist(), way)
@@ -151,11 +151,13 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def replay_table(results: Sequence[dict[str, Any]]) -> str:
-    """A line for each replay of the day."""
-    lines = ["| model | text | every | F1 on arrival | right | last F1 | precision | churn |", "|" + "---|" * 8]
+    """A line for each replay."""
+    lines = ["| model, set | text | every | F1 on arrival | right | last F1 | precision | churn |", "|" + "---|" * 8]
     for row in (row for row in results if "hours" in row):
         figures = " | ".join(f"{row[name]:.3f}" for name in ("arrival", "right", "last", "precision"))
-        lines.append(f"| {row['model']} | {row['way']} | {row['hours']} h | {figures} | {row['churn']:.1%} |")
+        lines.append(
+            f"| {row['model']}, {row['set']} | {row['way']} | {row['hours']} h | {figures} | {row['churn']:.1%} |"
+        )
     return "\n".join(lines)
 
 

@@ -46,7 +46,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     ".8, 1.3125, 2": {"smoothing": 0.8, "deviations": 2.0},
     ".8, 1.3125, 1.75": {"smoothing": 0.8},
     ".6, 1.3125, 2": {"deviations": 2.0},
-    ".6, 1.3125, 1.75, inertia .2": {"inertia": 0.2},
+    ".6, 1.3125, 1.75, inertia .1": {"inertia": 0.1},
 }
 HOURS = (3, 6)
 SEED = 42

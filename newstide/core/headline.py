@@ -42,6 +42,7 @@ REPLAYS = "replays"  # a Kafka header: how often a message was sent again from t
 CUT = "cut"  # a Kafka header of a truncated dead letter: how many bytes the whole message has
 
 _LINK = re.compile(r"https?://[^\s/]", re.IGNORECASE)
+_OBJECT_BEGINS = frozenset("{[")  # of an object or a list as text
 _NEXT_LINK = re.compile(r"[,;|]?\s+(?:[|,;]\s+)?(?=https?://)", re.IGNORECASE)
 
 
@@ -174,8 +175,16 @@ def _read_as_formerly(fields: Mapping[str, Any], headline: Headline) -> bool:
     get = fields.get
     return (  # mostly the values themselves: one look at each is faster than five calls
         (((value := get("title")) is headline.title and len(value) > 1) or _was_same(value, headline.title))
-        and ((value := get("description")) is None or _was_same(value, headline.description))
-        and ((value := get("source")) is None or _was_same(value, headline.source))
+        and (
+            (value := get("description")) is None
+            or (value is headline.description and len(value) > 1)
+            or _was_same(value, headline.description)
+        )
+        and (
+            (value := get("source")) is None
+            or (value is headline.source and len(value) > 1)
+            or _was_same(value, headline.source)
+        )
         and (((value := get("url")) is headline.url and len(value) > 1) or _was_same(value, headline.url))
         and ((value := get("id")) is None or _was_same(value, headline.id))
     )
@@ -191,18 +200,28 @@ def _headline(
     fields: Mapping[str, Any], day: int | None, at: int, limits: Limits, clean_text: _Clean, clean_name: _Clean
 ) -> Headline:
     """The headline of these fields; its id is derived with the time `day`, if any, and its time is `at`."""
-    title = _text("title", named("title", fields.get("title")), clean_text)
-    source = _text("source", _given("source", fields), clean_text)[:MAX_SOURCE].strip()
-    url = _first_link(_text("url", _given("url", fields), clean_name))
+    get = fields.get
+    title = _text("title", get("title"), clean_text)
+    source = _text("source", get("source"), _NAMES_OF[clean_text])
+    if len(source) > MAX_SOURCE:
+        source = source[:MAX_SOURCE].strip()
+    url = _first_link(_text("url", get("url"), clean_name))
+    description = get("description")
     return Headline(
         id=_id(fields, source, url, title, day, clean_name),
         title=title,
-        description=_text("description", _given("description", fields), clean_text, lines=True)[: limits.description],
+        description=_text("description", description, clean_text, lines=True)[: limits.description]
+        if description
+        else "",
         source=source,
         url=url if is_link(url) else "",
-        language=parse_language(_given("language", fields)),
+        language=_language(get("language")),
         published_at=at,
     )
+
+
+# There are few sources, and every headline has one.
+_NAMES_OF: Mapping[_Clean, _Clean] = {one: lru_cache(4096)(one) for one in (clean, clean_formerly)}
 
 
 def encode(headline: Headline, *, published: bool = True) -> bytes:
@@ -253,14 +272,6 @@ def parse_time(value: Any) -> int:
     return parsed.milliseconds
 
 
-def _given(name: str, fields: Mapping[str, Any]) -> Any:
-    """A field's value; None where it is what programs write for a missing one."""
-    value = fields.get(name)
-    if value is None or value.__class__ is not str:
-        return value
-    return None if value in NULLS else named(name, value)
-
-
 def _first_link(url: str) -> str:
     """Of several links in one text, the first: `https://v.example/1, https://v.example/2`."""
     return _NEXT_LINK.split(url, maxsplit=1)[0] if " " in url and url.count("://") > 1 else url
@@ -276,12 +287,24 @@ def parse_language(value: Any) -> str:
     return language_tag(value) if isinstance(value, str) else ""
 
 
+def _language(value: Any) -> str:
+    if value.__class__ is not str:
+        return parse_language(value)
+    return "" if value in NULLS else parse_language(named("language", value))
+
+
 def _text(name: str, value: Any, clean_text: _Clean, *, lines: bool = False) -> str:
+    """A field's text, cleaned; empty where it is what programs write for a missing one."""
     if value is None:
         return ""
+    if value.__class__ is str:
+        if value[:1] in _OBJECT_BEGINS:
+            value = named(name, value)
+        elif value in NULLS and name != "title":  # a title is told that it is none
+            return ""
     if not isinstance(value, str):
         raise InvalidHeadline(f"{name} is a JSON {type(value).__name__}, not a string: {shorten(repr(value))}.")
-    return clean_text(value, lines=lines)
+    return clean_text(value, lines=lines) if lines else clean_text(value)
 
 
 def _id(

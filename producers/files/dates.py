@@ -11,6 +11,7 @@ from typing import Any
 
 from newstide.core.errors import SourceError
 from newstide.core.instants import Instant
+from newstide.core.nulls import NULLS
 from newstide.core.text import iso_time, shorten
 from newstide.core.time_orders import Order, order_of
 from newstide.core.times import Fault, ParsedTime, Zone, parse_time, within
@@ -103,22 +104,19 @@ class Dates:
     def _parsed(self, value: Any, item: Item, order: Order | None = None) -> ParsedTime | None:
         if value is None or value == "":
             return None
-        if isinstance(value, Instant):
-            return self._of_instant(value, self._zone(item))
+        fields = item.fields
+        zone = UTC if fields.get(IN_UTC) else self._options.zone
         if self._options.time_format is not None and isinstance(value, str | int | float):
-            return self._of_format(str(value).strip(), self._zone(item))
-        language = item.fields.get("language")
-        return parse_time(
-            value,
-            language=language if isinstance(language, str) else "",
-            timezone=self._zone(item),
-            order=order or self._order,
-            serial=True,
-        )
-
-    def _zone(self, item: Item) -> tzinfo:
-        """The zone of times that name none: UTC where the name of the column that a row's time is from says so."""
-        return UTC if item.fields.get(IN_UTC) else self._options.zone
+            return None if value in NULLS else self._of_format(str(value).strip(), zone)
+        if isinstance(value, Instant):
+            return self._of_instant(value, zone)
+        language = fields.get("language")
+        if language.__class__ is not str:
+            language = ""
+        parsed = parse_time(value, language=language, timezone=zone, order=order or self._order, serial=True)
+        if parsed is not None and parsed.milliseconds is None and value.__class__ is str and value in NULLS:
+            return None
+        return parsed
 
     def _of_format(self, text: str, zone: tzinfo) -> ParsedTime | None:
         if not text:

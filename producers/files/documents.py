@@ -8,7 +8,7 @@ objects are groups with a title, such as sections and folders, the headlines in 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from newstide.core.deletions import is_deleted, tells_of_deletion
 from newstide.core.errors import InvalidHeadline, SourceError
@@ -92,13 +92,26 @@ def read_records(records: Iterator[tuple[int, Any]], file: str, options: Options
     yield from _Records(file, options, tally).items(records)
 
 
+class _Layout(NamedTuple):
+    """Where the fields of records with the same names stand.
+
+    Attributes:
+        columns: Field to name.
+        in_utc: Whether the name of the time says that it is in UTC.
+        spare: The names of fields that several may hold.
+    """
+
+    columns: dict[str, str]
+    in_utc: bool
+    spare: dict[str, list[Place]]
+
+
 class _Records:
     """Makes items of parsed objects: finds the columns of each layout, and the headlines within documents."""
 
     def __init__(self, file: str, options: Options, tally: Tally) -> None:
         self._file, self._options, self._tally = file, options, tally
-        self._layouts: dict[tuple[str, ...], dict[str, str]] = {}
-        self._spare: dict[tuple[str, ...], dict[str, list[Place]]] = {}  # where several columns may hold a field
+        self._layouts: dict[tuple[str, ...], _Layout] = {}
         self._paths = {field: column for field, column in options.mapping.items() if "." in column}
         self._flat: bool | None = None  # whether the file's objects are headlines; None: not known yet
         self._titled = False
@@ -266,7 +279,8 @@ class _Records:
     def _item(self, line: int, record: Mapping[str, Any]) -> Item:
         if "__deleted" in record and is_deleted(record):
             return Item(line, {}, record, _DELETED)
-        columns = self._columns(record)
+        known = self._known(record)
+        columns = known.columns
         self._tried += 1
         if not self._titled:
             self._titled = "title" in columns
@@ -276,38 +290,41 @@ class _Records:
         for field, column in columns.items():
             value = record[column] if column in record else at_path(record, column)
             fields[field] = value if value.__class__ is str else value_of(field, value)
-        if not self._options.mapping and not _is_text(fields.get("title")):  # another name may have the title
+        title = fields.get("title")
+        if (title.__class__ is not str or not title.strip()) and not self._options.mapping:  # another name may have it
             fields["title"] = value_of("title", pick(record, {})[0].get("title"))
-        if says_utc(columns.get("published_at", "")):
+        if known.in_utc:
             fields[IN_UTC] = True
-        if self._spare:
-            spare = self._spare.get(tuple(record), {})
-            fill_missing(fields, spare, lambda field, name: value_of(field, record[name]), self._options.time_format)
+        if known.spare:
+            read = lambda field, name: value_of(field, record[name])  # noqa: E731
+            fill_missing(fields, known.spare, read, self._options.time_format)
         return Item(line, fields, record)
 
-    def _columns(self, record: Mapping[str, Any]) -> dict[str, str]:
+    def _known(self, record: Mapping[str, Any]) -> _Layout:
+        """Where a record's fields stand."""
         keys = tuple(record)
         known = self._layouts.get(keys)
-        if known is None:
-            if len(self._layouts) > _LAYOUTS:  # each record has other keys, so that layouts do not recur
-                self._layouts.clear()
-                self._spare.clear()
-            plain = {field: column for field, column in self._options.mapping.items() if field not in self._paths}
-            known = find_known_columns(keys, plain, self._options.extra)
-            for field, path in self._paths.items():
-                if at_path(record, path) is not None:
-                    known[field] = path
-                else:
-                    known.pop(field, None)
-            if not self._paths:
-                self._layouts[keys] = known
-            if spare := spare_places(keys, self._options.mapping):
-                self._spare[keys] = {
-                    field: [place._replace(at=keys[place.at]) for place in places] for field, places in spare.items()
-                }
-            if len(self._tally.names) < _NAMES:
-                self._tally.names = list(dict.fromkeys([*self._tally.names, *map(str, keys)]))
-            self._tally.columns = {**known, **self._tally.columns}
+        if known is not None:
+            return known
+        if len(self._layouts) > _LAYOUTS:  # each record has other keys, so that layouts do not recur
+            self._layouts.clear()
+        plain = {field: column for field, column in self._options.mapping.items() if field not in self._paths}
+        columns = find_known_columns(keys, plain, self._options.extra)
+        for field, path in self._paths.items():
+            if at_path(record, path) is not None:
+                columns[field] = path
+            else:
+                columns.pop(field, None)
+        spare = {
+            field: [place._replace(at=keys[place.at]) for place in places]
+            for field, places in spare_places(keys, self._options.mapping).items()
+        }
+        known = _Layout(columns, says_utc(columns.get("published_at", "")), spare)
+        if not self._paths:
+            self._layouts[keys] = known
+        if len(self._tally.names) < _NAMES:
+            self._tally.names = list(dict.fromkeys([*self._tally.names, *map(str, keys)]))
+        self._tally.columns = {**columns, **self._tally.columns}
         return known
 
     def _has_title(self, record: Mapping[str, Any]) -> bool:
