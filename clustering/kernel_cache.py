@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from numba.core import caching
@@ -24,6 +25,8 @@ _PICKLE = b"\x80"
 
 _numba: Any = caching  # it has no types
 _DISPATCHERS: tuple[Any, ...] = (Dispatcher, UFuncDispatcher)
+
+_refused = Event()  # the last code that was compiled could not be kept, which has been said
 
 log = logs.get("kernels")
 
@@ -56,7 +59,11 @@ class CarefulCacheFile(_numba.IndexDataCacheFile):  # type: ignore[misc]
                 self._forget(error)
                 super().save(key, data)
         except OSError as error:
-            log.warning("compiled code cannot be kept; the next start compiles it again", reason=str(error))
+            if not _refused.is_set():  # a first run on a full disk compiles 150 functions
+                log.warning("compiled code cannot be kept; the next start compiles it again", reason=str(error))
+            _refused.set()
+        else:
+            _refused.clear()
 
     def _forget(self, error: Exception) -> None:
         log.warning(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numba.core.dispatcher import Dispatcher
 
 import clustering
+from clustering import kernel_cache
 from clustering.arrays import Indices
 from clustering.kernels import dot, find, inverse_norms, kernel
 from clustering.stories import copies as copies_module
@@ -283,3 +284,25 @@ def test_a_point_lists_the_nearest_points_that_its_copies_list(n: int, k: int, s
         listed = found[own][found[own] >= 0].tolist()
         assert len(set(listed)) == len(listed) == min(k, len(nearest))
         assert [nearest[one] for one in listed] == sorted(nearest.values(), reverse=True)[: len(listed)]
+
+
+def test_code_that_cannot_be_kept_is_told_once_until_some_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def said() -> int:
+        return capsys.readouterr().err.count("cannot be kept")
+
+    files = [kernel_cache.CarefulCacheFile(str(tmp_path), f"f{number}", "stamp") for number in range(30)]
+    with monkeypatch.context() as patch:
+        patch.setattr(numba.core.caching.IndexDataCacheFile, "save", full)
+        for file in files:
+            file.save("key", b"code")
+        assert said() == 1
+    files[0].save("key", b"code")
+    with monkeypatch.context() as patch:
+        patch.setattr(numba.core.caching.IndexDataCacheFile, "save", full)
+        files[1].save("key", b"code")
+        assert said() == 1
