@@ -14,6 +14,7 @@ from newstide.core.settings import Settings
 from newstide.kafka.topics import ensure_topics
 from newstide.milvus import Store, open_store
 from producers.sample import day_file
+from tests.harness.first_run import EVERY_EVENT
 from tests.harness.lazy_store import opened_when_asked
 from tests.harness.newsroom import for_the_day
 from tests.harness.pipeline import events_of, ingest, labels, send
@@ -75,6 +76,7 @@ def test_local_state_lost_between_any_two_runs_changes_nothing(
 ) -> None:
     import shutil
 
+    settings = settings.updated(clustering=EVERY_EVENT)
     forgetful = twin_of(settings, "forgetful")
     lines = day_file().read_text(encoding="utf-8").splitlines()
     for part in range(3):

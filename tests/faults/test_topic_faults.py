@@ -322,13 +322,16 @@ def test_an_id_that_comes_again_with_another_title_is_an_edit_or_a_clash(setting
     assert (tally.stored, tally.duplicates, tally.edits) == (0, 4, 1), "a replay finds them again"
 
 
-def test_headlines_that_share_a_link_which_names_no_page_are_all_stored(settings: Settings, store: Store) -> None:
+@pytest.mark.parametrize(("link", "clashes"), [("see page 3", 2), ("n/a", 0)])  # the second says that there is none
+def test_headlines_that_share_a_link_which_names_no_page_are_all_stored(
+    settings: Settings, store: Store, link: str, clashes: int
+) -> None:
     titles = ["Pell harbour dredged", "Velm mill rebuilt", "Orvane ferry sails"]
-    sent = [message(title, url="n/a", source="Velm") for title in titles]
+    sent = [message(title, url=link, source="Velm") for title in titles]
     send(settings, sent)
     tally = drained(settings)
     require_sums(tally)
-    assert (tally.stored, tally.edits, tally.clashes) == (3, 0, 2)
+    assert (tally.stored, tally.edits, tally.clashes) == (3, 0, clashes)
     assert sorted(store.headlines("", ["title"])["title"]) == sorted(titles)
     send(settings, [*sent, message(titles[1], source="Velm")])
     assert drained(settings).duplicates == 4, "a replay finds them, and so does the headline without that link"

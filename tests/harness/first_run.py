@@ -74,6 +74,10 @@ def as_a_first_run_left_it() -> tuple[list[HeadlineRow], pd.DataFrame]:
     return rows, pd.DataFrame(stories)
 
 
+# With these a small set of stories has events of every kind, whatever the defaults are.
+EVERY_EVENT: dict[str, Any] = {"smoothing": 1.0, "size_exponent": 1.25, "deviations": 2.0, "inertia": 0.1}
+
+
 class Place:
     """A pipeline of its own after its first run."""
 
@@ -89,7 +93,7 @@ class Place:
                 lease_topic=f"lease-{mark}",
             ),
             milvus=MilvusSettings(uri=milvus.uri, prefix=f"r{mark}_"),
-            clustering=ClusteringSettings(window=None),
+            clustering=ClusteringSettings(window=None, **EVERY_EVENT),
             layout=PLAIN_MAP,
         )
         ensure_topics(self.settings.kafka)
