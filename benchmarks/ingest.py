@@ -58,7 +58,7 @@ ROUNDS = 5  # rounds of ingest, each between two rounds of the model alone, sinc
 LOAD = 0.5  # largest share of the embedder's rate that the steady part sends: with more, queues measure the model alone
 _LOOK_EVERY = 0.05  # seconds
 _PATIENCE = 120.0
-_LARGE_SECONDS = 130.0  # in which headlines come beside a reclusterer
+_LARGE_SECONDS = 75.0  # in which headlines come beside a reclusterer
 
 
 def main() -> None:
