@@ -209,3 +209,7 @@ def test_deleted_rows_in_a_file_are_refused_by_that_reason(tmp_path: Path) -> No
     assert [row.headline.title for row in rows(told)] == [A["title"]]
     assert rejects(told)[0].reason == "The record says that its row was deleted."
     assert len(rejects(told)) == 3
+    for content in ([A, *deleted], {"records": [A, *deleted]}):
+        told = read(write(tmp_path / "a.json", json.dumps(content)))
+        assert [row.headline.title for row in rows(told)] == [A["title"]]
+        assert len(rejects(told)) == 3

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from newstide.core.errors import SourceError
+from newstide.core.errors import InvalidHeadline, SourceError
+from newstide.core.headline import from_fields
 from newstide.core.text import iso_time
 from newstide.core.times import Fault, parse_time
 from producers.rows import Rejected, Row
@@ -189,3 +190,15 @@ def test_a_number_whose_digits_reach_the_second_is_a_time(text: str, moment: str
     assert parsed is not None
     assert parsed.milliseconds is not None
     assert iso_time(parsed.milliseconds) == moment
+
+
+def test_a_null_in_a_column_that_is_wanted_besides_a_headlines_fields_is_missing(tmp_path: Path) -> None:
+    """As the column of stories that `newstide evaluate` reads: `NULL` is no story."""
+    items = rows(read(write(tmp_path / "a.csv", "title,story\nOne,NULL\nTwo,7\n"), extra=("story",)))
+    assert [row.extra["story"] for row in items if row.extra] == ["", "7"]
+
+
+@pytest.mark.parametrize("value", [0, False, 1.5])
+def test_a_description_that_is_no_text_is_refused_by_its_kind(value: object) -> None:
+    with pytest.raises(InvalidHeadline, match="description is a JSON"):
+        from_fields({"title": "One", "description": value}, 0)

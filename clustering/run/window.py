@@ -130,8 +130,11 @@ def read_fresh(store: Store, last: RunRow | None) -> pd.DataFrame | None:
     One query, since Milvus Lite walks over all rows for each. None where there was no run, or where so many unlabelled
     rows are older than its window that the window's own are better asked for.
     """
-    known = None if last is None else last.counts.get("newest")
-    if last is None or known is None or int(last.counts.get("too_old", 0)) > _MOST_TOO_OLD:
+    if (
+        last is None
+        or (known := last.counts.get("newest")) is None
+        or int(last.counts.get("too_old", 0)) > _MOST_TOO_OLD
+    ):
         return None
     return store.headlines(filters.either(filters.PROVISIONAL, filters.published_since(int(known))), COLUMNS)
 

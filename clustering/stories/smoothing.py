@@ -43,7 +43,7 @@ def smoothed(
         size beside the result.
 
     Raises:
-        InvalidGraph: There is not one list and one time per row, or theta is no finite number.
+        InvalidGraph: There is not one list and one time per row, or theta or strength is no finite number.
     """
     require_number("theta", theta)
     require_number("strength", strength)

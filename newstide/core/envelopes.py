@@ -40,7 +40,7 @@ from newstide.core.json_texts import JSON, LEVELS_READ, Broken, documents_of
 from newstide.core.nested_headlines import (
     Titled,
     along,
-    is_sure,
+    is_more_than_title,
     nested_paths,
     packed_headlines,
     several_titles,
@@ -258,7 +258,9 @@ def _wrapped(value: dict[str, Any], objects: dict[str, Any], titled: Titled, own
         return _Inner(table)
     arrays = titled_arrays(objects, lambda fields: titled(fields) or is_envelope(fields))
     elements = next(iter(arrays.values()), [])
-    if len(arrays) == 1 and any(is_sure(one) or (isinstance(one, dict) and is_envelope(one)) for one in elements):
+    if len(arrays) == 1 and any(
+        is_more_than_title(one) or (isinstance(one, dict) and is_envelope(one)) for one in elements
+    ):
         return _Inner(elements)
     if (nested := _nested(value, objects, titled, own)) is not None:
         return nested

@@ -123,17 +123,23 @@ def unwrapped(record: Mapping[str, Any], has_title: Callable[[Mapping[str, Any]]
     """
     if has_title(record):
         return record
-    beside = dict(record)
+    beside = record
     for _ in range(_DEPTH):
         name = wrapper_in(beside)
         if name is None:
             return None
-        inner = beside.pop(name)
-        inner = untyped(inner) or inner
-        beside = filled(inner, beside)
+        inner, beside = stepped_into(beside, name)
         if has_title(inner):
             return beside
     return None
+
+
+def stepped_into(record: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The object that stands under a name in another, and the same with what stands beside it where it lacks it."""
+    beside = dict(record)
+    inner = beside.pop(name)
+    inner = untyped(inner) or inner
+    return inner, filled(inner, beside)
 
 
 def wrapper_in(record: Mapping[str, Any]) -> str | None:

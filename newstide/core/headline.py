@@ -202,26 +202,17 @@ def _headline(
     """The headline of these fields; its id is derived with the time `day`, if any, and its time is `at`."""
     get = fields.get
     title = _text("title", get("title"), clean_text)
-    source = _text("source", get("source"), _NAMES_OF[clean_text])
-    if len(source) > MAX_SOURCE:
-        source = source[:MAX_SOURCE].strip()
+    source = _text("source", get("source"), clean_text)[:MAX_SOURCE].strip()
     url = _first_link(_text("url", get("url"), clean_name))
-    description = get("description")
     return Headline(
         id=_id(fields, source, url, title, day, clean_name),
         title=title,
-        description=_text("description", description, clean_text, lines=True)[: limits.description]
-        if description
-        else "",
+        description=_text("description", get("description"), clean_text, lines=True)[: limits.description],
         source=source,
         url=url if is_link(url) else "",
         language=_language(get("language")),
         published_at=at,
     )
-
-
-# There are few sources, and every headline has one.
-_NAMES_OF: Mapping[_Clean, _Clean] = {one: lru_cache(4096)(one) for one in (clean, clean_formerly)}
 
 
 def encode(headline: Headline, *, published: bool = True) -> bytes:

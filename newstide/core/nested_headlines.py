@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from newstide.core.errors import InvalidHeadline
-from newstide.core.field_values import filled, holds_headline, untyped, value_of, wrapper_in
+from newstide.core.field_values import holds_headline, stepped_into, untyped, value_of, wrapper_in
 from newstide.core.json_texts import documents_of
 from newstide.core.known_names import field_of
 from newstide.core.packings import is_packed
@@ -54,7 +54,7 @@ def nested_paths(record: Mapping[str, Any], is_headline: Titled) -> list[Path]:
     return list(_paths(record, is_headline, _DEPTH))
 
 
-def is_sure(element: Any) -> bool:
+def is_more_than_title(element: Any) -> bool:
     """Whether an element of an array has more than a title, which a keyword has too, or wraps another object."""
     return isinstance(element, Mapping) and (holds_headline(element) or wrapper_in(element) is not None)
 
@@ -63,9 +63,7 @@ def along(record: Mapping[str, Any], path: Path) -> tuple[Mapping[str, Any], dic
     """The object at a path, and the same with what stands beside the path where it lacks it, as `unwrapped` fills it."""
     inner, beside = record, dict(record)
     for name in path:
-        inner = beside.pop(name)
-        inner = untyped(inner) or inner
-        beside = filled(inner, beside)
+        inner, beside = stepped_into(beside, name)
     return inner, beside
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from newstide.core.errors import SourceError
 from newstide.core.instants import Instant
-from newstide.core.nulls import NULLS
 from newstide.core.text import iso_time, shorten
 from newstide.core.time_orders import Order, order_of
 from newstide.core.times import Fault, ParsedTime, Zone, parse_time, within
@@ -106,17 +105,14 @@ class Dates:
             return None
         fields = item.fields
         zone = UTC if fields.get(IN_UTC) else self._options.zone
-        if self._options.time_format is not None and isinstance(value, str | int | float):
-            return None if value in NULLS else self._of_format(str(value).strip(), zone)
         if isinstance(value, Instant):
             return self._of_instant(value, zone)
+        if self._options.time_format is not None and isinstance(value, str | int | float):
+            return self._of_format(str(value).strip(), zone)
         language = fields.get("language")
         if language.__class__ is not str:
             language = ""
-        parsed = parse_time(value, language=language, timezone=zone, order=order or self._order, serial=True)
-        if parsed is not None and parsed.milliseconds is None and value.__class__ is str and value in NULLS:
-            return None
-        return parsed
+        return parse_time(value, language=language, timezone=zone, order=order or self._order, serial=True)
 
     def _of_format(self, text: str, zone: tzinfo) -> ParsedTime | None:
         if not text:

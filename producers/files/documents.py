@@ -16,7 +16,7 @@ from newstide.core.field_names import pick
 from newstide.core.field_values import at_path, holds_headline, untyped, unwrapped, value_of, wrapper_in
 from newstide.core.json_texts import BLANK, without_depths
 from newstide.core.known_names import says_utc
-from newstide.core.nested_headlines import along, is_sure, nested_paths
+from newstide.core.nested_headlines import along, is_more_than_title, nested_paths
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
 from newstide.core.titled_groups import are_groups, held_by, of_groups, times_around
@@ -215,7 +215,7 @@ class _Records:
             yield self._item(line, document)
             return
         found = titled_arrays(document, self._has_title)
-        sure = len(found) == 1 and any(map(is_sure, next(iter(found.values()))))
+        sure = len(found) == 1 and any(map(is_more_than_title, next(iter(found.values()))))
         if not sure and isinstance(document, Mapping) and (nested := self._nested(document)) is not None:
             yield self._item(line, nested)
             return
@@ -271,7 +271,9 @@ class _Records:
     def _numbered(self, elements: list[Any]) -> Iterator[Item]:
         for number, element in enumerate(elements, 1):
             if isinstance(element, Mapping):
-                yield self._item(number, self._unwrapped(element))
+                inner = self._unwrapped(element)
+                deleted = inner is not element and tells_of_deletion(element)
+                yield Item(number, {}, element, _DELETED) if deleted else self._item(number, inner)
             else:
                 reason = f"The element is a JSON {_kind(element)}, not an object."
                 yield Item(number, {}, shorten(repr(element), 200), reason)

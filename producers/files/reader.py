@@ -224,15 +224,10 @@ class _Builder:
             own = False
         if decoded.ahead:
             self._tally.leave_out("time ahead of now", written, item.line)
-        if (
-            not headline.language
-            and (language := fields.get("language"))
-            and language.strip()
-            and language not in NULLS
-        ):
+        if not headline.language and (language := fields.get("language")) and language.strip():
             self._tally.leave_out("language", language, item.line)
-        if not headline.url and (url := fields.get("url")) and url not in NULLS:
-            self._tally.leave_out("link", url, item.line)
+        if fields.get("url") and not headline.url:
+            self._tally.leave_out("link", fields["url"], item.line)
         self._tally.given += 1
         self._tally.own_ids += own
         extra = self._beside(item) if self._extra else None

@@ -96,9 +96,7 @@ def read_table(
                 cells[0] = cells[0].lstrip("\ufeff")
             count = len(cells)
             fields: dict[str, Any] = {field: cells[place] for field, place in places if place < count}
-            if spare and not NULLS.isdisjoint(
-                fields.values()
-            ):  # without other columns, a null is told from a value later
+            if not NULLS.isdisjoint(fields.values()):
                 fields = {field: _without_null(field, cell) for field, cell in fields.items()}
             if tagged:
                 fields["title"] = _in_tags(fields.get("title", ""))
