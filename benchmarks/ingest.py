@@ -20,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -288,7 +287,7 @@ def steady(settings: Settings, store: Store, source: Iterator[Headline], rate: f
             if due > latest:
                 break
             time.sleep(max(0.0, due - time.monotonic()))
-            headline = replace(next(source), published_at=int(time.time() * 1000))
+            headline = next(source)._replace(published_at=int(time.time() * 1000))
             sent[headline.id] = time.monotonic()
             sender.send(settings.kafka.topic, key=headline.id.encode(), value=encode(headline))
         sender.flush()

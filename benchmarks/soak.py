@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ def _steady(
                 id_ = f"soak{sent:08d}"
                 if sent % _WATCHED == 0:
                     watch.expect(id_)
-                made = replace(headline, id=id_, published_at=int(time.time() * 1000))
+                made = headline._replace(id=id_, published_at=int(time.time() * 1000))
                 sender.send(settings.kafka.topic, key=id_.encode(), value=encode(made))
                 sent += 1
             if now >= next_sample:

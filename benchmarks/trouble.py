@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Feed:
     def _run(self) -> None:
         due = time.monotonic()
         for first in range(0, len(self._made), RATE):
-            part = [replace(one, published_at=int(time.time() * 1000)) for one in self._made[first : first + RATE]]
+            part = [one._replace(published_at=int(time.time() * 1000)) for one in self._made[first : first + RATE]]
             while not self.stop.is_set():
                 try:
                     send(self._up.known(), part)
@@ -127,7 +127,7 @@ def _full_disk(up: Up) -> None:
 def _ahead(up: Up) -> None:
     day = 86_400_000
     made = made_headlines(5, mark=f"ahead{time.monotonic_ns()}")
-    send(up.known(), [replace(one, published_at=int(time.time() * 1000) + 400 * day) for one in made])
+    send(up.known(), [one._replace(published_at=int(time.time() * 1000) + 400 * day) for one in made])
 
 
 def _flood(up: Up) -> None:

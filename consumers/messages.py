@@ -10,7 +10,7 @@ from newstide.core.envelopes import Found, open_bare, open_message
 from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import pick
 from newstide.core.field_values import value_of
-from newstide.core.headline import MAX_ID_BYTES, Headline, derive_id, from_fields
+from newstide.core.headline import MAX_ID_BYTES, Headline, as_formerly, derive_id, from_fields
 from newstide.core.ids import stands_alone
 from newstide.core.settings import ConsumerSettings, LimitSettings
 from newstide.core.text import clean_plain
@@ -153,8 +153,9 @@ class MessageReader:
         if fields["language"] and not headline.language:
             unread.append("language")
         ahead = decoded.ahead or (late and published is None)
+        former = as_formerly(fields, headline, self.limits)
         return Item(
-            record, found.raw, found.place, headline, "", link, published, decoded.former, ahead, tuple(unread), unknown
+            record, found.raw, found.place, headline, "", link, published, former, ahead, tuple(unread), unknown
         )
 
     def _text(self, name: str, value: Any, unread: list[str]) -> str | None:

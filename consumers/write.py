@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -149,7 +149,7 @@ class Writer:
         for which in range(2):
             if not clashing:
                 break
-            renamed = [one._replace(headline=replace(headline_of(one), id=one.derived_ids[which])) for one in clashing]
+            renamed = [one._replace(headline=headline_of(one)._replace(id=one.derived_ids[which])) for one in clashing]
             more, known, still = self._compared(renamed, missing)
             settled += known
             missing += more

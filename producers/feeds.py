@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def poll_feed(
     fresh: list[Row] = []
     for row, (status, known) in zip(listing.rows, named, strict=True):
         if status is Status.NEW:
-            fresh.append(row._replace(headline=replace(row.headline, id=known.id)))
+            fresh.append(row._replace(headline=row.headline._replace(id=known.id)))
     lines = {row.line for row in fresh}
     return Poll(
         sorted(fresh, key=lambda row: row.headline.published_at),

@@ -1,7 +1,6 @@
 """What of a headline becomes its vector, and that vectors of two ways are never mixed."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -90,7 +89,7 @@ def test_a_title_and_a_description_that_cancel_out_leave_the_title() -> None:
 def test_a_headline_is_embedded_without_its_outlets_name() -> None:
     model = Counting("both")
     bare = Headline("1", "Ferry sails again", 0, "All day.")
-    named = replace(bare, title="Ferry sails again - Orvane Post", source="Orvane Post")
+    named = bare._replace(title="Ferry sails again - Orvane Post", source="Orvane Post")
     assert embed_headlines(model, [named]).tolist() == embed_headlines(model, [bare]).tolist()
 
 

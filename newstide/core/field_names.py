@@ -32,13 +32,13 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
     candidates, unknown = _sorted(tuple(fields))
     if own:
         tops = {path.partition(".")[0] for path in own.values()}
-        candidates = [(field, name) for field, name in candidates if field not in own and name not in tops]
+        candidates = [one for one in candidates if one[0] not in own and one[1] not in tops]
         unknown = tuple(name for name in unknown if name not in tops)
-    for field, name in candidates:
+    for field, name, utc in candidates:
         value = fields[name]
         if value is None or (value.__class__ is str and (not value or value.isspace())):
             continue
-        if field == "published_at" and says_utc(name):
+        if utc:
             value = in_utc(value)
         if field not in found:
             found[field] = value
@@ -54,8 +54,11 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
 
 
 @lru_cache(maxsize=256)  # a producer's objects have the same names, again and again
-def _sorted(names: tuple[Any, ...]) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
-    """The names that may be a field's own, each with its field, the first that counts first; and the names of no field."""
+def _sorted(names: tuple[Any, ...]) -> tuple[list[tuple[str, str, bool]], tuple[str, ...]]:
+    """The names that may be a field's own, the first that counts first; and the names of no field.
+
+    Of each name that may be, its field and whether it says that a time is in UTC.
+    """
     ranked: list[tuple[int, str, str]] = []
     unknown: list[str] = []
     for name in names:
@@ -67,7 +70,7 @@ def _sorted(names: tuple[Any, ...]) -> tuple[list[tuple[str, str]], tuple[str, .
             else:
                 ranked.append((NAMES[field].index(plain) - (name == field), field, name))
     ranked.sort(key=lambda one: one[0])
-    return [(field, name) for _, field, name in ranked], tuple(unknown)
+    return [(field, name, field == "published_at" and says_utc(name)) for _, field, name in ranked], tuple(unknown)
 
 
 def has_title(fields: Mapping[str, Any], own: Mapping[str, str]) -> bool:

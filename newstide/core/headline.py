@@ -19,7 +19,7 @@ from newstide.core.errors import InvalidHeadline
 from newstide.core.field_values import named
 from newstide.core.ids import names_a_site
 from newstide.core.languages import language_tag
-from newstide.core.nulls import NULLS
+from newstide.core.nulls import LONGEST_NULL, NULLS
 from newstide.core.outlets import without_outlet
 from newstide.core.text import (
     clean,
@@ -50,8 +50,7 @@ class _Clean(Protocol):
     def __call__(self, text: str, *, lines: bool = False) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Headline:
+class Headline(NamedTuple):
     """One news item. Missing texts are empty strings; `published_at` is epoch milliseconds, UTC."""
 
     id: str
@@ -132,6 +131,7 @@ def decode(value: bytes | None, timestamp_ms: int, now_ms: int | None = None, li
     if isinstance(fields.get("published_at"), (int, float)):
         fields["published_at"] = _of_number(fields["published_at"])
     decoded = from_fields(fields, now_ms if ahead or timestamp_ms < 0 else timestamp_ms, limits)
+    decoded = decoded._replace(former=as_formerly(fields, decoded.headline, limits))
     undated = fields.get("published_at") in (None, "")
     return decoded._replace(ahead=True) if ahead and undated else decoded
 
@@ -139,41 +139,24 @@ def decode(value: bytes | None, timestamp_ms: int, now_ms: int | None = None, li
 def from_fields(fields: Mapping[str, Any], timestamp_ms: int, limits: Limits = DEFAULTS) -> Decoded:
     """Builds a headline from named fields; see `decode` for the arguments and errors. Unknown fields are left out.
 
-    The timestamp is trusted.
+    The timestamp is trusted. How version 0.1 read the fields is left to `as_formerly`.
     """
-    given = fields.get("published_at")
-    published_at = timestamp_ms if given is None or given == "" else parse_time(given)
-    ahead = published_at > timestamp_ms and published_at > timestamp_ms + _milliseconds(limits.ahead)
-    day = None if given is None or given == "" else published_at
-    at = timestamp_ms if ahead else published_at
-    headline = _headline(fields, day, at, limits, clean, clean_plain)
+    day = _day(fields)
+    ahead = day is not None and day > timestamp_ms and day > timestamp_ms + _milliseconds(limits.ahead)
+    headline = _headline(fields, day, timestamp_ms if day is None or ahead else day, limits, clean, clean_plain)
     if not headline.title:
         raise InvalidHeadline("The title is missing or empty.")
     if len(headline.title) > MAX_TITLE:
         raise InvalidHeadline(f"The title has {len(headline.title):,} characters; {MAX_TITLE:,} are allowed.")
     if is_no_title(headline.title):
         raise InvalidHeadline(f"The title {shorten(headline.title)!r} stands for a missing title.")
-    former = None
-    if not _read_as_formerly(fields, headline):
-        with suppress(InvalidHeadline):  # version 0.1 refused the headline
-            former = _headline(fields, day, at, limits, clean_formerly, clean_formerly)
-    return Decoded(headline, ahead, former if former != headline else None)
+    return Decoded(headline, ahead)
 
 
-def clean_again(fields: Mapping[str, Any], limits: Limits = DEFAULTS) -> Headline:
-    """The headline of a row as a message with its fields would be read, whatever its title and its time.
-
-    Raises:
-        InvalidHeadline: Its id is no id.
-    """
-    at = fields["published_at"]
-    return _headline(fields, at, at, limits, clean, clean_plain)
-
-
-def _read_as_formerly(fields: Mapping[str, Any], headline: Headline) -> bool:
-    """Whether it is clear without decoding again that version 0.1 read the same headline, as it did for most."""
+def as_formerly(fields: Mapping[str, Any], headline: Headline, limits: Limits = DEFAULTS) -> Headline | None:
+    """The headline as version 0.1 read it from its fields; None where that is the same, or none."""
     get = fields.get
-    return (  # mostly the values themselves: one look at each is faster than five calls
+    if (  # mostly the values themselves: one look at each is faster than five calls
         (((value := get("title")) is headline.title and len(value) > 1) or _was_same(value, headline.title))
         and (
             (value := get("description")) is None
@@ -187,7 +170,28 @@ def _read_as_formerly(fields: Mapping[str, Any], headline: Headline) -> bool:
         )
         and (((value := get("url")) is headline.url and len(value) > 1) or _was_same(value, headline.url))
         and ((value := get("id")) is None or _was_same(value, headline.id))
-    )
+    ):
+        return None
+    with suppress(InvalidHeadline):  # version 0.1 refused the headline
+        former = _headline(fields, _day(fields), headline.published_at, limits, clean_formerly, clean_formerly)
+        return former if former != headline else None
+    return None
+
+
+def clean_again(fields: Mapping[str, Any], limits: Limits = DEFAULTS) -> Headline:
+    """The headline of a row as a message with its fields would be read, whatever its title and its time.
+
+    Raises:
+        InvalidHeadline: Its id is no id.
+    """
+    at = fields["published_at"]
+    return _headline(fields, at, at, limits, clean, clean_plain)
+
+
+def _day(fields: Mapping[str, Any]) -> int | None:
+    """The time that the fields give, epoch milliseconds; None where they give none."""
+    given = fields.get("published_at")
+    return None if given is None or given == "" else parse_time(given)
 
 
 def _was_same(value: Any, text: str) -> bool:
@@ -204,14 +208,14 @@ def _headline(
     title = _text("title", get("title"), clean_text)
     source = _text("source", get("source"), clean_text)[:MAX_SOURCE].strip()
     url = _first_link(_text("url", get("url"), clean_name))
-    return Headline(
-        id=_id(fields, source, url, title, day, clean_name),
-        title=title,
-        description=_text("description", get("description"), clean_text, lines=True)[: limits.description],
-        source=source,
-        url=url if is_link(url) else "",
-        language=_language(get("language")),
-        published_at=at,
+    return Headline(  # by place, which is faster than by name
+        _id(fields, source, url, title, day, clean_name),
+        title,
+        at,
+        _text("description", get("description"), clean_text, lines=True)[: limits.description],
+        source,
+        url if is_link(url) else "",
+        _language(get("language")),
     )
 
 
@@ -250,6 +254,8 @@ def parse_time(value: Any) -> int:
     Raises:
         InvalidHeadline: The value is neither, names no zone, or lies outside 1970-9999.
     """
+    if value.__class__ is int and 0 <= value <= LATEST_MS:
+        return int(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LATEST_MS:
         return int(value)
     parsed = read_time(value)
@@ -281,7 +287,9 @@ def parse_language(value: Any) -> str:
 def _language(value: Any) -> str:
     if value.__class__ is not str:
         return parse_language(value)
-    return "" if value in NULLS else parse_language(named("language", value))
+    if value[:1] in _OBJECT_BEGINS:
+        return parse_language(named("language", value))
+    return "" if value in NULLS else language_tag(value)
 
 
 def _text(name: str, value: Any, clean_text: _Clean, *, lines: bool = False) -> str:
@@ -291,7 +299,7 @@ def _text(name: str, value: Any, clean_text: _Clean, *, lines: bool = False) -> 
     if value.__class__ is str:
         if value[:1] in _OBJECT_BEGINS:
             value = named(name, value)
-        elif value in NULLS and name != "title":  # a title is told that it is none
+        elif len(value) <= LONGEST_NULL and value in NULLS and name != "title":  # a title is told that it is none
             return ""
     if not isinstance(value, str):
         raise InvalidHeadline(f"{name} is a JSON {type(value).__name__}, not a string: {shorten(repr(value))}.")

@@ -14,3 +14,5 @@ NULLS = frozenset(
 ) | frozenset(
     ["NaN", "NaT", "\\N", "-", "--", "#N/A", "#NA", "#REF!", "#VALUE!", "#NAME?", "#NULL!", "#DIV/0!", "#NUM!"]
 )
+
+LONGEST_NULL = max(map(len, NULLS))  # characters; a longer text needs no look

@@ -60,11 +60,11 @@ def clean(text: str, *, lines: bool = False) -> str:
     if text.isprintable() and "<" not in text and "&" not in text and "  " not in text and "]]>" not in text:
         first = text[:1]  # most texts are one line without markup: the others take ten times as long
         if first != " " and text[-1:] != " " and not (first == "b" and text[1:2] in ("'", '"')):
-            return text if text.isascii() else _few_marks(unicodedata.normalize("NFC", _few_marks(text)))
+            return text if text.isascii() else _composed(text)
     if not lines or "\n" not in text:
         line = " ".join(text.split())
         if line.isprintable() and not _may_hold_markup(line):
-            return line if line.isascii() else _few_marks(unicodedata.normalize("NFC", _few_marks(line)))
+            return line if line.isascii() else _composed(line)
     kept = _visible(text)
     for _ in range(_ROUNDS):
         before = kept
@@ -201,6 +201,13 @@ def _spaced(text: str, *, lines: bool) -> str:
     if lines:
         return "\n".join(line for line in (" ".join(part.split()) for part in text.split("\n")) if line)
     return " ".join(text.split())
+
+
+def _composed(text: str) -> str:
+    """The text in Unicode's composed form (NFC), with few marks before and after."""
+    few = _few_marks(text)
+    composed = unicodedata.normalize("NFC", few)
+    return few if composed is few else _few_marks(composed)  # most texts are composed, and come back as they are
 
 
 def _few_marks(text: str) -> str:

@@ -8,9 +8,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ RUNS_MEANWHILE = 1_000  # that may have finished while the backup was being writ
 _LENGTH = 1e-3  # tolerated difference of a unit vector's length from 1, as when rows are written
 _DEEP = 20  # lists and objects within another
 _UNIT = ("headlines", "stories")  # their vectors have length 1; others are means of such vectors
-_TEXTS = tuple(one.name for one in fields(Headline) if one.type is str)
+_TEXTS = tuple(name for name, kind in get_type_hints(Headline).items() if kind is str)
 _TAG = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
 _SPAN = TypeAdapter(timedelta)
 

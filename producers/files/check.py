@@ -1,7 +1,7 @@
 """`newstide produce --check FILE`: shows how a file is read, without sending anything."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Check:
         return {
             **self.tally.as_dict(),
             "dated": self.dated,
-            "first": [asdict(headline) for headline, _ in self.first],
+            "first": [headline._asdict() for headline, _ in self.first],
             "error": str(self.error or ""),
             "well": self.well,
         }

@@ -4,7 +4,8 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from producers.files.encodings import Line
 
@@ -31,6 +32,17 @@ class Lines:
     def __init__(self, lines: Iterable[Line]) -> None:
         self._source = iter(lines)
         self._waiting: deque[Line] = deque()
+
+    def __iter__(self) -> Iterator[Line]:
+        """The lines, as `next` returns them."""
+        waiting = self._waiting
+        while True:
+            if waiting:
+                yield waiting.popleft()
+            elif (line := next(self._source, None)) is not None:
+                yield line
+            else:
+                return
 
     def next(self) -> Line | None:
         """The next line; None at the end."""
@@ -63,7 +75,7 @@ def read_csv(source: Lines, delimiter: str, width: int = 0) -> Iterator[CsvRow]:
     """
     csv.field_size_limit(max(csv.field_size_limit(), 16 * 1024 * 1024))
     nothing = f'{delimiter}" \t\r\n'
-    while (taken := source.next()) is not None:
+    for taken in source:
         number, text, whole = taken
         if not whole:
             yield CsvRow(number, [], text, "The line is too long.")
@@ -113,10 +125,15 @@ def _escaped(first: Line, delimiter: str, width: int, source: Lines) -> CsvRow |
     return None
 
 
+@lru_cache  # to make one takes as long as to read a row
+def _strict_dialect(delimiter: str) -> Any:
+    return csv.reader((), delimiter=delimiter, strict=True).dialect
+
+
 def _row(number: int, text: str, delimiter: str, width: int, source: Lines) -> CsvRow:
     text = text.lstrip("\ufeff")  # of a file that was joined to another
     try:  # most rows with quotes
-        fields = next(csv.reader((text,), delimiter=delimiter, strict=True))
+        fields = next(csv.reader((text,), _strict_dialect(delimiter)))
         if not width or len(fields) <= width:
             if ' "' in text and any(field.lstrip(" ")[:1] == '"' for field in fields if field[:1] == " "):
                 fields = _behind_blanks(text, delimiter, width) or fields

@@ -103,11 +103,11 @@ class Dates:
     def _parsed(self, value: Any, item: Item, order: Order | None = None) -> ParsedTime | None:
         if value is None or value == "":
             return None
-        fields = item.fields
-        zone = UTC if fields.get(IN_UTC) else self._options.zone
-        if isinstance(value, Instant):
+        fields, options = item.fields, self._options
+        zone = UTC if fields.get(IN_UTC) else options.zone
+        if value.__class__ is Instant:
             return self._of_instant(value, zone)
-        if self._options.time_format is not None and isinstance(value, str | int | float):
+        if options.time_format is not None and isinstance(value, str | int | float):
             return self._of_format(str(value).strip(), zone)
         language = fields.get("language")
         if language.__class__ is not str:

@@ -9,7 +9,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.headline import DEFAULTS, MAX_ID_BYTES, Headline, Limits, derive_id, from_fields
 from newstide.core.ids import id_of_link_and_title, names_a_site, stands_alone
 from newstide.core.json_texts import BLANK
-from newstide.core.nulls import NULLS
+from newstide.core.nulls import LONGEST_NULL, NULLS
 from newstide.core.text import clean_plain, shorten
 from newstide.core.unforeseen import unforeseen
 from producers.files.containers import DAMAGE, Opened, damaged, opened
@@ -209,7 +208,7 @@ class _Builder:
         try:
             published_at = dates.read(item)
             fields["published_at"] = published_at
-            own = self._own_id(fields, item.line)
+            own = "id" in fields and self._own_id(fields, item.line)
             if item.raw.__class__ is not str:  # a table's cells are texts
                 self._leave_out_unreadable(fields, item.line)
             decoded = from_fields(fields, int(self._now() * 1000), self._limits)
@@ -236,7 +235,7 @@ class _Builder:
     def _leave_out_unreadable(self, fields: dict[str, Any], line: int) -> None:
         for name in _TEXTS:
             if (value := fields.get(name)).__class__ is str:
-                if value in NULLS:
+                if len(value) <= LONGEST_NULL and value in NULLS:
                     fields[name] = None
             elif value is not None:
                 self._tally.leave_out(_CALLED.get(name, name), value, line)
@@ -271,7 +270,7 @@ class _Builder:
         """
         title = headline.title.casefold()
         before = self.seen.look(headline.id, title)
-        if before is Before.SAME or self._before.holds(headline.id, title):
+        if before is Before.SAME or (self._before and self._before.holds(headline.id, title)):
             return None
         if before is Before.NEW:
             return headline
@@ -283,7 +282,7 @@ class _Builder:
         key = f"{id_}\n{title}"
         if self.seen.look(key, title) is not Before.NEW or self._before.holds(key, title):
             return None
-        return replace(headline, id=id_)
+        return headline._replace(id=id_)
 
     def rejected(self, item: Item, reason: str) -> Rejected:
         """Counts a row that is refused for this reason."""

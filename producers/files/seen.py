@@ -28,6 +28,10 @@ class Seen:
         self._keys = array("q", bytes(8 * _FIRST))
         self._contents = array("q", bytes(8 * _FIRST))
 
+    def __len__(self) -> int:
+        """How many keys are remembered."""
+        return self._filled
+
     def look(self, key: str, content: str) -> Before:
         """Whether the key came before, with this content or another; a new key is remembered."""
         keys, mask = self._keys, self._slots - 1
