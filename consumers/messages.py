@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from newstide.core.envelopes import Found, open_bare, open_message
+from newstide.core.error_answers import fault_of_error, may_be_error
 from newstide.core.errors import InvalidHeadline
 from newstide.core.field_names import pick
-from newstide.core.field_values import value_of
+from newstide.core.field_values import named, value_of
 from newstide.core.headline import MAX_ID_BYTES, Headline, as_formerly, derive_id, from_fields
 from newstide.core.ids import stands_alone
 from newstide.core.settings import ConsumerSettings, LimitSettings
@@ -126,8 +127,10 @@ class MessageReader:
     def _read(self, record: Any, found: Found, timestamp: int, *, late: bool) -> Item:
         if found.fields is None:
             return Item(record, found.raw, found.place, fault=found.fault)
-        values, unknown = pick(found.fields, self.names)
-        unread: list[str] = []
+        values, unknown, passed_over = pick(found.fields, self.names)
+        if unknown and may_be_error(unknown) and (fault := fault_of_error(found.fields)):
+            return Item(record, found.raw, found.place, fault=fault, unknown=unknown)
+        unread = list(passed_over)
         title = values.get("title")
         fields: dict[str, Any] = {"title": title if title.__class__ is str else value_of("title", title)}
         for name in _TEXTS:
@@ -171,6 +174,8 @@ class MessageReader:
             if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
                 unread.append("published_at")
                 return None
+        elif value[:1] in ("{", "["):  # an object as a text
+            value = named("published_at", value)
         parsed = parse_time(value, language=language, timezone=self.zone)
         if parsed is None:
             return None

@@ -269,3 +269,32 @@ def test_reasons_are_counted_whatever_values_they_name(tmp_path: Path) -> None:
     items, tally = told(write(tmp_path / "a.csv", "\n".join(["title,source", "One,S", ",S", *lines])))
     assert len(rejects(items)) == 4
     assert [found.count for found in tally.reasons.values()] == [1, 3]
+
+
+@pytest.mark.parametrize(("above", "below"), [(",", ";"), (";", ","), (",", "\t"), ("\t", "|"), (";", "|")])
+def test_rows_may_have_another_delimiter_than_their_header(tmp_path: Path, above: str, below: str) -> None:
+    table = [["title", "url", "date"], ["Velm mill shuts", "https://v.example/1", "2026-10-01T07:42:00Z"]]
+    table.append(['"Dam holds' + below + ' for now"', "https://v.example/2", "2026-10-02T07:42:00Z"])
+    lines = [above.join(table[0]), *(below.join(row) for row in table[1:])]
+    items, tally = told(write(tmp_path / "a.csv", "\n".join(lines)))
+    assert [row.headline.title for row in rows(items)] == [
+        "Velm mill shuts",
+        " ".join(f"Dam holds{below} for now".split()),
+    ]
+    assert [row.headline.url for row in rows(items)] == ["https://v.example/1", "https://v.example/2"]
+    assert any("rows are delimited by" in note for note in tally.told)
+
+
+def test_rows_keep_the_headers_delimiter_where_one_of_them_has_it(tmp_path: Path) -> None:
+    lines = ["title,url", "Mill; dam;https://v.example/1", "Ferry sails; again,https://v.example/2"]
+    assert titles(write(tmp_path / "a.csv", "\n".join(lines)))[-1] == "Ferry sails; again"
+
+
+@pytest.mark.parametrize(
+    "cell", ['{"$date": "2026-10-01T07:42:00Z"}', "{'value': 1790840520000}", '["2026-10-01T07:42:00Z"]']
+)
+def test_a_cell_may_hold_its_time_as_an_object(tmp_path: Path, cell: str) -> None:
+    quoted = cell.replace('"', '""')
+    ((row),) = rows(read(write(tmp_path / "a.csv", f'title,published_at\nOne thing,"{quoted}"\n')))
+    assert row.headline.published_at == 1_790_840_520_000
+    assert row.published

@@ -371,3 +371,16 @@ def test_whatever_senders_call_their_fields_the_page_of_metrics_can_be_written()
     tally.add(Tally(unknown=Counter(item.unknown)))
     ConsumerMetrics(registry).record(tally)
     assert generate_latest(registry).count(b"newstide_fields_unknown_total{") == 5
+
+
+@pytest.mark.parametrize("value", ['{"$date": "2026-09-20T20:30:00Z"}', "{'value': 1789936200000}"])
+def test_a_time_may_be_an_object_as_a_text(value: str) -> None:
+    assert items({"title": "One", "published_at": value})[0].day == 1_789_936_200_000
+
+
+def test_a_time_that_is_passed_over_for_another_name_is_counted() -> None:
+    good = "2026-09-20T20:30:00Z"
+    (item,) = items({"title": "One", "publishedAt": "once upon a time", "pubDate": good})
+    assert (item.day, item.unread) == (1_789_936_200_000, ("published_at",))
+    for aside in ({"published": "draft"}, {"time": "07:42"}, {"date": "2026-09-20"}):
+        assert items({"title": "One", **aside, "pubDate": good})[0].unread == ()

@@ -343,5 +343,5 @@ def _with_objects(value: dict[str, Any]) -> dict[str, Any]:
 
 def _stated(wrapper: Mapping[str, Any], own: Mapping[str, str]) -> Origin | None:
     """The origin that an object states beside the headline that it wraps."""
-    values, _ = pick(beside_wrapped(wrapper), own)
+    values, *_ = pick(beside_wrapped(wrapper), own)
     return origin_of(value_of("source", values.get("source")), value_of("id", values.get("id")))

@@ -3,20 +3,21 @@
 `pick` takes the values of a headline's fields out of an object, whatever its producer calls them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from newstide.core.field_values import at_path, holds_headline, in_utc, value_of
-from newstide.core.known_names import FIELD_OF, NAMES, plain_name, says_utc
-from newstide.core.several_values import chosen
+from newstide.core.known_names import FIELD_OF, MAY_BE_NO_TIMES, NAMES, plain_name, says_utc
+from newstide.core.several_values import chosen, is_no_time
 
 __all__ = ["NAMES", "has_title", "pick", "plain_name"]
 
 _EMPTY = (None, "")
 
 
-def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
     """The values of a headline's fields in an object, and the object's names that belong to no field.
 
     Args:
@@ -24,11 +25,11 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
         own: Field to the producer's own name or dotted path; such a field is read under that name alone.
 
     Returns:
-        Field to value, unchanged, without missing and blank values (of several, as `several_values` chooses); and
-        the names that belong to no field.
+        Field to value, unchanged, without missing and blank values (of several, as `several_values` chooses); the names
+        that belong to no field; and the fields of which an earlier name holds a value that cannot be read.
     """
     found: dict[str, Any] = {}
-    several: dict[str, list[Any]] = {}
+    several: set[str] = set()
     candidates, unknown = _sorted(tuple(fields))
     if own:
         tops = {path.partition(".")[0] for path in own.values()}
@@ -38,19 +39,31 @@ def pick(fields: Mapping[str, Any], own: Mapping[str, str]) -> tuple[dict[str, A
         value = fields[name]
         if value is None or (value.__class__ is str and (not value or value.isspace())):
             continue
-        if utc:
-            value = in_utc(value)
-        if field not in found:
-            found[field] = value
+        if field in found:
+            several.add(field)
         else:
-            several.setdefault(field, [found[field]]).append(value)
-    for field, values in several.items():
-        found[field] = chosen(field, values)
+            found[field] = in_utc(value) if utc else value
+    passed_over: tuple[str, ...] = ()
+    for field in several:
+        held = [
+            (name, in_utc(value) if utc else value)
+            for of, name, utc in candidates
+            if of == field and (value := fields[name]) is not None and (value.__class__ is not str or value.strip())
+        ]
+        found[field] = chosen(field, [value for _, value in held])
+        if field == "published_at" and _is_passed_over(held, found[field]):
+            passed_over = (field,)
     for field, path in own.items():
         value = at_path(fields, path)
         if value not in _EMPTY:
             found[field] = value
-    return found, unknown
+    return found, unknown, passed_over
+
+
+def _is_passed_over(held: Sequence[tuple[str, Any]], chosen_: Any) -> bool:
+    """Whether a time that cannot be read stands before the one that was chosen."""
+    before = takewhile(lambda one: one[1] is not chosen_, held)
+    return any(is_no_time(value) for name, value in before if plain_name(name) not in MAY_BE_NO_TIMES)
 
 
 @lru_cache(maxsize=256)  # a producer's objects have the same names, again and again

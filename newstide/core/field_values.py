@@ -25,7 +25,7 @@ WITHIN: Mapping[str, tuple[str, ...]] = {
     "title": ("main", "rendered", "title", "text", "value", "#text", "_text", "$t", "string", "@value"),
     "description": ("rendered", "text", "value", "content", "#text", "_text", "$t", "name", "title", "string", "@value"),
     "source": ("name", "title", "label", "domain", "#text", "_text", "id", "string", "@value"),
-    "url": ("url", "href", "link", "canonical", "#text", "_text", "$t", "string", "@id"),
+    "url": ("url", "href", "link", "canonical", "permalink", "#text", "_text", "$t", "string", "@id"),
     "published_at": (
         "$date", "$numberLong", "$numberDouble", "value", "datetime", "dateTime", "date", "seconds", "_seconds", "#text",
         "_text", "$t", "string", "long", "@value", "iso",
@@ -81,7 +81,7 @@ def named(field: str, value: Any) -> Any:
             if found in ([], {}):
                 return ""
             name = value_of(field, found) if isinstance(found, Mapping | list) else None
-            if isinstance(name, str):
+            if isinstance(name, str) or (field == "published_at" and isinstance(name, int | float | Instant)):
                 return name
             if isinstance(found, list) and field == "title" and sum(isinstance(one, str) for one in found) > 1:
                 return found

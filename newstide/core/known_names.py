@@ -47,6 +47,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "uuid", "guid", "articleid", "newsid"),
 }  # fmt: skip
 
+MAY_BE_NO_TIMES = frozenset({"published", "time"})  # names of times that may be those of a state, or of a time of day
+
 FIELD_OF = {name: field for field, names in NAMES.items() for name in names}
 
 

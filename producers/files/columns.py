@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from newstide.core.errors import SourceError
 from newstide.core.field_names import NAMES
-from newstide.core.known_names import says_utc
+from newstide.core.known_names import MAY_BE_NO_TIMES, says_utc
 from newstide.core.nulls import NULLS
 from newstide.core.several_values import chosen, is_flag, is_no_time, is_sure
 from newstide.core.text import clean, is_no_title, shorten
@@ -17,7 +17,6 @@ FIELDS = tuple(NAMES)
 IN_UTC, UNREAD_TIME = "published_at in UTC", "unread published_at"
 _WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])")  # in first_seen_date, firstSeenDate and FIRST-SEEN
 _TIME_WORDS = frozenset({"time", "date", "datetime", "timestamp", "published", "pubdate", "posted", "created"})
-_MAY_BE_OTHER = frozenset({"published", "time"})  # names of columns that may hold no times: a state, a time of day
 
 
 class Place(NamedTuple):
@@ -95,7 +94,7 @@ def spare_places(columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str
         if places and (len(places) > 1 or flag) and field not in mapping:
             time = field == "published_at"
             found[field] = [
-                Place(place, time and says_utc(columns[place]), plain[place] not in _MAY_BE_OTHER)
+                Place(place, time and says_utc(columns[place]), plain[place] not in MAY_BE_NO_TIMES)
                 for place in sorted(places, key=lambda place: names.index(plain[place]))
             ]
     return found

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from newstide.core.errors import SourceError
+from newstide.core.field_values import named
 from newstide.core.instants import Instant
 from newstide.core.text import iso_time, shorten
 from newstide.core.time_orders import Order, order_of
@@ -105,6 +106,8 @@ class Dates:
             return None
         fields, options = item.fields, self._options
         zone = UTC if fields.get(IN_UTC) else options.zone
+        if value.__class__ is str and value[:1] in ("{", "["):  # a table's cell that holds an object as a text
+            value = named("published_at", value)
         if value.__class__ is Instant:
             return self._of_instant(value, zone)
         if options.time_format is not None and isinstance(value, str | int | float):

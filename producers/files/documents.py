@@ -11,6 +11,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from newstide.core.deletions import is_deleted, tells_of_deletion
+from newstide.core.error_answers import fault_of_error, may_be_error
 from newstide.core.errors import InvalidHeadline, SourceError
 from newstide.core.field_names import pick
 from newstide.core.field_values import at_path, holds_headline, untyped, unwrapped, value_of, wrapper_in
@@ -99,11 +100,13 @@ class _Layout(NamedTuple):
         columns: Field to name.
         in_utc: Whether the name of the time says that it is in UTC.
         spare: The names of fields that several may hold.
+        maybe_error: Whether the records may be errors of a server.
     """
 
     columns: dict[str, str]
     in_utc: bool
     spare: dict[str, list[Place]]
+    maybe_error: bool
 
 
 class _Records:
@@ -288,6 +291,8 @@ class _Records:
             self._titled = "title" in columns
             if not self._titled and self._tried >= _HOPELESS:
                 raise self._hopeless()
+        if known.maybe_error and (fault := fault_of_error(record)):
+            return Item(line, {}, record, fault)
         fields = {}
         for field, column in columns.items():
             value = record[column] if column in record else at_path(record, column)
@@ -321,7 +326,7 @@ class _Records:
             field: [place._replace(at=keys[place.at]) for place in places]
             for field, places in spare_places(keys, self._options.mapping).items()
         }
-        known = _Layout(columns, says_utc(columns.get("published_at", "")), spare)
+        known = _Layout(columns, says_utc(columns.get("published_at", "")), spare, may_be_error(keys))
         if not self._paths:
             self._layouts[keys] = known
         if len(self._tally.names) < _NAMES:

@@ -82,8 +82,11 @@ def read_table(
     in_utc = says_utc(columns.get("published_at", ""))
     places = [(field, names.index(column)) for field, column in columns.items()]
     header = None if layout.header is None else names
+    delimiter = layout.delimiter if header is None else _delimiter_below(source, layout.delimiter, width)
+    if delimiter != layout.delimiter:
+        tally.note(f"rows are delimited by {delimiter!r}, the header by {layout.delimiter!r}")
     spare = {} if header is None else spare_places(names, options.mapping)
-    for row in chain(above, read_csv(source, layout.delimiter, width)):
+    for row in chain(above, read_csv(source, delimiter, width)):
         if row.fault:
             yield Item(row.line, {}, shorten(row.text, 200), row.fault)
         elif not row.text.isascii() and (byte := undecodable(row.text)) is not None:
@@ -117,6 +120,15 @@ def _taken(source: Lines, count: int) -> list[Line]:
         taken.append(line)
         count -= bool(line[2] and line[1].strip())
     return taken
+
+
+def _delimiter_below(source: Lines, delimiter: str, width: int) -> str:
+    """The delimiter of the rows: the header's, unless that makes no row as wide as the header and another makes all so."""
+    rows = [text for _, text, whole in source.ahead(_SAMPLE) if whole and text.strip()]
+    if width < 2 or not rows or any(len(split(row, delimiter)) == width for row in rows):
+        return delimiter
+    fitting = (other for other in DELIMITERS if all(len(split(row, other)) == width for row in rows))
+    return next(fitting, delimiter)
 
 
 def _rows_above(lines: list[Line], delimiter: str, width: int) -> list[CsvRow]:
