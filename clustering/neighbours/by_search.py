@@ -1,8 +1,7 @@
 """The Milvus searcher: batched searches, in any Milvus, through a function that the caller gives.
 
 Hits are ranked anew from the vectors at hand, so that lists are those of the exact searcher wherever the index is exact.
-A search gives a new row's own neighbours; where the new row belongs in the lists of others is found among the rows near it:
-its hits, the rows that these list, and the rows that list these. That misses few neighbours; every run measures the recall.
+A search gives a new row's own neighbours; where the new row belongs in the lists of others is found near it (`insertion`).
 """
 
 from collections.abc import Callable
@@ -12,15 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from clustering.arrays import Flags, Indices, Offsets, Vectors
+from clustering.arrays import Flags, Indices, Vectors
 from clustering.kernels import as_int64, kernel, parallel_range
-from clustering.neighbours.exact import least_to_offer
+from clustering.neighbours.insertion import offer_nearby
 from clustering.neighbours.neighbour_lists import (
     NeighbourListArrays,
     NeighbourLists,
     PointArrays,
     Points,
-    offer,
     similarity,
     write_ranked,
 )
@@ -60,6 +58,11 @@ class MilvusSearcher:
         """False: an index may miss neighbours, and so may the insertion into old lists."""
         return False
 
+    @property
+    def judge(self) -> "MilvusSearcher":
+        """Itself: what its index misses is the index's business."""
+        return self
+
     def fill(self, points: Points, lists: NeighbourLists, rows: Indices, offered: Flags, complete: Flags) -> None:
         """See `Searcher.fill`."""
         row_of = {name: row for row, name in enumerate(points.ids)}
@@ -73,9 +76,7 @@ class MilvusSearcher:
                 break
             limit = min(_MOST_HITS, 4 * limit)
         if offered.any():
-            least = least_to_offer(lists, rows, complete, points.slack)
-            starts, listers = _reversed(lists.indices)
-            _offer_nearby(rows[offered], starts, listers, least, complete, points.arrays, lists.arrays)
+            offer_nearby(points, lists, rows, offered, complete)
 
     def _search(
         self, points: Points, lists: NeighbourLists, rows: Indices, row_of: dict[str, int], limit: int
@@ -125,64 +126,3 @@ def _rank(hits: Indices, full: Flags, rows: Indices, points: PointArrays, lists:
             length = lengths[row]
             unclear[place] = length < width or similarities[row, width - 1] <= lowest + np.float32(slack)
     return unclear
-
-
-@kernel()
-def _reversed(indices: Indices) -> tuple[Offsets, Indices]:
-    """The listers of each row: the rows that list row i are `listers[starts[i]:starts[i + 1]]`."""
-    n, width = indices.shape
-    starts = np.zeros(n + 1, np.int64)
-    for row in range(n):
-        for place in range(width):
-            if indices[row, place] >= 0:
-                starts[indices[row, place] + 1] += 1
-    starts = np.cumsum(starts)
-    filled = starts[:-1].copy()
-    listers = np.empty(starts[n], np.int32)
-    for row in range(n):
-        for place in range(width):
-            other = indices[row, place]
-            if other >= 0:
-                listers[filled[other]] = row
-                filled[other] += 1
-    return starts, listers
-
-
-@kernel()
-def _offer_nearby(
-    new: Indices,
-    starts: Offsets,
-    listers: Indices,
-    least: Vectors,
-    complete: Flags,
-    points: PointArrays,
-    lists: NeighbourListArrays,
-) -> None:
-    """Offers each new row to the lists (mutated) of its hits, of those they list, and of those who list them."""
-    vectors, norms = points.vectors, points.norms
-    indices, similarities, lengths = lists.indices, lists.similarities, lists.lengths
-    width = indices.shape[1]
-    met = np.full(len(indices), -1, np.int32)
-    for row in new:
-        met[row] = row
-        for place in range(lengths[row]):
-            hit = indices[row, place]
-            for source in range(3):
-                count = 1 if source == 0 else (lengths[hit] if source == 1 else starts[hit + 1] - starts[hit])
-                for number in range(count):
-                    if source == 0:
-                        other = hit
-                    elif source == 1:
-                        other = indices[hit, number]
-                    else:
-                        other = listers[starts[hit] + number]
-                    if met[other] == row or least[other] == np.inf:
-                        continue
-                    met[other] = row
-                    value = similarity(vectors, norms, as_int64(row), as_int64(other))
-                    if value < least[other]:
-                        continue
-                    if offer(lists, as_int64(other), as_int64(row), value, complete[other]):
-                        length = lengths[other]
-                        if length == width or not complete[other]:
-                            least[other] = similarities[other, length - 1]

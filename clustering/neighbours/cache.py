@@ -7,12 +7,14 @@ the arrays, aligned. A new file is written beside the old one, synced, and then 
 import json
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from clustering.neighbours.cells import Cells
 from clustering.neighbours.graph import NeighbourGraph
 from newstide.core.errors import CacheDamaged
 from newstide.core.files import replacing, sweep_half_written
@@ -20,7 +22,9 @@ from newstide.core.files import replacing, sweep_half_written
 _MAGIC = b"newstide graph 1\n"
 _ALIGNMENT = 64
 _WAY_OUT = "The file is a cache: the next run rebuilds it."
-_TYPES = {"id_lengths": "<i4", "id_bytes": "|u1", "vectors": "<f4", "indices": "<i4", "similarities": "<f4"}
+_LISTS = {"id_lengths": "<i4", "id_bytes": "|u1", "vectors": "<f4", "indices": "<i4", "similarities": "<f4"}
+_CELLS = {"cell_mean": "<f4", "cell_centres": "<f4", "cell_of_row": "<i4", "cells_later": "<i8"}
+_TYPES = _LISTS | _CELLS
 
 
 class Model(Protocol):
@@ -50,6 +54,9 @@ def save_graph(path: Path, graph: NeighbourGraph, card: Model) -> None:
         "indices": graph.wide_indices,
         "similarities": graph.wide_similarities,
     }
+    if (cells := graph.cells) is not None:
+        parts = (cells.mean, cells.centres, cells.of_row, np.array([cells.later]))
+        arrays |= dict(zip(_CELLS, parts, strict=True))
     arrays = {name: np.ascontiguousarray(array, _TYPES[name]) for name, array in arrays.items()}
     header = json.dumps(
         {
@@ -101,7 +108,15 @@ def load_graph(path: Path, card: Model) -> NeighbourGraph:
         arrays["similarities"],
         int(header["k"]),
         bool(header["exact"]),
+        _cells(arrays),
     )
+
+
+def _cells(arrays: Mapping[str, npt.NDArray[Any]]) -> Cells | None:
+    if not arrays.keys() >= _CELLS.keys():
+        return None
+    mean, centres, of_row, later = (arrays[name] for name in _CELLS)
+    return Cells(mean, centres, of_row, int(later[0]))
 
 
 def _header(path: Path, content: npt.NDArray[np.uint8]) -> tuple[dict[str, Any], int]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from clustering.arguments import as_array
 from clustering.arrays import Flags, Indices, Labels, Vectors
+from clustering.neighbours.cells import Cells
 from clustering.neighbours.neighbour_lists import NeighbourLists, Points, Searcher, carried_over, gather
 from newstide.core.errors import InvalidGraph
 
@@ -30,6 +31,7 @@ class NeighbourGraph:
         wide_similarities: (n, k + spare) cosines; -1 behind a list's end.
         k: How many neighbours are to be used.
         exact: Whether every list came from an exact searcher.
+        cells: What the searcher of cells keeps for the next update; None: nothing.
     """
 
     ids: npt.NDArray[np.object_]
@@ -38,6 +40,7 @@ class NeighbourGraph:
     wide_similarities: Vectors
     k: int
     exact: bool = True
+    cells: Cells | None = None
 
     @property
     def indices(self) -> Indices:
@@ -124,7 +127,8 @@ def update_graph(
     n, width = len(names), k + spare
     is_new = old_row < 0
     vectors = _vectors(previous, names, old_row, fetch_vectors)
-    points = Points.of(names, vectors)
+    kept_cells = None if previous is None or previous.cells is None else previous.cells.carried_over(old_row)
+    points = Points.of(names, vectors, kept_cells)
     lists, reason = _kept_lists(previous, old_row, width, exact=searcher.exact)
     reason = stale or reason
     kept = n - int(is_new.sum())
@@ -132,13 +136,13 @@ def update_graph(
     short = ~is_new & ~complete & (lists.lengths < k)
     recall = None
     is_searched = np.ones(n, np.bool_) if reason else is_new | short
-    _fill(searcher, points, lists, is_searched, is_new, complete)
+    cells = _fill(searcher, points, lists, is_searched, is_new, complete)
     if not searcher.exact and not reason and recall_sample and n > 1:
-        recall = _measured_recall(searcher, points, lists, min(k, n - 1), recall_sample, seed)
+        recall = _measured_recall(searcher.judge, points, lists, min(k, n - 1), recall_sample, seed)
         if recall < recall_floor:
             reason = f"the lists' recall was {recall:.3f}, below {recall_floor:.3f}"
             is_searched = np.ones(n, np.bool_)
-            _fill(searcher, points, lists, is_searched, is_new, complete)
+            cells = _fill(searcher, points, lists, is_searched, is_new, complete)
     report = GraphReport(
         new=n - kept,
         removed=(0 if previous is None else len(previous.ids)) - kept,
@@ -149,7 +153,7 @@ def update_graph(
         recall=recall,
         seconds=time.perf_counter() - started,
     )
-    graph = NeighbourGraph(_as_objects(names), vectors, lists.indices, lists.similarities, k, searcher.exact)
+    graph = NeighbourGraph(_as_objects(names), vectors, lists.indices, lists.similarities, k, searcher.exact, cells)
     return graph, report
 
 
@@ -302,12 +306,12 @@ def _fill(
     is_searched: Flags,
     is_new: Flags,
     complete: Flags,
-) -> None:
+) -> Cells | None:
     rows = np.flatnonzero(is_searched).astype(np.int32)
     if not len(rows):
-        return
+        return points.cells
     offered = is_new[rows] & (not is_searched.all())
-    searcher.fill(points, lists, rows, offered, complete)
+    return searcher.fill(points, lists, rows, offered, complete)
 
 
 def _measured_recall(

@@ -17,6 +17,7 @@ import numpy as np
 
 from clustering.arrays import Flags, Indices, Values, Vectors
 from clustering.kernels import as_flag, as_int64, dot, inverse_norms, kernel, parallel_range
+from clustering.neighbours.cells import Cells
 from newstide.core.errors import InvalidGraph
 
 MISSING_SIMILARITY = -1.0  # of the places behind a list's end, whose row number is -1
@@ -48,15 +49,17 @@ class Points:
         vectors: (n, dim), of unit length.
         inverse_norms: (n,) 1 / length, which is 1 up to rounding.
         slack: How far a product in single precision can be from the cosine, at most.
+        cells: What a searcher kept of its last search; None: nothing.
     """
 
     ids: Sequence[str]
     vectors: Vectors
     inverse_norms: Values
     slack: float
+    cells: Cells | None = None
 
     @classmethod
-    def of(cls, ids: Sequence[str], vectors: Vectors) -> "Points":
+    def of(cls, ids: Sequence[str], vectors: Vectors, cells: Cells | None = None) -> "Points":
         """Checks the vectors.
 
         Raises:
@@ -72,7 +75,7 @@ class Points:
             )
         rounding = 2.0**-24 * (vectors.shape[1] + 8)  # the worst case of any order of summation
         longest = float(deviation.max()) if len(deviation) else 0.0
-        return cls(ids, vectors, norms, rounding + 2.1 * longest + 2.0**-23)
+        return cls(ids, vectors, norms, rounding + 2.1 * longest + 2.0**-23, cells)
 
     @property
     def arrays(self) -> PointArrays:
@@ -122,7 +125,14 @@ class Searcher(Protocol):
         """Whether lists are always the true ones, so that there is no recall to measure."""
         ...
 
-    def fill(self, points: Points, lists: NeighbourLists, rows: Indices, offered: Flags, complete: Flags) -> None:
+    @property
+    def judge(self) -> "Searcher":
+        """The searcher by whose lists the recall of this one is measured."""
+        ...
+
+    def fill(
+        self, points: Points, lists: NeighbourLists, rows: Indices, offered: Flags, complete: Flags
+    ) -> Cells | None:
         """Searches the lists of `rows` anew, and offers some of them to the lists of all other rows.
 
         Args:
@@ -131,6 +141,9 @@ class Searcher(Protocol):
             rows: Row numbers to search, ascending.
             offered: (len(rows),) which of them are new, and offered to rows that are not searched.
             complete: (n,) lists that hold everyone but what is offered, so that nothing offered is left out.
+
+        Returns:
+            What is to be kept for the next search.
         """
         ...
 
@@ -184,6 +197,15 @@ def similarity(vectors: Vectors, norms: Values, one: int, two: int) -> np.float3
     low, high = min(one, two), max(one, two)
     value = dot(vectors, low, high) * (norms[low] * norms[high])
     return np.float32(min(1.0, max(-1.0, value)))
+
+
+@kernel(fastmath={"reassoc", "contract"})
+def single(vectors: Vectors, one: int, two: int) -> np.float32:
+    """The product of two rows in single precision."""
+    total = np.float32(0.0)
+    for column in range(vectors.shape[1]):
+        total += vectors[one, column] * vectors[two, column]
+    return total
 
 
 @kernel()

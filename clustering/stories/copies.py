@@ -13,6 +13,7 @@ from clustering.kernels import dot, kernel, parallel_range
 from clustering.neighbours.exact import ExactSearcher
 from clustering.neighbours.graph import NeighbourGraph
 from clustering.neighbours.neighbour_lists import NeighbourLists, Points
+from clustering.pairs import counted_pairs
 from clustering.stories.similarity import collapse_titles
 
 _EXACT_POINTS = 100_000  # of these, searching a twentieth again takes a few seconds
@@ -32,9 +33,9 @@ def stories_of_points(previous: Labels, point: Labels, points: int) -> Labels:
     """(points,) the story that most copies were in, of equals the oldest; -1 where none was in any."""
     stories = np.full(points, -1, np.int64)
     known = previous >= 0
-    pairs, counts = np.unique(np.stack((point[known], previous[known])), axis=1, return_counts=True)
-    for place in np.lexsort((-pairs[1], counts)):  # the last one to be written is the one
-        stories[pairs[0, place]] = pairs[1, place]
+    points_, of_them, counts = counted_pairs(point[known], previous[known])
+    order = np.lexsort((-of_them, counts))
+    stories[points_[order]] = of_them[order]  # the last one to be written is the one
     return stories
 
 

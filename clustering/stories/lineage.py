@@ -14,6 +14,7 @@ import numpy as np
 
 from clustering.arguments import require_same_length, require_whole
 from clustering.arrays import Labels
+from clustering.pairs import counted_pairs
 
 Kind = Literal["born", "reopened", "grown", "merged", "split", "closed", "retitled"]
 
@@ -201,11 +202,11 @@ def _shares(previous: Labels, clusters: Labels, were_open: set[int]) -> _Shares:
     story_size = dict(zip(stories.tolist(), sizes.tolist(), strict=True))
 
     both = (previous >= 0) & (clusters >= 0)
-    pairs, rows = np.unique(np.stack([clusters[both], previous[both]], axis=1), axis=0, return_counts=True)
+    pairs = counted_pairs(clusters[both], previous[both])
     held: dict[tuple[int, int], int] = {}
     taken_back: defaultdict[int, list[int]] = defaultdict(list)
     shared_size = np.zeros(count, np.int64)
-    for (cluster, story), shared in zip(pairs.tolist(), rows.tolist(), strict=True):
+    for cluster, story, shared in zip(*(part.tolist() for part in pairs), strict=True):
         if story in were_open:
             held[cluster, story] = shared
             shared_size[cluster] += shared

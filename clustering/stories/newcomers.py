@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clustering.arrays import Labels, Vectors
+from clustering.pairs import counted_pairs
 from clustering.stories.lineage import Lineage
 
 Pairs = tuple[tuple[int, int], ...]
@@ -55,8 +56,11 @@ def part_newcomers(
     labels = labels.copy()
     still = _part_again(labels, stories, vectors, theta, apart)
     born: dict[int, int] = {}
+    order = np.argsort(labels, kind="stable")
+    ascending = labels[order]
+    free = int(labels.max(initial=-1)) + 1
     for cluster, there in _stories_at_home(labels, stories).items():
-        rows = np.flatnonzero(labels == cluster)
+        rows = order[np.searchsorted(ascending, cluster) : np.searchsorted(ascending, cluster, side="right")]
         new = rows[stories[rows] < 0]
         olds = [rows[stories[rows] == story] for story in there]
         if len(new) < max(LEAST_NEW, 1 + max(map(len, olds))):
@@ -68,7 +72,8 @@ def part_newcomers(
         story = there[int(np.argmax([len(old) for old in olds]))]
         newborn = cluster
         if max(map(len, olds)) >= LEAST_LEFT:
-            newborn = int(labels.max()) + 1
+            newborn = free
+            free += 1
             labels[new] = newborn
         born[newborn] = story
     return Parted(labels, born, still)
@@ -119,10 +124,10 @@ def _stories_at_home(labels: Labels, stories: Labels) -> dict[int, list[int]]:
     both = (labels >= 0) & (stories >= 0)
     if not both.any():
         return {}
-    pairs, counts = np.unique(np.stack((stories[both], labels[both])), axis=1, return_counts=True)
-    order = np.lexsort((pairs[1], -counts, pairs[0]))
-    first = order[np.unique(pairs[0][order], return_index=True)[1]]
+    of_stories, clusters, counts = counted_pairs(stories[both], labels[both])
+    order = np.lexsort((clusters, -counts, of_stories))
+    first = order[np.unique(of_stories[order], return_index=True)[1]]
     homes: dict[int, list[int]] = {}
-    for story, cluster in sorted(zip(*pairs[:, first].tolist(), strict=True), key=lambda pair: (pair[1], pair[0])):
-        homes.setdefault(int(cluster), []).append(int(story))
+    for place in first[np.lexsort((of_stories[first], clusters[first]))].tolist():
+        homes.setdefault(int(clusters[place]), []).append(int(of_stories[place]))
     return homes

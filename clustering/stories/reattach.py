@@ -4,6 +4,7 @@ import numpy as np
 
 from clustering.arrays import Labels, Values, Vectors
 from clustering.kernels import kernel
+from clustering.pairs import counted_pairs
 from clustering.time_damping import TimeDamping, damping_of
 
 
@@ -94,7 +95,7 @@ def _heirs(labels: Labels, stories: Labels) -> dict[int, int]:
     both = (labels >= 0) & (stories >= 0)
     if not both.any():
         return {}
-    pairs, counts = np.unique(np.stack((stories[both], labels[both])), axis=1, return_counts=True)
-    order = np.lexsort((pairs[1], -counts, pairs[0]))
-    first = np.unique(pairs[0][order], return_index=True)[1]
-    return dict(zip(pairs[0][order][first].tolist(), pairs[1][order][first].tolist(), strict=True))
+    of_stories, clusters, counts = counted_pairs(stories[both], labels[both])
+    order = np.lexsort((clusters, -counts, of_stories))
+    first = order[np.unique(of_stories[order], return_index=True)[1]]
+    return dict(zip(of_stories[first].tolist(), clusters[first].tolist(), strict=True))

@@ -45,7 +45,7 @@ class _WordsAlone(dict[int, str]):
 
 
 _WORDS_ALONE = _WordsAlone()
-_KEPT = 2**17  # titles whose words are remembered: a run asks several times, and the next one again
+_KEPT = 2**21  # titles whose words are remembered: a run asks several times, and the next one again
 
 
 @lru_cache(_KEPT)

@@ -40,8 +40,8 @@ def choose_titles(members: pd.DataFrame, numbers: Labels, before: Mapping[int, M
     story = ranked["story"].to_numpy(np.int64)
     named = np.flatnonzero(language != "")
     codes, languages = pd.factorize(language[named])
-    pairs, group = np.unique(np.stack([story[named], codes]), axis=1, return_inverse=True)
-    keys = [(int(at), str(languages[code])) for at, code in pairs.T]
+    pairs, group = np.unique(story[named] * np.int64(len(languages)) + codes, return_inverse=True)
+    keys = [(int(pair) // len(languages), str(languages[int(pair) % len(languages)])) for pair in pairs]
     titles, fits = ranked["title"].to_numpy(object), ranked["fit"].to_numpy(np.float64)
     overall = _chosen(titles, fits, story, [known[at].get("title", "") for at in range(len(numbers))])
     by_language = _chosen(

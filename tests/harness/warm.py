@@ -16,7 +16,7 @@ import pandas as pd
 from clustering.arrays import Vectors
 from clustering.map.bounded import lay_out_some
 from clustering.map.layout import Layout
-from clustering.neighbours import CellSearcher, ExactSearcher, MilvusSearcher, by_cells, update_graph
+from clustering.neighbours import CellSearcher, ExactSearcher, MilvusSearcher, by_cells, cells, update_graph
 from clustering.stories.clusters import cluster_rows
 from clustering.stories.naming import name_stories
 from clustering.stories.similarity import to_distance
@@ -65,8 +65,10 @@ def _compile_graph() -> None:
     for searcher in (ExactSearcher(), MilvusSearcher(collection.search)):
         graph, _ = update_graph(None, collection.ids[:250], collection.fetch, searcher, k=10, spare=5)
         graph, _ = update_graph(graph, collection.ids[50:], collection.fetch, searcher, k=10, spare=5)
-    by_cells._ROWS_A_CELL, by_cells._FIRST_CELLS, by_cells._SAMPLE = 10, 2, 50  # so that few rows have many cells
-    update_graph(None, collection.ids, collection.fetch, CellSearcher(width=10), k=10, spare=5, recall_floor=0)
+    cells._ROWS_A_CELL, by_cells._FIRST_CELLS, by_cells._SAMPLE = 10, 2, 50  # so that few rows have many cells
+    by_cells._COMPARED_WITH_ALL = 0
+    first, _ = update_graph(None, collection.ids[:250], collection.fetch, CellSearcher(width=10), k=10, spare=5)
+    update_graph(first, collection.ids[:270], collection.fetch, CellSearcher(width=10), k=10, spare=5, recall_floor=0)
     layout: Layout | None = None
     for drawn in (200, 245):
         layout = lay_out_some(graph, np.arange(drawn), layout, settings=LayoutSettings()).layout
