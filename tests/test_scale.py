@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import approximate
+from benchmarks import approximate, labels
 from benchmarks.news import BEGIN, DAY, News, RealDay
 from benchmarks.scale import STEPS, measured, table
+from clustering.neighbours import by_cells
 from newstide.core.settings import Settings
 from newstide.embedding import ModelCard
 from newstide.kafka.local_broker import LocalKafka
@@ -75,3 +76,18 @@ def test_stories_from_cells_are_compared_with_those_from_true_lists(day: RealDay
     assert [row["recall"] for row in searched] == [1.0, pytest.approx(0.989, abs=0.009)]
     alike = approximate.agreement(headlines, vectors, found)
     assert all(alike[name] >= bar for name, bar in (("ari", approximate.BAR_ARI), ("f1", 0.99)))
+
+
+def test_from_vectors_to_labels_without_a_store_the_lists_hold_the_true_neighbours(
+    day: RealDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labels, "real_day", lambda _: day)
+    monkeypatch.setattr(by_cells, "_COMPARED_WITH_ALL", 1_000)
+    first, later = labels.measured(ROWS, [100], "cells")
+    assert (first["rebuilt"], later["rebuilt"]) == (True, False)
+    assert [row["rows"] for row in (first, later)] == [ROWS, ROWS + 100]
+    assert first["clusters"] > 100
+    assert first["insertion"] is None
+    assert all(later[kind] >= labels.RECALL for kind in ("recall", "insertion", "reverse_insertion"))
+    assert [bar.met for bar in labels.bars_of([first, later])] == [True] * 4
+    assert not labels.bars_of([{**first, "recall": 0.9}])[0].met

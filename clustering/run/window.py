@@ -220,4 +220,4 @@ def read_window(store: Store, window: Window, known: Labelled | None = None) -> 
 
 def _together(unlabelled: pd.DataFrame, labelled: pd.DataFrame) -> pd.DataFrame:
     parts = [part for part in (unlabelled, labelled) if len(part)] or [unlabelled]
-    return pd.concat(parts, ignore_index=True).drop_duplicates("id").sort_values("id", ignore_index=True)
+    return pd.concat(parts, ignore_index=True).drop_duplicates("id").sort_values("id", kind="stable", ignore_index=True)
