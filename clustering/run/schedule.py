@@ -67,7 +67,7 @@ def run_every(
             max_instances=1,
             misfire_grace_time=None,
         )
-        scheduler.add_listener(_say_skipped, EVENT_JOB_MAX_INSTANCES)
+        scheduler.add_listener(ticks.say_skipped, EVENT_JOB_MAX_INSTANCES)
         scheduler.start()
         try:
             on_beat()
@@ -98,6 +98,7 @@ class _Ticks:
         self._away = self._standing_by = False
         self._stood_by_at = float("inf")
         self._memory = Memory()
+        self._skipped = False
 
     def asks_again(self) -> bool:
         """Whether it is time to ask for the lease that a tick was not given: a group that has just begun settles soon."""
@@ -106,7 +107,14 @@ class _Ticks:
             self._stood_by_at = float("inf")
         return again
 
+    def say_skipped(self, _event: JobSubmissionEvent) -> None:
+        """Logs that a tick came while a run was going on; once a run."""
+        if not self._skipped:
+            log.warning("a tick was skipped: the run before it is still going on")
+        self._skipped = True
+
     def run(self) -> None:
+        self._skipped = False
         try:
             if not self._lease.held(wait_ms=5_000):
                 if not self._standing_by:
@@ -135,7 +143,3 @@ class _Ticks:
 def _clock_offset() -> float:
     """By how much the wall clock is ahead of the monotonic clock: constant until someone sets the wall clock."""
     return time.time() - time.monotonic()
-
-
-def _say_skipped(_event: JobSubmissionEvent) -> None:
-    log.warning("a tick was skipped: the run before it is still going on")
