@@ -23,6 +23,7 @@ from benchmarks.bars import Bar
 from benchmarks.machine import RESULTS, machine_card, write_json
 from newstide.core.settings import EmbeddingSettings
 from newstide.embedding import load_embedder
+from newstide.embedding.e5.instructions import processor_flags
 from producers.sample import day_file
 
 SEED = 42
@@ -83,11 +84,7 @@ def bars_of(rates: dict[str, float], agreement: float, *, vnni: bool) -> list[Ba
 
 def has_vnni() -> bool:
     """Whether the processor sums 8-bit products in one instruction."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return False
-    return any(flag.endswith("_vnni") for flag in flags)
+    return any(flag.endswith("_vnni") for flag in processor_flags())
 
 
 def _encoders() -> dict[str, Encode]:

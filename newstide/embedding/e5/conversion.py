@@ -18,13 +18,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, Self
 
-import ctranslate2
 import numpy as np
 import numpy.typing as npt
 
 from newstide.core import logs
 from newstide.core.errors import EmbedderError
 from newstide.embedding.e5.engine import USE_INSTEAD, Network
+from newstide.embedding.e5.instructions import ctranslate2
 from newstide.embedding.e5.tokens import sentencepiece_model
 from newstide.embedding.e5.weights import Matrix, Weights, dequantised, read_weights
 

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import ctranslate2
 import numpy as np
 import numpy.typing as npt
 
 from newstide.core.errors import EmbedderError
+from newstide.embedding.e5.instructions import ctranslate2
 from newstide.embedding.e5.tokens import Tokenizer
 
 Vectors = npt.NDArray[np.float32]
 
 USE_INSTEAD = "Set NEWSTIDE_EMBEDDING_MODEL=use-multilingual (16 languages), which runs on any processor."
 _TYPE = "int8"
-_BATCH_TOKENS = 256  # tokens of a batch, padding included: as many as fit into a core's cache
-_STEP = 4  # tokens: lengths are padded to whole steps, and only texts of one padded length share a batch
+_BATCH_TOKENS = 512  # tokens of a batch, padding included: as many as fit into a core's cache
+_STEP = 2  # tokens: lengths are padded to whole steps, and only texts of one padded length share a batch
 _MOST_WORKERS = 32
 
 
