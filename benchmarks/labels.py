@@ -134,11 +134,12 @@ def _recalls(before: NeighbourGraph | None, graph: NeighbourGraph, k: int) -> di
     """How much of the true lists of sampled rows is there."""
     rng = np.random.default_rng(SEED)
     n = len(graph.ids)
-    is_new = np.zeros(n, np.bool_) if before is None else ~np.isin(graph.ids, before.ids)
-    old, new = np.flatnonzero(~is_new), np.flatnonzero(is_new)
+    known = set() if before is None else set(before.ids.tolist())
+    is_new = np.fromiter((id_ not in known for id_ in graph.ids.tolist()), np.bool_, n)
     if before is None:
-        held, true = _compared(graph, np.sort(rng.choice(n, min(n, _SAMPLE), replace=False)), k)
+        held, _ = _compared(graph, np.sort(rng.choice(n, min(n, _SAMPLE), replace=False)), k)
         return {"recall": _share(held), "insertion": None, "reverse_insertion": None}
+    old, new = np.flatnonzero(~is_new), np.flatnonzero(is_new)
     held, _ = _compared(graph, np.sort(rng.choice(new, min(len(new), _SAMPLE), replace=False)), k)
     back, true = _compared(graph, np.sort(rng.choice(old, min(len(old), 10 * _SAMPLE), replace=False)), k)
     return {"recall": _share(back), "insertion": _share(held), "reverse_insertion": _share(back[is_new[true]])}

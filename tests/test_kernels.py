@@ -42,6 +42,9 @@ _TUTORIAL = "tests/test_tutorial_mode.py::test_labels_and_probabilities_are_the_
 _BEST_CHOICE = "tests/test_selection.py::test_the_selection_is_the_best_of_all_disjoint_choices"
 _CLOSENESS = "tests/test_selection.py::test_closeness_in_time_is_the_mean_over_all_pairs"
 _ALL_CELLS = "tests/test_neighbours_cells.py::test_in_all_cells_the_lists_are_those_of_the_exact_searcher"
+_LATER_ROWS = (
+    "tests/test_neighbours_cells.py::test_rows_that_come_later_find_their_lists_and_their_places_in_the_lists_of_others"
+)
 _FOLLOWED_LISTS = (
     "tests/test_neighbours_cells.py::test_a_pass_finds_the_best_of_what_is_listed_by_the_listed_and_by_who_lists_a_row"
 )
@@ -70,6 +73,7 @@ ORACLES: dict[str, str] = {
     "neighbours.cells._means": "tests/test_neighbours_cells.py::"
     "test_what_all_rows_have_in_common_does_not_draw_them_into_few_cells",
     "neighbours.by_cells._offer_members": _ALL_CELLS,
+    "neighbours.by_cells._look_into": _LATER_ROWS,
     "neighbours.by_cells._least": _ALL_CELLS,
     "neighbours.by_cells._offer_new": _ALL_CELLS,
     "neighbours.by_cells._follow": _FOLLOWED_LISTS,

