@@ -80,16 +80,20 @@ def test_in_all_cells_the_lists_are_those_of_the_exact_searcher(
 
 
 def test_lists_are_the_same_whatever_the_threads(vectors: npt.NDArray[np.float32]) -> None:
+    before = built(vectors[:-100], CellSearcher(width=K))
     with threadpool_limits(2):
         found = built(vectors, CellSearcher(width=K))
+        later = built(vectors, CellSearcher(width=K), before)
     threads = numba.get_num_threads()
     try:
         numba.set_num_threads(1)
         with threadpool_limits(1):
             alone = built(vectors, CellSearcher(width=K))
+            later_alone = built(vectors, CellSearcher(width=K), before)
     finally:
         numba.set_num_threads(threads)
     assert np.array_equal(found.wide_indices, alone.wide_indices)
+    assert np.array_equal(later.wide_indices, later_alone.wide_indices)
 
 
 @pytest.mark.parametrize(("all_below", "least"), [(10_000, 1.0), (1_000, 0.98)])

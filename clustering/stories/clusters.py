@@ -189,6 +189,7 @@ def _part(graph: NeighbourGraph, rows: Labels) -> NeighbourGraph:
         vectors=graph.vectors[rows],
         wide_indices=np.take_along_axis(lists, order, axis=1),
         wide_similarities=np.take_along_axis(np.where(lists < 0, -1, graph.wide_similarities[rows]), order, axis=1),
+        cells=None,
     )
 
 
