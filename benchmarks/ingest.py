@@ -346,7 +346,7 @@ def figures(rows: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:
             f"{row['delay_p50']:.2f} s; {row['delay_p95']:.2f} s at {row['rate']:.0f} a second" if "rate" in row else ""
         ),
         "with a story's label on arrival": lambda row: f"{row['labelled_on_arrival']:.0%}" if "rate" in row else "",
-        "what is missed": lambda row: "; ".join(wrong([row])) or "nothing",
+        "what is missed": lambda row: " ".join(wrong([row])) or "nothing",
     }
     lines = [f"| {kind} | {' | '.join(show(row) for row in rows)} |" for kind, show in kinds.items()]
     head = f"| what | {' | '.join(row['model'] for row in rows)} |"
