@@ -16,6 +16,7 @@ from newstide.core.feed_elements import (
     ADDRESS,
     CLOSED,
     FIRST_TITLE,
+    FORMER_LINKS,
     FORMERLY,
     MEDIUMS_TITLE,
     NO_LINK,
@@ -154,7 +155,7 @@ def _name(entry: Any) -> str:
 def _fields(entry: Any, feed: Any, url: str, longest: int) -> dict[str, Any]:
     description = _text(entry, "summary", longest) or _content(entry, longest)
     link = entry.get("link") or entry.get(ADDRESS)
-    former = entry.get(FORMERLY) or feed.get(FORMERLY, {}).get(link)
+    former = entry.get(FORMERLY) or feed.get(FORMER_LINKS, {}).get(link)
     if not former and entry.get("link") == "":  # which hid the guid from an earlier version
         former = link
     return {

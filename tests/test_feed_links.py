@@ -291,3 +291,23 @@ def test_an_item_whose_link_is_another_items_but_for_its_end_takes_nothing_from_
 def test_a_sites_address_identifies_nothing_whatever_stands_at_its_end(end: str) -> None:
     (item,) = parsed(f"<title>One</title><link>https://v.example{end}</link>").items
     assert item.link == ""
+
+
+@pytest.mark.parametrize("own", ["/feed.xml", "feed", "?format=atom", "urn:velm:feed", "https://v.example/", "7", ""])
+@pytest.mark.parametrize("kind", ["Atom", "RSS", "RDF"])
+def test_whatever_a_feed_s_own_id_is_its_entries_are_read(own: str, kind: str) -> None:
+    link = "/2026/mill?a=1"
+    feed = {
+        "Atom": f'<feed xmlns="http://www.w3.org/2005/Atom"><id>{own}</id><link href="/"/><title>Velm</title><entry>'
+        f'<id>/2026/mill</id><title>Mill shuts</title><link href="{link}"/></entry></feed>',
+        "RSS": f'<rss version="2.0"><channel><guid>{own}</guid><title>Velm</title><item><guid>/2026/mill</guid>'
+        f"<title>Mill shuts</title><link>{link}</link></item></channel></rss>",
+        "RDF": '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/">'
+        f'<channel rdf:about="{own}"><title>Velm</title></channel><item rdf:about="/2026/mill"><title>Mill shuts</title>'
+        f"<link>{link}</link></item></rdf:RDF>",
+    }[kind]
+    listing = parse_feed(feed.encode(), FEED, NOW)
+    assert [(row.headline.title, row.headline.url) for row in listing.rows] == [
+        ("Mill shuts", f"https://v.example{link}")
+    ]
+    assert listing.rejected == []

@@ -118,7 +118,20 @@ def test_hostile_markup_costs_no_time(piece: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["nan", "N/A", "[Removed]", "[Deleted]", "NULL", "https://a.example/b", "www.a.example"]
+    "title",
+    [
+        "nan",
+        "N/A",
+        "[Removed]",
+        "[Deleted]",
+        "NULL",
+        "(null)",
+        "<None>",
+        "#NAME?",
+        "#REF!",
+        "https://a.example/b",
+        "www.a.example",
+    ],
 )
 def test_what_stands_where_a_title_is_missing_is_none(title: str) -> None:
     assert is_no_title(title)

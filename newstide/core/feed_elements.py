@@ -10,11 +10,12 @@ from typing import Any
 
 from newstide.core.links import joined
 
-# Keys of what feedparser says, which no element has: the address that an earlier version read; whether an entry is
-# closed; its guid that is no address; its guid or id that is one; the names of its elements that hold a time; the title
-# of a medium that stands in the entry itself; a feed's title before its first entry.
-FORMERLY, CLOSED, NO_LINK, ADDRESS, TIMES, MEDIUMS_TITLE, FIRST_TITLE = (
+# Keys of what feedparser says, which no element has: the address that an earlier version read, of an entry; of the feed's
+# links; whether an entry is closed; its guid that is no address; its guid or id that is one; the names of its elements that
+# hold a time; the title of a medium that stands in the entry itself; a feed's title before its first entry.
+FORMERLY, FORMER_LINKS, CLOSED, NO_LINK, ADDRESS, TIMES, MEDIUMS_TITLE, FIRST_TITLE = (
     " formerly",
+    " former links",
     " closed",
     " no link",
     " address",
@@ -174,7 +175,7 @@ def _resolved(parser: Any, link: str) -> str:
         full = ""
     former = str(_urljoin(parser.baseuri or "", link))
     if former != full:
-        parser.feeddata.setdefault(FORMERLY, {})[full] = former
+        parser.feeddata.setdefault(FORMER_LINKS, {})[full] = former
     return full
 
 
@@ -202,7 +203,7 @@ def _take_address(parser: Any, guid: str) -> bool:
     entry = parser._get_context()
     full = parser.resolve_uri(guid)
     if full != guid:
-        entry[FORMERLY] = parser.feeddata.get(FORMERLY, {}).get(full, full)
+        entry[FORMERLY] = parser.feeddata.get(FORMER_LINKS, {}).get(full, full)
     if not address_of(guid, full) and not (getattr(parser, "_said", "") and guid.startswith("/")):
         return False
     entry.setdefault(ADDRESS, full)

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from html import unescape
 from html.entities import html5
 
+from newstide.core.nulls import NULLS
+
 _MARKS = 30  # combining marks on one letter, as in the Stream-Safe Text Format (UAX #15); ordering them is quadratic
 _ROUNDS = 8  # of undoing markup within markup; a text that still holds some is hostile
 _ELEMENTS = (
@@ -43,8 +45,7 @@ _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 _PAIRED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # embeddings, overrides, isolates
 _SEEN = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 _NO_TITLES = frozenset(
-    ["nan", "nat", "n/a", "na", "#n/a", "<na>", "null", "none", "nil", "undefined", "-", "--", "[removed]",
-     "[deleted]", "(removed)", "(deleted)", "[no title]", "(no title)", "\\n"]
+    ["na", "[removed]", "[deleted]", "(removed)", "(deleted)", "[no title]", "(no title)", *map(str.casefold, NULLS)]
 )  # fmt: skip
 _LONGEST_NO_TITLE = max(map(len, _NO_TITLES))
 _RULED = re.compile(r"[\s\-–—_=:|.*~]+")  # what rules off the parts of a table
