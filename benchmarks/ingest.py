@@ -355,7 +355,9 @@ def figures(rows: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:
 
 
 def _large(row: dict[str, Any]) -> str:
-    told = (f"{row[name]['share']:.0%} beside {name} ({row[name]['runs']} runs)" for name in LARGE_BARS if name in row)
+    told = (
+        f"{row[name]['share']:.0%} beside {name} ({row[name]['runs']} finished)" for name in LARGE_BARS if name in row
+    )
     return f"{', '.join(told)}: {row['rows_beside']:,} rows" if "rows_beside" in row else "–"
 
 
