@@ -148,7 +148,8 @@ def figures(result: dict[str, Any], card: dict[str, Any]) -> str:
             f"{one['worst']:.2f} s | {BARS[path]:g} s |"
         )
     where = (
-        f"{result['headlines']:,} headlines read in {result['seconds']:.0f} s beside {result['runs']} run{'s' * (result['runs'] != 1)}; "
+        f"{result['headlines']:,} headlines read in {result['seconds']:.0f} s beside {result['runs']} "
+        f"run{'s' * (result['runs'] != 1)}; "
         f"{machine_line(card)}"
     )
     return "\n".join([*lines, "", where])
