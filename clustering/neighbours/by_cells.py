@@ -40,7 +40,7 @@ _COMPARED_WITH_ALL = 10_000  # rows up to which few are compared with all
 _RECALL = 0.98  # of the lists of a sample, at which they are taken
 _SAMPLE = 1_000
 _AT_ONCE = 8_192  # rows of one product
-_FEW_AT_ONCE = 2_000  # later rows
+_FEW_AT_ONCE = 1_000  # later rows
 
 log = logs.get("graph")
 
