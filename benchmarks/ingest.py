@@ -67,9 +67,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--rate", type=float, default=50.0, help="headlines a second in the steady part")
     parser.add_argument("--seconds", type=float, default=60.0, help="seconds of the steady part; 0: leave it out")
-    parser.add_argument(
-        "--rows", type=int, default=50_000, help="rows in the window of the large part; 0: leave it out"
-    )
+    parser.add_argument("--rows", type=int, default=50_000, help="rows in the large part's window; 0: leave it out")
     parser.add_argument("--json", type=Path, default=RESULTS / "ingest.json")
     parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     chosen = parser.parse_args()
