@@ -174,9 +174,9 @@ class MessageReader:
             if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
                 unread.append("published_at")
                 return None
-        elif value[:1] in ("{", "["):  # an object as a text
-            value = named("published_at", value)
         parsed = parse_time(value, language=language, timezone=self.zone)
+        if parsed is not None and parsed.milliseconds is None and (inner := named("published_at", value)) is not value:
+            parsed = parse_time(inner, language=language, timezone=self.zone)  # an object as a text
         if parsed is None:
             return None
         if parsed.milliseconds is None:

@@ -207,7 +207,9 @@ def _headline(
     get = fields.get
     title = _text("title", get("title"), clean_text)
     source = _text("source", get("source"), clean_text)[:MAX_SOURCE].strip()
-    url = _first_link(_text("url", get("url"), clean_name))
+    url = _text("url", get("url"), clean_name)
+    if " " in url:
+        url = _first_link(url)
     return Headline(  # by place, which is faster than by name
         _id(fields, source, url, title, day, clean_name),
         title,
@@ -271,7 +273,7 @@ def parse_time(value: Any) -> int:
 
 def _first_link(url: str) -> str:
     """Of several links in one text, the first: `https://v.example/1, https://v.example/2`."""
-    return _NEXT_LINK.split(url, maxsplit=1)[0] if " " in url and url.count("://") > 1 else url
+    return _NEXT_LINK.split(url, maxsplit=1)[0] if url.count("://") > 1 else url
 
 
 def is_link(url: str) -> bool:

@@ -106,8 +106,6 @@ class Dates:
             return None
         fields, options = item.fields, self._options
         zone = UTC if fields.get(IN_UTC) else options.zone
-        if value.__class__ is str and value[:1] in ("{", "["):  # a table's cell that holds an object as a text
-            value = named("published_at", value)
         if value.__class__ is Instant:
             return self._of_instant(value, zone)
         if options.time_format is not None and isinstance(value, str | int | float):
@@ -115,7 +113,10 @@ class Dates:
         language = fields.get("language")
         if language.__class__ is not str:
             language = ""
-        return parse_time(value, language=language, timezone=zone, order=order or self._order, serial=True)
+        parsed = parse_time(value, language=language, timezone=zone, order=order or self._order, serial=True)
+        if parsed is not None and parsed.milliseconds is None and (inner := named("published_at", value)) is not value:
+            return self._parsed(inner, item, order)  # a table's cell that holds an object as a text
+        return parsed
 
     def _of_format(self, text: str, zone: tzinfo) -> ParsedTime | None:
         if not text:
