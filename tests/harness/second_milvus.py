@@ -30,6 +30,9 @@ GAPS: Mapping[str, tuple[str, ...]] = {
         "test_more_stories_than_one_request_takes_are_read_in_full",
         "test_a_title_too_long_is_cut",
         "test_stories_are_found_by_centroid_among_the_open_ones",
+        "test_closed_stories_are_found_by_what_they_were_born_of_and_what_they_went_into",
+        "test_stories_get_what_they_lack_and_keep_the_rest",
+        "test_cut_off_anywhere_it_goes_on",
     ),
     "the client's iterator shows rows for a moment that were deleted just before": (
         "test_a_quoted_text_finds_the_rows_that_hold_it_and_no_other",
