@@ -38,6 +38,7 @@ MODEL = "multilingual-e5-small"
 SEED = 42
 WIDTH, COUNTED = 40, 30  # of a list; of these, what the clustering sees
 _SAMPLE = 1_000
+_AT_ONCE = 100  # rows that are compared with all
 EXACT = "newstide, exact"
 CELLS = "newstide, cells"
 BAR_ARI = 0.98
@@ -128,10 +129,7 @@ def compared(
 ) -> list[tuple[str, Lists]]:
     """The lists of each contender; what it took is appended to `searched`."""
     sample = np.sort(np.random.default_rng(SEED).choice(len(vectors), min(_SAMPLE, len(vectors)), replace=False))
-    products = vectors[sample] @ vectors.T
-    products[np.arange(len(sample)), sample] = -np.inf
-    true = np.argpartition(-products, COUNTED, axis=1)[:, :COUNTED]
-    del products
+    true = true_neighbours(vectors, sample, COUNTED)
     found = []
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "vectors.npy", vectors)
@@ -163,19 +161,30 @@ def compared(
     return found
 
 
+def true_neighbours(vectors: Vectors, rows: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
+    """(len(rows), k) the nearest others of some rows, in no order."""
+    true = np.empty((len(rows), k), np.int64)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows[start : start + _AT_ONCE]
+        alike = vectors[part] @ vectors.T
+        alike[np.arange(len(part)), part] = -np.inf
+        true[start : start + len(part)] = np.argpartition(-alike, k, axis=1)[:, :k]
+    return true
+
+
 def _measure(name: str, folder: Path) -> None:
     """Runs one contender; it has searched some rows before, so that compiling does not count."""
     vectors = np.load(folder / "vectors.npy")
     CONTENDERS[name](np.ascontiguousarray(vectors[:3_000]))
-    before = _memory("VmRSS")
+    before = memory_of("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # from here on, the most is measured
     started = time.perf_counter()
     lists = CONTENDERS[name](vectors)
     seconds = time.perf_counter() - started
-    np.savez(folder / "lists.npz", lists=lists, seconds=seconds, memory=_memory("VmHWM") - before)
+    np.savez(folder / "lists.npz", lists=lists, seconds=seconds, memory=memory_of("VmHWM") - before)
 
 
-def _memory(what: str) -> int:
+def memory_of(what: str) -> int:
     """Bytes that this process holds (`VmRSS`), or held at most (`VmHWM`)."""
     return int(Path("/proc/self/status").read_text().split(f"{what}:")[1].split()[0]) * 1024
 

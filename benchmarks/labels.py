@@ -18,6 +18,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.approximate import memory_of, true_neighbours
 from benchmarks.bars import Bar
 from benchmarks.machine import machine_card, write_json
 from benchmarks.news import BEGIN, DAY, News, real_day
@@ -32,7 +33,6 @@ Kind = Literal["auto", "exact", "cells"]
 SEED = 42
 RECALL = 0.98  # the bar
 _SAMPLE = 1_000
-_AT_ONCE = 100
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +94,7 @@ def measured(rows: int, later: Sequence[int], searcher: Kind = "auto") -> Iterat
             "clusters_seconds": round(ended - graphed, 1),
             "clusters_processor_seconds": round(cluster_work - graph_work, 1),
             "clusters": int(labels.max(initial=-1)) + 1,
-            "memory_mb": _most_memory(),
+            "memory_mb": memory_of("VmHWM") // 2**20,
             **_recalls(graph, after, wanted.graph_neighbours),
         }
         graph = after
@@ -149,23 +149,13 @@ def _compared(
     graph: NeighbourGraph, rows: npt.NDArray[np.int64], k: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     """(len(rows), k) the true neighbours of some rows, and whether their lists hold them."""
-    true = np.empty((len(rows), k), np.int64)
-    for start in range(0, len(rows), _AT_ONCE):
-        part = rows[start : start + _AT_ONCE]
-        alike = graph.vectors[part] @ graph.vectors.T
-        alike[np.arange(len(part)), part] = -np.inf
-        true[start : start + len(part)] = np.argpartition(-alike, k, axis=1)[:, :k]
+    true = true_neighbours(graph.vectors, rows, k)
     held = np.stack([np.isin(one, own) for one, own in zip(true, graph.indices[rows], strict=True)])
     return held, true
 
 
 def _share(held: npt.NDArray[np.bool_]) -> float | None:
     return round(float(held.mean()), 4) if held.size else None
-
-
-def _most_memory() -> int:
-    """MB that this process held at most."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
 
 
 def _table(found: Sequence[dict[str, Any]]) -> Table:

@@ -19,3 +19,14 @@ def counted_pairs(first: Labels, second: Labels) -> tuple[Labels, Labels, Labels
     keys, counts = np.unique(one.ravel() * np.int64(max(1, len(others))) + other.ravel(), return_counts=True)
     places = np.divmod(keys, max(1, len(others)))
     return ones[places[0]], others[places[1]], counts
+
+
+def most_frequent(first: Labels, second: Labels) -> tuple[Labels, Labels]:
+    """The different numbers of `first` (n,), ascending, and what stands with each most often in `second` (n,).
+
+    Of those that stand with it equally often, the smallest.
+    """
+    ones, others, counts = counted_pairs(first, second)
+    order = np.lexsort((others, -counts, ones))
+    place = order[np.unique(ones[order], return_index=True)[1]]
+    return ones[place], others[place]

@@ -75,7 +75,7 @@ ORACLES: dict[str, str] = {
     "neighbours.by_cells._offer_members": _ALL_CELLS,
     "neighbours.by_cells._look_into": _LATER_ROWS,
     "neighbours.by_cells._least": _ALL_CELLS,
-    "neighbours.by_cells._offer_new": _ALL_CELLS,
+    "neighbours.neighbour_lists.offer_new": _ALL_CELLS,
     "neighbours.by_cells._follow": _FOLLOWED_LISTS,
     "neighbours.by_cells._listing": _FOLLOWED_LISTS,
     "neighbours.by_cells._mark_met": _FOLLOWED_LISTS,

@@ -6,7 +6,7 @@ until the lists of a sample hold what they should. Where that gains nothing more
 Nothing depends on how work is split among threads.
 
 The cells are kept. Few rows, those that a run adds, look into twice as many cells each and follow their neighbours' lists;
-then they are offered to the rows near them (`insertion`).
+then they are offered to the members of those cells and to the rows near them (`insertion`).
 """
 
 from dataclasses import dataclass, field
@@ -24,8 +24,7 @@ from clustering.neighbours.neighbour_lists import (
     NeighbourLists,
     PointArrays,
     Points,
-    offer,
-    similarity,
+    offer_new,
     single,
 )
 from newstide.core import logs
@@ -177,7 +176,7 @@ def _offer_members(
         least = _least(lists, row, points.slack)
         for number in range(len(members)):
             if products[place, number] >= least and members[number] != row:
-                _offer_new(row, as_int64(members[number]), points, lists)
+                offer_new(row, as_int64(members[number]), points, lists, as_flag(True))
                 least = _least(lists, row, points.slack)
 
 
@@ -218,7 +217,7 @@ def _look_into(
                     continue
                 value = single(points.vectors, row, other)
                 if value >= asked:
-                    _offer_new(row, other, points, lists)
+                    offer_new(row, other, points, lists, as_flag(True))
                     asked = _least(lists, row, points.slack)
                 if is_noted and value >= least[other]:
                     others[written] = other
@@ -265,7 +264,7 @@ def _follow(
         for candidate in np.unique(found[:count]):
             other = as_int64(candidate)
             if other >= 0 and other != row and single(points.vectors, row, other) >= least:
-                _offer_new(row, other, points, lists)
+                offer_new(row, other, points, lists, as_flag(True))
                 least = _least(lists, row, points.slack)
 
 
@@ -295,15 +294,6 @@ def _least(lists: NeighbourListArrays, row: int, slack: float) -> np.float32:
     if lists.lengths[row] < width:
         return np.float32(-np.inf)
     return np.float32(lists.similarities[row, width - 1] - np.float32(slack))
-
-
-@kernel()
-def _offer_new(row: int, other: int, points: PointArrays, lists: NeighbourListArrays) -> None:
-    """Offers `other` to the list of `row` (mutated) unless it is there."""
-    for place in range(lists.lengths[row]):
-        if lists.indices[row, place] == other:
-            return
-    offer(lists, row, other, similarity(points.vectors, points.norms, row, other), as_flag(True))
 
 
 @kernel(parallel=True)

@@ -14,8 +14,7 @@ from clustering.neighbours.neighbour_lists import (
     NeighbourLists,
     PointArrays,
     Points,
-    offer,
-    similarity,
+    offer_new,
     single,
 )
 
@@ -147,9 +146,4 @@ def _offer_groups(
     for group in parallel_range(len(ends)):
         for number in range(ends[group - 1] if group else 0, ends[group]):
             other, row = as_int64(others[number]), as_int64(offering[number])
-            known = False
-            for place in range(lists.lengths[other]):
-                known = known or lists.indices[other, place] == row
-            if not known:
-                value = similarity(points.vectors, points.norms, row, other)
-                offer(lists, other, row, value, complete[other])
+            offer_new(other, row, points, lists, complete[other])

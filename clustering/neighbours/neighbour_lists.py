@@ -233,6 +233,15 @@ def offer(lists: NeighbourListArrays, row: int, other: int, value: np.float32, c
 
 
 @kernel()
+def offer_new(row: int, other: int, points: PointArrays, lists: NeighbourListArrays, complete: bool) -> None:
+    """Offers `other` to the list of `row` (mutated) unless it is there."""
+    for place in range(lists.lengths[row]):
+        if lists.indices[row, place] == other:
+            return
+    offer(lists, row, other, similarity(points.vectors, points.norms, row, other), complete)
+
+
+@kernel()
 def write_ranked(lists: NeighbourListArrays, row: int, candidates: Indices, values: Vectors) -> None:
     """Makes the best of `candidates` (ascending rows, none twice) the list of `row` (mutated)."""
     indices, similarities, lengths = lists.indices, lists.similarities, lists.lengths

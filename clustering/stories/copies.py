@@ -13,7 +13,7 @@ from clustering.kernels import dot, kernel, parallel_range
 from clustering.neighbours.exact import ExactSearcher
 from clustering.neighbours.graph import NeighbourGraph
 from clustering.neighbours.neighbour_lists import NeighbourLists, Points
-from clustering.pairs import counted_pairs
+from clustering.pairs import most_frequent
 from clustering.stories.similarity import collapse_titles
 
 _EXACT_POINTS = 100_000  # of these, searching a twentieth again takes a few seconds
@@ -33,9 +33,8 @@ def stories_of_points(previous: Labels, point: Labels, points: int) -> Labels:
     """(points,) the story that most copies were in, of equals the oldest; -1 where none was in any."""
     stories = np.full(points, -1, np.int64)
     known = previous >= 0
-    points_, of_them, counts = counted_pairs(point[known], previous[known])
-    order = np.lexsort((-of_them, counts))
-    stories[points_[order]] = of_them[order]  # the last one to be written is the one
+    copied, story = most_frequent(point[known], previous[known])
+    stories[copied] = story
     return stories
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from clustering.arrays import Labels, Vectors
-from clustering.pairs import counted_pairs
+from clustering.pairs import most_frequent
 from clustering.stories.lineage import Lineage
 
 Pairs = tuple[tuple[int, int], ...]
@@ -122,12 +122,8 @@ def _home(clusters: Labels) -> int:
 def _stories_at_home(labels: Labels, stories: Labels) -> dict[int, list[int]]:
     """By cluster: the stories of which it holds most; both ascending."""
     both = (labels >= 0) & (stories >= 0)
-    if not both.any():
-        return {}
-    of_stories, clusters, counts = counted_pairs(stories[both], labels[both])
-    order = np.lexsort((clusters, -counts, of_stories))
-    first = order[np.unique(of_stories[order], return_index=True)[1]]
+    found, clusters = most_frequent(stories[both], labels[both])
     homes: dict[int, list[int]] = {}
-    for place in first[np.lexsort((of_stories[first], clusters[first]))].tolist():
-        homes.setdefault(int(clusters[place]), []).append(int(of_stories[place]))
+    for place in np.lexsort((found, clusters)).tolist():
+        homes.setdefault(int(clusters[place]), []).append(int(found[place]))
     return homes

@@ -4,7 +4,7 @@ import numpy as np
 
 from clustering.arrays import Labels, Values, Vectors
 from clustering.kernels import kernel
-from clustering.pairs import counted_pairs
+from clustering.pairs import most_frequent
 from clustering.time_damping import TimeDamping, damping_of
 
 
@@ -93,9 +93,5 @@ def _decayed(at: Values, times: Values, scale: float) -> Values:
 def _heirs(labels: Labels, stories: Labels) -> dict[int, int]:
     """The cluster that holds most rows of each story, of equals the first."""
     both = (labels >= 0) & (stories >= 0)
-    if not both.any():
-        return {}
-    of_stories, clusters, counts = counted_pairs(stories[both], labels[both])
-    order = np.lexsort((clusters, -counts, of_stories))
-    first = order[np.unique(of_stories[order], return_index=True)[1]]
-    return dict(zip(of_stories[first].tolist(), clusters[first].tolist(), strict=True))
+    found, clusters = most_frequent(stories[both], labels[both])
+    return dict(zip(found.tolist(), clusters.tolist(), strict=True))

@@ -256,8 +256,6 @@ def parse_time(value: Any) -> int:
     Raises:
         InvalidHeadline: The value is neither, names no zone, or lies outside 1970-9999.
     """
-    if value.__class__ is int and 0 <= value <= LATEST_MS:
-        return int(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LATEST_MS:
         return int(value)
     parsed = read_time(value)
