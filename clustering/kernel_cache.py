@@ -93,14 +93,14 @@ class CheckedCacheFile(CarefulCacheFile):
 
 
 def checked(compiled: Any) -> Any:
-    """A dispatcher of `numba.njit(cache=True)`, whose cache is checked from now on."""
+    """A dispatcher of `numba.njit(cache=True)`, whose cache is checked from now on, and is of its options, too."""
     plain = getattr(compiled._cache, "_cache_file", None)
     if plain is None:  # there is no folder for it
         return compiled
     compiled._cache._cache_file = CheckedCacheFile(
         cache_path=plain._cache_path,
         filename_base=plain._index_name.removesuffix(".nbi"),
-        source_stamp=plain._source_stamp,
+        source_stamp=(plain._source_stamp, compiled.targetoptions),
     )
     return compiled
 

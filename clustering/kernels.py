@@ -26,13 +26,17 @@ MOST_CHUNKS = 8  # of one pass over all edges: each needs arrays of its own
 
 
 def kernel(*, parallel: bool = False, fastmath: set[str] | bool = False) -> Callable[[Function], Function]:
-    """`numba.njit` with the cache on where there is a folder for it, for type checkers an identity."""
+    """`numba.njit` with the cache on where there is a folder for it, for type checkers an identity.
+
+    Other threads of the process run beside a kernel (`nogil`): one that takes a minute must not hold up Kafka's heartbeats.
+    """
+    options: dict[str, Any] = {"nogil": True, "parallel": parallel, "fastmath": fastmath}
 
     def compile_function(function: Function) -> Function:
         try:
-            compiled = checked(numba.njit(function, cache=True, parallel=parallel, fastmath=fastmath))
+            compiled = checked(numba.njit(function, cache=True, **options))
         except RuntimeError:  # neither beside the code nor in the user's folder can anything be written
-            compiled = numba.njit(function, parallel=parallel, fastmath=fastmath)
+            compiled = numba.njit(function, **options)
         return cast("Function", compiled)
 
     return compile_function

@@ -2,10 +2,13 @@
 
 import importlib
 import pkgutil
+import time
 from pathlib import Path
+from threading import Event, Thread
 
 import numba.core.caching
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +17,7 @@ from numba.core.dispatcher import Dispatcher
 import clustering
 from clustering import kernel_cache
 from clustering.arrays import Indices
-from clustering.kernels import dot, find, inverse_norms, kernel
+from clustering.kernels import dot, find, inverse_norms, kernel, parallel_range
 from clustering.stories import copies as copies_module
 from clustering.stories.leaf_order import leaf_order
 from clustering.stories.selection import select_calibrated
@@ -56,6 +59,7 @@ ORACLES: dict[str, str] = {
     "kernels.inverse_norms": "tests/test_kernels.py::test_products_are_numpys_in_double_precision",
     "kernels.find": "tests/test_kernels.py::test_the_root_is_the_one_that_a_walk_ends_at",
     "time_damping.damped": "tests/test_selection.py::test_edges_are_weighed_by_cosine_less_distance_in_time",
+    "neighbours.vector_file._digests": "tests/test_vector_file.py::test_a_digest_is_fnv_of_a_vectors_numbers",
     "neighbours.exact._search": _FIRST_GRAPH,
     "neighbours.largest.kth_largest": _FIRST_GRAPH,
     "neighbours.largest._keep_largest": _FIRST_GRAPH,
@@ -173,6 +177,39 @@ def test_where_no_folder_can_be_written_kernels_are_compiled_all_the_same(monkey
         return 2 * value
 
     assert kernel()(twice)(21) == 42
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_other_threads_run_beside_a_kernel(parallel: bool) -> None:
+    @kernel(parallel=parallel)
+    def busy(steps: int) -> npt.NDArray[np.int64]:
+        states = np.ones(2, np.int64)
+        for part in parallel_range(2):
+            for step in range(steps):
+                states[part] = (states[part] * 1_103_515_245 + step) % 2_147_483_647
+        return states
+
+    busy(1)
+    steps, seconds = 1_000_000, 0.0
+    while seconds < 0.3:
+        steps, began = 2 * steps, time.perf_counter()
+        busy(steps)
+        seconds = time.perf_counter() - began
+    beats, done = 0, Event()
+
+    def beat() -> None:
+        nonlocal beats
+        while not done.wait(0.01):
+            beats += 1
+
+    thread = Thread(target=beat)
+    thread.start()
+    before = beats
+    busy(steps)
+    beside = beats - before
+    done.set()
+    thread.join()
+    assert beside >= 3  # a thread that has to wait for the kernel has one at most
 
 
 @settings(max_examples=25, deadline=None)

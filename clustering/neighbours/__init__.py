@@ -5,7 +5,7 @@ It can be used alone: it takes ids and vectors and returns arrays. Milvus enters
 
 from clustering.neighbours.by_cells import CellSearcher
 from clustering.neighbours.by_search import Hits, MilvusSearcher, SearchVectors
-from clustering.neighbours.cache import load_graph, save_graph
+from clustering.neighbours.cache import load_graph, remove_graph, save_graph
 from clustering.neighbours.exact import ExactSearcher
 from clustering.neighbours.graph import GraphReport, NeighbourGraph, choose_searcher, update_graph
 from clustering.neighbours.neighbour_lists import Searcher
@@ -21,6 +21,7 @@ __all__ = [
     "Searcher",
     "choose_searcher",
     "load_graph",
+    "remove_graph",
     "save_graph",
     "update_graph",
 ]

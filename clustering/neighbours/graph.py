@@ -13,6 +13,7 @@ from clustering.arguments import as_array
 from clustering.arrays import Flags, Indices, Labels, Vectors
 from clustering.neighbours.cells import Cells
 from clustering.neighbours.neighbour_lists import NeighbourLists, Points, Searcher, carried_over, gather
+from clustering.neighbours.vector_file import Stored
 from newstide.core.errors import InvalidGraph
 
 FetchVectors = Callable[[Sequence[str]], Vectors]
@@ -32,6 +33,7 @@ class NeighbourGraph:
         k: How many neighbours are to be used.
         exact: Whether every list came from an exact searcher.
         cells: What the searcher of cells keeps for the next update; None: nothing.
+        stored: Where its vectors lie on disk; None: nowhere.
     """
 
     ids: npt.NDArray[np.object_]
@@ -41,6 +43,7 @@ class NeighbourGraph:
     k: int
     exact: bool = True
     cells: Cells | None = None
+    stored: Stored | None = None
 
     @property
     def indices(self) -> Indices:
@@ -128,6 +131,7 @@ def update_graph(
     is_new = old_row < 0
     vectors = _vectors(previous, names, old_row, fetch_vectors)
     kept_cells = None if previous is None or previous.cells is None else previous.cells.carried_over(old_row)
+    stored = None if previous is None or previous.stored is None else previous.stored.carried_over(old_row)
     points = Points.of(names, vectors, kept_cells)
     lists, reason = _kept_lists(previous, old_row, width, exact=searcher.exact)
     reason = stale or reason
@@ -153,7 +157,9 @@ def update_graph(
         recall=recall,
         seconds=time.perf_counter() - started,
     )
-    graph = NeighbourGraph(_as_objects(names), vectors, lists.indices, lists.similarities, k, searcher.exact, cells)
+    graph = NeighbourGraph(
+        _as_objects(names), vectors, lists.indices, lists.similarities, k, searcher.exact, cells, stored
+    )
     return graph, report
 
 

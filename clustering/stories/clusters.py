@@ -190,6 +190,7 @@ def _part(graph: NeighbourGraph, rows: Labels) -> NeighbourGraph:
         wide_indices=np.take_along_axis(lists, order, axis=1),
         wide_similarities=np.take_along_axis(np.where(lists < 0, -1, graph.wide_similarities[rows]), order, axis=1),
         cells=None,
+        stored=None,
     )
 
 

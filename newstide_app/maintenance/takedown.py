@@ -104,8 +104,11 @@ def forget(settings: Settings, kind: str, value: str) -> Forgotten:
         for suffix in store.suffixes_of_other_models():
             _remove_elsewhere(settings, suffix, target, blocked)
         if not store.count_headlines():  # no run will write these anew
-            for name in ("graph.bin", "layout.npz"):
-                (settings.data_dir / "cache" / name).unlink(missing_ok=True)
+            from clustering.neighbours import remove_graph  # what else is taken down needs no compiled code
+
+            cache = settings.data_dir / "cache"
+            remove_graph(cache / "graph.bin")
+            (cache / "layout.npz").unlink(missing_ok=True)
         pages = clean_pages(settings.snapshots_dir, blocked.hides, blocked.hides_title)
     except OSError as error:
         raise NewstideError(
