@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measured(rows: int, later: Sequence[int], searcher: Kind = "auto") -> Iterator[dict[str, Any]]:
     """The first build of so many rows, and the steps with more of them."""
     settings = Settings()
-    vectors, headlines = _made(rows + sum(later))
+    vectors, headlines = made(rows + sum(later))
     wanted = settings.clustering
     graph: NeighbourGraph | None = None
     labels: npt.NDArray[np.int64] | None = None
@@ -110,7 +110,7 @@ def bars_of(found: Sequence[dict[str, Any]]) -> list[Bar]:
     ]
 
 
-def _made(rows: int) -> tuple[Vectors, pd.DataFrame]:
+def made(rows: int) -> tuple[Vectors, pd.DataFrame]:
     """Vectors and headlines, in the order of their times."""
     day = real_day(Settings().cache_dir / "benchmarks")
     vectors = np.empty((rows, day.vectors.shape[1]), np.float32)

@@ -10,8 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from clustering.map.layout import Layout, save_layout
-from clustering.neighbours import load_graph
+from clustering.neighbours import GraphReport, load_graph
 from clustering.pages.footer import run_facts
+from clustering.run.graph import CurrentGraph
 from clustering.run.publish import laid_out
 from newstide.core.settings import LayoutSettings, Settings
 from newstide.milvus import RunRow, open_store
@@ -96,9 +97,11 @@ def test_the_log_says_how_the_map_was_made(newsroom: Settings, tmp_path: Path) -
     settings = newsroom.model_copy(update={"layout": LayoutSettings()})
     with capture_logs() as logged:
         drawn = np.arange(len(graph.ids))
-        first = laid_out(tmp_path / "layout.npz", graph, drawn, "weights", settings)
+        report = GraphReport(0, 0, 0, 0, rebuilt=False, reason="", recall=None, seconds=0.0)
+        current = CurrentGraph(graph, report, "exact", None)
+        first = laid_out(tmp_path / "layout.npz", current, drawn, "weights", settings)
         save_layout(tmp_path / "layout.npz", first.layout)
-        laid_out(tmp_path / "layout.npz", graph, drawn, "weights", settings)
+        laid_out(tmp_path / "layout.npz", current, drawn, "weights", settings)
     bounds = {"neighbours": 31, "asked": 80, "listed": 30}
     one, two = logged
     assert {"fresh": True, "moved": None, **bounds}.items() <= one.items()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from clustering.run.graph import CurrentGraph
 from clustering.run.reclusterer import recluster
 from clustering.tree.tutorial import as_searched
 from newstide.core.headline import Headline
@@ -59,6 +60,30 @@ def test_a_run_by_the_searches_of_milvus_reads_only_what_is_new_and_knows_its_re
     assert second.searched < first.rows
     assert second.recall is not None
     assert second.recall > 0.99
+
+
+def test_a_map_of_some_rows_is_made_of_their_stored_vectors_whatever_became_of_those_at_hand(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings.updated(pages={"enabled": True, "max_points": 100})
+    add_headlines(chosen, DAY[:250])
+    given: list[tuple[list[str], bool, npt.NDArray[np.float32]]] = []
+    vectors_of = CurrentGraph.vectors_of
+
+    def noted(current: CurrentGraph, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        found = vectors_of(current, rows)
+        centred = not np.array_equal(current.graph.vectors[rows], found)
+        given.append((current.graph.ids[rows].tolist(), centred, found))
+        return found
+
+    monkeypatch.setattr(CurrentGraph, "vectors_of", noted)
+    recluster(chosen)
+    add_headlines(chosen, DAY[250:280])
+    recluster(chosen)
+    with opened(chosen) as store:
+        for ids, _, vectors in given:
+            np.testing.assert_array_equal(vectors, store.embeddings(ids))
+    assert [(len(ids), centred) for ids, centred, _ in given] == [(100, True), (100, True)]
 
 
 def test_a_number_of_rows_about_the_limit_of_exact_searches_builds_the_graph_once(settings: Settings) -> None:

@@ -92,7 +92,6 @@ ORACLES: dict[str, str] = {
     "map.settling._clipped": _AS_WRITTEN,
     "map.bounded._nearest_among": _LISTED,
     "map.bounded._find_further": _LISTED,
-    "map.bounded._offer_once": _LISTED,
     "stories.naming._means": _NUMPYS_MEANS,
     "stories.naming._closeness": _NUMPYS_MEANS,
     "neighbours.by_search._rank": _EXACT_INDEX,

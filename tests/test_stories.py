@@ -1,5 +1,6 @@
 """From rows to clusters: copies, the threshold from run to run, and that nothing else touches the lists."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from clustering.neighbours import ExactSearcher, update_graph
+from clustering.neighbours.cells import Cells
 from clustering.stories.clusters import Clusters, cluster_rows
 from clustering.tree.tutorial import tutorial_labels
 from newstide.core.errors import InvalidGraph
@@ -74,6 +76,36 @@ def clustered(
     assert np.array_equal(graph.indices, before[0])
     assert np.array_equal(graph.similarities, before[1])
     return found
+
+
+@pytest.mark.parametrize("unreadable", [0, 9])
+@pytest.mark.parametrize("cells", [None, 7])
+def test_neither_the_order_of_work_nor_centring_in_place_changes_anything(unreadable: int, cells: int | None) -> None:
+    rng = np.random.default_rng(3)
+    vectors = np.concatenate([near(axis, 12, seed=axis, spread=0.15) for axis in range(6)] + [anywhere(40)])
+    n = len(vectors)
+    ids = [f"{row:05d}" for row in range(n)]
+    graph, _ = update_graph(None, ids, lambda _: vectors, ExactSearcher(), k=SETTINGS.graph_neighbours, spare=0)
+    headlines = pd.DataFrame(
+        {
+            "id": ids,
+            "title": [f"title {row % 100}" for row in range(n)],
+            "language": ["en", "de"] * (n // 2),
+            "published_at": rng.integers(0, DAY, n),
+        }
+    )
+    readable = np.ones(n, np.bool_)
+    readable[rng.choice(n, unreadable, replace=False)] = False
+    plain = cluster_rows(graph, headlines, SETTINGS, readable=readable)
+    assert plain.labels.max() >= 3
+    of_row = rng.integers(0, cells or 1, n).astype(np.int32)
+    means, centres = np.zeros(DIM, np.float32), np.zeros((cells or 1, DIM), np.float32)
+    other = replace(graph, vectors=graph.vectors.copy(), cells=None if cells is None else Cells(means, centres, of_row))
+    found = cluster_rows(other, headlines, SETTINGS, readable=readable, overwrite=True)
+    for name in ("labels", "probabilities", "centred", "point"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(plain, name))
+    assert (found.threshold, found.smoothed_threshold) == (plain.threshold, plain.smoothed_threshold)
+    assert found.centred is other.vectors
 
 
 def test_copies_take_the_label_of_what_they_copy_and_copies_alone_are_a_cluster() -> None:

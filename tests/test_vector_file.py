@@ -23,7 +23,7 @@ from clustering.neighbours import (
     save_graph,
     update_graph,
 )
-from clustering.neighbours.vector_file import digests_of
+from clustering.neighbours.vector_file import digests_of, some
 from newstide.core.errors import CacheDamaged
 from tests.test_neighbours_cache import CARD, graph_of, same
 
@@ -96,6 +96,21 @@ def test_new_vectors_alone_are_written_and_take_the_places_that_are_free(tmp_pat
         expected[[place == "." for place in places]] = 0
         np.testing.assert_array_equal(on_disk(tmp_path), expected)
         assert file_of(tmp_path) == first
+
+
+def test_the_vectors_of_some_rows_are_read_from_where_they_lie(tmp_path: Path) -> None:
+    path = tmp_path / "graph.bin"
+    save_graph(path, brought_up_to_date(None, list("acegi")), CARD)
+    graph = save_graph(path, brought_up_to_date(load_graph(path, CARD), list("abcefi")), CARD)
+    assert graph.stored is not None
+    rows = np.array([5, 0, 1])
+    np.testing.assert_array_equal(some(tmp_path, graph.stored, _DIM, rows), vectors_of(["i", "a", "b"]))
+    content = on_disk(tmp_path)
+    content[graph.stored.places[1]] += 1
+    content.tofile(file_of(tmp_path))
+    with pytest.raises(CacheDamaged, match="fails its checksum"):
+        some(tmp_path, graph.stored, _DIM, rows)
+    np.testing.assert_array_equal(some(tmp_path, graph.stored, _DIM, rows[:2]), vectors_of(["i", "a"]))
 
 
 def test_where_most_places_are_free_the_vectors_are_written_to_a_new_file(tmp_path: Path) -> None:

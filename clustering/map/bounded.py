@@ -4,6 +4,7 @@ A row that was laid out stays so until it leaves the window, so that the map sta
 costs depends on how many rows are drawn, and no longer on how many there are.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,7 @@ def lay_out_some(
     *,
     settings: LayoutSettings,
     weights: str = "",
+    vectors_of: Callable[[Labels], Vectors] | None = None,
 ) -> Map:
     """Lays out some of the rows, and places the others at the median of their nearest neighbours.
 
@@ -46,13 +48,14 @@ def lay_out_some(
         previous: The last map, or None.
         settings: Of the layout.
         weights: Fingerprint of the model that made the vectors.
+        vectors_of: Gives the vectors of some rows; None: the graph's.
     """
-    vectors, ids = graph.vectors, graph.ids
+    ids = graph.ids
     if len(wanted) >= len(ids):
-        layout = lay_out(vectors, graph.indices, graph.similarities, ids, previous, settings, weights)
+        layout = lay_out(graph.vectors, graph.indices, graph.similarities, ids, previous, settings, weights)
         return Map(layout.positions, layout)
     rows = _chosen(ids, wanted, previous)
-    own = np.ascontiguousarray(vectors[rows])
+    own = np.ascontiguousarray(graph.vectors[rows] if vectors_of is None else vectors_of(rows))
     lists, alike = lists_among(rows, graph.wide_indices, graph.wide_similarities, own, graph.k)
     layout = lay_out(own, lists, alike, ids[rows], previous, settings, weights)
     positions = np.full((len(ids), 2), np.nan, np.float32)
@@ -137,18 +140,15 @@ def _find_further(
         found.indices[own, place] = -1
         found.similarities[own, place] = MISSING_SIMILARITY
     seen_by[own] = own
-    for near in indices[row]:
+    width = indices.shape[1]
+    for place in range(width):
+        near = indices[row, place]
         if near < 0:
             continue
-        _offer_once(own, number[near], vectors, seen_by, found)
-        for further in indices[near]:
-            if further >= 0:
-                _offer_once(own, number[further], vectors, seen_by, found)
-
-
-@kernel()
-def _offer_once(own: int, other: int, vectors: Vectors, seen_by: Indices, found: NeighbourListArrays) -> None:
-    if other >= 0 and seen_by[other] != own:
-        seen_by[other] = own
-        value = np.float32(dot(vectors, as_int64(own), as_int64(other)))
-        offer(found, as_int64(own), as_int64(other), value, as_flag(True))
+        for step in range(-1, width):  # the listed row itself, and then those that it lists
+            further = near if step < 0 else indices[near, step]
+            other = number[further] if further >= 0 else -1
+            if other >= 0 and seen_by[other] != own:
+                seen_by[other] = own
+                value = np.float32(dot(vectors, as_int64(own), as_int64(other)))
+                offer(found, as_int64(own), as_int64(other), value, as_flag(True))

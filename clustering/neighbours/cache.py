@@ -9,6 +9,7 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,10 +43,13 @@ class Model(Protocol):
     def fingerprint(self) -> str: ...  # noqa: D102
 
 
-def save_graph(path: Path, graph: NeighbourGraph, card: Model) -> None:
+def save_graph(path: Path, graph: NeighbourGraph, card: Model) -> NeighbourGraph:
     """Writes the graph so that `path` holds the old graph or the whole new one, whatever happens.
 
     What killed processes left beside it is cleared; one process at a time writes. The folder holds one graph.
+
+    Returns:
+        The graph, which says where its vectors lie.
 
     Raises:
         OSError: The disk is full or not writable; the old graph stays.
@@ -82,6 +86,7 @@ def save_graph(path: Path, graph: NeighbourGraph, card: Model) -> None:
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
             file.write(array.data if array.size else b"")
     vector_file.clear(path.parent, stored, graph.vectors.shape[1])
+    return replace(graph, stored=stored)
 
 
 def remove_graph(path: Path) -> None:

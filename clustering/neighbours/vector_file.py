@@ -110,6 +110,21 @@ def read(folder: Path, name: str, dim: int, places: Indices, digests: Digests) -
     return vectors, Stored(name, places, digests, _free(places, len(content)), len(content))
 
 
+def some(folder: Path, stored: Stored, dim: int, rows: Labels) -> Vectors:
+    """(len(rows), dim) the vectors of rows, all of which are on disk.
+
+    Raises:
+        CacheDamaged: The file is missing, cut off or changed.
+    """
+    content, places = _mapped(folder / stored.name, dim), stored.places[rows]
+    if len(rows) and int(places.max()) >= len(content):
+        raise CacheDamaged(f"The file {folder / stored.name} is cut off.", _WAY_OUT)
+    vectors = np.array(content[places])
+    if not np.array_equal(digests_of(vectors), stored.digests[rows]):
+        raise CacheDamaged(f"The file {folder / stored.name} is changed: a vector fails its checksum.", _WAY_OUT)
+    return vectors
+
+
 def clear(folder: Path, stored: Stored, dim: int) -> None:
     """Overwrites what no row has any more, and removes the files of earlier graphs; call it once the graph is on disk."""
     for path in folder.glob(_NAME.format("*")):

@@ -37,6 +37,11 @@ def story_pages(directory: Path) -> list[Path]:
     return sorted(path for path in directory.glob("story-*.html") if path.stem.removeprefix("story-").isdecimal())
 
 
+def stories_with_page(directory: Path) -> set[int]:
+    """The stories that have a page of their own."""
+    return {int(path.stem.removeprefix("story-")) for path in story_pages(directory)}
+
+
 def runs_with_page(directory: Path) -> list[int]:
     """The runs that have a page, ascending."""
     numbers = (path.stem.removeprefix("run-") for path in directory.glob("run-*.html"))

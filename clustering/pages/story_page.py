@@ -82,9 +82,17 @@ def write_story(
     *,
     wanted: Sequence[str] = (),
     address: str = "",
-    beside: Collection[int] = (),
+    beside: Collection[int] | None = None,
 ) -> Path:
-    """Writes a story's page beside the snapshots. It links to the pages that lie there or, `beside`, soon will.
+    """Writes a story's page beside the snapshots.
+
+    Args:
+        directory: Of the pages.
+        contents: From `story_facts`.
+        wanted: Languages of titles, the first that a story has.
+        address: See `story_html`.
+        beside: Where this page is one of many, the stories whose pages lie there or soon will, to which it links: the
+            caller calls `keep_names` once for all. None: it links to those that lie there.
 
     Raises:
         OSError: The disk is full or not writable; the old page stays.
@@ -92,10 +100,11 @@ def write_story(
 
     def link(number: int) -> str:
         other = story_path(directory, number)
-        return other.name if number in beside or other.exists() else ""
+        return other.name if (other.exists() if beside is None else number in beside) else ""
 
     path = story_path(directory, contents["number"])
-    replace_text(path, story_html(contents, link=link, home=LATEST, wanted=wanted, address=address))
+    html = story_html(contents, link=link, home=LATEST, wanted=wanted, address=address)
+    replace_text(path, html, one_of_many=beside is not None)
     return path
 
 

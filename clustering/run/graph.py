@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
+from clustering.arrays import Labels, Vectors
 from clustering.neighbours import (
     CellSearcher,
     ExactSearcher,
@@ -16,6 +18,7 @@ from clustering.neighbours import (
     load_graph,
     save_graph,
     update_graph,
+    vector_file,
 )
 from clustering.run.workplace import Workplace
 from newstide.core import logs
@@ -28,11 +31,30 @@ log = logs.get("reclusterer")
 
 @dataclass(frozen=True, slots=True)
 class CurrentGraph:
-    """The graph of a run's rows, how it was made, and by which searcher."""
+    """The graph of a run's rows, how it was made, and by which searcher.
+
+    Attributes:
+        graph: Of the rows.
+        report: What was done.
+        searcher: The searcher's name.
+        folder: Where it is kept; None: it could not be kept.
+    """
 
     graph: NeighbourGraph
     report: GraphReport
     searcher: str
+    folder: Path | None
+
+    def vectors_of(self, rows: Labels) -> Vectors:
+        """(len(rows), dim) the stored vectors of rows, from the disk where they are there: those at hand may be overwritten.
+
+        Raises:
+            CacheDamaged: The file is missing, cut off or changed.
+        """
+        graph = self.graph
+        if self.folder is None or graph.stored is None:
+            return graph.vectors[rows]
+        return vector_file.some(self.folder, graph.stored, graph.vectors.shape[1], rows)
 
 
 def current_graph(place: Workplace, where: str, rows: pd.DataFrame, run: int) -> CurrentGraph:
@@ -76,8 +98,10 @@ def current_graph(place: Workplace, where: str, rows: pd.DataFrame, run: int) ->
         report = replace(report, reason=damage)
     if report.rebuilt and (damage or run > 1):
         log.warning("the graph was built anew", reason=report.reason, searched=report.searched)
+    folder: Path | None = path.parent
     try:
-        save_graph(path, graph, store.card)
+        graph = save_graph(path, graph, store.card)
     except OSError as error:
         log.warning("the graph could not be kept; the next run builds it anew", reason=str(error))
-    return CurrentGraph(graph, report, searcher)
+        folder = None
+    return CurrentGraph(graph, report, searcher, folder)

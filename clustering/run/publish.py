@@ -4,18 +4,17 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from clustering.arrays import Labels
 from clustering.map.bounded import Map, lay_out_some
 from clustering.map.layout import load_layout, save_layout
-from clustering.neighbours import NeighbourGraph
 from clustering.pages.colours import chosen_rows
 from clustering.pages.folder import page_path
 from clustering.pages.footer import run_facts
 from clustering.pages.index_page import write_index
 from clustering.pages.run_page import Snapshot, write_snapshot
+from clustering.run.graph import CurrentGraph
 from clustering.run.plan import Plan
 from clustering.run.story_pages import write_changed_stories
 from clustering.run.workplace import Workplace, now_ms
@@ -30,7 +29,7 @@ log = logs.get("reclusterer")
 
 def publish(
     place: Workplace,
-    graph: NeighbourGraph,
+    current: CurrentGraph,
     rows: pd.DataFrame,
     plan: Plan,
     seconds: Mapping[str, float],
@@ -40,7 +39,7 @@ def publish(
 
     Args:
         place: Of the run.
-        graph: Of its rows.
+        current: The graph of its rows.
         rows: The run's rows as it labelled them, in the graph's order.
         plan: What it wrote.
         seconds: What its steps took until now.
@@ -52,7 +51,7 @@ def publish(
     if not place.settings.pages.enabled:
         return None
     try:
-        return _drawn(place, graph, rows, plan, seconds, stories)
+        return _drawn(place, current, rows, plan, seconds, stories)
     except OSError as error:
         log.error("the page could not be written; the last one stays in place", reason=str(error))
     except Exception:
@@ -68,7 +67,7 @@ def page_of(settings: Settings, run: int) -> Path:
 
 def _drawn(
     place: Workplace,
-    graph: NeighbourGraph,
+    current: CurrentGraph,
     rows: pd.DataFrame,
     plan: Plan,
     seconds: Mapping[str, float],
@@ -78,7 +77,7 @@ def _drawn(
     settings, card = place.settings, place.store.card
     path = settings.data_dir / "cache" / "layout.npz"
     drawn = chosen_rows(rows, settings.pages.max_points)
-    found = laid_out(path, graph, drawn, card.fingerprint, settings)
+    found = laid_out(path, current, drawn, card.fingerprint, settings)
     layout, positions = found.layout, found.positions
     kinds: dict[int, list[str]] = {}
     for event in plan.events:
@@ -125,9 +124,10 @@ def _shown_stories(place: Workplace, rows: pd.DataFrame, plan: Plan, opened: pd.
     return pd.concat(some, ignore_index=True).sort_values("cluster_label", ignore_index=True)
 
 
-def laid_out(path: Path, graph: NeighbourGraph, drawn: npt.NDArray[np.int64], weights: str, settings: Settings) -> Map:
+def laid_out(path: Path, current: CurrentGraph, drawn: Labels, weights: str, settings: Settings) -> Map:
     """The map, started from the one at `path`; `drawn` are the rows that the page wants to draw."""
-    found = lay_out_some(graph, drawn, load_layout(path), settings=settings.layout, weights=weights)
+    graph, before = current.graph, load_layout(path)
+    found = lay_out_some(graph, drawn, before, settings=settings.layout, weights=weights, vectors_of=current.vectors_of)
     layout = found.layout
     log.info(
         "laid out the map",

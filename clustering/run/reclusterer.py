@@ -156,6 +156,7 @@ class _Run:
                 newest=rows.window.newest.at,
                 unchanged=self._unchanged(rows, book, going_on),
                 words=self._memory.words,
+                point=clusters.point,
             )
         with timed(self._seconds, "write"):
             plan = self._decide(rows, current, book, clusters, lineage, names)
@@ -163,7 +164,7 @@ class _Run:
         labelled = _labelled(rows.frame, plan, lineage, clusters)
         known = known.after(plan.stories, lineage.next_number)
         with timed(self._seconds, "map"):
-            page = publish(self._place, current.graph, labelled, plan, self._seconds, known.open)
+            page = publish(self._place, current, labelled, plan, self._seconds, known.open)
         self._close(rows, labelled, known)
         return finished(plan, self._seconds, page, current.searcher, current.report)
 
@@ -263,6 +264,8 @@ class _Run:
             known_smoothed_theta=None if before is None else before["counts"].get("smoothed_theta"),
             previous=book.previous_open,
             apart=tuple(map(tuple, self._last.counts.get("apart", ()))) if self._last else (),
+            overwrite=current.folder is not None
+            and len(rows.frame) > self._settings.pages.max_points,  # the map needs all
         )
 
     def _unchanged(self, rows: _Rows, book: StoryBook, labels: npt.NDArray[np.int64]) -> set[int]:
@@ -368,7 +371,7 @@ def _means(vectors: npt.NDArray[np.float32], rows: _Rows) -> Means:
     some = np.flatnonzero(rows.readable)
     if not len(some):
         return no_means(vectors.shape[1])
-    return language_means(vectors[some], rows.frame["language"].iloc[some].tolist())
+    return language_means(vectors, rows.frame["language"].tolist(), some)
 
 
 def _changed(rows: pd.DataFrame, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

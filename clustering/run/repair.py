@@ -61,5 +61,5 @@ def _with_page(place: Workplace, plan: Plan, seconds: dict[str, float]) -> RunRe
         return finished(plan, seconds, None)
     with timed(seconds, "map"):
         current = current_graph(place, plan.where, rows, plan.row.run)
-        page = publish(place, current.graph, rows, plan, seconds, place.store.stories(filters.OPEN, centroids=True))
+        page = publish(place, current, rows, plan, seconds, place.store.stories(filters.OPEN, centroids=True))
     return finished(plan, seconds, page, current.searcher, current.report)

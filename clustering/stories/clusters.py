@@ -1,6 +1,5 @@
 """From rows to clusters: step three of a run, the same for the reclusterer and for `newstide evaluate`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,6 +37,7 @@ class Clusters:
         threshold: theta of the centred rows, and how alike random pairs of them are: what arrivals are measured by.
         smoothed_threshold: The same of the rows that the clusters were chosen by, smoothed over their neighbours.
         points: Rows once copies are collapsed.
+        point: (n,) which of them each row is; None where copies are not collapsed.
         parted: Which clusters are new beside an old story, and which stories still stand apart.
     """
 
@@ -48,6 +48,7 @@ class Clusters:
     threshold: Threshold
     smoothed_threshold: Threshold
     points: int
+    point: Labels | None
     parted: Parted
 
 
@@ -61,6 +62,7 @@ def cluster_rows(
     known_smoothed_theta: float | None = None,
     previous: Labels | None = None,
     apart: Pairs = (),
+    overwrite: bool = False,
 ) -> Clusters:
     """Clusters headlines that have a neighbour graph.
 
@@ -79,6 +81,7 @@ def cluster_rows(
         previous: (n,) the last run's story of each row, -1 = none: clusters stay as they were where that is as good,
             and what is new is parted from what is old (`newcomers.part_newcomers`; calibrated selection only).
         apart: Pairs of stories that have stood apart until now.
+        overwrite: Whether the graph's vectors may be centred where they stand, which spares an array of their size.
 
     Raises:
         InvalidGraph: The headlines are not the graph's, or stand in another order; there is not one story per headline; or
@@ -89,40 +92,42 @@ def cluster_rows(
     if settings.tutorial:
         return _as_the_tutorial(graph, settings)
     if readable is not None and not readable.all():
-        return _beside_unreadable(
-            readable, graph, headlines, settings, (known_theta, known_smoothed_theta), previous, apart
-        )
+        thetas = (known_theta, known_smoothed_theta)
+        return _beside_unreadable(readable, graph, headlines, settings, thetas, previous, apart, overwrite)
     vectors = graph.vectors
     if n < 2:
         none = np.full(n, -1, np.int64)
         threshold = Threshold(1.0, 0.0, 0.0)
         means = no_means(vectors.shape[1])
         return Clusters(
-            none, np.zeros(n, np.float32), vectors, means, threshold, threshold, n, Parted(none, apart=apart)
+            none, np.zeros(n, np.float32), vectors, means, threshold, threshold, n, None, Parted(none, apart=apart)
         )
     languages = headlines["language"].tolist()
     times_ms = headlines["published_at"].to_numpy(np.int64)
     rows = point = np.arange(n)
     if settings.deduplicate:
         rows, point = points_of(headlines["title"].tolist(), times_ms)
-    means = _means(vectors, languages, rows) if settings.centre else no_means(vectors.shape[1])
-    centred = centre(vectors, languages, means) if settings.centre else vectors
     lists = lists_of_points(graph, rows, point, settings.memory_mb)
+    means = language_means(vectors, languages, rows) if settings.centre else no_means(vectors.shape[1])
+    centred = centre(vectors, languages, means, overwrite=overwrite) if settings.centre else vectors
+    order = None if graph.cells is None else np.argsort(graph.cells.of_row[rows], kind="stable")
     damping = TimeDamping(times_ms[rows] / _DAY, settings.time_weight, settings.time_scale.total_seconds() / 86_400)
     threshold = smoothed_threshold = _threshold(centred, settings, known_theta, rows)
     if settings.smoothing and settings.selection == "calibrated":
-        own = smoothed(lists, centred, threshold.theta, damping, rows, settings.smoothing)
+        own = smoothed(lists, centred, threshold.theta, damping, rows, settings.smoothing, order)
         smoothed_threshold = _threshold(own, settings, known_smoothed_theta)
     else:
         own = centred if len(rows) == n else centred[rows]
     stories = None if previous is None else stories_of_points(previous, point, len(rows))
-    labels, probabilities = _cluster_points(lists, own, damping, smoothed_threshold.theta, stories, settings)
+    labels, probabilities = _cluster_points(lists, own, damping, smoothed_threshold.theta, stories, settings, order)
     labels, probabilities = _give_to_copies(labels, probabilities, point, settings.min_cluster_size)
     parted = Parted(labels, apart=apart)
     if stories is not None and settings.selection == "calibrated":
         parted = part_newcomers(labels, stories[point], centred, threshold.theta, apart)
         probabilities = _measured_again(probabilities, labels, parted.labels, centred, threshold.theta)
-    return Clusters(parted.labels, probabilities, centred, means, threshold, smoothed_threshold, len(rows), parted)
+    same = point if settings.deduplicate else None
+    thresholds = (threshold, smoothed_threshold)
+    return Clusters(parted.labels, probabilities, centred, means, *thresholds, len(rows), same, parted)
 
 
 def _require_rows_of(graph: NeighbourGraph, headlines: pd.DataFrame, previous: Labels | None) -> None:
@@ -149,6 +154,7 @@ def _beside_unreadable(
     thetas: tuple[float | None, float | None],
     previous: Labels | None,
     apart: Pairs,
+    overwrite: bool,
 ) -> Clusters:
     """The readable rows as if there were no others, and the copies among the others."""
     rows, others = np.flatnonzero(readable), np.flatnonzero(~readable)
@@ -160,20 +166,32 @@ def _beside_unreadable(
         known_smoothed_theta=thetas[1],
         previous=None if previous is None else previous[rows],
         apart=apart,
+        overwrite=True,  # they are copies
     )
     strange = headlines.iloc[others]
-    first, point = collapse_titles(strange["title"].tolist())
+    first, copy = collapse_titles(strange["title"].tolist())
     none = np.full(len(first), -1, np.int64)
-    copied, certain = _give_to_copies(none, np.zeros(len(first), np.float32), point, settings.min_cluster_size)
+    copied, certain = _give_to_copies(none, np.zeros(len(first), np.float32), copy, settings.min_cluster_size)
     labels, probabilities = np.full(len(readable), -1, np.int64), np.zeros(len(readable), np.float32)
     labels[rows], probabilities[rows] = found.labels, found.probabilities
     labels[others] = np.where(copied >= 0, copied + found.labels.max(initial=-1) + 1, -1)
     probabilities[others] = certain
-    centred = np.array(graph.vectors)
+    centred = graph.vectors if overwrite else np.array(graph.vectors)
     centred[rows] = found.centred
     if settings.centre:
         centred[others] = centre(graph.vectors[others], strange["language"].tolist(), found.means)
-    return replace(found, labels=labels, probabilities=probabilities, centred=centred, points=found.points + len(first))
+    point = None
+    if found.point is not None:
+        point = np.empty(len(readable), np.int64)
+        point[rows], point[others] = found.point, found.points + copy
+    return replace(
+        found,
+        labels=labels,
+        probabilities=probabilities,
+        centred=centred,
+        points=found.points + len(first),
+        point=point,
+    )
 
 
 def _part(graph: NeighbourGraph, rows: Labels) -> NeighbourGraph:
@@ -189,14 +207,9 @@ def _part(graph: NeighbourGraph, rows: Labels) -> NeighbourGraph:
         vectors=graph.vectors[rows],
         wide_indices=np.take_along_axis(lists, order, axis=1),
         wide_similarities=np.take_along_axis(np.where(lists < 0, -1, graph.wide_similarities[rows]), order, axis=1),
-        cells=None,
+        cells=None if graph.cells is None else graph.cells.carried_over(rows.astype(np.int32)),
         stored=None,
     )
-
-
-def _means(vectors: Vectors, languages: Sequence[str], rows: Labels) -> Means:
-    """Of the points: what was copied often would pull all others its way."""
-    return language_means(vectors[rows], [languages[row] for row in rows])
 
 
 def _threshold(
@@ -215,8 +228,9 @@ def _cluster_points(
     theta: float,
     previous: Labels | None,
     settings: ClusteringSettings,
+    order: Labels | None,
 ) -> tuple[Labels, Vectors]:
-    distances = to_distance(reweigh(indices, vectors, damping))
+    distances = to_distance(reweigh(indices, vectors, damping, order))
     hierarchy = build_hierarchy(
         indices,
         distances,
@@ -278,9 +292,10 @@ def _measured_again(probabilities: Vectors, before: Labels, labels: Labels, cent
 def _as_the_tutorial(graph: NeighbourGraph, settings: ClusteringSettings) -> Clusters:
     from clustering.tree.tutorial import tutorial_labels
 
-    labels, probabilities = tutorial_labels(graph.indices, graph.similarities)
+    labels, firmness = tutorial_labels(graph.indices, graph.similarities)
+    probabilities = firmness.astype(np.float32)
     means = no_means(graph.vectors.shape[1])
     threshold = _threshold(graph.vectors, settings, None)
     n = len(graph.ids)
     parted = Parted(labels)
-    return Clusters(labels, probabilities.astype(np.float32), graph.vectors, means, threshold, threshold, n, parted)
+    return Clusters(labels, probabilities, graph.vectors, means, threshold, threshold, n, None, parted)

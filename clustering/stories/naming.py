@@ -31,6 +31,7 @@ def name_stories(
     newest: int | None = None,
     unchanged: Collection[int] = (),
     words: Words | None = None,
+    point: Labels | None = None,
 ) -> pd.DataFrame:
     """Names the stories of a window.
 
@@ -43,6 +44,7 @@ def name_stories(
         newest: The time (epoch ms) up to which the last hours are counted; None: of the newest headline given.
         unchanged: Numbers of those of them that have the same headlines: they keep titles, keywords and lists.
         words: Of the titles, where they are kept from run to run.
+        point: (n,) the same number for copies of a title; None: titles are compared.
 
     Returns:
         One row a story, ascending by `cluster_label`: `title`, `titles`, `challenged`, `previous_titles` (see
@@ -75,7 +77,8 @@ def name_stories(
         known,
         words or Words(),
     )
-    matters = importance(labels, headlines, int(headlines["published_at"].max()) if newest is None else newest)
+    latest = int(headlines["published_at"].max()) if newest is None else newest
+    matters = importance(labels, headlines, latest, point)
     return pd.DataFrame(
         {
             "cluster_label": numbers,

@@ -60,16 +60,12 @@ def collapse_titles(titles: Sequence[str]) -> tuple[Labels, Labels]:
         The row number of each point's first title, (points,), ascending; and each row's point, (n,). Titles without a
         letter or digit stay apart.
     """
-    first: dict[str, int] = {}
-    points = np.empty(len(titles), np.int64)
-    rows: list[int] = []
-    for row, title in enumerate(without_endings(titles)):
-        key = _words_alone(title) or f"\x00{row}"
-        if key not in first:
-            first[key] = len(rows)
-            rows.append(row)
-        points[row] = first[key]
-    return np.array(rows, np.int64), points
+    number: dict[str, int] = {}
+    words = map(_words_alone, without_endings(titles))
+    points = np.fromiter(
+        (number.setdefault(text or f"\x00{row}", len(number)) for row, text in enumerate(words)), np.int64, len(titles)
+    )
+    return np.unique(points, return_index=True)[1], points
 
 
 def random_pair_threshold(
@@ -120,6 +116,7 @@ def reweigh(
     indices: Indices,
     vectors: Vectors,
     damping: TimeDamping | None = None,
+    order: Labels | None = None,
 ) -> Vectors:
     """The clustering similarity of the graph's edges: their cosine, damped by distance in time.
 
@@ -127,11 +124,14 @@ def reweigh(
         indices: (n, k) row numbers, -1 = missing.
         vectors: (n, dim) unit rows in clustering space.
         damping: Of the same rows, or None.
+        order: (n,) all rows, as they are best gone through: neighbours close to one another; None: as they stand.
 
     Returns:
         (n, k); -inf where an edge is missing.
     """
-    return _edge_similarities(np.ascontiguousarray(indices, np.int32), vectors, damping_of(damping, len(vectors)))
+    n = len(vectors)
+    order = np.arange(n) if order is None else order
+    return _edge_similarities(np.ascontiguousarray(indices, np.int32), vectors, damping_of(damping, n), order)
 
 
 def to_distance(similarities: Vectors) -> Vectors:
@@ -144,10 +144,11 @@ def to_distance(similarities: Vectors) -> Vectors:
 
 
 @kernel(parallel=True)
-def _edge_similarities(indices: Indices, vectors: Vectors, damping: TimeDamping) -> Vectors:
+def _edge_similarities(indices: Indices, vectors: Vectors, damping: TimeDamping, order: Labels) -> Vectors:
     n, k = indices.shape
     similarities = np.full((n, k), -np.inf, np.float32)
-    for row in parallel_range(n):
+    for turn in parallel_range(n):
+        row = order[turn]
         for place in range(k):
             one, other = as_int64(row), as_int64(indices[row, place])
             if other >= 0:

@@ -23,6 +23,7 @@ def smoothed(
     damping: TimeDamping | None = None,
     rows: Labels | None = None,
     strength: float = 1.0,
+    order: Labels | None = None,
 ) -> Vectors:
     """Each row and the weighted mean of its neighbours: v_i = unit(c_i + strength sum_j w_ij c_j / (1 + sum_j w_ij)).
 
@@ -37,6 +38,7 @@ def smoothed(
         damping: Of the n; of it, the times are used. None, or a weight of 0: time does not count.
         rows: (n,) where each of them stands in `vectors`, if not all do: no copy of them is made.
         strength: Of the neighbours' part, from 0 to 1.
+        order: (n,) all of the n, as they are best gone through: neighbours close to one another; None: as they stand.
 
     Returns:
         (n, dim) unit rows. A row without a neighbour above theta is as it was. Takes n k dim steps, and no memory of that
@@ -54,18 +56,25 @@ def smoothed(
         raise InvalidGraph(f"{len(indices)} lists for {len(rows)} rows.", "Give one list per row.")
     if theta >= 1:
         return vectors[rows]
-    return _smoothed(
-        np.ascontiguousarray(indices, np.int32), rows, vectors, theta, float(strength), damping_of(damping, len(rows))
-    )
+    lists, times = np.ascontiguousarray(indices, np.int32), damping_of(damping, len(rows))
+    order = np.arange(len(rows)) if order is None else order
+    return _smoothed(lists, rows, vectors, theta, float(strength), times, order)
 
 
 @kernel(parallel=True)
 def _smoothed(
-    indices: Indices, rows: Labels, vectors: Vectors, theta: float, strength: float, damping: TimeDamping
+    indices: Indices,
+    rows: Labels,
+    vectors: Vectors,
+    theta: float,
+    strength: float,
+    damping: TimeDamping,
+    order: Labels,
 ) -> Vectors:
     n, dim = len(rows), vectors.shape[1]
     result = np.empty((n, dim), np.float32)
-    for point in parallel_range(n):
+    for turn in parallel_range(n):
+        point = order[turn]
         row = rows[point]
         together = np.zeros(dim)
         weights = 0.0

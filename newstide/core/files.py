@@ -18,13 +18,14 @@ _HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{32}\.(part|tmp)|\.?.+\.\d+\.part|\.l
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, one_of_many: bool = False) -> Iterator[IO[bytes]]:
     """A file to write to, which becomes `path` at the end of the block; where the block fails, `path` stays as it is.
 
     The content and the file's name are on the disk before the block is left. A missing folder is made.
 
     Args:
         path: The file to replace; two writers may replace it at once, and the later one's content stays.
+        one_of_many: Whether the caller replaces others in the folder, too, and calls `keep_names` once for all of them.
 
     Raises:
         OSError: The disk is full or not writable; the old file stays.
@@ -40,16 +41,22 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+    if not one_of_many:
+        keep_names(path.parent)
+
+
+def keep_names(folder: Path) -> None:
+    """Waits until the names of a folder's files are on the disk."""
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
-def replace_text(path: Path, content: str) -> None:
+def replace_text(path: Path, content: str, *, one_of_many: bool = False) -> None:
     """Replaces a file by this text in UTF-8, with its line ends unchanged; see `replacing`."""
-    with replacing(path) as file:
+    with replacing(path, one_of_many=one_of_many) as file:
         file.write(content.encode())
 
 

@@ -3,11 +3,13 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _ENDING = re.compile(r"^(.*\S)\s+[-|–—·•»:]{1,2}\s+(\S.*)$", re.DOTALL)  # greedy: the last separator
 _ODD = re.compile(r"[\W_]+")
 _LONGEST = 60  # characters of an outlet's name
+_KEPT = 2**21  # titles that are remembered: a run asks several times, and the next one again
 _LEAST, _ONE_OF = 5, 5_000  # titles that must have an ending before it counts as recurring
 _DEEP = (
     "co",
@@ -45,17 +47,28 @@ def without_endings(titles: Sequence[str]) -> list[str]:
     The shorter titles serve to find copies and a story's keywords; others get full titles. An ending recurs where
     five different titles have it, in many more titles one of 5,000.
     """
-    parts = [_ENDING.match(title) for title in titles]
+    parts = list(map(_parted, titles))
     headed: dict[str, set[str]] = defaultdict(set)
-    for part in parts:
-        if part is not None and len(part[2]) <= _LONGEST and _plain(part[2]):
-            headed[_plain(part[2])].add(part[1])
+    for part in filter(None, parts):
+        headed[part[1]].add(part[0])
     least = max(_LEAST, len(titles) // _ONE_OF)
     recurring = {ending for ending, heads in headed.items() if len(heads) >= least}
+    if not recurring:
+        return list(titles)
     return [
-        part[1] if part is not None and _plain(part[2]) in recurring else title
+        part[0] if part is not None and part[1] in recurring else title
         for title, part in zip(titles, parts, strict=True)
     ]
+
+
+@lru_cache(_KEPT)
+def _parted(title: str) -> tuple[str, str] | None:
+    """What stands before the last separator, and the name behind it as it is compared; None where there is no such name."""
+    found = _ENDING.match(title)
+    if found is None or len(found[2]) > _LONGEST:
+        return None
+    ending = _plain(found[2])
+    return (found[1], ending) if ending else None
 
 
 def _names(source: str, url: str) -> set[str]:
