@@ -114,7 +114,7 @@ def made(rows: int) -> tuple[Vectors, pd.DataFrame]:
     """Vectors and headlines, in the order of their times."""
     day = real_day(Settings().cache_dir / "benchmarks")
     vectors = np.empty((rows, day.vectors.shape[1]), np.float32)
-    columns: dict[str, list[Any]] = {name: [] for name in ("id", "title", "language", "published_at")}
+    columns: dict[str, list[Any]] = {name: [] for name in ("id", "title", "source", "language", "published_at")}
     done = 0
     for part in News(day, rows, SEED).take(rows, BEGIN, BEGIN + 7 * DAY):
         vectors[done : done + len(part)] = [row.embedding for row in part]

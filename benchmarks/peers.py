@@ -32,6 +32,7 @@ Step = Callable[[Vectors, pd.DataFrame, int], None]
 
 SEED = 42
 _WARM_ROWS = 500  # whose work is not timed: whatever compiles, compiles then
+_FEWEST_NEW = 100  # rows that are taken in later: of fewer, BERTopic makes no topics
 _MOST_MEMORY = 0.85  # of what is free
 
 
@@ -94,7 +95,7 @@ def notebook() -> Iterator[Step]:
         for row, (others, distances) in enumerate(zip(*as_searched(graph.indices, graph.similarities), strict=True)):
             matrix[row, others] = distances
         HDBSCAN(min_samples=3, min_cluster_size=3, metric="precomputed").fit(matrix)
-        UMAP(n_neighbors=80, n_components=2, min_dist=0.1, random_state=SEED).fit_transform(vectors)
+        UMAP(n_neighbors=80, n_components=2, min_dist=0.1, random_state=SEED, n_jobs=1).fit_transform(vectors)
 
     yield step
     yield step
@@ -106,7 +107,7 @@ def bertopic() -> Iterator[Step]:
     from umap import UMAP
 
     def fitted(vectors: Vectors, headlines: pd.DataFrame) -> Any:
-        umap = UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", random_state=SEED)
+        umap = UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", random_state=SEED, n_jobs=1)
         model = BERTopic(umap_model=umap)
         model.fit_transform(headlines["title"].tolist(), vectors)
         return model
@@ -162,16 +163,17 @@ def _in_own_process(name: str, rows: int, timeout: float) -> dict[str, Any]:
 
 def _timed(name: str, rows: int) -> dict[str, Any]:
     """Seconds and memory of both steps, in this process."""
-    for _ in _steps(name, _WARM_ROWS):
-        pass
     most = int(psutil.virtual_memory().available * _MOST_MEMORY)
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    (first, first_mb), (later, later_mb) = _steps(name, rows)
+    for _ in steps(name, _WARM_ROWS):
+        pass
+    (first, first_mb), (later, later_mb) = steps(name, rows)
     return {"seconds": first, "later_seconds": later, "peak_mb": max(first_mb, later_mb)}
 
 
-def _steps(name: str, rows: int) -> Iterator[tuple[float, float]]:
-    more = rows + max(1, rows // 100)
+def steps(name: str, rows: int) -> Iterator[tuple[float, float]]:
+    """Seconds and megabytes of a peer's two steps, in this process."""
+    more = rows + max(_FEWEST_NEW, rows // 100)
     vectors, headlines = made(more)
     for count, step in zip((rows, more), PEERS[name](), strict=True):
         with measured() as work:

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from benchmarks import approximate, labels
+from benchmarks import approximate, labels, peers, scale_page
 from benchmarks.news import BEGIN, DAY, News, RealDay
 from benchmarks.scale import STEPS, measured, table
 from clustering.neighbours import by_cells
@@ -57,6 +58,19 @@ def test_a_run_searches_what_is_new(found: list[dict[str, Any]]) -> None:
     assert more["searched"] <= ROWS // 50
 
 
+def test_the_page_has_a_line_and_the_curve_a_point_for_each_run(found: list[dict[str, Any]]) -> None:
+    card = {"processor": "p", "cores": 2, "memory_gb": 8, "load_at_start": 0, "seed": 42}
+    twice = [{**row, "rows": 10 * row["rows"], "seconds": 3 * row.get("seconds", 0)} for row in found]
+    text = scale_page.figures([{"machine": card, "rows": rows} for rows in (found, twice)])
+    lines = [line for line in text.splitlines() if line.startswith(("| 5,000 |", "| 50,000 |"))]
+    assert len(lines) == 2 * (len(STEPS) - 1)
+    assert {line.count("|") for line in lines} == {13}
+    curve = scale_page.drawn([*found, *twice])
+    assert ElementTree.fromstring(curve).tag.endswith("svg")  # noqa: S314 - our own
+    assert curve.count("<circle") == len(lines)
+    assert curve.count("<polyline") == len(STEPS) - 1
+
+
 def test_what_was_measured_is_not_measured_again(found: list[dict[str, Any]], day: RealDay, settings: Settings) -> None:
     assert list(measured(ROWS, settings, day, found)) == []
 
@@ -76,6 +90,15 @@ def test_stories_from_cells_are_compared_with_those_from_true_lists(day: RealDay
     assert [row["recall"] for row in searched] == [1.0, pytest.approx(0.989, abs=0.009)]
     alike = approximate.agreement(headlines, vectors, found)
     assert all(alike[name] >= bar for name, bar in (("ari", approximate.BAR_ARI), ("f1", 0.99)))
+
+
+@pytest.mark.parametrize("name", ["newstide", "notebook"])
+def test_peers_take_all_rows_and_then_some_more(name: str, day: RealDay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "real_day", lambda _: day)
+    first, later = peers.steps(name, 300)
+    assert first[0] > 0 < later[0]
+    shown = [{"peer": name, "rows": 300, "seconds": 1.0, "later_seconds": 0.1, "peak_mb": 3}]
+    assert peers.table([*shown, {"peer": name, "rows": 3_000, "ended": "MemoryError"}]).row_count == 2
 
 
 def test_from_vectors_to_labels_without_a_store_the_lists_hold_the_true_neighbours(
