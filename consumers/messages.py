@@ -34,7 +34,7 @@ class Item(NamedTuple):
         day: The time as the message gives it, epoch milliseconds; None where it gives none.
         former: The headline as an earlier version read it, where that differs.
         ahead: Whether the headline's time was too far ahead, and so was replaced.
-        unread: Names of fields whose value could not be read.
+        unread: Names of fields whose value could not be read, and of what else is left out.
         unknown: Names in the message that belong to no field.
     """
 
@@ -120,9 +120,10 @@ class MessageReader:
 
     def _item(self, record: Any, found: Found, timestamp: int, *, late: bool) -> Item:
         try:
-            return self._read(record, found, timestamp, late=late)
+            item = self._read(record, found, timestamp, late=late)
         except Exception as error:  # noqa: BLE001 - whatever it is, it costs one message
-            return Item(record, found.raw, found.place, fault=unforeseen(error))
+            item = Item(record, found.raw, found.place, fault=unforeseen(error))
+        return item._replace(unread=found.left_out + item.unread) if found.left_out else item
 
     def _read(self, record: Any, found: Found, timestamp: int, *, late: bool) -> Item:
         if found.fields is None:

@@ -6,7 +6,7 @@ that the model never waits for this loop.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -121,8 +121,7 @@ class Writer:
         wanted: list[Item] = []
         for item in items:
             if item.headline is not None:
-                readings = [item.headline] if item.former is None else [item.headline, item.former]
-                if any(map(self.store.tombstones.blocks, readings)):
+                if any(map(self.store.tombstones.blocks, _readings(item))):
                     settled.append(Settled(item, Outcome.TAKEN_DOWN))
                 else:
                     wanted.append(item)
@@ -160,7 +159,7 @@ class Writer:
         self, items: Sequence[Item], before: Sequence[Item] = ()
     ) -> tuple[list[Item], list[Settled], list[Item]]:
         """The items whose id is new, those whose headline is known, and those whose id another headline has."""
-        ids = [headline_of(item).id for item in items]
+        ids = [headline.id for item in items for headline in _readings(item)]
         known = self.store.known_headlines(ids) if ids else {}
         ours = set(known) & self._tried - self._told  # ids that an earlier try wrote
         first = {headline_of(item).id: headline_of(item) for item in before}
@@ -172,7 +171,9 @@ class Writer:
             there = known.get(headline.id)
             if there is None and headline.id in first:
                 there = first[headline.id].title, first[headline.id].url
-            if there is None:
+            if there is None and _was_stored(item, known):
+                settled.append(Settled(item, Outcome.DUPLICATE))
+            elif there is None:
                 first[headline.id] = headline
                 missing.append(item)
             elif _same_title(there[0], headline.title):
@@ -337,6 +338,17 @@ def headline_of(item: Item) -> Headline:
     """The headline of an item that has one."""
     assert item.headline is not None  # noqa: S101 - refused items never come here
     return item.headline
+
+
+def _readings(item: Item) -> list[Headline]:
+    """The headline of an item as it is read now, and as an earlier version read it where that differs."""
+    return [headline_of(item)] if item.former is None else [headline_of(item), item.former]
+
+
+def _was_stored(item: Item, known: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether Milvus holds the headline under the id that an earlier version gave it; `known`: title and url by id."""
+    former = item.former
+    return former is not None and former.id in known and _same_title(known[former.id][0], former.title)
 
 
 def chunks_of(items: Iterator[Item], size: int) -> Iterator[list[Item]]:

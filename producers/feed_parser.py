@@ -21,6 +21,7 @@ from newstide.core.feed_elements import (
     MEDIUMS_TITLE,
     NO_LINK,
     TIMES,
+    TITLES,
     address_of,
     make_careful,
 )
@@ -179,7 +180,13 @@ def _title(entry: Any) -> str:
     """The entry's title; that of a medium only where it stands in the entry itself and the entry holds no medium."""
     linked = any(link.get("rel") == "enclosure" for link in entry.get("links") or ())
     alone = not linked and not any(name in entry for name in _MEDIA)
-    return _text(entry, "title", 8 * MAX_TITLE) or (_text(entry, MEDIUMS_TITLE, 8 * MAX_TITLE) if alone else "")
+    return _own_title(entry, 8 * MAX_TITLE) or (_text(entry, MEDIUMS_TITLE, 8 * MAX_TITLE) if alone else "")
+
+
+def _own_title(context: Any, size: int) -> str:
+    """The title of an entry, a feed or a source: its `<title>`, else its first element of that name under a prefix."""
+    titles = (dict.get(context, "title", ""), *context.get(TITLES, ()))
+    return next((title[:size] for title in titles if title.strip()), "")
 
 
 def _stated_link(entry: Any) -> str:
@@ -197,8 +204,8 @@ def _content(entry: Any, longest: int) -> str:
 
 def _source(entry: Any, feed: Any, url: str) -> str:
     source = entry.get("source") or {}
-    named = _text(source, "title", _LONGEST_SOURCE) or _text(feed, FIRST_TITLE, _LONGEST_SOURCE)
-    last = _text(feed, "title", _LONGEST_SOURCE)
+    named = _own_title(source, _LONGEST_SOURCE) or _text(feed, FIRST_TITLE, _LONGEST_SOURCE)
+    last = _own_title(feed, _LONGEST_SOURCE)
     return named or ("" if "</" in last else last) or urlsplit(url).hostname or ""
 
 

@@ -35,7 +35,7 @@ class Tally:
         edited: Known items that have another title now; the first title stays.
         own_ids: Headlines with the id of their row.
         reasons: Why rows were rejected.
-        left_out: Values of sent headlines that could not be read: dates, ids, links.
+        left_out: Values of sent headlines that could not be read: dates, ids, links; and groups without headlines.
         notes: Facts about the file, each a short sentence.
         zoneless: Times that name no zone.
         zone: The zone in which they were read.
@@ -82,11 +82,12 @@ class Tally:
         self.rejected += 1
         _count(self.reasons, _VALUE.sub("…", row.reason), f"{row.reason} ({row.file}:{row.line})")
 
-    def leave_out(self, what: str, value: Any, line: int) -> None:
-        """Counts a value that could not be read, of a headline that is sent without it."""
+    def leave_out(self, what: str, value: Any, line: int | None = None) -> None:
+        """Counts a value that could not be read, of a headline that is sent without it; or what is no headline's."""
         found = self.left_out.get(what)
         if found is None:
-            self.left_out[what] = Found(1, f"{shorten(str(value), 40)!r} in {self.name}:{line}")
+            where = self.name if line is None else f"{self.name}:{line}"
+            self.left_out[what] = Found(1, f"{shorten(str(value), 40)!r} in {where}")
         else:
             found.count += 1
 

@@ -1,5 +1,7 @@
 """Titles, links and sources of a feed's entries: each is taken from where it stands, and none is guessed."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from newstide.core.headline import derive_id
@@ -8,7 +10,11 @@ from producers.feeds import Listing, parse_feed
 from tests.harness.feed_site import NOW, titles
 
 FEED = "https://v.example/feed"
-NAMESPACES = 'xmlns:media="http://search.yahoo.com/mrss/" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+NAMESPACES = (
+    'xmlns:media="http://search.yahoo.com/mrss/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+    'xmlns:dcterms="http://purl.org/dc/terms/" xmlns:x="https://v.example/ns" '
+    'xmlns:itunes="http://www.itunes.com/dtds/podcast-1.0.dtd"'
+)
 LINK = "<link>https://v.example/5</link>"
 
 
@@ -47,9 +53,42 @@ def test_a_title_that_comes_later_is_new_where_the_entry_had_none() -> None:
     assert (status.name, one.id) == ("NEW", derive_id("https://v.example/5", "", "", None))
 
 
-@pytest.mark.parametrize("title", ["media:title", "dc:title", "title"])
-def test_a_title_in_an_entry_that_holds_no_medium_is_the_entrys(title: str) -> None:
-    assert titles(parsed(f"<item>{LINK}<{title}>One</{title}></item>").rows) == ["One"]
+OTHER_NAMES = ["dc:title", "dcterms:title", "itunes:title", "x:title"]
+
+
+def each(*layouts: str, broken: str, names: Sequence[str] = OTHER_NAMES) -> list[str]:
+    """The titles of a feed with an entry for each layout and name; `{0}` is the name."""
+    inner = [layout.format(name) for layout in layouts for name in names]
+    items = [f"<item><guid>{number}</guid>{one}</item>" for number, one in enumerate(inner)]
+    return titles(parsed(f"{''.join(items)}<item><description>Text{broken}</description></item>").rows)
+
+
+@pytest.mark.parametrize("broken", ["", "<b>"], ids=["sound", "unsound"])
+def test_a_title_in_an_entry_that_holds_no_medium_is_the_entrys(broken: str) -> None:
+    names = ["media:title", "title", *OTHER_NAMES]
+    layouts = [f"<{{0}}{said}>A &amp; B<![CDATA[ & C]]></{{0}}>" for said in ("", ' xml:lang="en"')]
+    assert each(*layouts, broken=broken, names=names) == ["A & B & C"] * len(layouts) * len(names)
+
+
+@pytest.mark.parametrize("broken", ["", "<b>"], ids=["sound", "unsound"])
+def test_an_entrys_own_title_counts_wherever_another_stands(broken: str) -> None:
+    names = ["media:title", *OTHER_NAMES]
+    layouts = ["<{0}>Other</{0}><title>One</title>", "<title>One</title><{0}>Other</{0}>"]
+    assert each(*layouts, broken=broken, names=names) == ["One"] * len(layouts) * len(names)
+    assert each("<{0}>Other</{0}><title> </title>", broken=broken, names=names) == ["Other"] * len(names)
+
+
+@pytest.mark.parametrize("broken", ["", "<b>"], ids=["sound", "unsound"])
+def test_of_titles_under_other_names_the_entrys_first_counts(broken: str) -> None:
+    picture = '<media:content url="p"><{0}>Photo</{0}></media:content>'
+    layouts = [
+        "<{0}>One</{0}><{0}>Two</{0}>",
+        "<{0}>One</{0}><dc:title>Two</dc:title><x:title>Three</x:title>",
+        f"{picture}<{{0}}>One</{{0}}>",
+        f"<{{0}}>One</{{0}}>{picture}",
+    ]
+    assert each(*layouts, broken=broken) == ["One"] * len(layouts) * len(OTHER_NAMES)
+    assert each(picture, broken=broken) == []
 
 
 def test_an_entry_of_a_video_has_its_own_title_whatever_the_order() -> None:
@@ -73,6 +112,8 @@ def test_an_entry_of_a_video_has_its_own_title_whatever_the_order() -> None:
         ("<image><title>Logo</title><url>p</url></image><title>Velm</title>", "", "Velm"),
         ("<title>Velm</title><textInput><title>Search</title></textInput>", "", "Velm"),
         ("<title>Velm</title><skin><title>Dark</title></skin>", "", "Velm"),
+        ("<dc:title>Other</dc:title><title>Velm</title>", "", "Velm"),
+        ("<dcterms:title>Velm</dcterms:title><image><dc:title>Logo</dc:title></image>", "", "Velm"),
         ("", "<title>Velm</title>", "Velm"),
         ("", "", "v.example"),
     ],

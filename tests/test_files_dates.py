@@ -146,9 +146,23 @@ def test_times_in_a_list_are_in_the_zone_that_is_told(tmp_path: Path) -> None:
     assert [row.headline.published_at for row in rows(items)] == [ms("2026-10-01T10:00:00")]
 
 
-def test_a_message_joins_a_day_in_utc_with_a_time_of_day_as_a_file_does() -> None:
-    found = headline({"title": "One", "date_gmt": "2026-09-01", "time": "10:00"}, timezone="Asia/Tokyo")
-    assert found.published_at == ms("2026-09-01T10:00:00")
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({"date_gmt": "2026-09-01", "time": "10:00"}, "2026-09-01T10:00:00"),
+        ({"date_utc": "1 September 2026", "time": "10:00 PM"}, "2026-09-01T22:00:00"),
+        ({"date_gmt": "2026-09-01", "time": "10:00+02:00"}, "2026-09-01T08:00:00"),
+        ({"date_utc": "2026-09-01", "created_at": "2026-09-01 23:30:00 -0500"}, "2026-09-02T04:30:00"),
+        ({"date_gmt": "2026-09-01", "created_at": "2026-09-03T10:00:00Z"}, "2026-09-01T00:00:00"),
+    ],
+)
+def test_a_day_in_utc_has_the_time_beside_it_in_messages_and_in_files(
+    times: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    assert headline({"title": "One", **times}, timezone="Asia/Tokyo").published_at == ms(expected)
+    path = write(tmp_path / "a.jsonl", json.dumps({"title": "One", **times}))
+    (row,) = rows(told(path, zone=ZoneInfo("Asia/Tokyo"))[0])
+    assert row.headline.published_at == ms(expected)
 
 
 @pytest.mark.parametrize("name", ["first_seen_date", "Sent Time", "crawlTimestamp", "online_published"])

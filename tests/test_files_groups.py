@@ -56,7 +56,8 @@ def test_what_a_group_says_fills_its_headlines_and_what_is_no_group_among_them_i
     items, tally = told(write(tmp_path / "a.json", json.dumps(groups)))
     found = [(row.headline.title, row.headline.source) for row in rows(items)]
     assert found == [(ALL[0], "Velm"), (ALL[1], "Pell"), (ALL[2], ""), ("Dam holds", "")]
-    assert "groups without headlines, as 'Sport', are left out" in tally.notes
+    ((what, counted),) = tally.left_out.items()
+    assert (what, counted.count, counted.example[:11]) == ("group without headlines", 1, "'Sport' in ")
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,32 @@ def test_a_headline_that_is_cleaned_in_another_way_now_tells_how_it_was_read_bef
     assert (sign.headline.source, sign.former.source) == ("\u06dd", "")
 
 
+@pytest.mark.parametrize(
+    ("fields", "former_id"),
+    [
+        *(
+            ({"source": null}, derive_id("", null, "Dam holds", None))
+            for null in ("NULL", "n/a", "-", "(null)", "#REF!")
+        ),
+        ({"source": "{'name': 'Velm'}"}, derive_id("", "{'name': 'Velm'}", "Dam holds", None)),
+        ({"title": "{'main': 'Dam holds'}"}, derive_id("", "", "{'main': 'Dam holds'}", None)),
+        (
+            {"url": "https://v.example/1, https://v.example/2"},
+            derive_id("https://v.example/1, https://v.example/2", "", "", None),
+        ),
+    ],
+)
+def test_a_text_that_was_taken_literally_before_gives_the_former_id(fields: dict[str, str], former_id: str) -> None:
+    decoded = decode(message(**{"title": "Dam holds", **fields}), NOON)
+    assert decoded.former is not None
+    assert decoded.former.id == former_id != decoded.headline.id
+
+
+@pytest.mark.parametrize("name", ["id", "url", "description", "language"])
+def test_a_missing_value_that_was_one_id_for_all_headlines_is_no_former_id(name: str) -> None:
+    assert decode(message(title="Dam holds", **{name: "NULL"}), NOON).former is None
+
+
 texts = st.text(max_size=200)
 
 

@@ -3,12 +3,13 @@
 import base64
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness.reading import read, rejects, rows, write
+from tests.harness.reading import read, rejects, rows, told, write
 from tests.test_messages import ARTICLE, items, titles
 from tests.test_messages_wrapped import AT, AT_MS, DELETED, ROW, A, B, both_ways
 
@@ -203,13 +204,58 @@ def test_headlines_in_titled_groups_are_read_in_messages_too(tmp_path: Path) -> 
         assert [one[1] for one in both_ways(message, tmp_path / "a.json")] == [A["title"], B["title"], "Match lost"]
 
 
+EMPTY = {"title": "Sky", "articles": []}
+SECTIONS: list[dict[str, Any]] = [
+    EMPTY,
+    {"title": "World", "articles": [A, B]},
+    {"title": "Letters", "articles": []},
+    {"title": "Sport", "articles": [C]},
+]
+AROUND = {
+    "array": SECTIONS,
+    "document": {"date": "2026-10-12", "sections": SECTIONS},
+    "wrapped": {"data": {"sections": SECTIONS}},
+    "groups within groups": [
+        {"title": "All", "articles": [SECTIONS[0], SECTIONS[1]]},
+        {"title": "More", "articles": SECTIONS[2:]},
+    ],
+}
+
+
+@pytest.mark.parametrize("content", [*map(json.dumps, AROUND.values()), "\n".join(map(json.dumps, SECTIONS))])
+def test_groups_without_headlines_are_no_headlines_and_are_counted_at_both_entrances(
+    tmp_path: Path, content: str
+) -> None:
+    found, tally = told(write(tmp_path / "a.json", content))
+    messages = items(content.encode())
+    expected = [A["title"], B["title"], "Match lost"]
+    assert [row.headline.title for row in rows(found)] == expected
+    assert [one.headline.title for one in messages if one.headline] == expected
+    assert (len(messages), rejects(found)) == (3, [])
+    counted = Counter(name for one in messages for name in one.unread)
+    assert counted == {what: one.count for what, one in tally.left_out.items()} == {"group without headlines": 2}
+
+
+def test_an_empty_group_is_counted_also_where_the_first_headline_beside_it_is_refused() -> None:
+    sections = [{"title": "World", "articles": [{**A, "title": "N/A"}, B]}, EMPTY]
+    (refused, read_) = items(sections)
+    assert refused.headline is None
+    assert read_.headline is not None
+    assert (refused.unread, read_.unread) == (("group without headlines",), ())
+
+
+def test_a_title_beside_an_empty_array_that_no_group_shows_to_be_one_is_a_headline(tmp_path: Path) -> None:
+    for message in ([EMPTY], EMPTY, [A, EMPTY], [{**A, "articles": [B]}, EMPTY]):
+        assert EMPTY["title"] in [one[1] for one in both_ways(message, tmp_path / "a.json")]
+
+
 def test_deleted_rows_in_a_file_are_refused_by_that_reason(tmp_path: Path) -> None:
     deleted = [{"__deleted": "true", **A}, {"type": "DELETE", "record": A}, {"old": A, "new": None}]
-    told = read(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, [A, *deleted]))))
-    assert [row.headline.title for row in rows(told)] == [A["title"]]
-    assert rejects(told)[0].reason == "The record says that its row was deleted."
-    assert len(rejects(told)) == 3
+    found = read(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, [A, *deleted]))))
+    assert [row.headline.title for row in rows(found)] == [A["title"]]
+    assert rejects(found)[0].reason == "The record says that its row was deleted."
+    assert len(rejects(found)) == 3
     for content in ([A, *deleted], {"records": [A, *deleted]}):
-        told = read(write(tmp_path / "a.json", json.dumps(content)))
-        assert [row.headline.title for row in rows(told)] == [A["title"]]
-        assert len(rejects(told)) == 3
+        found = read(write(tmp_path / "a.json", json.dumps(content)))
+        assert [row.headline.title for row in rows(found)] == [A["title"]]
+        assert len(rejects(found)) == 3

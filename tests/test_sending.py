@@ -85,7 +85,10 @@ def test_what_is_no_table_is_named_as_the_page_says(tmp_path: Path, what: str, s
 
 @pytest.mark.parametrize(("inner", "expected"), table("an entry of a feed"))
 def test_an_entry_of_a_feed_is_read_as_the_page_says(inner: str, expected: str) -> None:
-    prefixes = 'xmlns:a="http://www.w3.org/2005/Atom" xmlns:m="http://search.yahoo.com/mrss/"'
+    prefixes = (
+        'xmlns:a="http://www.w3.org/2005/Atom" xmlns:m="http://search.yahoo.com/mrss/" '
+        'xmlns:d="http://purl.org/dc/elements/1.1/"'
+    )
     feed = f'<rss version="2.0" {prefixes}><channel><title>Velm</title><item>{code(inner)}</item></channel></rss>'
     listing = parse_feed(feed.encode(), "https://v.example/feed/rss", NOW)
     heads = [row.headline for row in listing.rows]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import times as times_benchmark
 from newstide.core import time_orders
 from newstide.core.errors import SettingsError
 from newstide.core.offsets import OFFSETS
@@ -339,6 +340,12 @@ def test_hostile_texts_cost_little() -> None:
     for text in texts * 20:
         parse_time(text)
     assert time.process_time() - started < 2
+
+
+@pytest.mark.alone
+def test_of_every_layout_two_hundred_thousand_times_are_read_in_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    times_benchmark.main(["--rows", "1000"])  # finds each layout once
+    assert times_benchmark.main(["--rows", "50000"]) == 0, capsys.readouterr().out
 
 
 def test_a_time_behind_a_dash_is_no_zone() -> None:

@@ -48,7 +48,7 @@ from newstide.core.nested_headlines import (
 )
 from newstide.core.packings import Unpacker
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
-from newstide.core.titled_groups import are_groups, of_groups
+from newstide.core.titled_groups import EMPTY_GROUP, are_groups, of_groups, times_around
 from newstide.core.unforeseen import unforeseen
 
 __all__ = ["Found", "Origin", "open_bare", "open_message"]
@@ -69,6 +69,7 @@ class Found(NamedTuple):
         origin: The source and id that the envelope states; None where it states none.
         fault: Why `raw` is no object; empty where it is one.
         part: The number of the value in an array that its origin's envelope holds, from 1; 0 where that holds one value.
+        left_out: What stood beside it and is no headline's, and so is counted among the values that are left out.
     """
 
     raw: Any
@@ -78,6 +79,7 @@ class Found(NamedTuple):
     origin: Origin | None = None
     fault: str = ""
     part: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,13 @@ class _Around:
     parts: "_Places"  # numbers what the origin's envelope holds
     beside: Mapping[str, Any]
     texts: int = 0  # packings and JSON texts in which the value lies
+    times: Sequence[Any] = ()  # of the objects around an array, which fill those that its elements lack
 
     def within(self, inner: "_Inner") -> "_Around":
         """What stands around the content of an envelope or wrapper."""
         parts = self.parts if inner.origin is None else _Places(False, self.parts.unpacker)
         beside = filled(inner.beside, self.beside) if self.beside else inner.beside
-        return _Around(inner.origin or self.origin, True, parts, beside, self.texts)
+        return _Around(inner.origin or self.origin, True, parts, beside, self.texts, inner.times)
 
 
 class _Inner(NamedTuple):
@@ -104,6 +107,7 @@ class _Inner(NamedTuple):
     origin: Origin | None = None
     wrapped: bool = True
     beside: Mapping[str, Any] = {}
+    times: Sequence[Any] = ()
 
 
 def open_bare(value: bytes, own: Mapping[str, str]) -> Found | None:
@@ -146,8 +150,7 @@ def open_message(
     beside = {} if origin is None else time_of({"time": named.get("ce_time", b"").decode("utf-8", "replace")})
     around = _Around(origin, origin is not None, _Places(many, unpacker), beside)
     places = _Places(many, unpacker)
-    for document in documents:
-        yield from _opened(document, around, places, own or {})
+    yield from _documents(documents, around, places, own or {})
 
 
 class _Places:
@@ -161,6 +164,13 @@ class _Places:
     def next(self) -> int:
         self._last += 1
         return self._last if self.counts else 0
+
+
+def _documents(documents: list[Any], around: _Around, places: _Places, own: Mapping[str, str]) -> Iterator[Found]:
+    """What a text holds: one object with a title is a headline, several may be groups."""
+    yield from (
+        _each(documents, around, places, own) if len(documents) > 1 else _opened(documents[0], around, places, own)
+    )
 
 
 def _opened(value: Any, around: _Around, places: _Places, own: Mapping[str, str]) -> Iterator[Found]:
@@ -192,15 +202,12 @@ def _found(value: Any, around: _Around, places: _Places, own: Mapping[str, str])
             yield Found(_raw(value), place=places.next(), fault=str(error))
             return
         _count(len(documents) > 1, around, places)
-        for document in documents:
-            yield from _opened(document, replace(around, texts=texts + 1), places, own)
+        yield from _documents(documents, replace(around, texts=texts + 1), places, own)
     elif isinstance(value, list):
         if not value:
             yield Found(value, place=places.next(), fault="The array is empty.")
         _count(True, around, places)
-        titled = partial(has_title, own=own)
-        for element in of_groups(value, titled)[0] if are_groups(value, titled) else value:
-            yield from _opened(element, around, places, own)
+        yield from _each(value, around, places, own)
     elif isinstance(value, dict):
         for inner in _unwrapped(value, own):
             if inner.wrapped:
@@ -215,6 +222,19 @@ def _found(value: Any, around: _Around, places: _Places, own: Mapping[str, str])
         kind = "null" if value is None else type(value).__name__
         what = "element" if places.counts else "message"
         yield Found(value, place=places.next(), fault=f"The {what} is a JSON {kind}, not an object.")
+
+
+def _each(values: list[Any], around: _Around, places: _Places, own: Mapping[str, str]) -> Iterator[Found]:
+    """As `_opened`, of several values, or of the headlines in them where they are groups; the first counts empty ones."""
+    left_out: tuple[str, ...] = ()
+    titled = partial(has_title, own=own)
+    if are_groups(values, titled, around.times):
+        values, empty = of_groups(values, titled, around.times)
+        left_out = (EMPTY_GROUP,) * len(empty)
+    for value in values:
+        for found in _opened(value, around, places, own):
+            yield found._replace(left_out=found.left_out + left_out) if left_out else found
+            left_out = ()
 
 
 def _count(many: bool, around: _Around, places: _Places) -> None:
@@ -257,17 +277,19 @@ def _wrapped(value: dict[str, Any], objects: dict[str, Any], titled: Titled, own
     if (table := table_of(value, titled)) is not None:
         return _Inner(table)
     arrays = titled_arrays(objects, lambda fields: titled(fields) or is_envelope(fields))
-    elements = next(iter(arrays.values()), [])
+    where, elements = next(iter(arrays.items()), ("", []))
     if len(arrays) == 1 and any(
         is_more_than_title(one) or (isinstance(one, dict) and is_envelope(one)) for one in elements
     ):
-        return _Inner(elements)
+        return _Inner(elements, times=times_around(objects, where))
     if (nested := _nested(value, objects, titled, own)) is not None:
         return nested
     arrays = titled_arrays(objects, lambda fields: _holds_nested(fields, titled)) or arrays
     if len(arrays) > 1:
         return _Inner(Broken(value, several_titles([(path,) for path in arrays])))
-    return _Inner(next(iter(arrays.values()))) if arrays else _Inner(value, wrapped=False)
+    for where, elements in arrays.items():
+        return _Inner(elements, times=times_around(objects, where))
+    return _Inner(value, wrapped=False)
 
 
 def _nested(value: dict[str, Any], objects: dict[str, Any], titled: Titled, own: Mapping[str, str]) -> _Inner | None:

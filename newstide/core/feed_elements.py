@@ -12,19 +12,22 @@ from newstide.core.links import joined
 
 # Keys of what feedparser says, which no element has: the address that an earlier version read, of an entry; of the feed's
 # links; whether an entry is closed; its guid that is no address; its guid or id that is one; the names of its elements that
-# hold a time; the title of a medium that stands in the entry itself; a feed's title before its first entry.
-FORMERLY, FORMER_LINKS, CLOSED, NO_LINK, ADDRESS, TIMES, MEDIUMS_TITLE, FIRST_TITLE = (
+# hold a time; its titles, or a feed's, under a prefix; the title of a medium that stands in the entry itself; a feed's title
+# before its first entry.
+FORMERLY, FORMER_LINKS, CLOSED, NO_LINK, ADDRESS, TIMES, TITLES, MEDIUMS_TITLE, FIRST_TITLE = (
     " formerly",
     " former links",
     " closed",
     " no link",
     " address",
     " times",
+    " titles",
     " medium",
     " first title",
 )
 _ELSEWHERE = " elsewhere"
 _ENTRIES, _FEEDS = {"item", "entry"}, {"channel", "feed"}
+_OF_AN_ENTRY = ("insource", "title_depth", "hasContent", "_said")  # what a parser keeps of the entry that is open
 _ASIDE = {"image", "textinput"}
 _ABSOLUTE = re.compile("[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _TIME = re.compile(
@@ -54,6 +57,8 @@ def make_careful(parser: Any) -> None:
         "_end_media_description": _end_media_description,
         "_start_media_title": _start_media_title,
         "_end_media_title": _end_media_title,
+        "_start_dc_title": lambda parser, _attributes: parser.push("dc_title", 1),  # feedparser takes it for `<title>`
+        "_end_dc_title": lambda parser: parser.pop("dc_title"),
         **dict.fromkeys(("_start_guid", "_start_id"), _start_guid),
         "_end_guid": _end_guid,
         "_end_id": _end_id,
@@ -81,25 +86,37 @@ def _opening(handle: Callable[..., Any]) -> Callable[..., Any]:
     """Keeps which elements are open, and the names of an entry's own elements that hold a time, whatever their prefix."""
 
     def call(parser: Any, tag: str, attributes: Any) -> None:
-        parent, name = _parent(parser, 1), _plain(parser, tag)
+        name = _plain(parser, tag)
         parser.__dict__.setdefault("_open", []).append(tag)
-        if parent in _ENTRIES and parser.inentry and _TIME.fullmatch(name.rpartition("_")[2]):
+        is_time = parser.inentry and _parent(parser) in _ENTRIES and _TIME.fullmatch(name.rpartition("_")[2])
+        if is_time:
             parser.entries[-1].setdefault(TIMES, []).append(name)
-            if not hasattr(parser, f"_start_{name}"):
-                attributes = []  # feedparser would keep them, and drop the text
+        if (is_time or _is_other_title(parser, name)) and not hasattr(parser, f"_start_{name}"):
+            attributes = []  # feedparser would keep them, and drop the text
+        in_text = parser.incontent
         handle(parser, tag, attributes)
+        if parser.incontent and not in_text:
+            parser._text_from = len(parser._open)
 
     return call
 
 
 def _leaving(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """Ends an element; one of the markup in a text is none of the feed's, whatever its name: HTML has a `<source>` too."""
+
     def call(parser: Any, tag: str) -> None:
-        handle(parser, tag)
         opened = parser.__dict__.setdefault("_open", [])
-        for place in range(len(opened) - 1, -1, -1):
-            if opened[place] == tag:
-                del opened[place:]
-                break
+        place = next((place for place in range(len(opened) - 1, -1, -1) if opened[place] == tag), len(opened))
+        is_markup = parser.incontent and parser.contentparams.get("type") == "application/xhtml+xml"
+        aside = bool(is_markup and place >= parser._text_from)
+        parser.svgOK += aside  # then feedparser calls no handler
+        handle(parser, tag)
+        parser.svgOK = max(parser.svgOK - aside, 0)
+        name = _plain(parser, tag)
+        if not aside and _is_other_title(parser, name):
+            context = parser._get_context()
+            context.setdefault(TITLES, []).append(dict.get(context, name, ""))
+        del opened[place:]
 
     return call
 
@@ -143,6 +160,12 @@ def _is_own_title(parser: Any) -> bool:
     if parser.insource:
         return parent == "source"
     return parser.svgOK or parent in (_ENTRIES if parser.inentry else _FEEDS)
+
+
+def _is_other_title(parser: Any, name: str) -> bool:
+    """Whether an element holds such a title under a prefix. Media RSS is left out, whose titles are those of media."""
+    prefix, _, last = name.rpartition("_")
+    return last == "title" and prefix not in ("", "media") and _is_own_title(parser)
 
 
 def _is_no_aside(parser: Any) -> bool:
@@ -211,13 +234,15 @@ def _take_address(parser: Any, guid: str) -> bool:
 
 
 def _beginning(handle: Callable[..., Any]) -> Callable[..., Any]:
-    """Keeps the feed's title before its first entry, and the address by which RDF names an entry."""
+    """Keeps the feed's title before its first entry, the address by which RDF names an entry, and the entry around it."""
 
     def call(parser: Any, attributes: Any) -> None:
         if not parser.entries:
             parser.feeddata[FIRST_TITLE] = parser.feeddata.get("title")
+        around = {name: getattr(parser, name, "") for name in _OF_AN_ENTRY} if parser.inentry else {}
+        parser.__dict__.setdefault("_around", []).append((len(parser.entries) - 1, around))
         handle(parser, attributes)
-        parser._said = ""
+        parser.insource, parser._said = 0, ""
         about = parser.entries[-1].get("id")
         if about and _take_address(parser, about):
             parser.entries[-1].setdefault("link", "")  # that the entry gives itself, or has none
@@ -226,9 +251,17 @@ def _beginning(handle: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _closing(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """Says of an entry that it is closed, and goes on with the entry around it, which then is the last again."""
+
     def call(parser: Any) -> None:
+        begun = parser.__dict__.get("_around")
+        place, around = begun.pop() if begun else (0, {})
         if parser.entries:
             parser.entries[-1][CLOSED] = True
         handle(parser)
+        if around:
+            parser.entries.append(parser.entries.pop(place))
+            parser.inentry = 1
+            vars(parser).update(around)
 
     return call

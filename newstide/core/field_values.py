@@ -7,7 +7,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -39,6 +39,7 @@ WRAPPERS = (
     "value", "message", "record", "after", "fullDocument", "Message", "detail", "entry", "content", "body", "object",
     "resource", "result", "news", "newsItem", "snippet", "properties", "current", "new", "new_val", "NewImage", "dynamodb",
 )  # fmt: skip
+BEHIND_UTC = " UTC"  # what `in_utc` puts behind a time, and `several_values` takes off again
 _ZONES = ("timezone", "timeZone", "tz", "zone")  # beside a time in an object, as PHP and calendars write it
 _SHARED = ("source", "language", "published_at")  # the fields whose value all headlines in an object may share
 _OF_HEADLINES = frozenset({"url", "source", "published_at", "description"})  # fields that a title's object has not
@@ -247,7 +248,9 @@ def _read(field: str, value: Any, depth: int) -> str | int | float | Instant | N
             return next((text for text in value.values() if text.strip()), None)
         inner = (value.get(name) for name in WITHIN.get(field, _OTHERS))
         found = next((found for one in inner if (found := _read(field, one, depth - 1)) is not None), None)
-        return _in_its_zone(found, value) if field == "published_at" and isinstance(found, str) else found
+        if field == "published_at" and isinstance(found, str):
+            return _with_zone(found, [f" {zone}" for name in _ZONES if isinstance(zone := value.get(name), str)])
+        return found
     if isinstance(value, list | tuple):
         several = [found for one in value if (found := _read(field, one, depth - 1)) is not None]
         if field == "title" and len(several) > 1:
@@ -298,22 +301,22 @@ def _plain(typed: Any) -> Any:
     return None if kind == "NULL" else value
 
 
-def _in_its_zone(time: str, value: Mapping[Any, Any]) -> str:
-    """The time with the zone that stands beside it, where it names none and the zone is known."""
-    parsed = parse_time(time)
+def _with_zone(time: str, zones: Sequence[str]) -> str:
+    """The time with the first known of the zones behind it, each with a space before it; unchanged where it names one."""
+    parsed = parse_time(time) if zones else None
     if parsed is None or parsed.zone is not Zone.MISSING:
         return time
-    for zone in (value.get(name) for name in _ZONES):
-        told = parse_time(f"{time} {zone}") if isinstance(zone, str) else None
+    for zone in zones:
+        told = parse_time(time + zone)
         if told is not None and told.milliseconds is not None and told.zone is Zone.GIVEN:
-            return f"{time} {zone}"
+            return time + zone
     return time
 
 
 def in_utc(time: Any) -> Any:
     """A time whose name says that it is in UTC, with that zone where it names none."""
     text = value_of("published_at", time)
-    return _in_its_zone(text, {"zone": "UTC"}) if isinstance(text, str) else time
+    return _with_zone(text, [BEHIND_UTC]) if isinstance(text, str) else time
 
 
 def _digits(number: float) -> str | None:

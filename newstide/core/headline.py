@@ -173,7 +173,8 @@ def as_formerly(fields: Mapping[str, Any], headline: Headline, limits: Limits = 
     ):
         return None
     with suppress(InvalidHeadline):  # version 0.1 refused the headline
-        former = _headline(fields, _day(fields), headline.published_at, limits, clean_formerly, clean_formerly)
+        at = headline.published_at
+        former = _headline(fields, _day(fields), at, limits, clean_formerly, clean_formerly, literal=True)
         return former if former != headline else None
     return None
 
@@ -197,18 +198,36 @@ def _day(fields: Mapping[str, Any]) -> int | None:
 def _was_same(value: Any, text: str) -> bool:
     if value is None or (value is text and len(text) != 1):  # cleaning may hand back a single character itself
         return True
-    return not isinstance(value, str) or reads_as_formerly(value)
+    return not isinstance(value, str) or (reads_as_formerly(value) and _is_literal(value))
+
+
+def _is_literal(value: str) -> bool:
+    """Whether a text is what it says: it stands for no missing value, and is no object and no several links."""
+    return value not in NULLS and value[:1] not in _OBJECT_BEGINS and value.count("://") < 2
 
 
 def _headline(
-    fields: Mapping[str, Any], day: int | None, at: int, limits: Limits, clean_text: _Clean, clean_name: _Clean
+    fields: Mapping[str, Any],
+    day: int | None,
+    at: int,
+    limits: Limits,
+    clean_text: _Clean,
+    clean_name: _Clean,
+    *,
+    literal: bool = False,
 ) -> Headline:
-    """The headline of these fields; its id is derived with the time `day`, if any, and its time is `at`."""
+    """The headline of these fields; its id is derived with the time `day`, if any, and its time is `at`.
+
+    With `literal`, title, source and link are the texts that came, as version 0.1 took them. A link that is a missing value
+    stays one: all headlines with it had one id, which tells none of them from the others.
+    """
     get = fields.get
-    title = _text("title", get("title"), clean_text)
-    source = _text("source", get("source"), clean_text)[:MAX_SOURCE].strip()
-    url = _text("url", get("url"), clean_name)
-    if " " in url:
+    title = _text("title", get("title"), clean_text, literal=literal)
+    source = _text("source", get("source"), clean_text, literal=literal)[:MAX_SOURCE].strip()
+    url = _text("url", get("url"), clean_name, literal=literal)
+    if literal:
+        url = "" if url in NULLS else url
+    elif " " in url:
         url = _first_link(url)
     return Headline(  # by place, which is faster than by name
         _id(fields, source, url, title, day, clean_name),
@@ -292,11 +311,11 @@ def _language(value: Any) -> str:
     return "" if value in NULLS else language_tag(value)
 
 
-def _text(name: str, value: Any, clean_text: _Clean, *, lines: bool = False) -> str:
-    """A field's text, cleaned; empty where it is what programs write for a missing one."""
+def _text(name: str, value: Any, clean_text: _Clean, *, lines: bool = False, literal: bool = False) -> str:
+    """A field's text, cleaned; empty where it is what programs write for a missing one, unless it is taken literally."""
     if value is None:
         return ""
-    if value.__class__ is str:
+    if value.__class__ is str and not literal:
         if value[:1] in _OBJECT_BEGINS:
             value = named(name, value)
         elif len(value) <= LONGEST_NULL and value in NULLS and name != "title":  # a title is told that it is none

@@ -4,14 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from newstide.core.field_values import is_readable, value_of
+from newstide.core.field_values import BEHIND_UTC, is_readable, value_of
 from newstide.core.instants import Instant
 from newstide.core.text import iso_time
 from newstide.core.times import Fault, ParsedTime, Zone, parse_time, within
 
 _CLOCK = re.compile(r"[T\s]*\d{1,2}[:.h]\d{2}(?!\d)")  # how a time of day begins
 _DAY_MS = 86_400_000
-_IN_UTC = " UTC"  # behind a time whose name says so, see `field_values.in_utc`
 _FLAGS = frozenset({"0", "1", "true", "false", "yes", "no", "t", "f", "y", "n"})
 
 
@@ -65,7 +64,7 @@ def _time(values: Sequence[Any], in_file: bool) -> Any:
             return other
     for _, clock, _ in read:
         if isinstance(clock, str) and _CLOCK.match(clock):
-            bare, zone, _ = text.strip().partition(_IN_UTC)
+            bare, zone, _ = text.strip().partition(BEHIND_UTC)
             joined = f"{bare} {clock.strip().removeprefix('T')}"
             for told in (f"{joined}{zone}", joined):
                 if (parsed := parse_time(told)) is not None and parsed.fault is not Fault.UNREADABLE:
@@ -95,7 +94,7 @@ def _is_day(text: Any, parsed: ParsedTime) -> bool:
         return False
     if parsed.milliseconds is None:
         return parsed.fault is Fault.AMBIGUOUS
-    in_no_zone = parsed.zone is Zone.MISSING or text.endswith(_IN_UTC)
+    in_no_zone = parsed.zone is Zone.MISSING or text.endswith(BEHIND_UTC)
     return in_no_zone and parsed.milliseconds % _DAY_MS == 0
 
 
@@ -103,5 +102,5 @@ def _is_of(day: ParsedTime, day_text: str, moment: ParsedTime, text: Any) -> boo
     """Whether a moment lies in the day, in UTC or as it is written: that of another day is when a page was changed."""
     if moment.milliseconds is None or day.milliseconds is None:
         return False
-    written = isinstance(text, str) and text.strip()[:10] == day_text.strip().removesuffix(_IN_UTC)
+    written = isinstance(text, str) and text.strip()[:10] == day_text.strip().removesuffix(BEHIND_UTC)
     return written or 0 <= moment.milliseconds - day.milliseconds < _DAY_MS

@@ -29,7 +29,11 @@ _FILLERS = re.compile(
     "|เวลา|น|พ\\.?ศ|ค\\.?ศ|วันที่|วัน|ที่"
 )
 _ORDINALS = ("st", "nd", "rd", "th", "er", "e", "o")
-_WEEKDAY_ALONE = re.compile(r"[(\uff08][日月火水木金土一二三四五六일월화수목금토][)\uff09]")
+_WEEKDAY_ALONE = re.compile(r"[(\uff08]([日月火水木金土一二三四五六일월화수목금토])[)\uff09]")
+_WEEKDAYS_ALONE = {
+    name: day for names in ("月火水木金土日", "一二三四五六", "월화수목금토일") for day, name in enumerate(names)
+}
+_NUMBERS_ALONE = re.compile(r"(?<!0)00?([-–/. ]) ?00?\1 ?0000(?!0)")  # a day and a month as numbers, and a year
 _UNITS = str.maketrans("年月時时點点分秒", "ymhhhhis")
 _HANGUL_UNITS = {"년": "y", "월": "m", "일": "d", "시": "h", "분": "i", "초": "s"}
 _COMMENTS = re.compile(r"\s+m=[+-][\d.]+$|(?<=[+-]0000)\s*\([^()]*\)$")  # as Go and JavaScript append them
@@ -95,6 +99,7 @@ class Layout:
         half: Whether it is the second half of the day; None where the time has 24 hours.
         zone: The zone that the shape names; before an offset, one that is not UTC: Etc/GMT+5 is five hours west.
         doubt: Whether the offset may be the end of a range: 08:00-09:00; `zone` is then what stands behind it.
+        said_weekdays: The weekdays that the shape's name of one can mean, Monday as 0; empty where it names none.
         maybe_year_first: 26/11/27 may be 2026-11-27, or the 26th; `year` is what stands last.
         unknown: Whether the shape names a zone that is not known.
         buddhist: Years from 2400 on are the Thai calendar's.
@@ -106,6 +111,7 @@ class Layout:
     day: Span
     first: Span
     second: Span
+    said_weekdays: frozenset[int]
     maybe_year_first: bool
     week: Span
     weekday: Span
@@ -131,6 +137,7 @@ class _NamedParts:
 
     months: list[frozenset[int]]
     maybe: list[frozenset[int]]  # a name that is a weekday's, too
+    weekdays: list[frozenset[int]]
     halves: list[bool]
     zones: list[tzinfo | None]
     places: list[int]  # where in the shape the canonical text's characters stand
@@ -153,10 +160,13 @@ def _names(language: str) -> list[Names]:
 
 
 def _layout(shape: str, names: Names, language: str) -> Layout | str:
-    text = _WEEKDAY_ALONE.sub(lambda found: " " * len(found[0]), _COMMENTS.sub("", shape))
-    canonical, words = _canonical(text, names)
+    text = _COMMENTS.sub("", shape)
+    alone = _WEEKDAY_ALONE.search(text)
+    canonical, words = _canonical(_WEEKDAY_ALONE.sub(lambda found: " " * len(found[0]), text), names)
     if canonical is None or words is None:
         return "unreadable"
+    if alone is not None:
+        words.weekdays.append(frozenset([_WEEKDAYS_ALONE[alone[1]]]))
     for pattern in _patterns():
         match = pattern.fullmatch(canonical)
         if match is not None:
@@ -210,6 +220,7 @@ def _made(match: re.Match[str], words: _NamedParts, shape: str, language: str) -
         year=year,
         month=month,
         **spans,
+        said_weekdays=frozenset.intersection(*words.weekdays) if words.weekdays else frozenset(),
         maybe_year_first=groups.get("first") is not None and len(groups["year"]) == 2,
         half=words.halves[0] if words.halves else None,
         sign={"": 0, "+": 1}.get(sign, -1),
@@ -228,7 +239,7 @@ def _canonical(shape: str, names: Names) -> tuple[str | None, _NamedParts | None
     plain = fold(shape)
     runs = iter(_DIGITS.finditer(shape))
     out: list[str] = []
-    words = _NamedParts([], [], [], [], [])
+    words = _NamedParts([], [], [], [], [], [])
 
     def put(text: str, place: int = -1) -> None:
         out.append(text)
@@ -272,11 +283,13 @@ def _say(name: str, names: Names, words: _NamedParts, put: _Put) -> None:
         put("P")
     elif key in names.months and key in names.weekdays:
         words.maybe.append(names.months[key])
+        words.weekdays.append(names.weekdays[key])  # counts only where both day and month are numbers
         put("?")
     elif key in names.months:
         words.months.append(names.months[key])
         put("M")
     else:
+        words.weekdays.append(names.weekdays[key])
         put("W")
 
 
@@ -331,7 +344,7 @@ def _as_written(word: str, shape: str) -> str:
 def _tidied(text: str, words: _NamedParts) -> tuple[str | None, _NamedParts | None]:
     """Weekdays taken out with what surrounds them, runs of spaces made one; at most one of each kind of word."""
     if "?" in text:
-        alone = "M" not in text
+        alone = "M" not in text and _NUMBERS_ALONE.search(text) is None
         place = text.rindex("?")  # of two, the weekday stands first: "mar 17 mar 2026"
         text = text[:place].replace("?", "W") + ("M" if alone else "W") + text[place + 1 :]
         if alone:

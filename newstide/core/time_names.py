@@ -29,7 +29,7 @@ _MONTHS = {
     "сен": 9,
     "фев": 2,
 }
-_WEEKDAYS = ("tues", "thur", "thurs", "weds")
+_WEEKDAYS = {"tues": 1, "weds": 2, "thur": 3, "thurs": 3}
 _HALVES = {
     "am": False, "a.m": False, "a.m.": False, "a. m": False, "pm": True, "p.m": True, "p.m.": True, "p. m": True,
     "ص": False, "م": True, "上午": False, "下午": True, "午前": False, "午後": True, "오전": False, "오후": True,
@@ -46,13 +46,13 @@ class Names:
 
     Attributes:
         months: Name to numbers of months; more than one where languages differ.
-        weekdays: Names of weekdays.
+        weekdays: Name to weekdays, Monday as 0; more than one where languages differ.
         halves: Name to whether it is the day's second half.
         pattern: Finds any of them, the longest first, as a whole word.
     """
 
     months: Mapping[str, frozenset[int]]
-    weekdays: frozenset[str]
+    weekdays: Mapping[str, frozenset[int]]
     halves: Mapping[str, bool]
     pattern: re.Pattern[str]
 
@@ -74,12 +74,13 @@ def names_of(language: str) -> Names | None:
         primary = language.partition("-")[0]
         return names_of(primary) if primary != language else None
     months: dict[str, set[int]] = defaultdict(set)
-    weekdays = set(_WEEKDAYS)
+    weekdays: dict[str, set[int]] = defaultdict(set, {name: {day} for name, day in _WEEKDAYS.items()})
     halves = {fold(name): half for name, half in _HALVES.items()}
     for locale in locales:
         for number, name in _listed(locale.months):
             months[name].add(number)
-        weekdays.update(name for _, name in _listed(locale.days))
+        for day, name in _listed(locale.days):
+            weekdays[name].add(day)
         for half, name in _listed(locale.day_periods):
             if half in ("am", "pm"):
                 halves[name] = half == "pm"
@@ -90,7 +91,7 @@ def names_of(language: str) -> Names | None:
         months.setdefault(name, {number})
     return Names(
         {name: frozenset(numbers) for name, numbers in months.items()},
-        frozenset(weekdays),
+        {name: frozenset(days) for name, days in weekdays.items()},
         halves,
         _pattern({*months, *weekdays, *halves}),
     )

@@ -1,5 +1,7 @@
 """Which of a date's numbers are its day, its month and its year, where the layout leaves that open.
 
+A weekday settles it where it is that of one reading alone: Sat, 11/04/2020 is in April, since 4 November is a Wednesday.
+
 A two-digit year counts here only where news can have it: from 1970 to the next year. So 31/12/25 has the day first, and
 20/05/31 the year, while 27/11/26 may have either.
 """
@@ -30,14 +32,19 @@ def year_of(text: str, layout: Layout) -> int | None:
 
 
 def readings(text: str, layout: Layout) -> dict[Order, set[int]]:
-    """The days that the three numbers of a text can mean, as proleptic ordinals, by what stands first."""
+    """The days that the three numbers of a text can mean, as proleptic ordinals, by what stands first.
+
+    Where the text names a weekday that one of these days alone is, only that day counts.
+    """
     found: dict[Order, set[int]] = defaultdict(set)
     for order, year, month, day in _tried(text, layout):
         try:
             found[order].add(date(year, month, day).toordinal())
         except ValueError:
             continue
-    return {order: days for order, days in found.items() if days}
+    agree = {order: {day for day in days if (day - 1) % 7 in layout.said_weekdays} for order, days in found.items()}
+    settled = len(set().union(*agree.values())) == 1
+    return {order: days for order, days in (agree if settled else found).items() if days}
 
 
 def order_of(value: Any, language: str = "") -> Order | None:

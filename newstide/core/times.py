@@ -199,7 +199,9 @@ def _day(text: str, layout: Layout, order: Order | None) -> int | ParsedTime:
     try:
         if layout.first is not None and layout.second is not None and order in ("day", "month"):
             of_month, of_day = (layout.second, layout.first) if order == "day" else (layout.first, layout.second)
-            return date(year, int(text[of_month]), int(text[of_day])).toordinal()
+            day = date(year, int(text[of_month]), int(text[of_day])).toordinal()
+            if not layout.said_weekdays or (day - 1) % 7 in layout.said_weekdays:
+                return day
         if layout.day is not None:
             month = layout.month
             return date(

@@ -1,15 +1,18 @@
 """Groups in JSON: objects with a title that are no headlines but hold them, as sections, feeds and folders do."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from newstide.core.field_values import beside_headlines, filled
 from newstide.core.known_names import field_of, plain_name
 from newstide.core.titled_arrays import json_feed_items, titled_arrays
 
+EMPTY_GROUP = "group without headlines"  # as which it is counted among what is left out
+
 _LOOKED_AT = 50  # objects that show whether they are groups
 _DEEPEST = 20  # groups within each other
-# Names of what belongs to a headline, without the plural's ending: its tags have titles of their own.
+# Beginnings of the names of arrays that belong to a headline: its tags have titles of their own. The words of
+# `nested_headlines` say that the title of one object is no headline's; an array called `sections` may lead to headlines.
 _BELONGING = (
     "author", "byline", "categor", "contributor", "enclosure", "entit", "image", "keyword", "link", "media", "multimedia",
     "person", "photo", "place", "related", "seealso", "tag", "term", "topic", "video",
@@ -26,8 +29,29 @@ def are_groups(objects: list[Any], has_title: Titled, shared: Sequence[Any] = ()
         has_title: Says whether an object has a title of its own.
         shared: Values in the objects that are those of an object around them, and so not their own.
     """
+    return bool(names_in_groups(objects, has_title, shared))
+
+
+def names_in_groups(objects: list[Any], has_title: Titled, shared: Sequence[Any] = ()) -> frozenset[str]:
+    """The names that groups have in them, where most of the objects are groups; else none. See `are_groups`."""
     looked_at = [_own(one, shared) for one in objects[:_LOOKED_AT] if isinstance(one, Mapping)]
-    return _are_most(looked_at, [one for one in looked_at if _is_group(one, has_title)])
+    groups = [one for one in looked_at if _is_group(one, has_title)]
+    return frozenset(name for group in groups for name in group) if _are_most(looked_at, groups) else frozenset()
+
+
+def is_empty_group(one: Mapping[str, Any], names: Collection[str]) -> bool:
+    """Whether an object among groups is one without headlines: it has nothing that they do not have.
+
+    Args:
+        one: The object, which is no group that holds headlines.
+        names: What the groups around it have, see `names_in_groups`.
+    """
+    return bool(names) and not _has(one, "url", "published_at", "description") and all(name in names for name in one)
+
+
+def title_of_group(one: Mapping[str, Any]) -> str:
+    """The title of a group, as it is given."""
+    return str(next((one[name] for name in one if field_of(name) == "title"), ""))
 
 
 def of_groups(objects: list[Any], has_title: Titled, shared: Sequence[Any] = ()) -> tuple[list[Any], list[str]]:
@@ -81,8 +105,8 @@ def _within(
             around = filled(beside_headlines(one), beside)
             for inner in [items] if items is not None else _arrays(one, has_title).values():
                 yield from _within(inner, has_title, shared, around, empty, depth - 1)
-        elif among_groups and isinstance(one, Mapping) and _is_empty(one, names):
-            empty.append(str(next((one[name] for name in one if field_of(name) == "title"), "")))
+        elif among_groups and isinstance(one, Mapping) and is_empty_group(_own(one, shared), names):
+            empty.append(title_of_group(one))
         else:
             yield filled(one, beside) if beside and isinstance(one, Mapping) else one
 
@@ -108,11 +132,6 @@ def _own(one: Mapping[str, Any], shared: Sequence[Any]) -> Mapping[str, Any]:
     if not shared:
         return one
     return {name: value for name, value in one.items() if not any(value is other for other in shared)}
-
-
-def _is_empty(one: Mapping[str, Any], names: set[str]) -> bool:
-    """Whether an object among groups is one without headlines: it has nothing that they do not have."""
-    return not _has(one, "url", "published_at", "description") and names.issuperset(one)
 
 
 def _arrays(one: Mapping[str, Any], has_title: Titled) -> dict[str, list[Any]]:

@@ -20,7 +20,16 @@ from newstide.core.known_names import says_utc
 from newstide.core.nested_headlines import along, is_more_than_title, nested_paths
 from newstide.core.text import shorten
 from newstide.core.titled_arrays import json_feed_items, table_of, titled_arrays
-from newstide.core.titled_groups import are_groups, held_by, of_groups, times_around
+from newstide.core.titled_groups import (
+    EMPTY_GROUP,
+    are_groups,
+    held_by,
+    is_empty_group,
+    names_in_groups,
+    of_groups,
+    times_around,
+    title_of_group,
+)
 from producers.files.arrays import LOOKED_AT, arrays_in, followed
 from producers.files.columns import (
     IN_UTC,
@@ -121,7 +130,7 @@ class _Records:
         self._tried = 0
         self._wrapped = False  # whether an object of the file wrapped one headline
         self._single = False  # whether the file is one document
-        self._groups = False  # whether the file's documents are groups of headlines
+        self._groups: frozenset[str] = frozenset()  # the names that documents which are groups of headlines have
 
     def items(self, documents: Iterator[tuple[int, Any]] | enumerate[Any]) -> Iterator[Item]:
         """The headlines of documents, each with its line (or, within one document, its place)."""
@@ -146,14 +155,13 @@ class _Records:
             if self._tried and field not in self._tally.columns:
                 raise no_column(column, self._tally.names, self._file)
 
-    def _look(self, documents: list[Any], where: str = "", shared: Sequence[Any] = ()) -> bool:
-        """Whether most objects are groups of headlines; notes what headlines hold that may be headlines as well."""
-        if are_groups(documents, self._has_title, shared):
-            return True
-        if path := held_by(documents, self._has_title):
+    def _look(self, documents: list[Any], where: str = "", shared: Sequence[Any] = ()) -> frozenset[str]:
+        """The names in groups, where most objects are some; notes what headlines hold that may be headlines as well."""
+        names = names_in_groups(documents, self._has_title, shared)
+        if not names and (path := held_by(documents, self._has_title)):
             path = f"{where}.{path}" if where else path
             self._tally.note(f"some headlines hold others in an array; --records {path} reads these instead")
-        return False
+        return names
 
     def _is_plain(self, record: dict[str, Any]) -> bool:
         """Whether a record of a file of headlines wraps none, and is not DynamoDB's."""
@@ -173,6 +181,8 @@ class _Records:
         elif self._groups and isinstance(document, Mapping) and are_groups([document], self._has_title):
             self._titled = True
             yield from self._members([document])
+        elif isinstance(document, Mapping) and self._has_title(document) and is_empty_group(document, self._groups):
+            self._tally.leave_out(EMPTY_GROUP, title_of_group(document), line)
         elif path is None and isinstance(document, Mapping) and self._has_title(document):
             self._flat = True
             self._note_arrays(document)
@@ -267,8 +277,8 @@ class _Records:
         """The headlines in groups."""
         members, empty = of_groups(groups, self._has_title, shared)
         self._tally.note("headlines stand in groups, whose titles are none")
-        if empty:
-            self._tally.note(f"groups without headlines, as {shorten(empty[0], 40)!r}, are left out")
+        for title in empty:
+            self._tally.leave_out(EMPTY_GROUP, title)
         yield from self._numbered(members)
 
     def _numbered(self, elements: list[Any]) -> Iterator[Item]:
