@@ -56,7 +56,7 @@ function titles({ largest, wanted }) {
   });
 }
 for (const list of document.querySelectorAll(".card [data-run]")) {
-  if (Object.hasOwn(runs, list.dataset.run)) list.replaceChildren(...titles(runs[list.dataset.run]));
+  list.replaceChildren(...titles(runs[list.dataset.run]));
 }
 
 const slider = $("at");
