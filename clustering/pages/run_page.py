@@ -148,6 +148,7 @@ def _data(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]:
         "storiesLeftOut": max(0, len(stories) - LISTED),
         "wanted": list(snapshot.wanted),
         "changes": _changes(snapshot, {story["number"] for story in stories[:LISTED]}),
+        "told": snapshot.changes[-_CHANGES - 1].at + 1 if len(snapshot.changes) > _CHANGES else 0,  # all that is later
     }
 
 
