@@ -51,6 +51,14 @@ def test_runs_are_listed_newest_first_with_what_they_did(tmp_path: Path) -> None
     assert index.read_text().count("<canvas data-picture") == 3
 
 
+def test_one_headline_in_one_story_is_said_so(tmp_path: Path) -> None:
+    snapshot = make_snapshot(rows=4, stories=2)
+    alone = replace(snapshot, headlines=snapshot.headlines.iloc[1:2], stories=snapshot.stories.iloc[:1])
+    page = write_snapshot(tmp_path, alone, max_points=1000).read_text()
+    assert "1 headline in 1 story" in page
+    assert "1 headline · 1 story · 0% in none" in _cards(write_index(tmp_path))[0]
+
+
 def test_a_card_tells_how_many_stories_closed_and_how_many_headlines_kept_theirs(tmp_path: Path) -> None:
     for run, kept in ((1, None), (2, 0.9731), (3, 1.0), (4, 0.0)):
         snapshot = make_snapshot(run=run)

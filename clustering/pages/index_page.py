@@ -11,7 +11,7 @@ import numpy as np
 from clustering.pages.colours import colour_tables
 from clustering.pages.folder import INDEX
 from clustering.pages.footer import stability_text
-from clustering.pages.page_file import put_together
+from clustering.pages.page_file import put_together, several
 from newstide.core.files import replace_text
 
 _LISTED = 500  # runs on the page, which would grow without end; from the last one leads a link to the run before
@@ -95,8 +95,8 @@ def _card(path: Path) -> dict[str, Any] | None:
             "newest": datetime.fromisoformat(newest).astimezone(UTC).strftime(_CLOCK) if newest else "",
             "largest": [_named(story) for story in facts.get("largest", [])],
             "wanted": [str(language) for language in facts.get("wanted", [])],
-            "headlines": f"{headlines:,}",
-            "stories": f"{int(facts['stories']):,}",
+            "headlines": several(headlines, "headline"),
+            "stories": several(int(facts["stories"]), "story", "stories"),
             "noise": f"{int(facts['noise']) / headlines:.0%}" if headlines else "0%",
             "born": f"{events.get(_BORN, 0):,}",
             "closed": f"{events.get(_CLOSED, 0):,}",
