@@ -151,6 +151,7 @@ def test_a_story_names_those_it_came_from_and_went_into() -> None:
         return {
             "cluster_label": label,
             "title": f"story {label}",
+            "titles": {"de": f"Geschichte {label}"},
             "size": 3,
             "status": status,
             "parents": parents,
@@ -168,6 +169,8 @@ def test_a_story_names_those_it_came_from_and_went_into() -> None:
     assert (numbers(third["parents"]), numbers(third["absorbed"])) == ([1], [2])
     with pytest.raises(UnknownStory, match="no story 4"):
         story_lineage(stories, 4)
+    german = story_lineage(stories, 3, ["fr", "de-AT"])
+    assert [one["title"] for one in german["parents"]] == ["Geschichte 1"]
 
 
 def test_growth_counts_what_is_new_and_ties_go_by_number() -> None:

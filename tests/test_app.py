@@ -110,13 +110,26 @@ def test_search_finds_by_meaning_across_languages(running: Path) -> None:
     assert f"story {found[0]['cluster_label']}: " in said
     english = json.loads(typed(running, "search", "Erdbeben in Chile", "--json", "--language", "en").stdout)
     assert {headline["language"] for headline in english} == {"en"}
+    stories = json.loads(typed(running, "stories", "--json", "--limit", "500").stdout)
+    titled = {story["cluster_label"]: story["titles"].get("en", story["title"]) for story in stories}
+    named = {
+        headline["cluster_label"]: headline["story_title"] for headline in english if headline["cluster_label"] >= 0
+    }
+    assert named == {label: titled[label] for label in named}
+    label = found[0]["cluster_label"]
+    told = json.loads(typed(running, "headlines", str(label), "--language", "en", "--json").stdout)
+    assert told["story"]["title"] == titled[label]
 
 
 def test_up_says_where_the_map_is_and_how_to_send_and_stop(running: Path) -> None:
     said = (running / "up.log").read_text()
     pages = json.loads((running / "endpoints.json").read_text())["pages"]
     block = said[said.index("newstide is up.") : said.index("Below is the log.")]
-    for words in (pages, f"newstide --data-dir {running} produce FILE", "Ctrl-C"):
+    for words in (
+        pages,
+        "Ctrl-C",
+        *(f"newstide --data-dir {running} {what}" for what in ("produce FILE", "produce --rss URL")),
+    ):
         assert words in block
 
 

@@ -71,6 +71,18 @@ def test_addresses_are_shown_where_they_are_asked_for(write: str) -> None:
     assert "meridian-post.example" in text
 
 
+@pytest.mark.parametrize("write", ["headlines", "hits"])
+def test_titles_and_addresses_lead_to_the_whole_address_in_a_terminal(write: str) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, legacy_windows=False)
+    if write == "hits":
+        print_hits(rows(similarity=0.91, story_title="Quake"), console, urls=True)
+    else:
+        print_headlines({"cluster_label": 17, "title": "Quake"}, rows(), console, urls=True)
+    leading = [line for line in file.getvalue().splitlines() if f";{URL}\x1b" in line]
+    assert len(leading) >= 5  # the title takes three lines or more, the address two
+
+
 def test_since_is_a_time_or_how_long_ago() -> None:
     assert moment(None) is None
     assert moment("2026-10-13T07:42:00Z") == moment("1791877320000")

@@ -150,6 +150,13 @@ def test_one_storys_feed_has_its_headlines_and_its_past(client: httpx.Client, st
     assert client.get("/story/99999999.atom").status_code == 404
 
 
+def test_one_storys_feed_is_named_in_the_language_that_is_set(settings: Settings, store: Store) -> None:
+    stories = store.stories().to_dict("records")
+    story, tag = next((row, tag) for row in stories for tag, title in row["titles"].items() if title != row["title"])
+    with served(settings.updated(pages={"languages": tag})) as german:
+        assert atom(german, f"/story/{story['cluster_label']}.atom").feed.title == story["titles"][tag]
+
+
 def test_what_a_reader_has_is_not_sent_again(client: httpx.Client) -> None:
     for path in ("/feed.atom", "/feed.json"):
         first = client.get(path)

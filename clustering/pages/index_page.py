@@ -11,13 +11,14 @@ import numpy as np
 from clustering.pages.colours import colour_tables
 from clustering.pages.folder import INDEX
 from clustering.pages.footer import stability_text
-from clustering.pages.page_file import put_together
+from clustering.pages.page_file import put_together, several
 from newstide.core.files import replace_text
 
 _LISTED = 500  # runs on the page, which would grow without end; from the last one leads a link to the run before
 _PLAYED = 200  # runs that the slider shows
 _PLAYED_SPAN = timedelta(days=1)  # which they cover at least, where pages reach so far back
 _PICTURED = 60  # newest runs that have a picture in the list even where the slider leaves them out
+_OUTLYING = 0.5  # of the pictures' side: how far beyond nearly all points one is still shown
 _CLOCK = "%d %b %Y, %H:%M UTC"
 _BORN, _CLOSED = "born", "closed"
 
@@ -39,7 +40,9 @@ def write_index(directory: Path) -> Path:
         "colours": colour_tables(),
         "frame": _frame(played),
         "played": [run["run"] for run in reversed(played)],
-        "runs": {run["run"]: run for run in drawn if run["run"] in pictured},
+        "runs": {
+            run["run"]: run if run["run"] in pictured else {**run, "points": []} for run in (*runs[:_LISTED], *played)
+        },
     }
     fields: dict[str, Any] = {"runs": runs[:_LISTED], "pictured": pictured, "unlisted": max(0, len(paths) - _LISTED)}
     replace_text(index, put_together("index.html.j2", data, "index", **fields))
@@ -92,8 +95,8 @@ def _card(path: Path) -> dict[str, Any] | None:
             "newest": datetime.fromisoformat(newest).astimezone(UTC).strftime(_CLOCK) if newest else "",
             "largest": [_named(story) for story in facts.get("largest", [])],
             "wanted": [str(language) for language in facts.get("wanted", [])],
-            "headlines": f"{headlines:,}",
-            "stories": f"{int(facts['stories']):,}",
+            "headlines": several(headlines, "headline"),
+            "stories": several(int(facts["stories"]), "story", "stories"),
             "noise": f"{int(facts['noise']) / headlines:.0%}" if headlines else "0%",
             "born": f"{events.get(_BORN, 0):,}",
             "closed": f"{events.get(_CLOSED, 0):,}",
@@ -113,9 +116,14 @@ def _named(story: str | dict[str, Any]) -> dict[str, Any]:
 
 
 def _frame(runs: Sequence[dict[str, Any]]) -> list[float]:
-    """[left, bottom, right, top] that holds nearly all points of all pictures, so that they keep their places."""
+    """[left, bottom, right, top] that holds all points of all pictures, so that they keep their places.
+
+    A point that lies further out than half of what nearly all points span is left out: it would make the others small.
+    """
     points = np.array([point[:2] for run in runs for point in run["points"]], np.float64).reshape(-1, 2)
     if not len(points):
         return [0.0, 0.0, 1.0, 1.0]
     low, high = np.percentile(points, [1, 99], axis=0)
-    return [float(value) for value in np.round([*low, *high], 2)]
+    room = (high - low) * _OUTLYING
+    ends = np.maximum(points.min(axis=0), low - room), np.minimum(points.max(axis=0), high + room)
+    return [float(value) for value in np.round([*ends[0], *ends[1]], 2)]

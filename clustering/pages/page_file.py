@@ -121,6 +121,11 @@ def oldest_headline(page: Path) -> int | None:
     return None if found is None else int(found[1])
 
 
+def several(number: int, thing: str, things: str = "") -> str:
+    """A number of things, in words: `1 story`, `1,200 stories`."""
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
 def clock(milliseconds: int) -> str:
     """A time as pages say it."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%d %b %Y, %H:%M UTC")

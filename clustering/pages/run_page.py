@@ -14,7 +14,7 @@ import pandas as pd
 from clustering.pages.colours import POINT_OPACITY, SVG_POINTS, chosen_rows, colour_tables, density_image, thumbnail
 from clustering.pages.folder import LATEST, PLOTLY, TITLED, facts_path, page_path, story_path, write_latest
 from clustering.pages.footer import shown_facts, stability_text
-from clustering.pages.page_file import as_live, largest_titled, plotly_script, put_together, standalone
+from clustering.pages.page_file import as_live, largest_titled, plotly_script, put_together, several, standalone
 from newstide.core.files import replace_text, sweep_half_written
 from newstide.core.text import iso_time
 from newstide.milvus import StoryEvent
@@ -104,11 +104,11 @@ def export_page(directory: Path, run: int, target: Path) -> Path:
 
 
 def _fields(snapshot: Snapshot) -> dict[str, Any]:
-    headlines = len(snapshot.headlines)
+    headlines = several(len(snapshot.headlines), "headline")
     return {
         "run": snapshot.run,
         "finished": datetime.fromtimestamp(snapshot.finished_at / 1000, UTC).strftime("%d %b %Y, %H:%M UTC"),
-        "shown_counts": f"{headlines:,} headlines in {_open_stories(snapshot.stories):,} stories",
+        "shown_counts": f"{headlines} in {several(_open_stories(snapshot.stories), 'story', 'stories')}",
         "facts": shown_facts({name: value for name, value in snapshot.facts.items() if name != "parameters"}),
         "parameters": shown_facts(snapshot.facts.get("parameters", {})),
         "kept": stability_text(snapshot.facts),
@@ -148,6 +148,7 @@ def _data(snapshot: Snapshot, drawn: npt.NDArray[np.int64]) -> dict[str, Any]:
         "storiesLeftOut": max(0, len(stories) - LISTED),
         "wanted": list(snapshot.wanted),
         "changes": _changes(snapshot, {story["number"] for story in stories[:LISTED]}),
+        "told": snapshot.changes[-_CHANGES - 1].at + 1 if len(snapshot.changes) > _CHANGES else 0,  # all that is later
     }
 
 

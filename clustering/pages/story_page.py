@@ -65,9 +65,9 @@ def story_html(
 def summary(contents: Mapping[str, Any]) -> str:
     """The story in one line: how much, from whom, in which languages, when."""
     count, sources = contents["headlineCount"], len(contents["sources"])
-    parts = [f"{count:,} headline{'' if count == 1 else 's'}"]
+    parts = [page_file.several(count, "headline")]
     if sources:
-        parts.append(f"{sources:,} source{'' if sources == 1 else 's'}")
+        parts.append(page_file.several(sources, "source"))
     if contents["languages"]:
         parts.append(", ".join(contents["languages"]))
     if count:

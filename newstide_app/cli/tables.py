@@ -57,13 +57,12 @@ def print_headlines(
         console.print(Text(f"It has closed{went_on}.", style="dim"))
     table = _table(_CLOCK.format("published"), "source", "lang", "headline", "p")
     for row in _rows(frame):
-        link = f"link {row['url']}" if row["url"] else ""
         probability = "new" if row["label_run"] == 0 else f"{row['label_probability']:.2f}"
         table.add_row(
             _when(int(row["published_at"])),
             Text(str(row["source"])),
             row["language"],
-            _below(str(row["title"]), str(row["url"]) if urls else "", style=link),
+            _headline(row, urls=urls),
             probability,
         )
     _print(table, frame, "The story has no headlines (any more).", console)
@@ -79,7 +78,7 @@ def print_hits(frame: pd.DataFrame, console: Console | None = None, *, urls: boo
             _when(int(row["published_at"])),
             Text(str(row["source"])),
             row["language"],
-            _below(str(row["title"]), story, *([str(row["url"])] if urls and row["url"] else [])),
+            _headline(row, story, urls=urls),
         )
     _print(table, frame, "No headline was found.", console)
 
@@ -90,6 +89,14 @@ def _listed(numbers: list[int], between: str = ", ") -> str:
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _headline(row: dict[str, Any], *more: str, urls: bool) -> Text:
+    """A headline's title, which leads to its address in a terminal that can; so does the address, though lines break it."""
+    url = str(row["url"])
+    link = f"link {url}" if url else ""
+    shown = _below(str(row["title"]), *more, style=link)
+    return shown.append("\n").append(url, style=f"dim {link}") if urls and url else shown
 
 
 def _below(title: str, *more: str, style: str = "") -> Text:

@@ -12,7 +12,7 @@ from newstide.milvus.collection import MOST
 from newstide.milvus.model import model_for
 from newstide.milvus.schema import require_same_model
 from newstide_app.queries.records import records
-from newstide_app.queries.stories import follow
+from newstide_app.queries.stories import follow, retitled
 
 State = Literal["all", "story", "noise", "provisional"]
 Cursor = tuple[int, str]  # published_at (epoch ms) and id of the last headline of a page
@@ -145,7 +145,10 @@ def headlines_like(store: Store, id_: str, wanted: HeadlineFilter, limit: int, o
 
 
 def search(settings: Settings, text: str, limit: int, wanted: HeadlineFilter = HeadlineFilter()) -> pd.DataFrame:
-    """The headlines nearest in meaning to a text, best first, with `similarity` (cosine) and their `story_title`."""
+    """The headlines nearest in meaning to a text, best first, with `similarity` (cosine) and their `story_title`.
+
+    That is in the first wanted language that the story has a title in.
+    """
     if not text.strip():
         raise SettingsError("The search text is empty.")
     store = open_store(settings.milvus, None)
@@ -154,7 +157,8 @@ def search(settings: Settings, text: str, limit: int, wanted: HeadlineFilter = H
         require_same_model(store.card, embedder.card, f"{settings.milvus.prefix}headlines")
         found = nearest_headlines(store, embedder.encode([text]), wanted, limit)
         numbers = sorted({int(label) for label in found["cluster_label"] if label >= 0})
-        stories = store.stories_by_number(numbers) if numbers else pd.DataFrame({"cluster_label": [], "title": []})
+        languages = [*wanted.languages, *settings.pages.title_languages]
+        stories = retitled(store.stories_by_number(numbers), languages)
         titles = dict(zip(stories["cluster_label"].astype(int), stories["title"], strict=True))
         return found.assign(story_title=[titles.get(int(label), "") for label in found["cluster_label"]])
     finally:
@@ -166,12 +170,15 @@ def list_headlines(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """A story's facts and the newest of its wanted headlines; of a closed story also what it is today, by its successors.
 
+    The title is in the first wanted language that the story has one in.
+
     Raises:
         UnknownStory: There is no such story.
     """
     store = open_store(settings.milvus, None)
     try:
-        stories = store.stories(filters.in_stories([story]))
+        languages = [*wanted.languages, *settings.pages.title_languages]
+        stories = retitled(store.stories(filters.in_stories([story])), languages)
         if stories.empty and story != -1:
             raise UnknownStory(f"There is no story {story}.", "`newstide stories --status all` lists them.")
         frame = store.headlines(replace(wanted, labels=(story,)).expression(), HEADLINE_COLUMNS)

@@ -36,11 +36,15 @@ def list_stories(settings: Settings, wanted: StoryFilter, limit: int, sort: Sort
     store = open_store(settings.milvus, None)
     try:
         found = chosen_stories(store.stories(), wanted, sort).head(limit)
-        languages = [*wanted.languages, *settings.pages.title_languages]
-        told = zip(found["title"], found["titles"], strict=True)
-        return found.assign(title=[in_language(title, titles, languages)[0] for title, titles in told])
+        return retitled(found, [*wanted.languages, *settings.pages.title_languages])
     finally:
         store.close()
+
+
+def retitled(stories: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+    """The same rows of `stories`, each with its title in the first of these languages that it has one in."""
+    told = zip(stories["title"], stories["titles"], strict=True)
+    return stories.assign(title=[in_language(title, titles, wanted)[0] for title, titles in told])
 
 
 def chosen_stories(stories: pd.DataFrame, wanted: StoryFilter, sort: Sort = "size") -> pd.DataFrame:
@@ -84,12 +88,13 @@ def story_records(stories: pd.DataFrame, wanted: Sequence[str] = ()) -> list[dic
     return shown
 
 
-def story_lineage(stories: pd.DataFrame, label: int) -> dict[str, Any]:
+def story_lineage(stories: pd.DataFrame, label: int, wanted: Sequence[str] = ()) -> dict[str, Any]:
     """Where a story came from and what became of it.
 
     Args:
         stories: All stories.
         label: The story's number.
+        wanted: Languages of titles, the first that a story has.
 
     Returns:
         `parents` (those it was born from), `children` (those born from it), `absorbed` (those that went into it) and
@@ -102,11 +107,11 @@ def story_lineage(stories: pd.DataFrame, label: int) -> dict[str, Any]:
     parents = {int(number) for number in story["parents"]}
     children = [int(at) for at, of in zip(stories["cluster_label"], stories["parents"], strict=True) if label in of]
     absorbed = stories.loc[stories["successor"] == label, "cluster_label"].astype(int).tolist()
-    successor = _named(stories, [int(story["successor"])])
+    successor = _named(stories, [int(story["successor"])], wanted)
     return {
-        "parents": _named(stories, parents),
-        "children": _named(stories, children),
-        "absorbed": _named(stories, absorbed),
+        "parents": _named(stories, parents, wanted),
+        "children": _named(stories, children, wanted),
+        "absorbed": _named(stories, absorbed, wanted),
         "successor": successor[0] if successor else None,
     }
 
@@ -162,6 +167,6 @@ def _story(stories: pd.DataFrame, label: int) -> "pd.Series[Any]":
     return found.iloc[0]
 
 
-def _named(stories: pd.DataFrame, labels: Iterable[int]) -> list[dict[str, Any]]:
-    some = stories[stories["cluster_label"].isin(list(labels))]
+def _named(stories: pd.DataFrame, labels: Iterable[int], wanted: Sequence[str]) -> list[dict[str, Any]]:
+    some = retitled(stories[stories["cluster_label"].isin(list(labels))], wanted)
     return records(some[["cluster_label", "title", "size", "status"]])

@@ -5,6 +5,7 @@ stops them in the right order.
 """
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -184,13 +185,16 @@ def _inherited() -> dict[str, str]:
 
 def _welcome(address: str, data_dir: Path) -> str:
     """What someone who has just started everything wants to know."""
+    usual = data_dir == Settings.model_fields["data_dir"].get_default(call_default_factory=True)
+    newstide = "newstide" if usual else f"newstide --data-dir {shlex.quote(str(data_dir))}"
     return f"""
   newstide is up.
     the map    {address}
-    send       newstide --data-dir {data_dir} produce FILE    (from another terminal)
-               newstide up --rss URL                          (or poll a feed, from the next start on)
-    look       newstide --data-dir {data_dir} stories
     stop       Ctrl-C
+  From another terminal:
+    send       {newstide} produce FILE
+    a feed     {newstide} produce --rss URL
+    look       {newstide} stories
 
   Below is the log.
 """

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clustering.stories.titles import in_language
 from newstide.core.errors import UnknownStory
 from newstide.core.settings import PageSettings
 from newstide.core.text import iso_time
@@ -80,9 +81,8 @@ def add_feeds(app: FastAPI, reader: Reader, pages: PageSettings) -> None:
         mark, row, entries = await ask(reader, question, nothing)
         if not row:
             raise UnknownStory(f"There is no story {label}.", "/feed.atom lists the stories there are.")
-        return _answer(
-            request, form, _Feed(f"story/{label}/feed", row["title"], f"story/{label}", mark, entries), pages
-        )
+        title, _ = in_language(row["title"], row["titles"], pages.title_languages)
+        return _answer(request, form, _Feed(f"story/{label}/feed", title, f"story/{label}", mark, entries), pages)
 
 
 class _Feed:

@@ -159,7 +159,7 @@ def _detail(store: Store, reader: Reader, label: int, limit: int, languages: Any
     line = contents["timeline"]
     return {
         "story": facts,
-        "lineage": story_lineage(all_stories, label),
+        "lineage": story_lineage(all_stories, label, languages),
         "timeline": line and {"begin": iso_time(line["begin"]), "step_seconds": line["step"], "counts": line["counts"]},
         "history": [change_record(event) for event in store.events.of_stories([label])],
         "sources": [

@@ -157,6 +157,16 @@ def test_there_is_one_clock_whose_zone_is_said(desk: Page) -> None:
     expect(desk.locator("#freshness")).to_contain_text(re.compile(r"newest headline \d+ \w+, \d\d:\d\d \(GMT\+9\)"))
 
 
+def test_a_time_in_summer_is_in_the_zone_of_summer_in_winter_too(browser: Browser, place: Path) -> None:
+    context = browser.new_context(timezone_id="Europe/Berlin", locale="en-GB")
+    page = context.new_page()
+    page.clock.set_fixed_time("2026-12-01T12:00:00Z")
+    page.goto((place / "run-000001.html").as_uri() + "#since=24h")
+    expect(page.locator("#newest")).to_have_text(" · newest headline 22 Sept, 16:13 (CEST)")
+    expect(page.locator("#since-told")).to_contain_text("(CEST)")
+    context.close()
+
+
 def test_a_storys_timeline_is_its_own_life_and_a_bar_chooses_its_time(desk: Page) -> None:
     opened(desk, 3)
     whole = desk.locator("#story .headlines li").count()

@@ -28,6 +28,13 @@ def test_search_finds_headlines_and_stories_whatever_the_accents(page: Page) -> 
     expect(page.locator("#stories button")).to_have_count(6)
 
 
+def test_a_map_without_headlines_says_how_to_send_some_and_shows_no_time(visitor: Any, tmp_path: Path) -> None:
+    write_snapshot(tmp_path, make_snapshot(rows=0), max_points=1000)
+    page = visitor.visit((tmp_path / "latest.html").as_uri())
+    expect(page.locator("#stories")).to_contain_text("newstide produce FILE")
+    expect(page.locator("#time")).to_be_hidden()
+
+
 def test_filters_leave_what_matches(page: Page) -> None:
     whole = coloured(pixels(page))
     page.select_option("#language", "de")

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from clustering.pages.run_page import write_snapshot
 from tests.harness.screen import box_of
+from tests.harness.snapshots import make_snapshot
 
 pytestmark = pytest.mark.browser
 
@@ -39,6 +41,21 @@ def test_on_a_phone_one_searches_opens_a_story_and_sees_it_on_the_map(phone: Any
         "all => all.map(e => e.getBoundingClientRect()).filter(b => b.width && (b.height < 24 || b.width < 24)).length",
     )
     assert small == 0  # WCAG 2.2: a target is 24 pixels wide and high
+
+
+def test_on_a_phone_no_headline_of_the_whole_map_lies_under_the_buttons(phone: Any, tmp_path: Path) -> None:
+    snapshot = make_snapshot(rows=100)
+    snapshot.headlines["y"] *= 3  # a map higher than wide
+    write_snapshot(tmp_path, snapshot, max_points=1000)
+    page = phone.visit((tmp_path / "latest.html").as_uri())
+    lowest = "map.getBoundingClientRect().top + map._fullLayout.yaxis.l2p(Math.min(...map.data[0].y))"
+    highest = lowest.replace("min", "max")
+    for _ in range(2):
+        assert page.evaluate(lowest) < box_of(page, "#tools")["y"] < page.evaluate(lowest) + 60
+        assert page.evaluate(highest) > box_of(page, "#stage")["y"]
+        page.locator("#map").press("+")
+        page.locator("#home").tap()
+        page.wait_for_timeout(100)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ TITLES = [NASTY, "العاصفة تضرب هامبورغ", "Sturmflut in Hamburg
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_storys_page_is_read_by_anyone_and_does_nothing_by_itself(visitor: Any, tmp_path: Path, width: int) -> None:
     story = made(TITLES)
+    story["sources"][1]["source"] = "Internationale Depeschenagentur"
     write_story(tmp_path, story, beside=[1, 3, 4])
     write_story(tmp_path, {**story, "number": 1}, beside=[1, 3, 4])
     page = visitor.page
@@ -25,6 +26,8 @@ def test_a_storys_page_is_read_by_anyone_and_does_nothing_by_itself(visitor: Any
     page.goto((tmp_path / "story-3.html").as_uri())
     expect(page.get_by_role("heading", level=1)).to_have_text(NASTY)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    lines = "e => e.getBoundingClientRect().height / parseFloat(getComputedStyle(e).lineHeight)"
+    assert page.get_by_role("columnheader", name="Headlines", exact=True).evaluate(lines) < 2  # no word is broken
     assert page.locator("#headlines > li").count() == 3  # the copy lies below its first
     assert page.locator("#headlines").get_by_text("العاصفة").evaluate("e => getComputedStyle(e).direction") == "rtl"
     violations = Axe().run(page).response["violations"]

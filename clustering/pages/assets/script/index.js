@@ -56,7 +56,7 @@ function titles({ largest, wanted }) {
   });
 }
 for (const list of document.querySelectorAll(".card [data-run]")) {
-  if (Object.hasOwn(runs, list.dataset.run)) list.replaceChildren(...titles(runs[list.dataset.run]));
+  list.replaceChildren(...titles(runs[list.dataset.run]));
 }
 
 const slider = $("at");
@@ -67,7 +67,7 @@ function show() {
   $("shown").textContent = `Run ${run.run} · ${run.finished}`;
   $("titles").replaceChildren(...titles(run));
   $("newest").textContent = run.newest ? `newest headline ${run.newest}` : "";
-  $("counts").textContent = `${run.headlines} headlines · ${run.stories} stories · ${run.born} born · ${run.closed} closed`;
+  $("counts").textContent = `${run.headlines} · ${run.stories} · ${run.born} born · ${run.closed} closed`;
   $("visit").href = run.page + location.hash;
   slider.setAttribute("aria-valuetext", $("shown").textContent);
 }

@@ -2,8 +2,8 @@
 import { colour, count, data, headlineLink, rowsOf, stories, storyOf, storyTitle } from "./data.js";
 import { copiesOf, originOf } from "./copies.js";
 import { $, button, inParts, make } from "./dom.js";
+import { titleElsewhere } from "./elsewhere.js";
 import { filtering, foundRows, mask, search, searching } from "./filters.js";
-import { inItsLanguage } from "./language.js";
 import { moreLike } from "./near.js";
 import { hasPage, toStory } from "./places.js";
 import { isMuted, readAt } from "./reading.js";
@@ -84,7 +84,7 @@ function tellMissing() {
 }
 function goneStory([number, title]) {
   const item = make("li");
-  item.append(toStory(number, inItsLanguage(title)));
+  item.append(toStory(number, titleElsewhere(number, { known: title })));
   return item;
 }
 // A line below the stories that shows more of them, or fewer.

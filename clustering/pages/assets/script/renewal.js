@@ -5,7 +5,7 @@ import { data } from "./data.js";
 import { $, make, root, store, stored } from "./dom.js";
 import { list } from "./list.js";
 import { SHOWN, state } from "./state.js";
-import { when, zone } from "./words.js";
+import { when, zoneAt } from "./words.js";
 
 const ownRun = Number(root.dataset.run);
 const live = root.dataset.live === "yes";
@@ -59,6 +59,6 @@ export function age() {
   const minutes = Math.floor((Date.now() - data.finished) / 60000);
   const ago = minutes < 60 ? `${minutes} min ago` : minutes < 2880 ? `${Math.floor(minutes / 60)} h ago` : when(data.finished);
   $("when").textContent = minutes < 1 ? "just now" : ago;
-  $("newest").textContent = data.time.length ? ` · newest headline ${when(data.end)} (${zone})` : "";
+  $("newest").textContent = data.time.length ? ` · newest headline ${when(data.end)} (${zoneAt(data.end)})` : "";
   $("when").title = when(data.finished);
 }

@@ -3,16 +3,17 @@ import { data, stories, storyOf } from "./data.js";
 import { root, store, stored } from "./dom.js";
 import { served } from "./places.js";
 import { change, state } from "./state.js";
-import { said, when, zone } from "./words.js";
+import { said, when, zoneAt } from "./words.js";
 
 const HOUR = 3600000;
-const REACH = 7 * 24 * HOUR; // ms before the run that the page itself tells of
+const REACH = Math.max(data.finished - 7 * 24 * HOUR, data.told || 0); // the page itself tells of what happened from then on
 const SURGE = 6 * HOUR;
 const APART = HOUR / 2; // ms without the page after which a visit is another
 const PAGES = 50; // asked for at most, of a list of changes
+const FURTHER = 500; // changes a page
 const VISIT = "newstide visit";
 const AT = 0, KIND = 1, STORY = 2, BEFORE = 4, TITLE = 5; // places in a change
-const told = new Map(); // beginning -> changes that a server told
+const told = new Map(); // beginning -> changes that a server told, and what is to be said of them; null while it is asked
 let chosen = null; // Map of story to what happened to it; null where no time is chosen
 let problem = "";
 
@@ -51,10 +52,10 @@ export function saidOfSince() {
     return number ? `${said(number)} ${name}` : "";
   }).filter(Boolean);
   const what = state.since === "surging" ? `${said(chosen.size)} surging: at least half of their headlines are new` : counted.join(", ") || "nothing changed";
-  return `since ${when(beginOf(state.since))} (${zone}): ${what}${problem}`;
+  return `since ${when(beginOf(state.since))} (${zoneAt(beginOf(state.since))}): ${what}${problem}`;
 }
 export const gain = (story) => story.size - (chosen?.get(story.number)?.before ?? story.size);
-// Stories that have closed and are not on the page any more, as [number, title].
+// Stories that have closed and are not on the page any more, by number and as their events name them.
 export const goneSince = () => [...(chosen || [])].filter(([number, { kinds, title }]) => title && kinds.has("closed") && !storyOf.has(number))
   .map(([number, { title }]) => [number, title]);
 
@@ -72,28 +73,35 @@ function happened(begin) {
   return found;
 }
 function changesSince(begin) {
-  if (begin >= data.finished - REACH) return data.changes;
-  if (told.get(begin)) return told.get(begin);
+  if (begin >= REACH) return data.changes;
+  const all = `this page tells of what happened since ${when(REACH)}`;
   if (!served()) {
-    problem = " (this page tells of seven days; a server tells of more)";
+    problem = ` (${all}; a server tells of more)`;
     return data.changes;
   }
-  if (!told.has(begin)) askChanges(begin).then((changes) => told.set(begin, changes), () => told.set(begin, data.changes)).then(() => change({}, { recoloured: true }));
-  told.set(begin, told.get(begin) || null);
-  problem = " (asking for what is further back …)";
-  return data.changes;
+  if (!told.has(begin)) {
+    told.set(begin, null);
+    askChanges(begin)
+      .catch((error) => ({ changes: data.changes, problem: ` (the server does not say what is further back: ${error.message}; ${all})` }))
+      .then((answer) => { told.set(begin, answer); change({}, { recoloured: true }); });
+  }
+  const answer = told.get(begin);
+  problem = answer ? answer.problem : " (asking for what is further back …)";
+  return answer ? answer.changes : data.changes;
 }
 async function askChanges(begin) {
-  const found = [];
-  let next = `?since=${begin}`;
-  for (let page = 0; next && page < PAGES; page++) {
-    const answer = await fetch(`${root.dataset.api}changes${next}`);
-    if (!answer.ok) throw new Error(answer.statusText);
-    const { items, next: following } = await answer.json();
-    found.push(...items.map((one) => [Date.parse(one.at), one.kind, one.story, one.size, one.previous_size, one.title]));
-    next = following;
+  const changes = [];
+  const ask = (query) => fetch(`${root.dataset.api}changes${query}`);
+  let answer = await ask(`?since=${begin}&limit=${FURTHER}`);
+  if (answer.status === 422) answer = await ask(`?since=${begin}`); // the server's pages are smaller
+  for (let page = 1; ; page++) {
+    const { items, total, next, detail } = await answer.json();
+    if (!answer.ok) throw new Error(detail || answer.statusText);
+    changes.push(...items.map((one) => [Date.parse(one.at), one.kind, one.story, one.size, one.previous_size, one.title]));
+    const left = next && page === PAGES ? ` (the latest ${said(changes.length)} of ${said(total)} changes)` : "";
+    if (!next || left) return { changes: changes.reverse(), problem: left }; // oldest first
+    answer = await ask(next);
   }
-  return found.reverse(); // oldest first
 }
 // When the reader was here last, before now; null on a first visit.
 function visits() {

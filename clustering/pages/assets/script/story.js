@@ -1,6 +1,7 @@
 // One story: its title, what became of it, its headlines over time and one by one.
 import { BINS, begin, colour, data, end, rowsOf, stories, storyOf, storyTitle } from "./data.js";
 import { $, button, make, svg } from "./dom.js";
+import { titleElsewhere } from "./elsewhere.js";
 import { filtering, lit } from "./filters.js";
 import { isMuted, setMuted, setRead } from "./reading.js";
 import { badges, headlines } from "./list.js";
@@ -73,6 +74,7 @@ function lineage({ number, parents, successor }) {
 function kinTitle(number) {
   const text = make("span", `story ${number}`);
   if (storyOf.has(number)) text.append(": ", storyTitle(storyOf.get(number)));
+  else text.append(titleElsewhere(number, { before: ": " }));
   return text;
 }
 

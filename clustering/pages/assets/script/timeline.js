@@ -27,6 +27,7 @@ export function histogram() {
   const matching = new Array(BINS).fill(0);
   for (let row = 0; row < count; row++) if (lit(row)) matching[binOf(data.time[row])]++;
   bars($("histogram"), published, matching);
+  $("time").hidden = !count;
   $("span").textContent = `${when(timeOf(state.from))} – ${when(timeOf(state.to))}`;
   for (const id of ["from", "to"]) {
     $(id).value = state[id];

@@ -1,9 +1,9 @@
 // Numbers, times and texts as the page says them.
 const clock = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-// The zone in which all of the page's times are.
-const parts = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" }).formatToParts(new Date());
-export const zone = parts.find(({ type }) => type === "timeZoneName").value;
+const zoned = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" });
+// The reader's zone as it is called at a time: summer time has another name.
+export const zoneAt = (ms) => zoned.formatToParts(new Date(ms)).find(({ type }) => type === "timeZoneName").value;
 export const when = (ms) => clock.format(new Date(ms));
 export const said = (number) => number.toLocaleString();
 export const several = (number, thing, things = `${thing}s`) => `${said(number)} ${number === 1 ? thing : things}`;
