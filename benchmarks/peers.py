@@ -22,8 +22,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import document
 from benchmarks.labels import made
-from benchmarks.machine import machine_card, write_json
+from benchmarks.machine import machine_card, machine_line, write_json
+from benchmarks.scale_page import PAGE
 from newstide.core.settings import Settings
 from tests.harness.measured import measured
 
@@ -135,11 +137,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds for each peer and size")
     parser.add_argument("--json", type=Path, help="file to write; without one, times one peer in this process")
+    parser.add_argument("--write", action="store_true", help="put the table of --json's file into docs/scale.md")
     chosen = parser.parse_args(arguments)
     if chosen.json is None:
         print(json.dumps(_timed(chosen.peers[0], chosen.rows[0])))
         return
-    card, found = machine_card(SEED), list[dict[str, Any]]()
+    card = machine_card(SEED)
+    found = [row for row in kept(chosen.json) if row["peer"] not in chosen.peers]
     for name in chosen.peers:
         for rows in sorted(chosen.rows):
             found.append({"peer": name, "rows": rows, **_in_own_process(name, rows, chosen.timeout)})
@@ -147,6 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if "ended" in found[-1]:
                 break
     Console(width=120).print(table(found))
+    if chosen.write:
+        document.replace(PAGE, "peers", figures(found, card))
 
 
 def _in_own_process(name: str, rows: int, timeout: float) -> dict[str, Any]:
@@ -181,16 +187,29 @@ def steps(name: str, rows: int) -> Iterator[tuple[float, float]]:
         yield round(work.seconds, 2), round(work.peak_mb)
 
 
+def kept(path: Path) -> list[dict[str, Any]]:
+    """The results of earlier commands, for other peers: BERTopic may be installed in an environment of its own."""
+    return list(json.loads(path.read_text())["rows"]) if path.exists() else []
+
+
+def figures(found: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    lines = ["| | rows | all of them, s | 1 % more, s | memory, MB |", "|---|---|---|---|---|"]
+    lines += [f"| {row['peer']} | {row['rows']:,} | {' | '.join(_told(row))} |" for row in found]
+    return "\n".join([*lines, "", machine_line(card)])
+
+
+def _told(row: dict[str, Any]) -> list[str]:
+    if "ended" in row:
+        return [str(row["ended"]), "", ""]
+    return [f"{row['seconds']:.1f}", f"{row['later_seconds']:.1f}", f"{row['peak_mb']:,}"]
+
+
 def table(found: Sequence[dict[str, Any]]) -> Table:
     """The results as a table."""
     shown = Table("", "rows", "all of them, s", "1 % more, s", "memory, MB", title="The same rows, without a store")
     for row in found:
-        told = (
-            [row["ended"], "", ""]
-            if "ended" in row
-            else [f"{row['seconds']:.1f}", f"{row['later_seconds']:.1f}", f"{row['peak_mb']:,}"]
-        )
-        shown.add_row(row["peer"], f"{row['rows']:,}", *told)
+        shown.add_row(row["peer"], f"{row['rows']:,}", *_told(row))
     return shown
 
 
