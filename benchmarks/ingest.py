@@ -6,11 +6,12 @@ A real local Kafka and a real Milvus Lite server share the machine with the cons
 * `ingest`: headlines a second from topic to acknowledged rows, and the share of each stage; then the same beside
   reclustering runs, each a process of its own.
 * `large`: for the default model, the same beside a reclusterer with 50,000 rows in its window: a run each minute, and one
-  run after another.
+  run after another. The consumer has read the open stories before, as it does once when it starts.
 * `steady`: headlines sent at a fixed rate, lower for a slow model; for each headline, the seconds until a client with
   strictly consistent reads sees its row, which has its provisional label from the first.
 
-Exits with 1 where a bar is missed: the share of the embedder's own rate (`SHARE_BARS`), the delay, labels on arrival.
+Exits with 1 where a bar is missed (`benchmarks.ingest_report`): the share of the embedder's own rate, the delay, labels on
+arrival.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -26,11 +27,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import document
 from benchmarks.faults import PAGE
-from benchmarks.machine import RESULTS, machine_card, machine_line, write_json
+from benchmarks.ingest_report import LARGE_BARS, figures, table, wrong
+from benchmarks.machine import RESULTS, machine_card, write_json
 from benchmarks.news import BEGIN, DAY, News, real_day
 from newstide.core import logs
 from newstide.core.headline import Headline, encode
@@ -47,12 +48,6 @@ from tests.harness.services import endless_headlines, until
 
 SEED = 42
 MODELS = ("use-multilingual", "multilingual-e5-small")
-SHARE_BARS = {"use-multilingual": 0.75, "multilingual-e5-small": 0.85}  # share of the embedder's own rate
-LARGE_BARS = {
-    "a run each minute": ("1m", 0.8),
-    "runs back to back": ("1s", 0.65),
-}  # interval, share of the embedder's rate
-DELAY_BAR = 1.0  # seconds, p95, from sending a headline to reading its row with a label
 ROUNDS = 5  # rounds of ingest, each between two rounds of the model alone, since a machine's speed drifts
 LOAD = 0.5  # largest share of the embedder's rate that the steady part sends: with more, queues measure the model alone
 _LOOK_EVERY = 0.05  # seconds
@@ -191,7 +186,7 @@ def large(
         try:
             while (began := _run_number(store)) == runs:
                 time.sleep(1)
-            spent, _ = _ingested(settings, embedder, store, source, headlines)
+            spent, _ = _ingested(settings, embedder, store, source, headlines, before=batch)
             runs = _run_number(store) - began
         finally:
             reclusterer.stop()
@@ -206,21 +201,27 @@ def _run_number(store: Store) -> int:
 
 
 def _ingested(
-    settings: Settings, embedder: Embedder, store: Store, source: Iterator[Headline], headlines: int
+    settings: Settings, embedder: Embedder, store: Store, source: Iterator[Headline], headlines: int, before: int = 0
 ) -> tuple[float, dict[str, float]]:
-    """Seconds from the first records read until all headlines are stored and committed, and the seconds by stage."""
+    """Seconds from the first records read until all headlines are stored and committed, and the seconds by stage.
+
+    With `before`, the time begins when so many other headlines are stored, with which the consumer got ready.
+    """
     from consumers.group import join_group
     from consumers.loop import ingest
     from consumers.tally import Tally
 
-    send(settings, [next(source) for _ in range(headlines)])
+    everything = headlines + before
+    send(settings, [next(source) for _ in range(everything)])
     began = ended = 0.0
+    done = 0
 
     def look(tally: Tally) -> None:
-        nonlocal began, ended
-        if tally.stored and not began:
-            began = started + tally.seconds["poll"]
-        if tally.stored == headlines and not ended:
+        nonlocal began, ended, done
+        if tally.stored >= max(before, 1) and not began:
+            began = time.perf_counter() if before else started + tally.seconds["poll"]
+            done = tally.stored if before else 0
+        if tally.stored == everything and not ended:
             ended = time.perf_counter()
 
     consumer = join_group(settings.kafka)
@@ -235,9 +236,9 @@ def _ingested(
     finally:
         consumer.close(autocommit=False)
         sender.close()
-    if tally.stored != headlines:
-        raise SystemExit(f"{headlines} headlines were sent, {tally.stored} stored: {tally}")
-    return ended - began, tally.seconds
+    if tally.stored != everything:
+        raise SystemExit(f"{everything} headlines were sent, {tally.stored} stored: {tally}")
+    return (ended - began) * headlines / (everything - done), tally.seconds
 
 
 def send(settings: Settings, headlines: Sequence[Headline]) -> None:
@@ -309,90 +310,6 @@ def steady(settings: Settings, store: Store, source: Iterator[Headline], rate: f
         "labelled_on_arrival": float(labelled),
         "lag_at_end": behind,
     }
-
-
-def wrong(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence for each bar that is missed."""
-    missed = []
-    for row in rows:
-        name = row["model"]
-        if row["share"] < (bar := SHARE_BARS.get(name, 0.0)):
-            missed.append(f"{name}: {row['share']:.0%} of the embedder's rate; the bar is {bar:.0%}.")
-        if "rate" in row and row["delay_p95"] > DELAY_BAR:
-            missed.append(f"{name}: p95 of {row['delay_p95']:.2f} s to a label; the bar is {DELAY_BAR:g} s.")
-        for beside, (_, bar) in LARGE_BARS.items():
-            if beside in row and row[beside]["share"] < bar:
-                share = row[beside]["share"]
-                missed.append(f"{name}: {share:.0%} of the embedder's rate beside {beside}; the bar is {bar:.0%}.")
-        if "rate" in row and not row["labelled_on_arrival"] > 0:
-            missed.append(f"{name}: no headline had a story's label on arrival.")
-    return missed
-
-
-def figures(rows: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:
-    """The results as Markdown."""
-    kinds: dict[str, Callable[[dict[str, Any]], str]] = {
-        "headlines": lambda row: f"{row['headlines']:,}",
-        "embedder alone, headlines a second": lambda row: f"{row['embedder_rate']:,.0f}",
-        "from topic to Milvus, headlines a second": lambda row: f"{row['ingest_rate']:,.0f} ({row['share']:.0%})",
-        "the same beside reclustering runs": lambda row: (
-            f"{row['beside_run_rate']:,.0f} ({row['beside_run_share']:.0%})"
-        ),
-        "the same with many rows in the window": _large,
-        "share of each stage": _stages,
-        "delay to a label, p50; p95": lambda row: (
-            f"{row['delay_p50']:.2f} s; {row['delay_p95']:.2f} s at {row['rate']:.0f} a second" if "rate" in row else ""
-        ),
-        "with a story's label on arrival": lambda row: f"{row['labelled_on_arrival']:.0%}" if "rate" in row else "",
-        "what is missed": lambda row: " ".join(wrong([row])) or "nothing",
-    }
-    lines = [f"| {kind} | {' | '.join(show(row) for row in rows)} |" for kind, show in kinds.items()]
-    head = f"| what | {' | '.join(row['model'] for row in rows)} |"
-    where = machine_line(card) + " One run."
-    return "\n".join([head, "|---" * (len(rows) + 1) + "|", *lines, "", where])
-
-
-def _large(row: dict[str, Any]) -> str:
-    told = (
-        f"{row[name]['share']:.0%} beside {name} ({row[name]['runs']} finished)" for name in LARGE_BARS if name in row
-    )
-    return f"{', '.join(told)}: {row['rows_beside']:,} rows" if "rows_beside" in row else "–"
-
-
-def _stages(row: dict[str, Any]) -> str:
-    stages = sorted(row["stages"].items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} {share:.0%}" for name, share in stages if share >= 0.005)
-
-
-def table(rows: Sequence[dict[str, Any]]) -> Table:
-    """The results as a table."""
-    shown = Table(
-        *(
-            "model",
-            "headlines",
-            "embedder /s",
-            "ingest /s",
-            "share",
-            "beside a run",
-            "stages",
-            "steady /s",
-            "p50",
-            "p95",
-        ),
-        title="From topic to Milvus",
-    )
-    for row in rows:
-        delays = (
-            [f"{row['rate']:.0f}", f"{row['delay_p50']:.2f} s", f"{row['delay_p95']:.2f} s"] if "rate" in row else []
-        )
-        shown.add_row(
-            *(row["model"], f"{row['headlines']:,}"),
-            *(f"{row['embedder_rate']:,.0f}", f"{row['ingest_rate']:,.0f}", f"{row['share']:.0%}"),
-            f"{row['beside_run_rate']:,.0f}",
-            _stages(row),
-            *delays,
-        )
-    return shown
 
 
 if __name__ == "__main__":
