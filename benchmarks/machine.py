@@ -47,6 +47,11 @@ def write_json(path: Path, card: Mapping[str, Any], rows: Sequence[Mapping[str, 
     path.write_text(json.dumps({"machine": dict(card), "rows": [dict(row) for row in rows]}, indent=1) + "\n")
 
 
+def kept_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that an earlier command has written to a file; none where there is no such file."""
+    return list(json.loads(path.read_text())["rows"]) if path.exists() else []
+
+
 def machine_line(card: Mapping[str, Any]) -> str:
     """The card as the sentence under a table."""
     return (

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks import document
 from benchmarks.labels import made
-from benchmarks.machine import machine_card, machine_line, write_json
+from benchmarks.machine import kept_rows, machine_card, machine_line, write_json
 from benchmarks.scale_page import PAGE
 from newstide.core.settings import Settings
 from tests.harness.measured import measured
@@ -143,7 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(_timed(chosen.peers[0], chosen.rows[0])))
         return
     card = machine_card(SEED)
-    found = [row for row in kept(chosen.json) if row["peer"] not in chosen.peers]
+    found = [
+        row for row in kept_rows(chosen.json) if row["peer"] not in chosen.peers
+    ]  # BERTopic has its own environment
     for name in chosen.peers:
         for rows in sorted(chosen.rows):
             found.append({"peer": name, "rows": rows, **_in_own_process(name, rows, chosen.timeout)})
@@ -185,11 +187,6 @@ def steps(name: str, rows: int) -> Iterator[tuple[float, float]]:
         with measured() as work:
             step(vectors[:count], headlines.iloc[:count], rows)
         yield round(work.seconds, 2), round(work.peak_mb)
-
-
-def kept(path: Path) -> list[dict[str, Any]]:
-    """The results of earlier commands, for other peers: BERTopic may be installed in an environment of its own."""
-    return list(json.loads(path.read_text())["rows"]) if path.exists() else []
 
 
 def figures(found: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:

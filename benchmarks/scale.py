@@ -10,7 +10,6 @@ where it stopped, from the data folder beside FILE, which is removed at the end.
 """
 
 import argparse
-import json
 import multiprocessing
 import resource
 import shutil
@@ -25,7 +24,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import machine_card, write_json
+from benchmarks.machine import kept_rows, machine_card, write_json
 from benchmarks.news import BEGIN, DAY, News, RealDay, real_day
 from clustering.run.reclusterer import Memory, recluster
 from clustering.run.warm_up import warm_up
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logs.configure("warning", json=False)
     card = machine_card(SEED)
     folder = chosen.json.with_suffix(".data")
-    found: list[dict[str, Any]] = json.loads(chosen.json.read_text())["rows"] if chosen.json.exists() else []
+    found = kept_rows(chosen.json)
     if not found:
         shutil.rmtree(folder, ignore_errors=True)
     settings = Settings(data_dir=folder / "newstide").updated(

@@ -28,7 +28,7 @@ from newstide_app.cli.options import (
     settings_of,
 )
 
-_YIELDS = 10  # steps of priority by which the scheduled reclusterer lets consumers and readers go first
+_YIELDS = 15  # steps of priority by which the scheduled reclusterer lets consumers and readers go first
 
 app = typer.Typer(
     name="newstide",
