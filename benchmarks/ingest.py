@@ -10,8 +10,8 @@ A real local Kafka and a real Milvus Lite server share the machine with the cons
 * `steady`: headlines sent at a fixed rate, lower for a slow model; for each headline, the seconds until a client with
   strictly consistent reads sees its row, which has its provisional label from the first.
 
-What the file holds of other models stays. Exits with 1 where a bar is missed (`benchmarks.ingest_report`): the share of the embedder's own rate, the delay, labels on
-arrival.
+What the file holds of other models stays. Exits with 1 where a bar is missed (`benchmarks.ingest_report`): the share of the
+embedder's own rate, the delay, labels on arrival.
 """
 
 import argparse
