@@ -74,7 +74,7 @@ def write(folder: Path, vectors: Vectors, stored: Stored | None) -> Stored:
     n = len(vectors)
     if not n:
         return _NOTHING
-    if stored is None or not (folder / stored.name).exists() or _is_sparse(stored):
+    if stored is None or not (folder / stored.name).is_file() or _is_sparse(stored):
         name = _NAME.format(uuid.uuid4().hex)
         places, digests, new = np.arange(n, dtype=np.int32), digests_of(vectors), np.arange(n)
     else:
