@@ -76,7 +76,7 @@ def drawn(rows: Sequence[dict[str, Any]]) -> str:
     for size in sorted({row["rows"] for row in timed}):
         x, _ = place(size, seconds[0])
         parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 16}" text-anchor="middle">{size:,}</text>')
-    ends: list[float] = []
+    ends: list[tuple[float, float, str, str]] = []
     for colour, step in zip(_COLOURS, STEPS[1:], strict=True):
         points = [place(row["rows"], row["seconds"]) for row in timed if row["step"] == step]
         if not points:
@@ -84,11 +84,12 @@ def drawn(rows: Sequence[dict[str, Any]]) -> str:
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
-        end = points[-1][1]
-        while any(abs(end - other) < 15 for other in ends):  # names that would lie on one another move down
-            end += 1
-        ends.append(end)
-        parts.append(f'<text x="{points[-1][0] + 10:.1f}" y="{end + 4:.1f}" fill="{colour}">{step}</text>')
+        ends.append((points[-1][1], points[-1][0], colour, step))
+    free = 0.0
+    for y, x, colour, step in sorted(ends):
+        free = max(y, free)  # a name that would lie on another moves down
+        parts.append(f'<text x="{x + 10:.1f}" y="{free + 4:.1f}" fill="{colour}">{step}</text>')
+        free += 15
     size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
     paper = '<rect width="100%" height="100%" fill="#fff"/>'
     style = 'font-family="sans-serif" font-size="13"'
