@@ -90,8 +90,10 @@ def notebook() -> Iterator[Step]:
     from clustering.tree.tutorial import NEIGHBOURS, as_searched
 
     def step(vectors: Vectors, headlines: pd.DataFrame, _known: int) -> None:
+        ids = headlines["id"].tolist()
+        place = dict(zip(ids, range(len(ids)), strict=True))
         graph, _ = update_graph(
-            None, headlines["id"].tolist(), lambda _: vectors, ExactSearcher(), k=NEIGHBOURS - 1, spare=0
+            None, ids, lambda some: vectors[[place[id_] for id_ in some]], ExactSearcher(), k=NEIGHBOURS - 1, spare=0
         )
         matrix = np.full((len(vectors), len(vectors)), np.inf)
         for row, (others, distances) in enumerate(zip(*as_searched(graph.indices, graph.similarities), strict=True)):
