@@ -1,6 +1,15 @@
 """Writes figures into the documentation: each benchmark writes its own between two markers."""
 
+from collections.abc import Iterable
 from pathlib import Path
+
+
+def svg(width: int, height: int, parts: Iterable[str]) -> str:
+    """A drawing on white paper."""
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    paper = '<rect width="100%" height="100%" fill="#fff"/>'
+    style = 'font-family="sans-serif" font-size="13"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{paper}{"".join(parts)}</svg>\n'
 
 
 def replace(path: Path, name: str, text: str) -> None:

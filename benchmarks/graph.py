@@ -6,8 +6,6 @@ Prints seconds, and memory beyond the process's base and the lists (for contende
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +18,7 @@ from rich.table import Table
 from benchmarks import bars
 from benchmarks.contenders import FROM_BOTH, FROM_LISTS, FROM_VECTORS, MIN_CLUSTER_SIZE, MIN_SAMPLES
 from benchmarks.data import MOST_HEADLINES, prepare
-from benchmarks.machine import machine_card, write_json
+from benchmarks.machine import in_own_process, machine_card, write_json
 
 SEED = 42
 TIMEOUT = 900.0  # seconds for one contender
@@ -55,7 +53,7 @@ def run(
                 if rows > most_rows(name, rows):
                     result["left_out"] = "too large for it"
                 else:
-                    result |= _in_own_process(name, place, k or 1, timeout)
+                    result |= in_own_process("benchmarks.contenders", [name, str(place), str(k or 1)], timeout)
                 found.append(result)
     return found
 
@@ -65,18 +63,6 @@ def most_rows(name: str, rows: int) -> int:
     if name in MOST_HEADLINES_RAW:
         return (MOST_HEADLINES_RAW if rows <= MOST_HEADLINES else MOST_POINTS_RAW)[name]
     return MOST_ROWS.get(name, sys.maxsize)
-
-
-def _in_own_process(name: str, place: Path, neighbours: int, timeout: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.contenders", name, str(place), str(neighbours)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
-        return {"left_out": f"not done in {timeout:.0f} s"}
-    if done.returncode:
-        return {"left_out": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:

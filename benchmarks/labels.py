@@ -25,7 +25,7 @@ from benchmarks.news import BEGIN, DAY, News, real_day
 from clustering.neighbours import CellSearcher, ExactSearcher, NeighbourGraph, Searcher, choose_searcher, update_graph
 from clustering.stories.clusters import cluster_rows
 from newstide.core import logs
-from newstide.core.settings import Settings
+from newstide.core.settings import ClusteringSettings, Settings
 
 Vectors = npt.NDArray[np.float32]
 Kind = Literal["auto", "exact", "cells"]
@@ -63,11 +63,7 @@ def measured(rows: int, later: Sequence[int], searcher: Kind = "auto") -> Iterat
         some = headlines.iloc[:count].sort_values("id", ignore_index=True)
         row_of = dict(zip(headlines["id"].iloc[:count], range(count), strict=True))
         kind = choose_searcher(searcher, count, is_lite=True, exact_rows=wanted.exact_rows, previous=graph)
-        by: Searcher = (
-            ExactSearcher(wanted.memory_mb)
-            if kind == "exact"
-            else CellSearcher(wanted.memory_mb, wanted.seed, wanted.graph_neighbours)
-        )
+        by = searcher_of(kind, wanted)
         began, worked = time.perf_counter(), time.process_time()
         after, report = update_graph(
             graph,
@@ -98,6 +94,13 @@ def measured(rows: int, later: Sequence[int], searcher: Kind = "auto") -> Iterat
             **_recalls(graph, after, wanted.graph_neighbours),
         }
         graph = after
+
+
+def searcher_of(kind: str, wanted: ClusteringSettings) -> Searcher:
+    """The searcher of a run without a store."""
+    if kind == "exact":
+        return ExactSearcher(wanted.memory_mb)
+    return CellSearcher(wanted.memory_mb, wanted.seed, wanted.graph_neighbours)
 
 
 def bars_of(found: Sequence[dict[str, Any]]) -> list[Bar]:

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -45,6 +46,19 @@ def write_json(path: Path, card: Mapping[str, Any], rows: Sequence[Mapping[str, 
     """Writes a result, and makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": dict(card), "rows": [dict(row) for row in rows]}, indent=1) + "\n")
+
+
+def in_own_process(module: str, arguments: Sequence[str], timeout: float) -> dict[str, Any]:
+    """What a module of ours prints as its last line, which is JSON; `left_out` says why where it gets nowhere."""
+    command = [sys.executable, "-m", module, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return {"left_out": f"not done in {timeout:.0f} s"}
+    if done.returncode:
+        return {"left_out": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def kept_rows(path: Path) -> list[dict[str, Any]]:

@@ -9,8 +9,6 @@ where the memory does not suffice; larger sizes are then left out.
 import argparse
 import json
 import resource
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import document
-from benchmarks.labels import made
-from benchmarks.machine import kept_rows, machine_card, machine_line, write_json
+from benchmarks.labels import made, searcher_of
+from benchmarks.machine import in_own_process, kept_rows, machine_card, machine_line, write_json
 from benchmarks.scale_page import PAGE
 from newstide.core.settings import Settings
 from tests.harness.measured import measured
@@ -41,7 +39,7 @@ _MOST_MEMORY = 0.85  # of what is free
 def newstide() -> Iterator[Step]:
     """Graph, clusters, names and map, brought up to date for what is new."""
     from clustering.map.bounded import lay_out_some
-    from clustering.neighbours import CellSearcher, ExactSearcher, choose_searcher, update_graph
+    from clustering.neighbours import choose_searcher, update_graph
     from clustering.pages.colours import chosen_rows
     from clustering.stories.clusters import cluster_rows
     from clustering.stories.naming import name_stories
@@ -56,16 +54,11 @@ def newstide() -> Iterator[Step]:
         place = dict(zip(ordered["id"], ordered.index, strict=True))
         some = ordered.reset_index(drop=True)
         kind = choose_searcher("auto", len(some), is_lite=True, exact_rows=wanted.exact_rows, previous=graph)
-        by = (
-            ExactSearcher(wanted.memory_mb)
-            if kind == "exact"
-            else CellSearcher(wanted.memory_mb, wanted.seed, wanted.graph_neighbours)
-        )
         graph, _ = update_graph(
             graph,
             some["id"].tolist(),
             lambda ids: vectors[[place[id_] for id_ in ids]],
-            by,
+            searcher_of(kind, wanted),
             k=wanted.graph_neighbours,
             spare=wanted.spare_neighbours,
         )
@@ -150,25 +143,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]  # BERTopic has its own environment
     for name in chosen.peers:
         for rows in sorted(chosen.rows):
-            found.append({"peer": name, "rows": rows, **_in_own_process(name, rows, chosen.timeout)})
+            arguments = ["--peers", name, "--rows", str(rows)]
+            found.append({"peer": name, "rows": rows, **in_own_process("benchmarks.peers", arguments, chosen.timeout)})
             write_json(chosen.json, card, found)
-            if "ended" in found[-1]:
+            if "left_out" in found[-1]:
                 break
     Console(width=120).print(table(found))
     if chosen.write:
         document.replace(PAGE, "peers", figures(found, card))
-
-
-def _in_own_process(name: str, rows: int, timeout: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.peers", "--peers", name, "--rows", str(rows)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
-        return {"ended": f"not done in {timeout:.0f} s"}
-    if done.returncode:
-        return {"ended": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def _timed(name: str, rows: int) -> dict[str, Any]:
@@ -199,8 +181,8 @@ def figures(found: Sequence[dict[str, Any]], card: dict[str, Any]) -> str:
 
 
 def _told(row: dict[str, Any]) -> list[str]:
-    if "ended" in row:
-        return [str(row["ended"]), "", ""]
+    if "left_out" in row:
+        return [str(row["left_out"]), "", ""]
     return [f"{row['seconds']:.1f}", f"{row['later_seconds']:.1f}", f"{row['peak_mb']:,}"]
 
 

@@ -90,10 +90,7 @@ def drawn(rows: Sequence[dict[str, Any]]) -> str:
         free = max(y, free)  # a name that would lie on another moves down
         parts.append(f'<text x="{x + 10:.1f}" y="{free + 4:.1f}" fill="{colour}">{step}</text>')
         free += 15
-    size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
-    paper = '<rect width="100%" height="100%" fill="#fff"/>'
-    style = 'font-family="sans-serif" font-size="13"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{paper}{"".join(parts)}</svg>\n'
+    return document.svg(_WIDTH, _HEIGHT, parts)
 
 
 if __name__ == "__main__":

@@ -270,10 +270,7 @@ def drawn(curve: list[dict[str, Any]]) -> str:
         ]
     total = len(strips) * (height + gap) + 40
     parts.append(f'<text x="{left}" y="{total - 14}">0 to {end / 60:.0f} minutes</text>')
-    size = f'viewBox="0 0 {width + 2 * left} {total}" width="{width + 2 * left}" height="{total}"'
-    style = 'font-family="sans-serif" font-size="13"'
-    paper = '<rect width="100%" height="100%" fill="#fff"/>'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{paper}{"".join(parts)}</svg>\n'
+    return document.svg(width + 2 * left, total, parts)
 
 
 def main() -> None:

@@ -93,7 +93,7 @@ class CheckedCacheFile(CarefulCacheFile):
 
 
 def checked(compiled: Any) -> Any:
-    """A dispatcher of `numba.njit(cache=True)`, whose cache is checked from now on, and is of its options, too."""
+    """A dispatcher of `numba.njit(cache=True)`, whose cache is checked from now on; code of other options is none of it."""
     plain = getattr(compiled._cache, "_cache_file", None)
     if plain is None:  # there is no folder for it
         return compiled

@@ -98,7 +98,7 @@ def test_peers_take_all_rows_and_then_some_more(name: str, day: RealDay, monkeyp
     first, later = peers.steps(name, 300)
     assert first[0] > 0 < later[0]
     shown = [{"peer": name, "rows": 300, "seconds": 1.0, "later_seconds": 0.1, "peak_mb": 3}]
-    assert peers.table([*shown, {"peer": name, "rows": 3_000, "ended": "MemoryError"}]).row_count == 2
+    assert peers.table([*shown, {"peer": name, "rows": 3_000, "left_out": "MemoryError"}]).row_count == 2
 
 
 def test_from_vectors_to_labels_without_a_store_the_lists_hold_the_true_neighbours(

@@ -306,6 +306,7 @@ def test_when_everything_is_gone_numbers_go_on(settings: Settings, store: Store)
     forget(settings, "source", source)
     assert store.count_headlines() == 0
     assert not (settings.data_dir / "cache" / "graph.bin").exists()
+    assert not list((settings.data_dir / "cache").glob("vectors-*"))
     assert recluster(settings).status == "no headlines"
     assert store.highest_label() == highest
     lines = [

@@ -94,20 +94,10 @@ def read(folder: Path, name: str, dim: int, places: Indices, digests: Digests) -
     Raises:
         CacheDamaged: The file is missing, cut off or changed.
     """
-    path, n = folder / name, len(places)
-    if not n:
+    if not len(places):
         return np.empty((0, dim), np.float32), _NOTHING
-    content = _mapped(path, dim)
-    if int(places.max()) >= len(content):
-        raise CacheDamaged(f"The file {path} is cut off: it has {len(content)} vectors.", _WAY_OUT)
-    if np.array_equal(places, np.arange(n)):
-        vectors = content[:n]
-    else:
-        vectors = np.empty((n, dim), np.float32)
-        gather(content, places, vectors)
-    if not np.array_equal(digests_of(vectors), digests):
-        raise CacheDamaged(f"The file {path} is changed: a vector fails its checksum.", _WAY_OUT)
-    return vectors, Stored(name, places, digests, _free(places, len(content)), len(content))
+    vectors, count = _vectors_at(folder / name, dim, places, digests)
+    return vectors, Stored(name, places, digests, _free(places, count), count)
 
 
 def some(folder: Path, stored: Stored, dim: int, rows: Labels) -> Vectors:
@@ -116,20 +106,13 @@ def some(folder: Path, stored: Stored, dim: int, rows: Labels) -> Vectors:
     Raises:
         CacheDamaged: The file is missing, cut off or changed.
     """
-    content, places = _mapped(folder / stored.name, dim), stored.places[rows]
-    if len(rows) and int(places.max()) >= len(content):
-        raise CacheDamaged(f"The file {folder / stored.name} is cut off.", _WAY_OUT)
-    vectors = np.array(content[places])
-    if not np.array_equal(digests_of(vectors), stored.digests[rows]):
-        raise CacheDamaged(f"The file {folder / stored.name} is changed: a vector fails its checksum.", _WAY_OUT)
+    vectors, _ = _vectors_at(folder / stored.name, dim, stored.places[rows], stored.digests[rows])
     return vectors
 
 
 def clear(folder: Path, stored: Stored, dim: int) -> None:
     """Overwrites what no row has any more, and removes the files of earlier graphs; call it once the graph is on disk."""
-    for path in folder.glob(_NAME.format("*")):
-        if path.name != stored.name:
-            path.unlink(missing_ok=True)
+    remove(folder, but=stored.name)
     if stored is _NOTHING:
         return
     content = _mapped(folder / stored.name, dim, "r+")
@@ -137,10 +120,11 @@ def clear(folder: Path, stored: Stored, dim: int) -> None:
     content[free[content[free].any(axis=1)]] = 0
 
 
-def remove(folder: Path) -> None:
-    """Removes all vectors from a folder."""
+def remove(folder: Path, *, but: str = "") -> None:
+    """Removes the files of vectors from a folder, but for one of this name."""
     for path in folder.glob(_NAME.format("*")):
-        path.unlink(missing_ok=True)
+        if path.name != but:
+            path.unlink(missing_ok=True)
 
 
 def _is_sparse(stored: Stored) -> bool:
@@ -153,6 +137,21 @@ def _free(places: Indices, count: int) -> Indices:
     is_free = np.ones(count, np.bool_)
     is_free[places] = False
     return np.flatnonzero(is_free).astype(np.int32)
+
+
+def _vectors_at(path: Path, dim: int, places: Indices, digests: Digests) -> tuple[Vectors, int]:
+    """The vectors at some places, mapped into memory where they are the first ones, and how many places there are."""
+    content, n = _mapped(path, dim), len(places)
+    if int(places.max(initial=-1)) >= len(content):
+        raise CacheDamaged(f"The file {path} is cut off: it has {len(content)} vectors.", _WAY_OUT)
+    if np.array_equal(places, np.arange(n)):
+        vectors = content[:n]
+    else:
+        vectors = np.empty((n, dim), np.float32)
+        gather(content, places, vectors)
+    if not np.array_equal(digests_of(vectors), digests):
+        raise CacheDamaged(f"The file {path} is changed: a vector fails its checksum.", _WAY_OUT)
+    return vectors, len(content)
 
 
 def _mapped(path: Path, dim: int, mode: Literal["c", "r+"] = "c") -> Vectors:
